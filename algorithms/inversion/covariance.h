@@ -1,0 +1,20 @@
+/* covariance.h: correlation models and the Kronecker prior Q = S (D ⊗ E) S. Pure functions. */
+#ifndef SKY_ALGORITHMS_COVARIANCE_H
+#define SKY_ALGORITHMS_COVARIANCE_H
+
+#include "skyflux/problem.h"
+
+double sky_correlation_value(sky_correlation model, double distance, double length);
+/* Dense correlation matrix from a distance callback; parallel over rows; C [n*n]. */
+typedef double (*sky_distance_fn)(const void *user, size_t i, size_t j);
+void sky_correlation_matrix(sky_context *ctx, sky_correlation model, double length,
+                            sky_distance_fn distance, const void *user, size_t n, double *C);
+/* SKY_E_JOB text for an unknown name; names: "none", "spherical", "exponential". */
+SKY_NODISCARD sky_status sky_correlation_parse(sky_context *ctx, const char *name,
+                                               sky_correlation *out);
+/* out [n_time*n_cell] = S (D⊗E) S v = S vec(E (V) Dᵀ) for `count` vectors stored one after another;
+ * work as large as count vectors. Deterministic for any thread count. */
+void sky_kronecker_apply(sky_context *ctx, size_t n_cell, size_t n_time, const double *D,
+                         const double *E, const double *sd, const double *v, size_t count,
+                         double *work, double *out);
+#endif

@@ -1,0 +1,62 @@
+/* grid.h: a rectilinear grid, its cells and their true areas.
+ *
+ * Axes are edges, ascending: row 0 is the southernmost (smallest y), cell index = iy*nx + ix.
+ * Geographic grids have edges in degrees (WGS 84); projected grids in metres. */
+#ifndef SKY_GRIDS_GRID_H
+#define SKY_GRIDS_GRID_H
+
+#include "skyflux/context.h"
+
+#define SKY_WGS84_A 6378137.0              /* m, semi-major axis (NIMA TR8350.2) */
+#define SKY_WGS84_F (1.0 / 298.257223563)  /* flattening */
+
+typedef struct sky_grid {
+  char crs[64];    /* "EPSG:4326", "EPSG:32650" … (what PROJ and GDAL both accept) */
+  bool geographic; /* edges in degrees */
+  size_t nx, ny;
+  double *x_edge;  /* [nx+1] ascending */
+  double *y_edge;  /* [ny+1] ascending */
+} sky_grid;
+
+/* Regular grid from its box; nx, ny from cell sizes that must divide the box (1e-6 of a cell). */
+SKY_NODISCARD sky_status sky_grid_from_box(sky_context *ctx, const char *crs, double west,
+                                           double south, double east, double north, double dx,
+                                           double dy, sky_grid *out);
+/* From cell centres as files give them (ascending or descending, float noise): spacing is taken as
+ * regular if every centre is within 1e-3 of a cell of it, then edges are exact; otherwise edges lie
+ * midway and the outer ones mirror. Latitude edges beyond ±90 are closed at the pole. *flip_x,
+ * *flip_y tell whether the file's axis descends. SKY_E_FORMAT for < 2 centres or a
+ * non-monotonic axis (a 0..360 longitude axis that wraps is unwrapped first). */
+SKY_NODISCARD sky_status sky_grid_from_centres(sky_context *ctx, const char *crs, const double *x,
+                                               size_t nx, const double *y, size_t ny, sky_grid *out,
+                                               bool *flip_x, bool *flip_y);
+SKY_NODISCARD sky_status sky_grid_copy(sky_context *ctx, const sky_grid *g, sky_grid *out);
+void sky_grid_free(sky_grid *g); /* NULL-safe, zeroes */
+
+static inline size_t sky_grid_cells(const sky_grid *g) { return g->nx * g->ny; }
+/* Mean spacing along x and y. */
+double sky_grid_dx(const sky_grid *g);
+double sky_grid_dy(const sky_grid *g);
+/* Same CRS and edges within 1e-6 of a cell. */
+bool sky_grid_equal(const sky_grid *a, const sky_grid *b);
+/* inner lies inside outer (1e-6 of a cell of outer). */
+bool sky_grid_contains(const sky_grid *outer, const sky_grid *inner);
+
+/* Cell that holds (x, y); lower edges inclusive, the last upper edge too; longitudes are unwrapped
+ * by 360. SIZE_MAX outside. */
+size_t sky_grid_find(const sky_grid *g, double x, double y);
+
+/* Area of every cell on the WGS 84 ellipsoid, m2, [ny*nx]. Geographic: closed form (authalic
+ * latitude, Snyder 1987 Eq. 3-12). Projected: geodesic polygon of the densified outline. */
+SKY_NODISCARD sky_status sky_grid_areas(sky_context *ctx, const sky_grid *g, double *area);
+
+/* ∫ of the ellipsoid's surface between the equator and latitude (deg), per radian of longitude, m2. */
+double sky_ellipsoid_zone(double lat_deg);
+
+/* Great-circle distance, m (mean Earth radius 6371008.8 m); and the distance of two cell centres of
+ * g (great-circle if geographic, Euclidean if projected). */
+double sky_distance(double lon1, double lat1, double lon2, double lat2);
+void sky_grid_centre(const sky_grid *g, size_t cell, double *x, double *y);
+double sky_grid_distance(const sky_grid *g, size_t a, size_t b);
+
+#endif

@@ -1,0 +1,55 @@
+/* zone.h: zones (polygons) and their exact coverage of grid cells.
+ *
+ * A zone is a multi-polygon in the CRS of the grid it is used with (readers transform and densify).
+ * Rings are implicitly closed; outer rings and holes are told apart by the even/odd nesting that
+ * OGR gives: hole flag. Longitudes are unwrapped about the zone's first vertex. */
+#ifndef SKY_GRIDS_ZONE_H
+#define SKY_GRIDS_ZONE_H
+
+#include "grids/grid.h"
+
+typedef enum sky_zone_role {
+  SKY_ZONE_REPORT = 0,  /* published */
+  SKY_ZONE_BUFFER = 1,  /* buffer elements of the state: never published as zone emission */
+  SKY_ZONE_OUTSIDE = 2, /* cells outside the state */
+  SKY_ZONE_BOUNDARY = 3
+} sky_zone_role;
+
+typedef struct sky_ring {
+  size_t n;
+  double *x, *y; /* [n], not repeating the first vertex */
+  bool hole;
+} sky_ring;
+
+typedef struct sky_zone {
+  char *id, *name, *level; /* UTF-8; level e.g. "county", "country", "state" */
+  sky_zone_role role;
+  size_t n_rings;
+  sky_ring *ring;
+} sky_zone;
+
+typedef struct sky_zones {
+  size_t n;
+  sky_zone *zone;
+} sky_zones;
+
+void sky_zones_free(sky_zones *z); /* NULL-safe, zeroes */
+
+/* Sparse coverage of one zone. fraction: share of the cell's area inside the zone (0..1]. */
+typedef struct sky_coverage {
+  size_t n;
+  size_t *cell;     /* ascending */
+  double *fraction;
+  double area_zone; /* m2 on the ellipsoid, whole zone */
+  double area_in;   /* m2 inside the grid */
+} sky_coverage;
+
+/* Every ring clipped to every cell it meets (Sutherland & Hodgman 1974), interior cells by scan
+ * runs; areas in an equal-area y coordinate for geographic grids. Empty result is valid (n = 0). */
+SKY_NODISCARD sky_status sky_zone_coverage(sky_context *ctx, const sky_zone *zone,
+                                           const sky_grid *grid, sky_coverage *out);
+void sky_coverage_free(sky_coverage *c);
+/* (x, y) inside the zone (even-odd, boundary counts as inside within 1e-12). */
+bool sky_zone_contains(const sky_zone *zone, double x, double y);
+
+#endif

@@ -1,0 +1,110 @@
+/* problem.h: a linear Gaussian inverse problem and its exact solution.
+ *
+ *   y = H x + B b + e,   x ~ N(x0, Q),  b ~ N(b0, diag(b_sd²)),  e ~ N(0, diag(r_sd²))
+ *   Q = S (D ⊗ E) S,  state index = t*n_cell + cell,  S = diag(x_sd)
+ *
+ * Solved in observation space (Rodgers 2000 Eq. 4.36; Michalak et al. 2004): Ψ = HQHᵀ + B Σ_b Bᵀ + R,
+ * Ψw = d = y - Hx0 - Bb0, x̂ = x0 + QHᵀw. Units are free but consistent; results do not depend on
+ * them (no constants are added to any diagonal). */
+#ifndef SKYFLUX_PROBLEM_H
+#define SKYFLUX_PROBLEM_H
+
+#include "skyflux/context.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Spatial covariance above this many cells per time step is SKY_E_SIZE (dense E). */
+#define SKY_DENSE_CELL_LIMIT 5000
+
+typedef enum sky_correlation {
+  SKY_CORR_NONE = 0,        /* identity */
+  SKY_CORR_SPHERICAL = 1,   /* 1 - 1.5 h + 0.5 h³, h = d/L < 1, else 0 */
+  SKY_CORR_EXPONENTIAL = 2  /* exp(-d/L) */
+} sky_correlation;
+
+typedef struct sky_problem {
+  size_t n_obs, n_state, n_cell, n_time; /* n_state = n_cell*n_time */
+  size_t *rowptr;      /* [n_obs+1] */
+  int32_t *col;        /* [nnz] state index, ascending in a row */
+  double *val;         /* [nnz] */
+  double *y, *r_sd;    /* [n_obs] */
+  double *x0, *x_sd;   /* [n_state] */
+  double *x_true;      /* [n_state] or NULL */
+  double *E;           /* [n_cell*n_cell] spatial correlation, row-major, symmetric */
+  double *D;           /* [n_time*n_time] temporal correlation */
+  size_t n_background; /* background offsets; 0 = none */
+  int32_t *group;      /* [n_obs] offset that each observation carries, -1 = none; NULL if none */
+  double *b0, *b_sd;   /* [n_background] */
+} sky_problem;
+
+void sky_problem_free(sky_problem *p); /* NULL-safe, zeroes */
+
+/* Linear functionals of the state whose totals are wanted: W [n_zone*n_state], row-major; constant
+ * [n_zone] is added to totals (prior mass that the state cannot move). inventory: see below. */
+typedef struct sky_functionals {
+  size_t n_zone;
+  const double *W;
+  const double *constant;    /* NULL = 0 */
+  /* Own covariance of the inventory that the zones are compared with, for the general test: the
+   * same Kronecker form with its own sd [n_state] and correlations; NULL = use the prior's Q. */
+  const double *inventory_sd;
+  const double *inventory_E; /* [n_cell*n_cell]; NULL = the prior's E */
+  const double *inventory_D; /* [n_time*n_time]; NULL = the prior's D */
+} sky_functionals;
+
+typedef struct sky_posterior {
+  size_t n_state, n_obs, n_zone, n_background;
+  double *x;           /* [n_state] posterior mean */
+  double *sd;          /* [n_state] posterior sd */
+  double *ak;          /* [n_state] diagonal of the averaging kernel */
+  double *b, *b_post_sd;   /* [n_background] */
+  double *residual;    /* [n_obs] y - Hx̂ - Bb̂ */
+  double *simulated_prior, *simulated; /* [n_obs] Hx0+Bb0, Hx̂+Bb̂ */
+  double dofs;         /* of the state x: tr(K H) */
+  double dofs_background;
+  double chi2;         /* dᵀΨ⁻¹d; per observation chi2/n_obs */
+  double jb, jo;       /* cost terms at the optimum (jb: state + background) */
+  double neg_log_evidence; /* ½(dᵀΨ⁻¹d + log|Ψ| + n log 2π) */
+  /* per zone [n_zone] */
+  double *prior_total, *prior_sd, *total, *total_sd;
+  double *zone_dofs;   /* sum of ak over the zone's cells, weighted by |W|/max|W|: see bayes.md */
+  double *zone_reduction; /* 1 - (total_sd/prior_sd)² */
+  double *zone_sensitivity; /* aᵀA p / aᵀp for the prior pattern p = x0 (1 = fully observed) */
+  double *zone_noise_var;   /* aᵀK (R + BΣ_bBᵀ) Kᵀ a */
+  double *zone_inventory_var; /* aᵀ A B_inv Aᵀ a */
+  double *zone_null_sd;     /* sqrt of the sum of both: null sd of x_T - x_B (spec: general test) */
+  double *zone_detectable;  /* smallest change of the total, pattern p, found with 80 % power at two-sided
+                               5 %: (z_.975+z_.80) sd_null_noise / |sensitivity|; INFINITY if unseen */
+  double *zone_A;      /* [n_zone*n_state] aᵀA rows: to see another inventory through the kernel */
+  double *zone_cov;    /* [n_zone*n_zone] posterior covariance of the totals */
+} sky_posterior;
+
+/* SKY_E_NOT_SPD with the index of the failing pivot; SKY_E_SIZE beyond SKY_DENSE_CELL_LIMIT; memory is
+ * checked against the budget first (SKY_E_NOMEM says what is needed). zones may be NULL. */
+SKY_NODISCARD sky_status sky_problem_solve(sky_context *ctx, const sky_problem *p,
+                                           const sky_functionals *zones, sky_posterior *out);
+void sky_posterior_free(sky_posterior *p); /* NULL-safe, zeroes */
+
+/* Information form: prior x ~ N(x0, diag(x_sd²)), F = K'So⁻¹K, g = K'So⁻¹(y - F(x0)), regularised by
+ * gamma: S = (γF + Sa⁻¹)⁻¹, x̂ = x0 + γ S g, A = I - S Sa⁻¹. The innovation, jo, chi2 and evidence
+ * need y and are NaN. cov, kernel: [n*n], may be NULL. */
+typedef struct sky_information_problem {
+  size_t n;
+  const double *F, *g, *x0, *x_sd;
+  double gamma;
+} sky_information_problem;
+
+SKY_NODISCARD sky_status sky_information_solve(sky_context *ctx, const sky_information_problem *p,
+                                               const sky_functionals *zones, double *cov,
+                                               double *kernel, sky_posterior *out);
+
+/* Exchange file (NetCDF CSR: y, x0, xc, yc, H_data, H_col, H_rowptr; attributes Lx_km, Lt_steps,
+ * sigma_q, sigma_r, nx, ny, nt, cov naming the models). */
+SKY_NODISCARD sky_status sky_problem_read(sky_context *ctx, const char *path, sky_problem *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,28 @@
+/* cog.h: one field -> Cloud Optimized GeoTIFF (GDAL COG driver), deterministic bytes.
+ *
+ * float32, NaN nodata, DEFLATE predictor 3, 512 tiles, internal overviews by field kind, statistics,
+ * unit, description. Input row 0 is south (grid.h); the file is north-up. Regular grids only. */
+#ifndef SKY_WRITE_COG_H
+#define SKY_WRITE_COG_H
+
+#include "grids/grid.h"
+
+typedef enum sky_field_kind {
+  SKY_FIELD_INTENSIVE = 0, /* overviews: mean of valid */
+  SKY_FIELD_EXTENSIVE = 1, /* sum */
+  SKY_FIELD_CLASS = 2      /* mode */
+} sky_field_kind;
+
+typedef struct sky_field {
+  const char *name;        /* file-safe, e.g. "ch4_posterior" */
+  const char *long_name;   /* band description */
+  const char *standard_name; /* CF; NULL if there is none */
+  const char *unit;        /* udunits2 parses it */
+  sky_field_kind kind;
+  const double *value;     /* [cells], in `unit`; NaN nodata */
+} sky_field;
+
+/* tags: "KEY=VALUE" strings for the default metadata domain (provenance), NULL-terminated. */
+SKY_NODISCARD sky_status sky_cog_write(sky_context *ctx, const char *path, const sky_grid *grid,
+                                       const sky_field *field, const char *const *tags);
+#endif

@@ -1,0 +1,36 @@
+/* nc_write.h: CF-1.11 / ACDD-1.3 NetCDF-4 files, deterministic bytes, under the lane.
+ *
+ * A thin builder used by every NetCDF writer (fields, soundings, problems, stage files): define
+ * dimensions, variables with attributes, then data; commit is atomic (file.h). */
+#ifndef SKY_WRITE_NC_WRITE_H
+#define SKY_WRITE_NC_WRITE_H
+
+#include "grids/grid.h"
+#include "src/write/cog.h"
+
+typedef struct sky_ncw sky_ncw;
+
+SKY_NODISCARD sky_status sky_ncw_create(sky_context *ctx, const char *path, sky_ncw **out);
+SKY_NODISCARD sky_status sky_ncw_dim(sky_ncw *w, const char *name, size_t size);
+/* type: 'd' double, 'f' float (data given as double), 'i' int32, 'b' byte (data as int32),
+ * 'u' uint64, 's' string. dims: comma-separated names, "" = scalar. */
+SKY_NODISCARD sky_status sky_ncw_var(sky_ncw *w, const char *name, char type, const char *dims);
+SKY_NODISCARD sky_status sky_ncw_att(sky_ncw *w, const char *var, const char *name,
+                                     const char *text); /* var "" = global */
+SKY_NODISCARD sky_status sky_ncw_att_num(sky_ncw *w, const char *var, const char *name, double v);
+SKY_NODISCARD sky_status sky_ncw_put(sky_ncw *w, const char *var, const double *data);
+SKY_NODISCARD sky_status sky_ncw_put_i32(sky_ncw *w, const char *var, const int32_t *data);
+SKY_NODISCARD sky_status sky_ncw_put_u64(sky_ncw *w, const char *var, const uint64_t *data);
+SKY_NODISCARD sky_status sky_ncw_put_strings(sky_ncw *w, const char *var, const char *const *data);
+SKY_NODISCARD sky_status sky_ncw_commit(sky_ncw *w); /* frees w in every case */
+void sky_ncw_abort(sky_ncw *w);                      /* NULL-safe */
+
+/* Grid axes with bounds, grid_mapping variable "crs" with crs_wkt, cell areas. */
+SKY_NODISCARD sky_status sky_ncw_grid(sky_ncw *w, const sky_grid *g);
+
+/* All fields of one gridded result in one file; attrs: "name=value" global attributes,
+ * NULL-terminated. */
+SKY_NODISCARD sky_status sky_fields_nc_write(sky_context *ctx, const char *path,
+                                             const sky_grid *grid, const sky_field *fields,
+                                             size_t n_fields, const char *const *attrs);
+#endif
