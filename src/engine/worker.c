@@ -1,0 +1,2 @@
+/* worker.c: see worker.h. */
+#include "src/engine/worker.h"
