@@ -18,15 +18,17 @@ typedef struct sky_grid {
   double *y_edge;  /* [ny+1] ascending */
 } sky_grid;
 
-/* Regular grid from its box; nx, ny from cell sizes that must divide the box (1e-6 of a cell). */
+/* Regular grid from its box; nx, ny from cell sizes that must divide the box (1e-6 of a cell), else
+ * SKY_E_RANGE. A geographic box with west > east crosses the antimeridian. */
 SKY_NODISCARD sky_status sky_grid_from_box(sky_context *ctx, const char *crs, double west,
                                            double south, double east, double north, double dx,
                                            double dy, sky_grid *out);
 /* From cell centres as files give them (ascending or descending, float noise): spacing is taken as
  * regular if every centre is within 1e-3 of a cell of it, then edges are exact; otherwise edges lie
- * midway and the outer ones mirror. Latitude edges beyond ±90 are closed at the pole. *flip_x,
- * *flip_y tell whether the file's axis descends. SKY_E_FORMAT for < 2 centres or a
- * non-monotonic axis (a 0..360 longitude axis that wraps is unwrapped first). */
+ * midway and the outer ones mirror. Latitude edges beyond ±90 are closed at the pole; longitude edges
+ * that would overlap around the globe are closed midway across the seam. *flip_x, *flip_y tell whether
+ * the file's axis descends. SKY_E_FORMAT for < 2 centres, a non-monotonic axis (a 0..360 longitude
+ * axis that wraps is unwrapped first), centres more than a turn apart or latitudes beyond the pole. */
 SKY_NODISCARD sky_status sky_grid_from_centres(sky_context *ctx, const char *crs, const double *x,
                                                size_t nx, const double *y, size_t ny, sky_grid *out,
                                                bool *flip_x, bool *flip_y);
@@ -37,9 +39,10 @@ static inline size_t sky_grid_cells(const sky_grid *g) { return g->nx * g->ny; }
 /* Mean spacing along x and y. */
 double sky_grid_dx(const sky_grid *g);
 double sky_grid_dy(const sky_grid *g);
-/* Same CRS and edges within 1e-6 of a cell. */
+/* Same CRS and edges within 1e-4 of a cell (two float32 spellings of one axis differ by up to 2e-5),
+ * a whole turn of longitude apart at most. */
 bool sky_grid_equal(const sky_grid *a, const sky_grid *b);
-/* inner lies inside outer (1e-6 of a cell of outer). */
+/* inner lies inside outer (1e-4 of a cell of outer), after a shift by 360° if needed. */
 bool sky_grid_contains(const sky_grid *outer, const sky_grid *inner);
 
 /* Cell that holds (x, y); lower edges inclusive, the last upper edge too; longitudes are unwrapped
@@ -52,6 +55,11 @@ SKY_NODISCARD sky_status sky_grid_areas(sky_context *ctx, const sky_grid *g, dou
 
 /* ∫ of the ellipsoid's surface between the equator and latitude (deg), per radian of longitude, m2. */
 double sky_ellipsoid_zone(double lat_deg);
+/* The same between two latitudes (deg), positive if north > south; full precision for thin bands. */
+double sky_ellipsoid_band(double south_deg, double north_deg);
+/* Signed geodesic area (m2, counter-clockwise positive) of a polygon of n vertices in `crs`. */
+SKY_NODISCARD sky_status sky_polygon_area(sky_context *ctx, const char *crs, const double *x,
+                                          const double *y, size_t n, double *area);
 
 /* Great-circle distance, m (mean Earth radius 6371008.8 m); and the distance of two cell centres of
  * g (great-circle if geographic, Euclidean if projected). */

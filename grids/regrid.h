@@ -2,7 +2,8 @@
  *
  * Both grids must share the CRS (projected <-> geographic is refused with SKY_E_COVERAGE and the two
  * names). Weights are products of 1-D overlaps (x, and ellipsoidal-zone in y for geographic grids);
- * no weight matrix is held. A geographic source is shifted by ±360° where needed. */
+ * no weight matrix is held. A geographic source is shifted by ±360° where needed; grids that are
+ * sky_grid_equal map cell to cell. */
 #ifndef SKY_GRIDS_REGRID_H
 #define SKY_GRIDS_REGRID_H
 
@@ -10,13 +11,15 @@
 
 typedef struct sky_audit {
   double in;       /* source total over valid cells */
+  double gross;    /* the same of absolute values: the scale of the tolerance */
   double out;      /* total that arrived in the target */
   double outside;  /* total of source outside the target grid */
+  double lost;     /* total on target cells blanked by min_valid (intensive only) */
   double nodata;   /* number of source cells that were nodata (their mass is unknown) */
-  double residual; /* in - out - outside */
+  double residual; /* in - out - outside - lost */
 } sky_audit;
 
-/* |residual| <= tolerance * sum|source| or SKY_E_MASS, in the log in any case (INFO). */
+/* |residual| <= tolerance * gross or SKY_E_MASS, in the log in any case (INFO). */
 SKY_NODISCARD sky_status sky_audit_check(sky_context *ctx, const char *what, const char *unit,
                                          const sky_audit *a, double tolerance);
 
@@ -27,7 +30,7 @@ SKY_NODISCARD sky_status sky_regrid_extensive(sky_context *ctx, const sky_grid *
                                               sky_audit *audit);
 /* Intensive quantity (flux density, mole fraction): area-weighted mean over valid source; out is NaN
  * where less than min_valid of the cell's area is covered by valid source. fraction (may be NULL):
- * valid area fraction of each target cell. audit: integrals (value × m2). */
+ * valid area fraction of each target cell. audit: integrals (value × m2; projected grids: plane m2). */
 SKY_NODISCARD sky_status sky_regrid_intensive(sky_context *ctx, const sky_grid *src,
                                               const double *value, const sky_grid *dst,
                                               double min_valid, double *out, double *fraction,

@@ -2,7 +2,8 @@
  *
  * A zone is a multi-polygon in the CRS of the grid it is used with (readers transform and densify).
  * Rings are implicitly closed; outer rings and holes are told apart by the even/odd nesting that
- * OGR gives: hole flag. Longitudes are unwrapped about the zone's first vertex. */
+ * OGR gives: hole flag. Longitudes are unwrapped about the zone's first vertex: an edge over more than
+ * 180° crosses the antimeridian, one over 360° is a frame of the world map and stays. */
 #ifndef SKY_GRIDS_ZONE_H
 #define SKY_GRIDS_ZONE_H
 
@@ -24,6 +25,7 @@ typedef struct sky_ring {
 typedef struct sky_zone {
   char *id, *name, *level; /* UTF-8; level e.g. "county", "country", "state" */
   sky_zone_role role;
+  bool geographic; /* x is a longitude (set by readers): contains() tries whole turns */
   size_t n_rings;
   sky_ring *ring;
 } sky_zone;
@@ -44,11 +46,22 @@ typedef struct sky_coverage {
   double area_in;   /* m2 inside the grid */
 } sky_coverage;
 
-/* Every ring clipped to every cell it meets (Sutherland & Hodgman 1974), interior cells by scan
- * runs; areas in an equal-area y coordinate for geographic grids. Empty result is valid (n = 0). */
+/* Every edge cut at the rows and columns it crosses, areas by Green's theorem in an equal-area y
+ * coordinate for geographic grids, where edges are straight in longitude and latitude. Coverage below
+ * 1e-12 of a cell is rounding and left out. Empty result is valid (n = 0). Shifting the zone or the
+ * grid by 360° changes nothing. SKY_E_RANGE for rings of fewer than 3 or not finite vertices. */
 SKY_NODISCARD sky_status sky_zone_coverage(sky_context *ctx, const sky_zone *zone,
                                            const sky_grid *grid, sky_coverage *out);
 void sky_coverage_free(sky_coverage *c);
+
+/* A copy of a geographic ring without jumps of longitude, its first vertex within 180° of `near`; a
+ * ring around a pole is closed there. The caller frees x and y of *out with sky_free. */
+SKY_NODISCARD sky_status sky_ring_unwrap(sky_context *ctx, const sky_ring *in, double near,
+                                         sky_ring *out);
+/* A copy whose edges are at most `step` long (coordinate units). */
+SKY_NODISCARD sky_status sky_ring_densify(sky_context *ctx, const sky_ring *in, double step,
+                                          sky_ring *out);
+
 /* (x, y) inside the zone (even-odd, boundary counts as inside within 1e-12). */
 bool sky_zone_contains(const sky_zone *zone, double x, double y);
 

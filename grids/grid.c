@@ -1,0 +1,436 @@
+/* grid.c: rectilinear grids and the true areas of their cells.
+ *
+ * Invariants: edges strictly ascending; geographic latitudes within ±90; a geographic grid never
+ * spans more than 360° of longitude, so no place on Earth lies in two cells.
+ *
+ * Area between two parallels on the ellipsoid, per radian of longitude (Snyder 1987, USGS PP 1395,
+ * Eq. 3-12 times a²/2), with s = sin(latitude):
+ *     Z(s) = b²/2 [ s/(1 - e²s²) + atanh(e s)/e ]
+ * Differences Z(s2) - Z(s1) are formed from s2 - s1 = 2 cos(mean) sin(half difference), so that the
+ * area of a small cell keeps all its digits. */
+#include "grids/grid.h"
+
+#include <geodesic.h>
+#include <math.h>
+#include <proj.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "src/core/memory.h"
+
+#define DEG (M_PI / 180.0)
+#define EARTH_RADIUS 6371008.8 /* m, mean radius (IUGG) */
+#define REGULAR_TOLERANCE 1e-3 /* of a cell: float32 noise of real axes */
+#define SAME_TOLERANCE 1e-4    /* of a cell: two float32 spellings of one grid */
+#define OUTLINE_STEP 2000.0    /* m, densification of projected outlines */
+#define OUTLINE_MAX 64         /* pieces of one cell side at most */
+
+/* ---- the ellipsoid ------------------------------------------------------------------------- */
+
+double sky_ellipsoid_band(double south_deg, double north_deg) {
+  const double e2 = SKY_WGS84_F * (2 - SKY_WGS84_F), e = sqrt(e2);
+  const double b = SKY_WGS84_A * (1 - SKY_WGS84_F);
+  const double s1 = sin(south_deg * DEG), s2 = sin(north_deg * DEG);
+  const double ds = 2 * cos(0.5 * (south_deg + north_deg) * DEG) *
+                    sin(0.5 * (north_deg - south_deg) * DEG);
+  const double rational = ds * (1 + e2 * s1 * s2) / ((1 - e2 * s1 * s1) * (1 - e2 * s2 * s2));
+  return 0.5 * b * b * (rational + atanh(e * ds / (1 - e2 * s1 * s2)) / e);
+}
+
+double sky_ellipsoid_zone(double lat_deg) { return sky_ellipsoid_band(0, lat_deg); }
+
+double sky_distance(double lon1, double lat1, double lon2, double lat2) {
+  const double u = sin(0.5 * (lat2 - lat1) * DEG), v = sin(0.5 * (lon2 - lon1) * DEG);
+  const double h = u * u + cos(lat1 * DEG) * cos(lat2 * DEG) * v * v;
+  return 2 * EARTH_RADIUS * asin(fmin(1, sqrt(h)));
+}
+
+/* ---- coordinate systems -------------------------------------------------------------------- */
+
+static bool is_geographic_type(PJ_TYPE type) {
+  return type == PJ_TYPE_GEOGRAPHIC_2D_CRS || type == PJ_TYPE_GEOGRAPHIC_3D_CRS;
+}
+
+/* Projected systems must count in metres, because cell sizes and distances do. */
+static sky_status check_metres(sky_context *ctx, PJ_CONTEXT *pc, const PJ *crs, const char *name) {
+  PJ *cs = proj_crs_get_coordinate_system(pc, crs);
+  double factor = 0;
+  const bool known =
+      cs != NULL && proj_cs_get_axis_info(pc, cs, 0, NULL, NULL, NULL, &factor, NULL, NULL, NULL);
+  proj_destroy(cs);
+  if (!known || fabs(factor - 1) > 1e-12)
+    return sky_fail(ctx, SKY_E_RANGE,
+                    "crs '%s' is neither geographic nor projected in metres", name);
+  return SKY_OK;
+}
+
+static sky_status set_crs(sky_context *ctx, const char *crs, sky_grid *g) {
+  if (strlen(crs) >= sizeof g->crs)
+    return sky_fail(ctx, SKY_E_RANGE, "crs '%s' is longer than %zu characters", crs,
+                    sizeof g->crs - 1);
+  PJ_CONTEXT *pc = proj_context_create();
+  proj_log_level(pc, PJ_LOG_NONE);
+  PJ *pj = proj_create(pc, crs);
+  sky_status st = SKY_OK;
+  if (pj == NULL) {
+    st = sky_fail(ctx, SKY_E_RANGE, "crs '%s' is not known to PROJ (expected e.g. 'EPSG:4326')",
+                  crs);
+  } else {
+    g->geographic = is_geographic_type(proj_get_type(pj));
+    if (!g->geographic) st = check_metres(ctx, pc, pj, crs);
+  }
+  proj_destroy(pj);
+  proj_context_destroy(pc);
+  if (st == SKY_OK) memcpy(g->crs, crs, strlen(crs) + 1);
+  return st;
+}
+
+static bool same_crs(const sky_grid *a, const sky_grid *b) {
+  return (a->geographic && b->geographic) || strcmp(a->crs, b->crs) == 0;
+}
+
+/* ---- construction -------------------------------------------------------------------------- */
+
+void sky_grid_free(sky_grid *g) {
+  if (g == NULL) return;
+  sky_free(g->x_edge);
+  sky_free(g->y_edge);
+  memset(g, 0, sizeof *g);
+}
+
+static sky_status allocate(sky_context *ctx, size_t nx, size_t ny, sky_grid *g) {
+  g->nx = nx;
+  g->ny = ny;
+  g->x_edge = SKY_NEW(ctx, double, nx + 1);
+  g->y_edge = SKY_NEW(ctx, double, ny + 1);
+  return g->x_edge != NULL && g->y_edge != NULL ? SKY_OK : SKY_E_NOMEM;
+}
+
+static void divide(double low, double high, size_t n, double *edge) {
+  for (size_t i = 0; i <= n; i++)
+    edge[i] = low + (high - low) * ((double)i / (double)n);
+  edge[n] = high;
+}
+
+static sky_status cell_count(sky_context *ctx, const char *axis, double extent, double cell,
+                             size_t *n) {
+  if (!(cell > 0) || !(extent > 0))
+    return sky_fail(ctx, SKY_E_RANGE, "grid %s: extent %g and cell %g must be positive", axis,
+                    extent, cell);
+  const double count = nearbyint(extent / cell);
+  if (count < 1 || count > 1e9 || fabs(count * cell - extent) > 1e-6 * cell)
+    return sky_fail(ctx, SKY_E_RANGE, "grid %s: cell %g does not divide the extent %g", axis, cell,
+                    extent);
+  *n = (size_t)count;
+  return SKY_OK;
+}
+
+sky_status sky_grid_from_box(sky_context *ctx, const char *crs, double west, double south,
+                             double east, double north, double dx, double dy, sky_grid *out) {
+  sky_status st = SKY_OK;
+  sky_grid g = {0};
+  size_t nx = 0, ny = 0;
+  SKY_GO(set_crs(ctx, crs, &g));
+  if (g.geographic && west > east) east += 360;
+  if (g.geographic && (south < -90 || north > 90 || east - west > 360 * (1 + 1e-12))) {
+    st = sky_fail(ctx, SKY_E_RANGE,
+                  "box %g,%g,%g,%g: latitudes must lie in -90..90 and longitudes span at most 360",
+                  west, south, east, north);
+    goto cleanup;
+  }
+  SKY_GO(cell_count(ctx, "x", east - west, dx, &nx));
+  SKY_GO(cell_count(ctx, "y", north - south, dy, &ny));
+  SKY_GO(allocate(ctx, nx, ny, &g));
+  divide(west, east, nx, g.x_edge);
+  divide(south, north, ny, g.y_edge);
+  *out = g;
+  return SKY_OK;
+cleanup:
+  sky_grid_free(&g);
+  return st;
+}
+
+/* Centres in ascending order without jumps of a turn; *flip tells whether they descended. */
+static sky_status order_axis(sky_context *ctx, const char *axis, bool longitude, const double *c,
+                             size_t n, double *v, bool *flip) {
+  if (n < 2)
+    return sky_fail(ctx, SKY_E_FORMAT, "%s axis: %zu centre, at least 2 are needed", axis, n);
+  size_t falls = 0;
+  for (size_t i = 1; i < n; i++)
+    falls += c[i] < c[i - 1];
+  *flip = 2 * falls > n - 1;
+  for (size_t i = 0; i < n; i++)
+    v[i] = *flip ? c[n - 1 - i] : c[i];
+  double turn = 0;
+  for (size_t i = 1; i < n; i++) {
+    if (longitude && v[i] + turn < v[i - 1] - 180) turn += 360;
+    v[i] += turn;
+    if (!(v[i] > v[i - 1]))
+      return sky_fail(ctx, SKY_E_FORMAT, "%s axis: centre %zu is %.9g after %.9g, not monotonic",
+                      axis, i, v[i], v[i - 1]);
+  }
+  return SKY_OK;
+}
+
+static void edges_of_centres(const double *v, size_t n, double *edge) {
+  const double step = (v[n - 1] - v[0]) / (double)(n - 1);
+  bool regular = true;
+  for (size_t i = 0; i < n && regular; i++)
+    regular = fabs(v[i] - (v[0] + step * (double)i)) <= REGULAR_TOLERANCE * step;
+  if (regular) {
+    divide(v[0] - 0.5 * step, v[n - 1] + 0.5 * step, n, edge);
+    return;
+  }
+  for (size_t i = 1; i < n; i++)
+    edge[i] = 0.5 * (v[i - 1] + v[i]);
+  edge[0] = v[0] - (edge[1] - v[0]);
+  edge[n] = v[n - 1] + (v[n - 1] - edge[n - 1]);
+}
+
+/* Where the first and last cell would overlap around the globe, both end midway across the seam. */
+static void close_seam(const double *v, size_t n, double *edge) {
+  const double over = edge[n] - edge[0] - 360;
+  if (over <= 0) return;
+  const double seam = 0.5 * (v[n - 1] + v[0] + 360);
+  edge[n] = seam;
+  edge[0] = seam - 360;
+}
+
+sky_status sky_grid_from_centres(sky_context *ctx, const char *crs, const double *x, size_t nx,
+                                 const double *y, size_t ny, sky_grid *out, bool *flip_x,
+                                 bool *flip_y) {
+  sky_status st = SKY_OK;
+  sky_grid g = {0};
+  double *v = NULL;
+  SKY_GO(set_crs(ctx, crs, &g));
+  SKY_GO(allocate(ctx, nx, ny, &g));
+  SKY_GO_ALLOC(v, SKY_NEW(ctx, double, nx > ny ? nx : ny));
+  SKY_GO(order_axis(ctx, g.geographic ? "longitude" : "x", g.geographic, x, nx, v, flip_x));
+  if (g.geographic && v[nx - 1] - v[0] >= 360) {
+    st = sky_fail(ctx, SKY_E_FORMAT, "longitude axis: centres span %.9g°, more than a turn",
+                  v[nx - 1] - v[0]);
+    goto cleanup;
+  }
+  edges_of_centres(v, nx, g.x_edge);
+  if (g.geographic) close_seam(v, nx, g.x_edge);
+  SKY_GO(order_axis(ctx, g.geographic ? "latitude" : "y", false, y, ny, v, flip_y));
+  if (g.geographic && (v[0] < -90 || v[ny - 1] > 90)) {
+    st = sky_fail(ctx, SKY_E_FORMAT, "latitude axis: %.9g..%.9g is outside -90..90", v[0],
+                  v[ny - 1]);
+    goto cleanup;
+  }
+  edges_of_centres(v, ny, g.y_edge);
+  if (g.geographic) {
+    g.y_edge[0] = fmax(g.y_edge[0], -90);
+    g.y_edge[ny] = fmin(g.y_edge[ny], 90);
+    if (!(g.y_edge[0] < g.y_edge[1]) || !(g.y_edge[ny - 1] < g.y_edge[ny])) {
+      st = sky_fail(ctx, SKY_E_FORMAT, "latitude axis: a cell at the pole has no area");
+      goto cleanup;
+    }
+  }
+  sky_free(v);
+  *out = g;
+  return SKY_OK;
+cleanup:
+  sky_free(v);
+  sky_grid_free(&g);
+  return st;
+}
+
+sky_status sky_grid_copy(sky_context *ctx, const sky_grid *g, sky_grid *out) {
+  sky_grid c = *g;
+  c.x_edge = c.y_edge = NULL;
+  if (allocate(ctx, g->nx, g->ny, &c) != SKY_OK) {
+    sky_grid_free(&c);
+    return SKY_E_NOMEM;
+  }
+  memcpy(c.x_edge, g->x_edge, (g->nx + 1) * sizeof *c.x_edge);
+  memcpy(c.y_edge, g->y_edge, (g->ny + 1) * sizeof *c.y_edge);
+  *out = c;
+  return SKY_OK;
+}
+
+/* ---- comparison and lookup ----------------------------------------------------------------- */
+
+double sky_grid_dx(const sky_grid *g) { return (g->x_edge[g->nx] - g->x_edge[0]) / (double)g->nx; }
+double sky_grid_dy(const sky_grid *g) { return (g->y_edge[g->ny] - g->y_edge[0]) / (double)g->ny; }
+
+/* Multiple of 360 that brings x nearest to target. */
+static double turn_to(double x, double target) { return 360 * nearbyint((target - x) / 360); }
+
+static bool same_axis(const double *a, const double *b, size_t n, double shift) {
+  for (size_t i = 0; i <= n; i++) {
+    const double cell = i < n ? a[i + 1] - a[i] : a[n] - a[n - 1];
+    if (!(fabs(a[i] - b[i] - shift) <= SAME_TOLERANCE * cell)) return false;
+  }
+  return true;
+}
+
+bool sky_grid_equal(const sky_grid *a, const sky_grid *b) {
+  if (a->nx != b->nx || a->ny != b->ny || !same_crs(a, b)) return false;
+  const double shift = a->geographic ? turn_to(b->x_edge[0], a->x_edge[0]) : 0;
+  return same_axis(a->x_edge, b->x_edge, a->nx, shift) &&
+         same_axis(a->y_edge, b->y_edge, a->ny, 0);
+}
+
+bool sky_grid_contains(const sky_grid *outer, const sky_grid *inner) {
+  if (!same_crs(outer, inner)) return false;
+  const double tx = SAME_TOLERANCE * sky_grid_dx(outer), ty = SAME_TOLERANCE * sky_grid_dy(outer);
+  const double ow = outer->x_edge[0] - tx, oe = outer->x_edge[outer->nx] + tx;
+  double iw = inner->x_edge[0], ie = inner->x_edge[inner->nx];
+  if (outer->geographic) {
+    if (oe - ow - 2 * tx >= 360 - tx) {
+      iw = ow;
+      ie = iw;
+    } else {
+      const double shift = 360 * ceil((ow - iw) / 360);
+      iw += shift;
+      ie += shift;
+    }
+  }
+  return iw >= ow && ie <= oe && inner->y_edge[0] >= outer->y_edge[0] - ty &&
+         inner->y_edge[inner->ny] <= outer->y_edge[outer->ny] + ty;
+}
+
+/* Interval of ascending edges that holds v; SIZE_MAX outside. */
+static size_t find_interval(const double *edge, size_t n, double v) {
+  if (!(v >= edge[0] && v <= edge[n])) return SIZE_MAX;
+  size_t low = 0, high = n;
+  while (high - low > 1) {
+    const size_t mid = low + (high - low) / 2;
+    if (v >= edge[mid])
+      low = mid;
+    else
+      high = mid;
+  }
+  return low;
+}
+
+size_t sky_grid_find(const sky_grid *g, double x, double y) {
+  const size_t iy = find_interval(g->y_edge, g->ny, y);
+  if (iy == SIZE_MAX || !isfinite(x)) return SIZE_MAX;
+  size_t ix = find_interval(g->x_edge, g->nx, x);
+  if (ix == SIZE_MAX && g->geographic)
+    ix = find_interval(g->x_edge, g->nx, x + 360 * ceil((g->x_edge[0] - x) / 360));
+  return ix == SIZE_MAX ? SIZE_MAX : iy * g->nx + ix;
+}
+
+void sky_grid_centre(const sky_grid *g, size_t cell, double *x, double *y) {
+  const size_t ix = cell % g->nx, iy = cell / g->nx;
+  *x = 0.5 * (g->x_edge[ix] + g->x_edge[ix + 1]);
+  *y = 0.5 * (g->y_edge[iy] + g->y_edge[iy + 1]);
+}
+
+double sky_grid_distance(const sky_grid *g, size_t a, size_t b) {
+  double xa, ya, xb, yb;
+  sky_grid_centre(g, a, &xa, &ya);
+  sky_grid_centre(g, b, &xb, &yb);
+  return g->geographic ? sky_distance(xa, ya, xb, yb) : hypot(xb - xa, yb - ya);
+}
+
+/* ---- areas --------------------------------------------------------------------------------- */
+
+static void areas_geographic(const sky_grid *g, double *area) {
+  for (size_t iy = 0; iy < g->ny; iy++) {
+    const double band = sky_ellipsoid_band(g->y_edge[iy], g->y_edge[iy + 1]);
+    for (size_t ix = 0; ix < g->nx; ix++)
+      area[iy * g->nx + ix] = band * (g->x_edge[ix + 1] - g->x_edge[ix]) * DEG;
+  }
+}
+
+/* One thread's way from the grid's system to longitude and latitude. */
+typedef struct inverse {
+  PJ_CONTEXT *context;
+  PJ *to_lonlat;
+} inverse;
+
+static void inverse_close(inverse *t) {
+  proj_destroy(t->to_lonlat);
+  proj_context_destroy(t->context);
+}
+
+static sky_status inverse_open(sky_context *ctx, const char *crs, inverse *t) {
+  t->context = proj_context_create();
+  proj_log_level(t->context, PJ_LOG_NONE);
+  t->to_lonlat = NULL;
+  PJ *pj = proj_create_crs_to_crs(t->context, crs, "EPSG:4326", NULL);
+  if (pj != NULL) t->to_lonlat = proj_normalize_for_visualization(t->context, pj);
+  proj_destroy(pj);
+  if (t->to_lonlat != NULL) return SKY_OK;
+  return sky_fail(ctx, SKY_E_RANGE, "crs '%s': no transformation to EPSG:4326", crs);
+}
+
+/* Signed geodesic area of a polygon given in the projected system; false if a point has no
+ * longitude and latitude. */
+static bool geodesic_area(const inverse *t, const double *x, const double *y, size_t n,
+                          double *area) {
+  struct geod_geodesic geod;
+  struct geod_polygon polygon;
+  double perimeter = 0;
+  geod_init(&geod, SKY_WGS84_A, SKY_WGS84_F);
+  geod_polygon_init(&polygon, 0);
+  for (size_t i = 0; i < n; i++) {
+    const PJ_COORD c = proj_trans(t->to_lonlat, PJ_FWD, proj_coord(x[i], y[i], 0, 0));
+    if (!isfinite(c.xy.x) || !isfinite(c.xy.y)) return false;
+    geod_polygon_addpoint(&geod, &polygon, c.xy.y, c.xy.x);
+  }
+  geod_polygon_compute(&geod, &polygon, 0, 1, area, &perimeter);
+  return true;
+}
+
+static bool cell_area(const inverse *t, const sky_grid *g, size_t ix, size_t iy, double *area) {
+  const double x[4] = {g->x_edge[ix], g->x_edge[ix + 1], g->x_edge[ix + 1], g->x_edge[ix]};
+  const double y[4] = {g->y_edge[iy], g->y_edge[iy], g->y_edge[iy + 1], g->y_edge[iy + 1]};
+  const double longest = fmax(x[1] - x[0], y[2] - y[1]);
+  const size_t m = (size_t)fmin(OUTLINE_MAX, fmax(1, ceil(longest / OUTLINE_STEP)));
+  double px[4 * OUTLINE_MAX], py[4 * OUTLINE_MAX];
+  for (size_t side = 0; side < 4; side++) {
+    const size_t next = (side + 1) % 4;
+    for (size_t k = 0; k < m; k++) {
+      const double f = (double)k / (double)m;
+      px[side * m + k] = x[side] + f * (x[next] - x[side]);
+      py[side * m + k] = y[side] + f * (y[next] - y[side]);
+    }
+  }
+  return geodesic_area(t, px, py, 4 * m, area);
+}
+
+static sky_status areas_projected(sky_context *ctx, const sky_grid *g, double *area) {
+  sky_status result = SKY_OK;
+#pragma omp parallel num_threads(sky_context_threads(ctx))
+  {
+    inverse t = {0};
+    sky_status st = inverse_open(ctx, g->crs, &t);
+#pragma omp for schedule(static)
+    for (size_t iy = 0; iy < g->ny; iy++) {
+      for (size_t ix = 0; ix < g->nx && st == SKY_OK; ix++) {
+        if (!cell_area(&t, g, ix, iy, &area[iy * g->nx + ix]))
+          st = sky_fail(ctx, SKY_E_RANGE, "crs '%s': no area for the cell at %.9g, %.9g", g->crs,
+                        g->x_edge[ix], g->y_edge[iy]);
+      }
+    }
+    if (st != SKY_OK) {
+#pragma omp critical(sky_grid_areas)
+      result = st;
+    }
+    inverse_close(&t);
+  }
+  if (result == SKY_OK) return SKY_OK;
+  return sky_fail(ctx, result, "crs '%s': cell areas on the ellipsoid cannot be computed", g->crs);
+}
+
+sky_status sky_grid_areas(sky_context *ctx, const sky_grid *g, double *area) {
+  if (!g->geographic) return areas_projected(ctx, g, area);
+  areas_geographic(g, area);
+  return SKY_OK;
+}
+
+sky_status sky_polygon_area(sky_context *ctx, const char *crs, const double *x, const double *y,
+                            size_t n, double *area) {
+  inverse t = {0};
+  sky_status st = inverse_open(ctx, crs, &t);
+  if (st == SKY_OK && !geodesic_area(&t, x, y, n, area))
+    st = sky_fail(ctx, SKY_E_RANGE, "crs '%s': polygon with a point off the ellipsoid", crs);
+  inverse_close(&t);
+  return st;
+}
