@@ -30,8 +30,12 @@ typedef struct sky_worker_result {
 } sky_worker_result;
 
 /* Run n jobs, at most `parallel` at a time; argv_of fills the NULL-terminated argv tail (without
- * program and "__worker") of job i, at most 16 entries. results [n], freed by
- * sky_worker_results_free. The path of the program can be overridden with SKYFLUX_WORKER (tests). */
+ * program and "__worker": the task's name, then its arguments) of job i, at most 16 entries. The task
+ * gets the arguments behind its name. timeout_s <= 0: none. results [n] are set whatever the return
+ * and freed by sky_worker_results_free; a job that was not finished has SKY_E_CANCELLED without a
+ * message. Each finished job is one sky_progress_step. Log lines of the children are logged again in
+ * the order of jobs, other text that they print at DEBUG. The return is SKY_OK also if jobs failed.
+ * The path of the program can be overridden with SKYFLUX_WORKER (tests). */
 SKY_NODISCARD sky_status sky_worker_run(sky_context *ctx, size_t n, int parallel, double timeout_s,
                                         void (*argv_of)(void *user, size_t i, const char **argv),
                                         void *user, sky_worker_result *results);
