@@ -34,6 +34,7 @@ typedef struct sky_problem {
   double *x_true;      /* [n_state] or NULL */
   double *E;           /* [n_cell*n_cell] spatial correlation, row-major, symmetric */
   double *D;           /* [n_time*n_time] temporal correlation */
+  double *xc, *yc;     /* [n_cell] cell centres as the file gives them (km), or NULL; not used here */
   size_t n_background; /* background offsets; 0 = none */
   int32_t *group;      /* [n_obs] offset that each observation carries, -1 = none; NULL if none */
   double *b0, *b_sd;   /* [n_background] */
@@ -42,7 +43,8 @@ typedef struct sky_problem {
 void sky_problem_free(sky_problem *p); /* NULL-safe, zeroes */
 
 /* Linear functionals of the state whose totals are wanted: W [n_zone*n_state], row-major; constant
- * [n_zone] is added to totals (prior mass that the state cannot move). inventory: see below. */
+ * [n_zone] is added to totals (prior mass that the state cannot move). In the information form the
+ * state has no Kronecker structure: n_cell = n, n_time = 1, prior E = identity, D is not used. */
 typedef struct sky_functionals {
   size_t n_zone;
   const double *W;
@@ -69,27 +71,33 @@ typedef struct sky_posterior {
   double neg_log_evidence; /* ½(dᵀΨ⁻¹d + log|Ψ| + n log 2π) */
   /* per zone [n_zone] */
   double *prior_total, *prior_sd, *total, *total_sd;
-  double *zone_dofs;   /* sum of ak over the zone's cells, weighted by |W|/max|W|: see bayes.md */
-  double *zone_reduction; /* 1 - (total_sd/prior_sd)² */
-  double *zone_sensitivity; /* aᵀA p / aᵀp for the prior pattern p = x0 (1 = fully observed) */
+  double *zone_dofs;   /* Σ ak over the state elements that the zone touches (W != 0): independent
+                          pieces of information inside it; border elements count whole in each zone */
+  double *zone_reduction; /* 1 - (total_sd/prior_sd)²: DOFS of the one number that is the total */
+  double *zone_sensitivity; /* aᵀA p / aᵀp for the prior pattern p = x0 (1 = fully observed); NaN if
+                               aᵀx0 = 0 */
   double *zone_noise_var;   /* aᵀK (R + BΣ_bBᵀ) Kᵀ a */
   double *zone_inventory_var; /* aᵀ A B_inv Aᵀ a */
   double *zone_null_sd;     /* sqrt of the sum of both: null sd of x_T - x_B (spec: general test) */
-  double *zone_detectable;  /* smallest change of the total, pattern p, found with 80 % power at two-sided
-                               5 %: (z_.975+z_.80) sd_null_noise / |sensitivity|; INFINITY if unseen */
+  double *zone_detectable;  /* smallest true change of the total, pattern p, that is told from noise
+                               with 80 % power at two-sided 5 %: (z_.975 + z_.80) √noise_var /
+                               |sensitivity|; INFINITY if unseen. With the inventory's own error:
+                               compare.h */
   double *zone_A;      /* [n_zone*n_state] aᵀA rows: to see another inventory through the kernel */
   double *zone_cov;    /* [n_zone*n_zone] posterior covariance of the totals */
 } sky_posterior;
 
-/* SKY_E_NOT_SPD with the index of the failing pivot; SKY_E_SIZE beyond SKY_DENSE_CELL_LIMIT; memory is
- * checked against the budget first (SKY_E_NOMEM says what is needed). zones may be NULL. */
+/* SKY_E_NOT_SPD with the index of the failing pivot; SKY_E_SIZE beyond SKY_DENSE_CELL_LIMIT;
+ * SKY_E_RANGE names the first array and index that is not usable; memory (the problem's own included)
+ * is checked against the budget first (SKY_E_NOMEM says what is needed). zones may be NULL. */
 SKY_NODISCARD sky_status sky_problem_solve(sky_context *ctx, const sky_problem *p,
                                            const sky_functionals *zones, sky_posterior *out);
 void sky_posterior_free(sky_posterior *p); /* NULL-safe, zeroes */
 
 /* Information form: prior x ~ N(x0, diag(x_sd²)), F = K'So⁻¹K, g = K'So⁻¹(y - F(x0)), regularised by
- * gamma: S = (γF + Sa⁻¹)⁻¹, x̂ = x0 + γ S g, A = I - S Sa⁻¹. The innovation, jo, chi2 and evidence
- * need y and are NaN. cov, kernel: [n*n], may be NULL. */
+ * gamma: S = (γF + Sa⁻¹)⁻¹, x̂ = x0 + γ S g, A = I - S Sa⁻¹. γ stands for R = So/γ, so the noise of a
+ * zone is aᵀ γSFS a (information.md). jo, chi2 and the evidence need y and are NaN; n_obs is 0. An
+ * element with x_sd = 0 stays at x0. cov, kernel: [n*n] row-major, may be NULL. */
 typedef struct sky_information_problem {
   size_t n;
   const double *F, *g, *x0, *x_sd;
@@ -101,7 +109,8 @@ SKY_NODISCARD sky_status sky_information_solve(sky_context *ctx, const sky_infor
                                                double *kernel, sky_posterior *out);
 
 /* Exchange file (NetCDF CSR: y, x0, xc, yc, H_data, H_col, H_rowptr; attributes Lx_km, Lt_steps,
- * sigma_q, sigma_r, nx, ny, nt, cov naming the models). */
+ * sigma_q, sigma_r, nx, ny, nt, cov naming the models: "M in space and time" or "M in space and N in
+ * time" up to the first comma, M and N one of none, spherical, exponential). x_true is optional. */
 SKY_NODISCARD sky_status sky_problem_read(sky_context *ctx, const char *path, sky_problem *out);
 
 #ifdef __cplusplus

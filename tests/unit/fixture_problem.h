@@ -1,0 +1,39 @@
+/* fixture_problem.h: a small random inverse problem and the dense textbook formulas for it, written
+ * with plain loops so that they share nothing with the solver under test. */
+#ifndef SKY_TESTS_FIXTURE_PROBLEM_H
+#define SKY_TESTS_FIXTURE_PROBLEM_H
+
+#include "skyflux/problem.h"
+
+/* Cells on a line (spacing 1, exponential, length 2), times on a line (exponential, length 1.5),
+ * uneven x_sd and r_sd; every row of H sees the cells of up to three times. y is H x_truth + noise
+ * with x_truth and noise of the model's own statistics. Fails the test on error. */
+void fixture_problem(sky_context *ctx, uint64_t seed, size_t n_cell, size_t n_time, size_t n_obs,
+                     size_t n_background, sky_problem *out);
+sky_context *fixture_context(int threads);
+
+/* Dense pictures, malloc'd with sky_malloc: H [n_obs*n_state], Q [n_state²]. */
+double *fixture_dense_H(sky_context *ctx, const sky_problem *p);
+double *fixture_dense_Q(sky_context *ctx, const sky_problem *p, const double *sd, const double *E,
+                        const double *D);
+double *fixture_new(sky_context *ctx, size_t n); /* zeros */
+
+/* C = op(A) op(B): A [m*k] (or [k*m] if ta), B [k*n] (or [n*k] if tb). */
+void fixture_multiply(size_t m, size_t k, size_t n, bool ta, const double *A, bool tb,
+                      const double *B, double *C);
+/* A⁻¹ by Gauss–Jordan with pivoting. */
+void fixture_inverse(size_t n, const double *A, double *inverse);
+
+/* Everything dense: x̂ [m], P [m²], A [m²], K [m*n], Ψ [n²]. Any may be NULL. */
+typedef struct fixture_answer {
+  double *x, *P, *A, *K, *psi;
+  double chi2, jb, jo;
+} fixture_answer;
+void fixture_solve(sky_context *ctx, size_t n, size_t m, const double *H, const double *Q,
+                   const double *R, const double *y, const double *x0, fixture_answer *out);
+void fixture_answer_free(fixture_answer *a);
+
+/* max |a-b| / max |b| */
+double fixture_difference(size_t n, const double *a, const double *b);
+
+#endif
