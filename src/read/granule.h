@@ -3,6 +3,7 @@
 #define SKY_READ_GRANULE_H
 
 #include "skyflux/soundings.h"
+#include "src/engine/worker.h"
 
 typedef struct sky_selection {
   bool has_box;
@@ -21,17 +22,54 @@ typedef struct sky_granule_info { /* what `skyflux info` prints */
 SKY_NODISCARD sky_status sky_granule_probe(sky_context *ctx, const char *path,
                                            sky_granule_info *out);
 
+/* As probe for a named reader (NULL or "auto": by content): does the file fit, which gases. */
+SKY_NODISCARD sky_status sky_granule_identify(sky_context *ctx, const char *path,
+                                              const char *product, sky_granule_info *out);
+
 /* Read one gas of one granule in this process. product: reader id or "auto". */
 SKY_NODISCARD sky_status sky_granule_read(sky_context *ctx, const char *path, const char *product,
                                           const char *gas, const sky_selection *sel,
                                           sky_soundings *out);
 
+/* As sky_granule_read; drops counts reasons over every row of the file, also those that are not in
+ * out: rows without a value inside the selection ("fill"), and what sel leaves out; the count of
+ * SKY_DROP_NONE is that of good soundings. out never holds a row without a value. */
+SKY_NODISCARD sky_status sky_granule_decode(sky_context *ctx, const char *path, const char *product,
+                                            const char *gas, const sky_selection *sel,
+                                            sky_soundings *out, size_t drops[SKY_DROP_COUNT]);
+
+/* What `skyflux info` says about one gas of one granule, inside the selection. */
+typedef struct sky_granule_gas {
+  char gas[8];
+  size_t soundings; /* rows with a value inside the selection */
+  size_t good;
+  size_t drops[SKY_DROP_COUNT];    /* box and period: what lies outside the selection */
+  double time_start, time_end;     /* NaN without soundings */
+  double west, south, east, north; /* west > east: the soundings cross 180 degrees */
+} sky_granule_gas;
+typedef struct sky_granule_summary {
+  char product[32];
+  size_t n_gases;
+  sky_granule_gas gas[4];
+} sky_granule_summary;
+
+/* Probe and summarise in a worker process: a file that crashes or hangs libhdf5 is an error. */
+SKY_NODISCARD sky_status sky_granule_describe(sky_context *ctx, const char *path,
+                                              const char *product, const sky_selection *sel,
+                                              double timeout_s, sky_granule_summary *out);
+
+/* Tasks of the worker processes, for main(). */
+extern const sky_worker_task sky_granule_worker_tasks[];
+extern const size_t sky_granule_worker_task_count;
+
 /* Read many granules through worker processes (sky_context_threads() at a time), appended in the
  * order of paths whatever the timing. A granule whose worker dies, hangs or reports an error is
  * listed in failed (may be NULL) and skipped; SKY_E_NODATA if every one failed. drops (may be NULL)
- * counts reasons over everything read, also when sel drops the soundings themselves. */
+ * counts reasons over everything read, also when sel drops the soundings themselves. The caller
+ * frees failed also on failure. */
 typedef struct sky_granule_failure {
   char *path, *reason;
+  sky_status status;
 } sky_granule_failure;
 typedef struct sky_granule_failures {
   size_t n;

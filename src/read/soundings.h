@@ -1,0 +1,39 @@
+/* soundings.h: what the readers add to skyflux/soundings.h: joining many sets at once, the
+ * identities of a kernel, and the block that a worker process sends. */
+#ifndef SKY_READ_SOUNDINGS_H
+#define SKY_READ_SOUNDINGS_H
+
+#include "skyflux/soundings.h"
+#include "src/core/text.h"
+
+/* Value of the global attribute skyflux_content of the harmonised file. */
+#define SKY_SOUNDINGS_CONTENT "soundings 1"
+
+/* All parts in order; the rules of sky_soundings_append. n_parts 0 gives an empty set. */
+SKY_NODISCARD sky_status sky_soundings_join(sky_context *ctx, const sky_soundings *part,
+                                            size_t n_parts, sky_soundings *out);
+
+/* Remove every sounding that has a drop reason. */
+void sky_soundings_compact(sky_soundings *s);
+
+typedef enum sky_kernel_fault {
+  SKY_KERNEL_SOUND = 0,
+  SKY_KERNEL_INCOMPLETE = 1, /* a missing value */
+  SKY_KERNEL_ORDER = 2,      /* pressure does not fall from index to index */
+  SKY_KERNEL_WEIGHTS = 3,    /* |Σ weight - 1| beyond its tolerance */
+  SKY_KERNEL_PRIOR = 4,      /* |Σ weight·profile - prior| beyond tolerance × prior */
+  SKY_KERNEL_INVERTED = 5    /* CH4 or N2O richer at the top than at the surface */
+} sky_kernel_fault;
+
+const char *sky_kernel_fault_name(sky_kernel_fault fault);
+
+/* Does sounding i fulfil what soundings.h promises? n_levels must not be 0. */
+sky_kernel_fault sky_kernel_check(const sky_soundings *s, size_t i, double weight_tolerance,
+                                  double prior_tolerance);
+
+/* Append s to a block; take one set off the front of a block (lengths checked). */
+SKY_NODISCARD sky_status sky_soundings_pack(const sky_soundings *s, sky_text *out);
+SKY_NODISCARD sky_status sky_soundings_unpack(sky_context *ctx, const char **at, size_t *left,
+                                              sky_soundings *out);
+
+#endif
