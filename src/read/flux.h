@@ -30,7 +30,7 @@ typedef struct sky_flux {
   double *sector_total;  /* [n_sectors] kg yr-1 */
   size_t n_times;        /* time steps averaged */
   double time_start;     /* first step; NaN if the file has no time */
-  char title[160], units[64];
+  char title[160], units[128];
 } sky_flux;
 
 SKY_NODISCARD sky_status sky_flux_read(sky_context *ctx, const char *path,

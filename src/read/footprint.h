@@ -24,14 +24,16 @@ typedef struct sky_footprints {
   size_t *rowptr;         /* [n_rows+1] */
   int32_t *col;           /* [nnz] cell of grid, ascending inside a row */
   double *val;            /* [nnz] */
-  double *sum;            /* [n_rows] sum over the file's cells (compensated), before any regridding */
+  double *sum;            /* [n_rows] sum over this grid's cells (compensated) */
+  size_t receptor_capacity, row_capacity, value_capacity; /* allocated items; 0 = not known */
 } sky_footprints;
 
 /* receptors: for STILT the position is in the file's path (YYYYMMDDHHMM_long_lati_zagl); when it is
  * not, NaN. Zero cells are not stored; negative or NaN values are SKY_E_RANGE (fill = 0). */
 SKY_NODISCARD sky_status sky_footprints_read(sky_context *ctx, const char *path,
                                              sky_footprints *out);
-/* Append b (same grid by sky_grid_equal, else SKY_E_COVERAGE naming both spacings). */
+/* Append b to a, which may be zeroed: same grid by sky_grid_equal, else SKY_E_COVERAGE naming both
+ * spacings; both column-integrated or neither, else SKY_E_FORMAT. */
 SKY_NODISCARD sky_status sky_footprints_append(sky_context *ctx, sky_footprints *a,
                                                const sky_footprints *b);
 void sky_footprints_free(sky_footprints *f);

@@ -1,0 +1,142 @@
+/* gridded.c: shape, grid and strides of a NetCDF variable by the names of its dimensions. */
+#include "src/read/gridded.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "src/core/memory.h"
+
+sky_status sky_attr_text(sky_context *ctx, sky_nc *f, const char *var, const char *name,
+                         char **out) {
+  sky_error_clear(ctx);
+  *out = sky_nc_attr(ctx, f, var, name);
+  return *out == NULL && sky_error(ctx)[0] != '\0' ? SKY_E_NOMEM : SKY_OK;
+}
+
+sky_status sky_var_info(sky_context *ctx, sky_nc *f, const char *var, sky_nc_var *out) {
+  sky_error_clear(ctx);
+  SKY_TRY(sky_nc_info(ctx, f, var, out));
+  return out->units[0] == '\0' && sky_error(ctx)[0] != '\0' ? SKY_E_NOMEM : SKY_OK;
+}
+
+typedef enum role { ROLE_X, ROLE_Y, ROLE_TIME, ROLE_OTHER } role;
+
+static role role_of(const char *dim) {
+  static const struct {
+    const char *name;
+    role is;
+  } known[] = {{"lon", ROLE_X}, {"longitude", ROLE_X}, {"x", ROLE_X},      {"lat", ROLE_Y},
+               {"latitude", ROLE_Y}, {"y", ROLE_Y},    {"time", ROLE_TIME}};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (strcmp(dim, known[i].name) == 0) return known[i].is;
+  return ROLE_OTHER;
+}
+
+/* Position of the dimension with a role, or -1 (absent) or -2 (twice). */
+static int find_role(const sky_nc_var *v, role r) {
+  int found = -1;
+  for (int d = 0; d < v->ndims; d++)
+    if (role_of(v->dim[d]) == r) found = found == -1 ? d : -2;
+  return found;
+}
+
+bool sky_gridded_suits(const sky_nc_var *info) {
+  if (find_role(info, ROLE_X) < 0 || find_role(info, ROLE_Y) < 0) return false;
+  for (int d = 0; d < info->ndims; d++)
+    if (role_of(info->dim[d]) == ROLE_OTHER && info->size[d] != 1) return false;
+  return find_role(info, ROLE_TIME) != -2;
+}
+
+static sky_status wrong_shape(sky_context *ctx, const sky_nc *f, const char *var,
+                              const sky_nc_var *v) {
+  char dims[SKY_NC_MAX_DIMS * 96] = "";
+  for (int d = 0; d < v->ndims; d++) {
+    const size_t at = strlen(dims);
+    snprintf(dims + at, sizeof dims - at, "%s%s=%zu", d > 0 ? ", " : "", v->dim[d], v->size[d]);
+  }
+  return sky_fail(ctx, SKY_E_FORMAT,
+                  "%s: %s: dimensions (%s), expected longitude, latitude and at most time beside "
+                  "dimensions of size 1",
+                  sky_nc_path(f), var, dims);
+}
+
+static sky_status read_axis(sky_context *ctx, sky_nc *f, const char *name, size_t n,
+                            double **out) {
+  sky_nc_var info;
+  SKY_TRY(sky_var_info(ctx, f, name, &info));
+  if (info.ndims != 1 || info.count != n)
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: not a coordinate of %zu values", sky_nc_path(f),
+                    name, n);
+  return sky_nc_read(ctx, f, name, &info, out);
+}
+
+static sky_status read_grid(sky_context *ctx, sky_nc *f, const char *x_dim, size_t nx,
+                            const char *y_dim, size_t ny, sky_gridded *g) {
+  sky_status st = SKY_OK;
+  double *x = NULL, *y = NULL;
+  char *crs = NULL;
+  if (strcmp(x_dim, "x") == 0) {
+    SKY_GO(sky_attr_text(ctx, f, "", "crs", &crs));
+    if (crs == NULL) {
+      st = sky_fail(ctx, SKY_E_FORMAT, "%s: dimensions x and y without a global attribute crs",
+                    sky_nc_path(f));
+      goto cleanup;
+    }
+  }
+  SKY_GO(read_axis(ctx, f, x_dim, nx, &x));
+  SKY_GO(read_axis(ctx, f, y_dim, ny, &y));
+  st = sky_grid_from_centres(ctx, crs != NULL ? crs : "EPSG:4326", x, nx, y, ny, &g->grid,
+                             &g->flip_x, &g->flip_y);
+  if (st != SKY_OK) {
+    st = sky_fail_in(ctx, st, "%s: ", sky_nc_path(f));
+    goto cleanup;
+  }
+  g->spacing_x = fabs(x[nx - 1] - x[0]) / (double)(nx - 1);
+  g->spacing_y = fabs(y[ny - 1] - y[0]) / (double)(ny - 1);
+cleanup:
+  sky_free(x);
+  sky_free(y);
+  sky_free(crs);
+  return st;
+}
+
+void sky_gridded_free(sky_gridded *g) {
+  if (g == NULL) return;
+  sky_grid_free(&g->grid);
+  memset(g, 0, sizeof *g);
+}
+
+sky_status sky_gridded_open(sky_context *ctx, sky_nc *f, const char *var, sky_gridded *out) {
+  sky_gridded g = {.n_time = 1};
+  SKY_TRY(sky_var_info(ctx, f, var, &g.info));
+  if (!sky_gridded_suits(&g.info)) return wrong_shape(ctx, f, var, &g.info);
+  const int x = find_role(&g.info, ROLE_X), y = find_role(&g.info, ROLE_Y);
+  const int t = find_role(&g.info, ROLE_TIME);
+  size_t stride[SKY_NC_MAX_DIMS], step = 1;
+  for (int d = g.info.ndims - 1; d >= 0; d--) {
+    stride[d] = step;
+    step *= g.info.size[d];
+  }
+  g.stride_x = stride[x];
+  g.stride_y = stride[y];
+  if (t >= 0) {
+    g.has_time = true;
+    g.n_time = g.info.size[t];
+    g.stride_time = stride[t];
+    memcpy(g.time_dim, g.info.dim[t], sizeof g.time_dim);
+  }
+  SKY_TRY(read_grid(ctx, f, g.info.dim[x], g.info.size[x], g.info.dim[y], g.info.size[y], &g));
+  *out = g;
+  return SKY_OK;
+}
+
+sky_status sky_gridded_values(sky_context *ctx, sky_nc *f, const char *var,
+                              const sky_nc_var *info, double **out) {
+  const size_t budget = sky_context_memory(ctx);
+  if (info->count > budget / sizeof(double))
+    return sky_fail(ctx, SKY_E_NOMEM, "%s: %s: %zu values need %zu MB, the budget is %zu MB",
+                    sky_nc_path(f), var, info->count, info->count / 131072 + 1, budget >> 20);
+  return sky_nc_read(ctx, f, var, info, out);
+}
