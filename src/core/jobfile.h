@@ -26,7 +26,8 @@ void sky_jobfile_free(sky_jobfile *job);
 const char *sky_jobfile_path(const sky_jobfile *job);
 const sky_node *sky_jobfile_root(const sky_jobfile *job);
 
-/* Child of a map by key path relative to node ("prior.sigma"); NULL if absent. */
+/* Node by key path relative to node ("prior.sigma", "inversions[0].gas"); "" or NULL is the node
+ * itself, also in the getters below (items of a list of scalars). NULL if absent. */
 const sky_node *sky_node_get(const sky_node *node, const char *path);
 size_t sky_node_count(const sky_node *node);                /* items of a list, else 0 */
 const sky_node *sky_node_item(const sky_node *node, size_t i);
@@ -37,6 +38,14 @@ double sky_node_number(const sky_node *node, const char *path); /* schema unit; 
 int64_t sky_node_integer(const sky_node *node, const char *path, int64_t absent);
 bool sky_node_bool(const sky_node *node, const char *path);  /* absent = false */
 double sky_node_time(const sky_node *node, const char *path); /* s since 1970; NaN if absent */
+/* The unit in which sky_node_number counts, where the schema allows two ("degree" or "m"). */
+bool sky_node_unit_is(const sky_node *node, const char *path, const char *unit);
+/* True if the user wrote it, false if absent or a default. */
+bool sky_node_given(const sky_node *node, const char *path);
+
+/* Every input path of the job exists (a pattern matches a file); SKY_E_MISSING lists all that do not,
+ * one a line with file:line. */
+SKY_NODISCARD sky_status sky_jobfile_inputs_exist(sky_context *ctx, const sky_jobfile *job);
 
 /* "file:line: path: " prefix for errors found later, when the meaning is checked. malloc'd. */
 char *sky_node_where(sky_context *ctx, const sky_jobfile *job, const sky_node *node);

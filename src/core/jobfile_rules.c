@@ -1,0 +1,344 @@
+/* jobfile_rules.c: what keys of a job must be to each other, as far as the file alone can tell.
+ *
+ * Every rule looks at the whole tree and says nothing about keys that are absent or already faulty.
+ * Whether files exist and hold what the job says is checked when they are read. */
+#include <math.h>
+#include <string.h>
+
+#include "src/core/memory.h"
+#include "src/core/schema.h"
+
+#define WGS84 "EPSG:4326"
+
+/* Where a fault of node[path] stands: at the key if it is there, else at its map. */
+static sky_status fault(sky_faults *f, const sky_node *node, const char *path, const char *message) {
+  const sky_node *at = sky_node_get(node, path);
+  return at != NULL ? sky_fault_at(f, at, "%s", message)
+                    : sky_fault_key(f, node, path, "%s", message);
+}
+
+static bool is(const sky_node *node, const char *path, const char *text) {
+  const char *own = sky_node_text(node, path);
+  return own != NULL && strcmp(own, text) == 0;
+}
+
+static const sky_node *find(const sky_node *list, const char *key, const char *value) {
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    if (is(sky_node_item(list, i), key, value)) return sky_node_item(list, i);
+  }
+  return NULL;
+}
+
+static bool any_information(const sky_node *root) {
+  const sky_node *list = sky_node_get(root, "inversions");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    if (sky_node_get(sky_node_item(list, i), "information") != NULL) return true;
+  }
+  return false;
+}
+
+/* ---- time and space ---- */
+
+static sky_status period_order(const sky_node *root, sky_faults *f) {
+  const double start = sky_node_time(root, "period.start"), end = sky_node_time(root, "period.end");
+  if (isnan(start) || isnan(end) || end > start) return SKY_OK;
+  return sky_fault_at(f, sky_node_get(root, "period.end"), "%s is %s start %s",
+                      sky_node_text(root, "period.end"), end < start ? "before" : "the same as",
+                      sky_node_text(root, "period.start"));
+}
+
+static sky_status check_box(sky_faults *f, const sky_node *box, bool degrees, bool may_wrap) {
+  double edge[4];
+  if (sky_node_count(box) != 4) return SKY_OK;
+  for (size_t i = 0; i < 4; i++) {
+    edge[i] = sky_node_number(sky_node_item(box, i), NULL);
+    if (isnan(edge[i])) return SKY_OK;
+  }
+  const double west = edge[0], south = edge[1], east = edge[2], north = edge[3];
+  if (!(south < north)) {
+    SKY_TRY(sky_fault_at(f, box, "south %g is not below north %g", south, north));
+  }
+  if (west == east || (west > east && !may_wrap)) {
+    SKY_TRY(sky_fault_at(f, box, "west %g is not below east %g", west, east));
+  }
+  if (!degrees) return SKY_OK;
+  if (south < -90 || north > 90) {
+    SKY_TRY(sky_fault_at(f, box, "latitudes %g to %g are outside -90 to 90", south, north));
+  }
+  if (fmin(west, east) < -180 || fmax(west, east) > 360 || east - west > 360) {
+    SKY_TRY(sky_fault_at(f, box, "longitudes %g to %g are outside -180 to 360, or more than 360 apart",
+                         west, east));
+  }
+  return SKY_OK;
+}
+
+static sky_status boxes(const sky_node *root, sky_faults *f) {
+  SKY_TRY(check_box(f, sky_node_get(root, "grid.box"), is(root, "grid.crs", WGS84), false));
+  const sky_node *list = sky_node_get(root, "soundings");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    SKY_TRY(check_box(f, sky_node_get(sky_node_item(list, i), "box"), true, true));
+  }
+  return SKY_OK;
+}
+
+static sky_status cell_unit(const sky_node *root, sky_faults *f) {
+  const char *cell = sky_node_text(root, "grid.cell");
+  if (cell == NULL || !is(root, "grid.crs", WGS84)) return SKY_OK;
+  if (sky_node_unit_is(root, "grid.cell", "degree")) return SKY_OK;
+  return sky_fault_at(f, sky_node_get(root, "grid.cell"),
+                      "'%s' is a length, and " WGS84 " counts in degree (or choose a projected crs)",
+                      cell);
+}
+
+static sky_status grid_needed(const sky_node *root, sky_faults *f) {
+  if (sky_node_get(root, "grid") != NULL || any_information(root)) return SKY_OK;
+  return fault(f, root, "grid", "required, as no inversion brings its own grid (information)");
+}
+
+static sky_status something_to_do(const sky_node *root, sky_faults *f) {
+  if (sky_node_get(root, "soundings") != NULL || any_information(root)) return SKY_OK;
+  return fault(f, root, "soundings", "required, as no inversion has information");
+}
+
+static sky_status zones_source(const sky_node *root, sky_faults *f) {
+  const sky_node *zones = sky_node_get(root, "zones");
+  if (zones == NULL || zones->kind != SKY_NODE_MAP) return SKY_OK;
+  const bool file = sky_node_get(zones, "file") != NULL;
+  const sky_node *labels = sky_node_get(zones, "labels");
+  if (file == (labels != NULL)) {
+    return sky_fault_at(f, zones, "%s", file ? "both file and labels are given; one of them decides"
+                                             : "file or labels is required");
+  }
+  if (file && sky_node_get(zones, "id") == NULL) {
+    return fault(f, zones, "id", "required with file: the attribute that holds the zones' ids");
+  }
+  if (labels != NULL && !any_information(root)) {
+    return sky_fault_at(f, labels, "needs an inversion with information, whose state has the labels");
+  }
+  return SKY_OK;
+}
+
+/* "1-15, 20" */
+static bool is_ranges(const char *s) {
+  for (;;) {
+    s += strspn(s, " ");
+    size_t n = strspn(s, "0123456789");
+    if (n == 0 || n > 9) return false;
+    s += n;
+    if (*s == '-') {
+      n = strspn(++s, "0123456789");
+      if (n == 0 || n > 9) return false;
+      s += n;
+    }
+    s += strspn(s, " ");
+    if (*s == '\0') return true;
+    if (*s++ != ',') return false;
+  }
+}
+
+static sky_status label_ranges(const sky_node *root, sky_faults *f) {
+  const sky_node *list = sky_node_get(root, "zones.labels");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    const sky_node *item = sky_node_item(list, i);
+    const char *text = sky_node_text(item, "labels");
+    if (text == NULL || is_ranges(text)) continue;
+    SKY_TRY(sky_fault_at(f, sky_node_get(item, "labels"),
+                         "'%s' is not a list of labels (expected e.g. '1-15, 20')", text));
+  }
+  return SKY_OK;
+}
+
+/* ---- names ---- */
+
+/* Items of list differ in a (and b, which may be NULL or absent). */
+static sky_status differ(sky_faults *f, const sky_node *list, const char *a, const char *b) {
+  for (size_t i = 1; i < sky_node_count(list); i++) {
+    const sky_node *item = sky_node_item(list, i);
+    const char *text = sky_node_text(item, a), *more = b == NULL ? NULL : sky_node_text(item, b);
+    for (size_t k = 0; text != NULL && k < i; k++) {
+      const sky_node *other = sky_node_item(list, k);
+      const char *other_more = b == NULL ? NULL : sky_node_text(other, b);
+      if (!is(other, a, text) || (more == NULL) != (other_more == NULL)) continue;
+      if (more != NULL && strcmp(more, other_more) != 0) continue;
+      SKY_TRY(sky_fault_at(f, sky_node_get(item, a), "'%s' is already at line %d", text,
+                           sky_node_line(sky_node_get(other, a))));
+      break;
+    }
+  }
+  return SKY_OK;
+}
+
+static sky_status unique(const sky_node *root, sky_faults *f) {
+  SKY_TRY(differ(f, sky_node_get(root, "inventories"), "id", NULL));
+  SKY_TRY(differ(f, sky_node_get(root, "inversions"), "gas", NULL));
+  SKY_TRY(differ(f, sky_node_get(root, "zones.labels"), "id", NULL));
+  return differ(f, sky_node_get(root, "compare"), "gas", "inventory");
+}
+
+#define NAMES_MAX 128
+
+/* item[key] names an inventory of item's gas. */
+static sky_status reference(sky_faults *f, const sky_node *root, const sky_node *item,
+                            const char *key) {
+  const char *id = sky_node_text(item, key), *gas = sky_node_text(item, "gas");
+  if (id == NULL) return SKY_OK;
+  const sky_node *list = sky_node_get(root, "inventories"), *target = find(list, "id", id);
+  if (target == NULL) {
+    const char *names[NAMES_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < sky_node_count(list) && n < NAMES_MAX; i++) {
+      const char *name = sky_node_text(sky_node_item(list, i), "id");
+      if (name != NULL) names[n++] = name;
+    }
+    const char *near = sky_text_nearest(id, names, n);
+    return sky_fault_at(f, sky_node_get(item, key), "no inventory has the id '%s'%s%s%s", id,
+                        near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
+                        near != NULL ? "'?" : "");
+  }
+  const char *other = sky_node_text(target, "gas");
+  if (gas == NULL || other == NULL || strcmp(gas, other) == 0) return SKY_OK;
+  return sky_fault_at(f, sky_node_get(item, key), "inventory '%s' is of %s, expected %s", id, other,
+                      gas);
+}
+
+static sky_status references(const sky_node *root, sky_faults *f) {
+  const sky_node *list = sky_node_get(root, "inversions");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    SKY_TRY(reference(f, root, sky_node_item(list, i), "prior"));
+    SKY_TRY(reference(f, root, sky_node_item(list, i), "unscaled"));
+  }
+  list = sky_node_get(root, "compare");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    SKY_TRY(reference(f, root, sky_node_item(list, i), "inventory"));
+  }
+  return SKY_OK;
+}
+
+/* ---- inversions and inventories ---- */
+
+/* A correlation model needs a length, and a length needs a model. */
+static sky_status length_of(sky_faults *f, const sky_node *map) {
+  const char *model = sky_node_text(map, "correlation");
+  if (model == NULL) return SKY_OK;
+  const bool none = strcmp(model, "none") == 0, length = sky_node_get(map, "length") != NULL;
+  if (none && length) {
+    return fault(f, map, "length", "has no effect without correlation (spherical or exponential)");
+  }
+  if (!none && !length) return fault(f, map, "length", "required with a correlation");
+  return SKY_OK;
+}
+
+static sky_status correlations(const sky_node *root, sky_faults *f) {
+  const sky_node *list = sky_node_get(root, "inversions");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    SKY_TRY(length_of(f, sky_node_item(list, i)));
+    SKY_TRY(length_of(f, sky_node_get(sky_node_item(list, i), "time")));
+  }
+  list = sky_node_get(root, "inventories");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    SKY_TRY(length_of(f, sky_node_get(sky_node_item(list, i), "uncertainty")));
+  }
+  return SKY_OK;
+}
+
+/* Every key of the list that the user gave is a fault. */
+static sky_status no_effect(sky_faults *f, const sky_node *map, const char *const *keys,
+                            const char *message) {
+  for (; *keys != NULL; keys++) {
+    if (sky_node_given(map, *keys)) SKY_TRY(fault(f, map, *keys, message));
+  }
+  return SKY_OK;
+}
+
+static bool reads_gas(const sky_node *root, const char *gas) {
+  const sky_node *list = sky_node_get(root, "soundings");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    const sky_node *gases = sky_node_get(sky_node_item(list, i), "gases");
+    for (size_t k = 0; k < sky_node_count(gases); k++) {
+      if (is(sky_node_item(gases, k), NULL, gas)) return true;
+    }
+  }
+  return false;
+}
+
+static sky_status check_inversion(const sky_node *root, sky_faults *f, const sky_node *item) {
+  static const char *const of_prior[] = {"unscaled",    "sigma", "floor",      "correlation",
+                                         "length",      "time",  "background", "information",
+                                         "boundary_sd", NULL};
+  static const char *const of_soundings[] = {"floor",      "correlation", "length", "time",
+                                             "background", "error",       NULL};
+  static const char *const of_information[] = {"boundary_sd", NULL};
+  const char *gas = sky_node_text(item, "gas");
+  const bool information = sky_node_get(item, "information") != NULL;
+  if (gas != NULL && !information && !reads_gas(root, gas)) {
+    SKY_TRY(sky_fault_at(f, sky_node_get(item, "gas"), "no entry of soundings reads %s", gas));
+  }
+  if (sky_node_get(item, "prior") == NULL) {
+    return no_effect(f, item, of_prior, "has no effect without prior");
+  }
+  if (sky_node_get(item, "sigma") == NULL) SKY_TRY(fault(f, item, "sigma", "required with prior"));
+  if (information) {
+    return no_effect(f, item, of_soundings, "has no effect with information");
+  }
+  if (sky_node_get(item, "background") == NULL) {
+    SKY_TRY(fault(f, item, "background", "required, as soundings see the background too"));
+  }
+  if (sky_node_get(item, "time") != NULL && sky_node_get(root, "period") == NULL) {
+    SKY_TRY(fault(f, item, "time", "needs period, which its steps divide"));
+  }
+  return no_effect(f, item, of_information, "has no effect without information");
+}
+
+static sky_status inversions(const sky_node *root, sky_faults *f) {
+  const sky_node *list = sky_node_get(root, "inversions");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    SKY_TRY(check_inversion(root, f, sky_node_item(list, i)));
+  }
+  return SKY_OK;
+}
+
+static sky_status inventory_formats(const sky_node *root, sky_faults *f) {
+  static const char *const of_flux[] = {"variable", "units", "stated_resolution", NULL};
+  static const char *const of_workbook[] = {"region", NULL};
+  const sky_node *list = sky_node_get(root, "inventories");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    const sky_node *item = sky_node_item(list, i);
+    if (is(item, "format", "workbook")) {
+      SKY_TRY(no_effect(f, item, of_flux, "has no effect with format workbook"));
+    } else if (is(item, "format", "flux")) {
+      SKY_TRY(no_effect(f, item, of_workbook, "has no effect with format flux"));
+    }
+  }
+  list = sky_node_get(root, "inversions");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    const char *id = sky_node_text(sky_node_item(list, i), "prior");
+    if (id == NULL || !is(find(sky_node_get(root, "inventories"), "id", id), "format", "workbook")) {
+      continue;
+    }
+    SKY_TRY(sky_fault_at(f, sky_node_get(sky_node_item(list, i), "prior"),
+                         "'%s' is a workbook, and a prior must be a gridded flux", id));
+  }
+  return SKY_OK;
+}
+
+const sky_job_rule sky_job_rules[] = {
+    {period_order, "`period.end` is later than `period.start`."},
+    {boxes, "In a box west is below east (soundings may cross 180 degree) and south below north; "
+            "latitudes are within -90 to 90."},
+    {cell_unit, "`grid.cell` is an angle with EPSG:4326."},
+    {grid_needed, "`grid` is required unless an inversion has `information`."},
+    {something_to_do, "`soundings` is required unless an inversion has `information`."},
+    {zones_source, "`zones` has either `file` (then also `id`) or `labels` (then an inversion has "
+                   "`information`)."},
+    {label_ranges, "`zones.labels[].labels` are numbers and ranges: `1-15, 20`."},
+    {unique, "Ids of inventories and of label zones, gases of inversions, and pairs of gas and "
+             "inventory in `compare` occur once."},
+    {references, "`prior`, `unscaled` and `compare[].inventory` name an inventory of the same gas."},
+    {correlations, "A `correlation` other than none needs its `length`, and a `length` needs a "
+                   "correlation."},
+    {inversions, "An inversion with a `prior` needs `sigma`, and either `information` or "
+                 "`background` and soundings of its gas; keys without effect are refused."},
+    {inventory_formats, "`variable`, `units` and `stated_resolution` belong to flux files, `region` to "
+                        "workbooks; a prior is a flux file."},
+    {NULL, NULL},
+};

@@ -1,0 +1,30 @@
+/* text.h: a growing text, and the nearest known word for "did you mean". */
+#ifndef SKY_CORE_TEXT_H
+#define SKY_CORE_TEXT_H
+
+#include "skyflux/context.h"
+
+/* Start with {.ctx = ctx}. The first failed allocation is kept in `failed`; later calls do nothing,
+ * so that a writer checks once, in sky_text_take. */
+typedef struct sky_text {
+  sky_context *ctx;
+  char *data;
+  size_t length, capacity;
+  bool failed;
+} sky_text;
+
+void sky_text_add(sky_text *t, const char *bytes, size_t n);
+void sky_text_put(sky_text *t, const char *text);
+void sky_text_printf(sky_text *t, const char *fmt, ...) SKY_PRINTF(2, 3);
+/* text as a JSON string with its quotes. */
+void sky_text_json(sky_text *t, const char *text);
+/* The text (malloc'd, NUL-terminated), or NULL after a failed allocation; t is empty afterwards. */
+char *sky_text_take(sky_text *t);
+void sky_text_free(sky_text *t);
+
+/* The candidate nearest to word by edit distance (insert, delete, replace, swap of neighbours:
+ * optimal string alignment), or NULL if none is nearer than a third of the word's length. Ties go
+ * to the first. */
+const char *sky_text_nearest(const char *word, const char *const *candidates, size_t n);
+
+#endif
