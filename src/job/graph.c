@@ -1,0 +1,261 @@
+/* graph.c: which stages a job needs, in order. The one place that knows the shape of the chain:
+ *
+ *   soundings-GAS -> columns-GAS ------------------------------.
+ *   inventory-ID  -> footprint-GAS -> invert-GAS -> compare -> fields -> report            */
+#include <stdio.h>
+#include <string.h>
+
+#include "src/core/file.h"
+#include "src/core/memory.h"
+#include "src/job/stage.h"
+
+const sky_stage_kind *sky_stage_kinds(size_t *n) {
+  static const sky_stage_kind kinds[] = {
+#define SKY_STAGE(kind, function, version, sections, doc) {#kind, function, version, sections, doc},
+#include "src/job/stages.def"
+#undef SKY_STAGE
+  };
+  *n = sizeof kinds / sizeof kinds[0];
+  return kinds;
+}
+
+static const sky_stage_kind *kind_of(const char *name) {
+  size_t n;
+  const sky_stage_kind *kinds = sky_stage_kinds(&n);
+  for (size_t i = 0; i < n; i++)
+    if (strcmp(kinds[i].kind, name) == 0) return &kinds[i];
+  return NULL;
+}
+
+/* Append a stage "kind" or "kind-key"; every stage has its facts file as an output. */
+static sky_status add_stage(sky_context *ctx, sky_stage_list *list, const char *kind,
+                            const char *key, sky_stage **out) {
+  sky_stage *grown = sky_realloc(ctx, list->stage, list->n, list->n + 1, sizeof *grown);
+  if (grown == NULL) return SKY_E_NOMEM;
+  list->stage = grown;
+  sky_stage *s = &list->stage[list->n];
+  memset(s, 0, sizeof *s);
+  snprintf(s->name, sizeof s->name, "%s%s%s", kind, key != NULL ? "-" : "", key != NULL ? key : "");
+  s->row = kind_of(kind);
+  list->n++;
+  s->outputs[0] = sky_sprintf(ctx, "stages/%s.facts.json", s->name);
+  if (s->outputs[0] == NULL) return SKY_E_NOMEM;
+  s->n_outputs = 1;
+  *out = s;
+  return SKY_OK;
+}
+
+static sky_status add_output(sky_context *ctx, sky_stage *s, char *path) {
+  if (path == NULL) return SKY_E_NOMEM;
+  if (s->n_outputs == SKY_STAGE_MAX_OUTPUTS) {
+    sky_free(path);
+    return sky_fail(ctx, SKY_E_INTERNAL, "stage %s: more than %d outputs", s->name,
+                    SKY_STAGE_MAX_OUTPUTS);
+  }
+  s->outputs[s->n_outputs++] = path;
+  return SKY_OK;
+}
+
+static sky_status add_input(sky_context *ctx, sky_stage *s, const char *pattern) {
+  return pattern == NULL ? SKY_OK : sky_file_glob(ctx, pattern, &s->inputs, &s->n_inputs);
+}
+
+/* Make stage s run after the stage called "kind-key", if the job has it. */
+static void after(const sky_stage_list *list, sky_stage *s, const char *kind, const char *key) {
+  char name[64];
+  if (key == NULL) return;
+  snprintf(name, sizeof name, "%s-%s", kind, key);
+  for (size_t i = 0; i < list->n; i++) {
+    bool have = false;
+    for (size_t k = 0; k < s->n_after; k++) have |= s->after[k] == i;
+    if (!have && strcmp(list->stage[i].name, name) == 0 && s->n_after < SKY_STAGE_MAX_AFTER)
+      s->after[s->n_after++] = i;
+  }
+}
+
+static sky_status after_all(sky_context *ctx, const sky_stage_list *list, sky_stage *s) {
+  const size_t self = (size_t)(s - list->stage);
+  if (self > SKY_STAGE_MAX_AFTER)
+    return sky_fail(ctx, SKY_E_SIZE, "job: %zu stages; at most %d can feed the comparison", self,
+                    SKY_STAGE_MAX_AFTER);
+  for (s->n_after = 0; s->n_after < self; s->n_after++) s->after[s->n_after] = s->n_after;
+  return SKY_OK;
+}
+
+/* A polygon file with its sidecars (shapefile: same stem, any suffix). */
+static sky_status add_zone_inputs(sky_context *ctx, const sky_job *job, sky_stage *s) {
+  const char *file = sky_node_text(job->root, "zones.file");
+  if (file == NULL) return SKY_OK;
+  const size_t length = strlen(file);
+  if (length < 4 || strcmp(file + length - 4, ".shp") != 0) return add_input(ctx, s, file);
+  char *pattern = sky_sprintf(ctx, "%.*s.*", (int)(length - 4), file);
+  if (pattern == NULL) return SKY_E_NOMEM;
+  const sky_status st = add_input(ctx, s, pattern);
+  sky_free(pattern);
+  return st;
+}
+
+/* Files of the state vector, where the grid comes from an inversion's information. */
+static sky_status add_information_inputs(sky_context *ctx, const sky_job *job, sky_stage *s) {
+  const sky_node *items = sky_node_get(job->root, "inversions");
+  for (size_t i = 0; items != NULL && i < sky_node_count(items); i++) {
+    const sky_node *item = sky_node_item(items, i);
+    if (sky_node_get(item, "information") == NULL) continue;
+    SKY_TRY(add_input(ctx, s, sky_node_text(item, "information.result")));
+    SKY_TRY(add_input(ctx, s, sky_node_text(item, "information.state")));
+  }
+  return SKY_OK;
+}
+
+static bool lists_gas(const sky_node *item, const char *gas) {
+  const sky_node *gases = sky_node_get(item, "gases");
+  for (size_t k = 0; gases != NULL && k < sky_node_count(gases); k++) {
+    const char *text = sky_node_text(sky_node_item(gases, k), "");
+    if (text != NULL && strcmp(text, gas) == 0) return true;
+  }
+  return false;
+}
+
+static sky_status add_soundings(sky_context *ctx, const sky_job *job, sky_stage_list *list,
+                                const char *gas) {
+  const sky_node *items = sky_node_get(job->root, "soundings");
+  sky_stage *s = NULL;
+  for (size_t i = 0; items != NULL && i < sky_node_count(items); i++) {
+    const sky_node *item = sky_node_item(items, i);
+    if (!lists_gas(item, gas)) continue;
+    if (s == NULL) {
+      SKY_TRY(add_stage(ctx, list, "soundings", gas, &s));
+      snprintf(s->gas, sizeof s->gas, "%s", gas);
+      SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/soundings-%s.nc", gas)));
+    }
+    const sky_node *files = sky_node_get(item, "files");
+    for (size_t k = 0; k < sky_node_count(files); k++)
+      SKY_TRY(add_input(ctx, s, sky_node_text(sky_node_item(files, k), "")));
+  }
+  if (s == NULL) return SKY_OK;
+  SKY_TRY(add_stage(ctx, list, "columns", gas, &s));
+  snprintf(s->gas, sizeof s->gas, "%s", gas);
+  SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/columns-%s.nc", gas)));
+  SKY_TRY(add_zone_inputs(ctx, job, s));
+  after(list, s, "soundings", gas);
+  return SKY_OK;
+}
+
+static sky_status add_inventories(sky_context *ctx, const sky_job *job, sky_stage_list *list) {
+  const sky_node *items = sky_node_get(job->root, "inventories");
+  for (size_t i = 0; items != NULL && i < sky_node_count(items); i++) {
+    const sky_node *item = sky_node_item(items, i);
+    const char *id = sky_node_text(item, "id");
+    sky_stage *s;
+    SKY_TRY(add_stage(ctx, list, "inventory", id, &s));
+    snprintf(s->id, sizeof s->id, "%s", id);
+    snprintf(s->gas, sizeof s->gas, "%s", sky_node_text(item, "gas"));
+    SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/inventory-%s.nc", id)));
+    SKY_TRY(add_input(ctx, s, sky_node_text(item, "file")));
+    SKY_TRY(add_zone_inputs(ctx, job, s));
+    SKY_TRY(add_information_inputs(ctx, job, s));
+  }
+  return SKY_OK;
+}
+
+/* An inversion runs when it has a prior and either information, or soundings with footprints. */
+static sky_status add_inversion(sky_context *ctx, const sky_job *job, sky_stage_list *list,
+                                const char *gas) {
+  const sky_node *inversion = sky_job_inversion(job, gas);
+  if (inversion == NULL) return SKY_OK;
+  const char *prior = sky_node_text(inversion, "prior");
+  const bool information = sky_node_get(inversion, "information") != NULL;
+  const sky_node *footprints = sky_node_get(job->root, "footprints");
+  sky_stage *s;
+  if (prior == NULL || (!information && footprints == NULL)) return SKY_OK;
+  if (!information) {
+    SKY_TRY(add_stage(ctx, list, "footprint", gas, &s));
+    snprintf(s->gas, sizeof s->gas, "%s", gas);
+    SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/problem-%s.nc", gas)));
+    for (size_t i = 0; i < sky_node_count(footprints); i++) {
+      const sky_node *files = sky_node_get(sky_node_item(footprints, i), "files");
+      for (size_t k = 0; k < sky_node_count(files); k++)
+        SKY_TRY(add_input(ctx, s, sky_node_text(sky_node_item(files, k), "")));
+    }
+    SKY_TRY(add_input(ctx, s, sky_node_text(sky_job_find(job, "inventories", "id", prior), "file")));
+    after(list, s, "soundings", gas);
+    after(list, s, "inventory", prior);
+  }
+  SKY_TRY(add_stage(ctx, list, "invert", gas, &s));
+  snprintf(s->gas, sizeof s->gas, "%s", gas);
+  SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/posterior-%s.nc", gas)));
+  SKY_TRY(add_zone_inputs(ctx, job, s));
+  if (information) SKY_TRY(add_information_inputs(ctx, job, s));
+  after(list, s, "footprint", gas);
+  after(list, s, "inventory", prior);
+  after(list, s, "inventory", sky_node_text(inversion, "unscaled"));
+  const sky_node *compare = sky_job_find(job, "compare", "gas", gas);
+  if (compare != NULL) after(list, s, "inventory", sky_node_text(compare, "inventory"));
+  return SKY_OK;
+}
+
+static bool has_stage(const sky_stage_list *list, const char *kind, const char *gas) {
+  for (size_t i = 0; i < list->n; i++)
+    if (strcmp(list->stage[i].row->kind, kind) == 0 && strcmp(list->stage[i].gas, gas) == 0)
+      return true;
+  return false;
+}
+
+static const char *const FLUX_FIELDS[] = {"prior", "posterior", "sd", "increment", "ak"};
+static const char *const COLUMN_FIELDS[] = {"column", "column_sd", "column_count"};
+
+static sky_status add_results(sky_context *ctx, const sky_job *job, sky_stage_list *list) {
+  const char *gases[8];
+  const size_t n_gases = sky_job_gases(job, gases);
+  sky_stage *s;
+  SKY_TRY(add_stage(ctx, list, "compare", NULL, &s));
+  SKY_TRY(after_all(ctx, list, s));
+  SKY_TRY(add_zone_inputs(ctx, job, s));
+  SKY_TRY(add_information_inputs(ctx, job, s));
+  SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "zones.csv")));
+  SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "zones.gpkg")));
+  SKY_TRY(add_stage(ctx, list, "fields", NULL, &s));
+  SKY_TRY(after_all(ctx, list, s));
+  SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "fields.nc")));
+  for (size_t g = 0; g < n_gases; g++) {
+    if (has_stage(list, "invert", gases[g]))
+      for (size_t k = 0; k < sizeof FLUX_FIELDS / sizeof *FLUX_FIELDS; k++)
+        SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "%s_%s.tif", gases[g], FLUX_FIELDS[k])));
+    if (has_stage(list, "columns", gases[g]))
+      for (size_t k = 0; k < sizeof COLUMN_FIELDS / sizeof *COLUMN_FIELDS; k++)
+        SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "%s_%s.tif", gases[g], COLUMN_FIELDS[k])));
+    if (has_stage(list, "footprint", gases[g]))
+      SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "observations-%s.csv", gases[g])));
+  }
+  SKY_TRY(add_stage(ctx, list, "report", NULL, &s));
+  SKY_TRY(after_all(ctx, list, s));
+  SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "report.html")));
+  return add_output(ctx, s, sky_sprintf(ctx, "run.json"));
+}
+
+sky_status sky_stages_build(sky_context *ctx, const sky_job *job, sky_stage_list *list) {
+  const char *gases[8];
+  const size_t n_gases = sky_job_gases(job, gases);
+  sky_status st = SKY_OK;
+  memset(list, 0, sizeof *list);
+  SKY_GO(add_inventories(ctx, job, list));
+  for (size_t g = 0; g < n_gases; g++) SKY_GO(add_soundings(ctx, job, list, gases[g]));
+  for (size_t g = 0; g < n_gases; g++) SKY_GO(add_inversion(ctx, job, list, gases[g]));
+  SKY_GO(add_results(ctx, job, list));
+cleanup:
+  if (st != SKY_OK) sky_stages_free(list);
+  return st;
+}
+
+void sky_stages_free(sky_stage_list *list) {
+  if (list == NULL) return;
+  for (size_t i = 0; i < list->n; i++) {
+    sky_stage *s = &list->stage[i];
+    sky_file_list_free(s->inputs, s->n_inputs);
+    for (size_t k = 0; k < s->n_outputs; k++) sky_free(s->outputs[k]);
+  }
+  for (size_t i = 0; i < list->n_sums; i++) sky_free(list->sum[i].path);
+  sky_free(list->sum);
+  sky_free(list->stage);
+  memset(list, 0, sizeof *list);
+}

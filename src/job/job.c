@@ -1,0 +1,299 @@
+/* job.c: a validated job file becomes an opened job: folders, grid, zones, gases. */
+#include "src/job/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/core/file.h"
+#include "src/core/memory.h"
+#include "src/core/species.h"
+#include "src/core/units.h"
+#include "src/read/zones_ogr.h"
+
+sky_status sky_job_open(sky_context *ctx, const char *path, const char *const *sets, size_t n_sets,
+                        sky_job *job) {
+  char *canonical = NULL;
+  sky_status st = SKY_OK;
+  memset(job, 0, sizeof *job);
+  SKY_GO(sky_jobfile_read(ctx, path, sets, n_sets, &job->file));
+  job->root = sky_jobfile_root(job->file);
+  SKY_GO_ALLOC(job->name, sky_strdup(ctx, sky_node_text(job->root, "job.name")));
+  const char *title = sky_node_text(job->root, "job.title");
+  SKY_GO_ALLOC(job->title, sky_strdup(ctx, title != NULL ? title : job->name));
+  SKY_GO_ALLOC(job->out, sky_strdup(ctx, sky_node_text(job->root, "job.output")));
+  SKY_GO_ALLOC(job->stage_dir, sky_sprintf(ctx, "%s/stages", job->out));
+  SKY_GO_ALLOC(canonical, sky_jobfile_canonical(ctx, job->file, NULL, 0));
+  sky_sha256(canonical, strlen(canonical), job->hash);
+cleanup:
+  sky_free(canonical);
+  if (st != SKY_OK) sky_job_close(job);
+  return st;
+}
+
+void sky_job_close(sky_job *job) {
+  if (job == NULL) return;
+  sky_jobfile_free(job->file);
+  sky_free(job->name);
+  sky_free(job->title);
+  sky_free(job->out);
+  sky_free(job->stage_dir);
+  memset(job, 0, sizeof *job);
+}
+
+char *sky_job_path(sky_context *ctx, const sky_job *job, const char *name) {
+  return sky_sprintf(ctx, "%s/%s", job->out, name);
+}
+
+char *sky_job_stage_path(sky_context *ctx, const sky_job *job, const char *name) {
+  return sky_sprintf(ctx, "%s/%s", job->stage_dir, name);
+}
+
+const sky_node *sky_job_find(const sky_job *job, const char *list, const char *key,
+                             const char *value) {
+  const sky_node *items = sky_node_get(job->root, list);
+  if (items == NULL || value == NULL) return NULL;
+  for (size_t i = 0; i < sky_node_count(items); i++) {
+    const sky_node *item = sky_node_item(items, i);
+    const char *text = sky_node_text(item, key);
+    if (text != NULL && strcmp(text, value) == 0) return item;
+  }
+  return NULL;
+}
+
+const sky_node *sky_job_inversion(const sky_job *job, const char *gas) {
+  return sky_job_find(job, "inversions", "gas", gas);
+}
+
+static bool job_has_gas(const sky_job *job, const char *gas) {
+  if (sky_job_find(job, "inversions", "gas", gas) != NULL) return true;
+  if (sky_job_find(job, "compare", "gas", gas) != NULL) return true;
+  const sky_node *soundings = sky_node_get(job->root, "soundings");
+  if (soundings == NULL) return false;
+  for (size_t i = 0; i < sky_node_count(soundings); i++) {
+    const sky_node *gases = sky_node_get(sky_node_item(soundings, i), "gases");
+    for (size_t k = 0; gases != NULL && k < sky_node_count(gases); k++) {
+      const char *text = sky_node_text(sky_node_item(gases, k), "");
+      if (text != NULL && strcmp(text, gas) == 0) return true;
+    }
+  }
+  return false;
+}
+
+size_t sky_job_gases(const sky_job *job, const char *gases[8]) {
+  size_t n = 0;
+  for (size_t i = 0; i < sky_species_count() && n < 8; i++) {
+    const char *id = sky_species_at(i)->id;
+    if (job_has_gas(job, id)) gases[n++] = id;
+  }
+  return n;
+}
+
+sky_status sky_job_files(sky_context *ctx, const sky_node *node, const char *key, char ***list,
+                         size_t *count) {
+  const sky_node *patterns = sky_node_get(node, key);
+  *list = NULL;
+  *count = 0;
+  for (size_t i = 0; patterns != NULL && i < sky_node_count(patterns); i++) {
+    sky_status st =
+        sky_file_glob(ctx, sky_node_text(sky_node_item(patterns, i), ""), list, count);
+    if (st != SKY_OK) {
+      sky_file_list_free(*list, *count);
+      *list = NULL;
+      *count = 0;
+      return st;
+    }
+  }
+  return SKY_OK;
+}
+
+sky_status sky_job_information(sky_context *ctx, const sky_job *job, const char *gas,
+                               sky_information *info) {
+  const sky_node *inversion = sky_job_inversion(job, gas);
+  return sky_information_read(ctx, sky_node_text(inversion, "information.result"),
+                              sky_node_text(inversion, "information.state"), info);
+}
+
+/* The gas whose inversion brings its own state vector, or NULL. */
+static const char *information_gas(const sky_job *job) {
+  const sky_node *items = sky_node_get(job->root, "inversions");
+  for (size_t i = 0; items != NULL && i < sky_node_count(items); i++) {
+    const sky_node *item = sky_node_item(items, i);
+    if (sky_node_get(item, "information") != NULL) return sky_node_text(item, "gas");
+  }
+  return NULL;
+}
+
+sky_status sky_job_grid(sky_context *ctx, const sky_job *job, sky_grid *grid) {
+  const sky_node *node = sky_node_get(job->root, "grid");
+  memset(grid, 0, sizeof *grid);
+  if (node != NULL) {
+    const sky_node *box = sky_node_get(node, "box");
+    const double cell = sky_node_number(node, "cell");
+    double edge[4];
+    for (size_t i = 0; i < 4; i++) edge[i] = sky_node_number(sky_node_item(box, i), "");
+    return sky_grid_from_box(ctx, sky_node_text(node, "crs"), edge[0], edge[1], edge[2], edge[3],
+                             cell, cell, grid);
+  }
+  const char *gas = information_gas(job);
+  if (gas == NULL)
+    return sky_fail(ctx, SKY_E_JOB, "%s: grid: missing, and no inversion has information",
+                    sky_jobfile_path(job->file));
+  sky_information info;
+  SKY_TRY(sky_job_information(ctx, job, gas, &info));
+  *grid = info.grid;
+  memset(&info.grid, 0, sizeof info.grid);
+  sky_information_free(&info);
+  return SKY_OK;
+}
+
+void sky_job_coverage_free(sky_coverage *cover, size_t n) {
+  for (size_t i = 0; cover != NULL && i < n; i++) sky_coverage_free(&cover[i]);
+  sky_free(cover);
+}
+
+/* "1-15,20" holds label? The schema has checked the syntax. */
+static bool labels_hold(const char *ranges, long label) {
+  const char *p = ranges;
+  while (*p != '\0') {
+    char *end;
+    const long first = strtol(p, &end, 10);
+    long last = first;
+    if (end == p) return false;
+    if (*end == '-') last = strtol(end + 1, &end, 10);
+    if (label >= first && label <= last) return true;
+    p = *end == ',' ? end + 1 : end;
+    if (*end != ',' && *end != '\0') return false;
+  }
+  return false;
+}
+
+static sky_zone_role role_of(const char *name) {
+  if (name == NULL || strcmp(name, "report") == 0) return SKY_ZONE_REPORT;
+  if (strcmp(name, "buffer") == 0) return SKY_ZONE_BUFFER;
+  if (strcmp(name, "outside") == 0) return SKY_ZONE_OUTSIDE;
+  return SKY_ZONE_BOUNDARY;
+}
+
+/* Cells of one label group: whole cells, and their rectangles merged along rows as rings. */
+static sky_status label_zone(sky_context *ctx, const sky_node *item, const sky_information *info,
+                             const double *area, sky_zone *zone, sky_coverage *cover) {
+  const sky_grid *g = &info->grid;
+  const char *ranges = sky_node_text(item, "labels"), *name = sky_node_text(item, "name");
+  size_t n_cells = 0, n_runs = 0;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(zone->id, sky_strdup(ctx, sky_node_text(item, "id")));
+  SKY_GO_ALLOC(zone->name, sky_strdup(ctx, name != NULL ? name : zone->id));
+  SKY_GO_ALLOC(zone->level, sky_strdup(ctx, "state"));
+  zone->role = role_of(sky_node_text(item, "role"));
+  SKY_GO_ALLOC(cover->cell, SKY_NEW(ctx, size_t, sky_grid_cells(g)));
+  SKY_GO_ALLOC(cover->fraction, SKY_NEW(ctx, double, sky_grid_cells(g)));
+  SKY_GO_ALLOC(zone->ring, SKY_NEW0(ctx, sky_ring, sky_grid_cells(g)));
+  for (size_t iy = 0; iy < g->ny; iy++) {
+    for (size_t ix = 0; ix < g->nx; ix++) {
+      const size_t c = iy * g->nx + ix;
+      if (!labels_hold(ranges, info->label[c])) continue;
+      const bool extends = n_cells > 0 && cover->cell[n_cells - 1] + 1 == c && ix > 0;
+      cover->cell[n_cells] = c;
+      cover->fraction[n_cells++] = 1.0;
+      cover->area_in += area[c];
+      if (extends) {
+        sky_ring *run = &zone->ring[n_runs - 1];
+        run->x[1] = run->x[2] = g->x_edge[ix + 1];
+        continue;
+      }
+      sky_ring *run = &zone->ring[n_runs++];
+      zone->n_rings = n_runs;
+      run->n = 4;
+      SKY_GO_ALLOC(run->x, SKY_NEW(ctx, double, 4));
+      SKY_GO_ALLOC(run->y, SKY_NEW(ctx, double, 4));
+      run->x[0] = run->x[3] = g->x_edge[ix];
+      run->x[1] = run->x[2] = g->x_edge[ix + 1];
+      run->y[0] = run->y[1] = g->y_edge[iy];
+      run->y[2] = run->y[3] = g->y_edge[iy + 1];
+    }
+  }
+  cover->n = n_cells;
+  cover->area_zone = cover->area_in;
+  if (n_cells == 0)
+    st = sky_fail(ctx, SKY_E_COVERAGE, "zones.labels: '%s': no cell has a label in '%s'", zone->id,
+                  ranges);
+cleanup:
+  return st;
+}
+
+static sky_status zones_of_labels(sky_context *ctx, const sky_job *job, const sky_node *labels,
+                                  sky_zones *zones, sky_coverage **cover) {
+  sky_information info = {0};
+  double *area = NULL;
+  sky_status st = SKY_OK;
+  const size_t n = sky_node_count(labels);
+  const char *gas = information_gas(job);
+  if (gas == NULL)
+    return sky_fail(ctx, SKY_E_JOB, "%s: zones.labels: needs an inversion with information",
+                    sky_jobfile_path(job->file));
+  SKY_GO(sky_job_information(ctx, job, gas, &info));
+  SKY_GO_ALLOC(area, SKY_NEW(ctx, double, sky_grid_cells(&info.grid)));
+  SKY_GO(sky_grid_areas(ctx, &info.grid, area));
+  SKY_GO_ALLOC(zones->zone, SKY_NEW0(ctx, sky_zone, n));
+  zones->n = n;
+  SKY_GO_ALLOC(*cover, SKY_NEW0(ctx, sky_coverage, n));
+  for (size_t i = 0; i < n; i++)
+    SKY_GO(label_zone(ctx, sky_node_item(labels, i), &info, area, &zones->zone[i], &(*cover)[i]));
+cleanup:
+  sky_information_free(&info);
+  sky_free(area);
+  return st;
+}
+
+static sky_status zones_of_polygons(sky_context *ctx, const sky_job *job, const sky_grid *grid,
+                                    sky_zones *zones, sky_coverage **cover) {
+  const sky_node *node = sky_node_get(job->root, "zones");
+  const sky_zones_options opt = {
+      .layer = sky_node_text(node, "layer"),
+      .id = sky_node_text(node, "id"),
+      .name = sky_node_text(node, "name"),
+      .where = sky_node_text(node, "where"),
+      .level = sky_node_text(node, "level"),
+      .assume_crs = sky_node_text(node, "assume_crs"),
+  };
+  const char *path = sky_node_text(node, "file");
+  size_t touching = 0;
+  sky_status st = SKY_OK;
+  SKY_GO(sky_zones_read(ctx, path, &opt, grid, zones));
+  SKY_GO_ALLOC(*cover, SKY_NEW0(ctx, sky_coverage, zones->n));
+  for (size_t i = 0; i < zones->n; i++) {
+    SKY_GO(sky_zone_coverage(ctx, &zones->zone[i], grid, &(*cover)[i]));
+    touching += (*cover)[i].n > 0;
+  }
+  if (touching == 0)
+    st = sky_fail(ctx, SKY_E_COVERAGE,
+                  "%s: none of its %zu zones lies in the grid (box %g, %g, %g, %g; %s)", path,
+                  zones->n, grid->x_edge[0], grid->y_edge[0], grid->x_edge[grid->nx],
+                  grid->y_edge[grid->ny], grid->crs);
+cleanup:
+  return st;
+}
+
+sky_status sky_job_zones(sky_context *ctx, const sky_job *job, const sky_grid *grid,
+                         sky_zones *zones, sky_coverage **cover) {
+  const sky_node *labels = sky_node_get(job->root, "zones.labels");
+  memset(zones, 0, sizeof *zones);
+  *cover = NULL;
+  const sky_status st = labels != NULL ? zones_of_labels(ctx, job, labels, zones, cover)
+                                       : zones_of_polygons(ctx, job, grid, zones, cover);
+  if (st != SKY_OK) {
+    sky_job_coverage_free(*cover, zones->n);
+    *cover = NULL;
+    sky_zones_free(zones);
+  }
+  return st;
+}
+
+const char *sky_flux_unit(const char *gas, double *scale) {
+  if (strcmp(gas, "co2") == 0) {
+    *scale = 1e6;
+    return "umol m-2 s-1";
+  }
+  *scale = 1e9;
+  return "nmol m-2 s-1";
+}

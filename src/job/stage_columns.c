@@ -1,0 +1,142 @@
+/* stage_columns.c: what the satellites saw: column mean, 1-sigma and count per cell and per zone.
+ *
+ * The 1-sigma of a mean of n soundings keeps the correlated part of the single-sounding error
+ * (algorithms/column: super-observation), so it does not vanish with n. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "algorithms/column/column.h"
+#include "src/core/memory.h"
+#include "src/core/species.h"
+#include "src/job/facts.h"
+#include "src/job/stage.h"
+#include "src/job/stage_file.h"
+#include "src/read/granule.h"
+
+/* Soundings sorted by bin (cell or zone): counting sort keeps the file's order inside a bin. */
+static sky_status sort_by_bin(sky_context *ctx, const size_t *bin, size_t n, size_t n_bins,
+                              size_t **start, size_t **order) {
+  sky_status st = SKY_OK;
+  *start = NULL;
+  *order = NULL;
+  SKY_GO_ALLOC(*start, SKY_NEW0(ctx, size_t, n_bins + 2));
+  SKY_GO_ALLOC(*order, SKY_NEW(ctx, size_t, n));
+  for (size_t i = 0; i < n; i++)
+    if (bin[i] != SIZE_MAX) (*start)[bin[i] + 2]++;
+  for (size_t b = 1; b <= n_bins; b++) (*start)[b + 1] += (*start)[b];
+  for (size_t i = 0; i < n; i++)
+    if (bin[i] != SIZE_MAX) (*order)[(*start)[bin[i] + 1]++] = i;
+cleanup:
+  return st;
+}
+
+/* Mean and its 1-sigma of the soundings order[first..last). */
+static void bin_mean(const sky_soundings *s, const size_t *order, size_t first, size_t last,
+                     double correlation, double *work, double *mean, double *sigma) {
+  const size_t n = last - first;
+  *mean = *sigma = NAN;
+  if (n == 0) return;
+  double sum = 0.0;
+  for (size_t k = first; k < last; k++) {
+    sum += s->x[order[k]];
+    work[k - first] = s->sigma[order[k]];
+  }
+  *mean = sum / (double)n;
+  *sigma = sky_superobs_sigma(n, work, correlation, 0.0);
+}
+
+/* n_bins triples of statistics from a bin index per sounding. */
+static sky_status bin_all(sky_context *ctx, const sky_soundings *s, const size_t *bin,
+                          size_t n_bins, double correlation, double *mean, double *sigma,
+                          double *count) {
+  size_t *start = NULL, *order = NULL;
+  double *work = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO(sort_by_bin(ctx, bin, s->n, n_bins, &start, &order));
+  SKY_GO_ALLOC(work, SKY_NEW(ctx, double, s->n));
+  for (size_t b = 0; b < n_bins; b++) {
+    bin_mean(s, order, start[b], start[b + 1], correlation, work, &mean[b], &sigma[b]);
+    count[b] = (double)(start[b + 1] - start[b]);
+  }
+cleanup:
+  sky_free(start);
+  sky_free(order);
+  sky_free(work);
+  return st;
+}
+
+static sky_status write_columns(sky_context *ctx, const char *path, size_t n_cells,
+                                const double *cell, size_t n_zones, const double *zone,
+                                char *const *tags) {
+  const sky_stage_dim dims[] = {{"cell", n_cells}, {"zone", n_zones}};
+  const sky_stage_var vars[] = {
+      {"cell_mean", "cell", "mol mol-1", cell, NULL},
+      {"cell_sigma", "cell", "mol mol-1", cell + n_cells, NULL},
+      {"cell_count", "cell", "1", cell + 2 * n_cells, NULL},
+      {"zone_mean", "zone", "mol mol-1", zone, NULL},
+      {"zone_sigma", "zone", "mol mol-1", zone + n_zones, NULL},
+      {"zone_count", "zone", "1", zone + 2 * n_zones, NULL},
+  };
+  return sky_stage_file_write(ctx, path, dims, 2, vars, 6, NULL, 0, tags);
+}
+
+sky_status sky_stage_columns(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
+  const sky_species *species = sky_species_find(stage->gas);
+  const sky_node *inversion = sky_job_inversion(job, stage->gas);
+  sky_soundings s = {0};
+  sky_grid grid = {0};
+  sky_zones zones = {0};
+  sky_coverage *cover = NULL;
+  sky_facts facts = {0};
+  char *in = NULL, *out = NULL, **tags = NULL, name[64];
+  size_t *bin = NULL;
+  double *cell = NULL, *zone = NULL;
+  /* The correlation that the inversion of this gas uses; fully stated in the job reference. */
+  double correlation = inversion != NULL ? sky_node_number(inversion, "error.correlation") : NAN;
+  sky_status st = SKY_OK;
+  if (isnan(correlation)) correlation = sky_node_number(job->root, "columns.correlation");
+  snprintf(name, sizeof name, "soundings-%s.nc", stage->gas);
+  SKY_GO(sky_facts_create(ctx, &facts));
+  SKY_GO_ALLOC(in, sky_job_stage_path(ctx, job, name));
+  SKY_GO_ALLOC(out, sky_job_path(ctx, job, stage->outputs[1]));
+  SKY_GO(sky_soundings_read(ctx, in, &s));
+  SKY_GO(sky_job_grid(ctx, job, &grid));
+  SKY_GO(sky_job_zones(ctx, job, &grid, &zones, &cover));
+  const size_t n_cells = sky_grid_cells(&grid);
+  SKY_GO_ALLOC(bin, SKY_NEW(ctx, size_t, s.n));
+  SKY_GO_ALLOC(cell, SKY_NEW(ctx, double, 3 * n_cells));
+  SKY_GO_ALLOC(zone, SKY_NEW(ctx, double, 3 * zones.n));
+  for (size_t i = 0; i < s.n; i++)
+    bin[i] = s.drop[i] == SKY_DROP_NONE ? sky_grid_find(&grid, s.lon[i], s.lat[i]) : SIZE_MAX;
+  SKY_GO(bin_all(ctx, &s, bin, n_cells, correlation, cell, cell + n_cells, cell + 2 * n_cells));
+  for (size_t z = 0; z < zones.n; z++) { /* zones may overlap: one pass each */
+    for (size_t i = 0; i < s.n; i++)
+      bin[i] = s.drop[i] == SKY_DROP_NONE && zones.zone[z].n_rings > 0 &&
+                       sky_zone_contains(&zones.zone[z], s.lon[i], s.lat[i])
+                   ? 0
+                   : SIZE_MAX;
+    SKY_GO(bin_all(ctx, &s, bin, 1, correlation, zone + z, zone + zones.n + z,
+                   zone + 2 * zones.n + z));
+    sky_fact(&facts, "columns", zones.zone[z].name,
+             "X%s %.2f ± %.2f %s from %.0f soundings (error correlation %.2g)", species->formula,
+             zone[z] * species->column_scale, zone[zones.n + z] * species->column_scale,
+             species->column_unit, zone[2 * zones.n + z], correlation);
+  }
+  SKY_GO(sky_job_tags(ctx, job, stage, &tags));
+  SKY_GO(write_columns(ctx, out, n_cells, cell, zones.n, zone, tags));
+  SKY_GO(sky_facts_write(&facts, job, stage->name));
+cleanup:
+  sky_tags_free(tags);
+  sky_free(in);
+  sky_free(out);
+  sky_free(bin);
+  sky_free(cell);
+  sky_free(zone);
+  sky_facts_free(&facts);
+  sky_job_coverage_free(cover, zones.n);
+  sky_zones_free(&zones);
+  sky_grid_free(&grid);
+  sky_soundings_free(&s);
+  return st;
+}

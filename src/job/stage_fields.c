@@ -1,0 +1,189 @@
+/* stage_fields.c: what a GIS loads: one COG per field, one CF NetCDF with all of them, and the
+ * observations as they entered the inversion. Units of the field: umol or nmol m-2 s-1, ppm or ppb. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/core/file.h"
+#include "src/core/memory.h"
+#include "src/core/species.h"
+#include "src/core/timeutil.h"
+#include "src/job/fields.h"
+#include "src/job/stage.h"
+#include "src/job/stage_file.h"
+#include "src/write/json_out.h"
+#include "src/write/nc_write.h"
+
+static const struct {
+  const char *suffix, *stage, *var, *text;
+  bool flux, column;
+} FIELDS[] = {
+    {"prior", "posterior", "cell_prior", "prior flux to the atmosphere", true, false},
+    {"posterior", "posterior", "cell_posterior", "posterior flux to the atmosphere", true, false},
+    {"sd", "posterior", "cell_sd", "1-sigma of the posterior flux", true, false},
+    {"increment", "posterior", NULL, "posterior minus prior flux", true, false},
+    {"ak", "posterior", "cell_ak", "diagonal of the averaging kernel", false, false},
+    {"column", "columns", "cell_mean", "mean column dry-air mole fraction", false, true},
+    {"column_sd", "columns", "cell_sigma", "1-sigma of the mean column", false, true},
+    {"column_count", "columns", "cell_count", "number of soundings", false, false},
+};
+#define N_KINDS (sizeof FIELDS / sizeof *FIELDS)
+
+void sky_fields_free(sky_fields *f) {
+  for (size_t i = 0; i < f->n; i++) {
+    sky_free(f->value[i]);
+    sky_free(f->name[i]);
+    sky_free(f->long_name[i]);
+  }
+  sky_grid_free(&f->grid);
+  f->n = 0;
+}
+
+/* One kind of field of one gas, if the job has it. */
+static sky_status add_field(sky_context *ctx, const sky_job *job, const char *gas, size_t kind,
+                            sky_fields *f) {
+  const sky_species *species = sky_species_find(gas);
+  const size_t n = sky_grid_cells(&f->grid), i = f->n;
+  double scale = 1.0, *value = NULL;
+  char *path = sky_sprintf(ctx, "%s/%s-%s.nc", job->stage_dir, FIELDS[kind].stage, gas);
+  sky_status st = SKY_OK;
+  if (path == NULL) return SKY_E_NOMEM;
+  if (!sky_file_exists(path)) goto cleanup;
+  const char *unit = "1";
+  if (FIELDS[kind].flux) unit = sky_flux_unit(gas, &scale);
+  if (FIELDS[kind].column) {
+    unit = species->column_unit;
+    scale = species->column_scale;
+  }
+  if (FIELDS[kind].var != NULL) {
+    SKY_GO(sky_stage_file_read(ctx, path, FIELDS[kind].var, n, &value));
+    for (size_t c = 0; c < n; c++) value[c] *= scale;
+  } else { /* the increment, from the two fields before it */
+    SKY_GO_ALLOC(value, SKY_NEW(ctx, double, n));
+    for (size_t c = 0; c < n; c++) value[c] = f->value[i - 2][c] - f->value[i - 3][c];
+  }
+  SKY_GO_ALLOC(f->name[i], sky_sprintf(ctx, "%s_%s", gas, FIELDS[kind].suffix));
+  SKY_GO_ALLOC(f->long_name[i], sky_sprintf(ctx, "%s%s %s", FIELDS[kind].column ? "X" : "",
+                                            species->formula, FIELDS[kind].text));
+  f->value[i] = value;
+  value = NULL;
+  f->field[i] = (sky_field){.name = f->name[i],
+                            .long_name = f->long_name[i],
+                            .unit = unit,
+                            .kind = SKY_FIELD_INTENSIVE,
+                            .value = f->value[i]};
+  f->kind[i] = FIELDS[kind].suffix;
+  f->n++;
+cleanup:
+  sky_free(value);
+  sky_free(path);
+  return st;
+}
+
+sky_status sky_fields_load(sky_context *ctx, const sky_job *job, sky_fields *f) {
+  const char *gases[8];
+  const size_t n_gases = sky_job_gases(job, gases);
+  memset(f, 0, sizeof *f);
+  SKY_TRY(sky_job_grid(ctx, job, &f->grid));
+  for (size_t g = 0; g < n_gases; g++)
+    for (size_t k = 0; k < N_KINDS; k++) SKY_TRY(add_field(ctx, job, gases[g], k, f));
+  return SKY_OK;
+}
+
+/* observations-GAS.csv: what was observed, what the prior and the posterior simulate, in ppm or ppb. */
+static sky_status write_observations(sky_context *ctx, const sky_job *job, const char *gas) {
+  static const char *const problem_vars[] = {"obs_time", "n_soundings", "observed",    "r_sd",
+                                             "baseline", "fixed",       "prior_signal"};
+  static const char *const posterior_vars[] = {"simulated_prior", "simulated", "residual"};
+  static const char *const columns_of[] = {
+      "observed",        "sigma",               "baseline", "prior_enhancement",
+      "simulated_prior", "simulated_posterior", "residual"};
+  const sky_species *species = sky_species_find(gas);
+  double *v[10] = {0};
+  char *problem = sky_sprintf(ctx, "%s/problem-%s.nc", job->stage_dir, gas);
+  char *posterior = sky_sprintf(ctx, "%s/posterior-%s.nc", job->stage_dir, gas);
+  char *out = sky_sprintf(ctx, "%s/observations-%s.csv", job->out, gas), *text = NULL;
+  size_t n = 0, size = 0;
+  FILE *stream = NULL;
+  sky_status st = SKY_OK;
+  if (problem == NULL || posterior == NULL || out == NULL) {
+    st = SKY_E_NOMEM;
+    goto cleanup;
+  }
+  SKY_GO(sky_stage_file_count(ctx, problem, "y", &n));
+  for (int k = 0; k < 7; k++)
+    SKY_GO(sky_stage_file_read(ctx, problem, problem_vars[k], n, &v[k]));
+  for (int k = 0; k < 3; k++)
+    SKY_GO(sky_stage_file_read(ctx, posterior, posterior_vars[k], n, &v[7 + k]));
+  stream = open_memstream(&text, &size);
+  if (stream == NULL) {
+    st = sky_fail(ctx, SKY_E_NOMEM, "%s: out of memory", out);
+    goto cleanup;
+  }
+  fputs("time,n_soundings", stream);
+  for (size_t k = 0; k < sizeof columns_of / sizeof *columns_of; k++)
+    fprintf(stream, ",%s_%s", columns_of[k], species->column_unit);
+  fputc('\n', stream);
+  for (size_t i = 0; i < n; i++) {
+    char when[24], number[32];
+    const double base = v[4][i] + v[5][i];
+    const double columns[] = {v[2][i], v[3][i],        v[4][i],        v[6][i],
+                              base + v[7][i], base + v[8][i], v[9][i]};
+    sky_time_format(v[0][i], when, sizeof when);
+    fprintf(stream, "%s,%.0f", when, v[1][i]);
+    for (size_t k = 0; k < sizeof columns / sizeof *columns; k++) {
+      sky_number_text(columns[k] * species->column_scale, number);
+      fprintf(stream, ",%s", number);
+    }
+    fputc('\n', stream);
+  }
+  fclose(stream);
+  stream = NULL;
+  SKY_GO(sky_file_write_text(ctx, out, text, size));
+cleanup:
+  if (stream != NULL) fclose(stream);
+  free(text); /* open_memstream's own allocation */
+  for (int k = 0; k < 10; k++) sky_free(v[k]);
+  sky_free(problem);
+  sky_free(posterior);
+  sky_free(out);
+  return st;
+}
+
+sky_status sky_stage_fields(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
+  sky_fields f = {0};
+  sky_facts facts = {0};
+  char *path = NULL, *title = NULL, **tags = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO(sky_facts_create(ctx, &facts));
+  SKY_GO(sky_job_tags(ctx, job, stage, &tags));
+  SKY_GO(sky_fields_load(ctx, job, &f));
+  sky_progress_begin(ctx, "fields", f.n);
+  for (size_t i = 0; i < f.n; i++) {
+    SKY_GO_ALLOC(path, sky_sprintf(ctx, "%s/%s.tif", job->out, f.field[i].name));
+    SKY_GO(sky_cog_write(ctx, path, &f.grid, &f.field[i], (const char *const *)tags));
+    sky_free(path);
+    path = NULL;
+    SKY_GO(sky_progress_step(ctx, 1));
+  }
+  sky_progress_end(ctx);
+  SKY_GO_ALLOC(path, sky_job_path(ctx, job, "fields.nc"));
+  SKY_GO_ALLOC(title, sky_sprintf(ctx, "title=%s", job->title));
+  const char *attrs[] = {title, tags[0], tags[1], tags[2], tags[3], NULL};
+  SKY_GO(sky_fields_nc_write(ctx, path, &f.grid, f.field, f.n, attrs));
+  for (size_t k = 0; k < stage->n_outputs; k++) {
+    char gas[8];
+    if (sscanf(stage->outputs[k], "observations-%7[a-z0-9].csv", gas) == 1)
+      SKY_GO(write_observations(ctx, job, gas));
+  }
+  SKY_GO(sky_facts_write(&facts, job, stage->name));
+cleanup:
+  sky_progress_end(ctx);
+  sky_tags_free(tags);
+  sky_free(path);
+  sky_free(title);
+  sky_facts_free(&facts);
+  sky_fields_free(&f);
+  return st;
+}

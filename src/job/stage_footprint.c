@@ -1,0 +1,544 @@
+/* stage_footprint.c: soundings, footprints and the prior -> the inverse problem of one gas.
+ *
+ *   y_i = X_i - baseline_i - fixed_i = Σ_c H_ic x_c + b_group(i) + e_i
+ *
+ * X_i: super-observation of the soundings that share receptor i; baseline_i: prior column of the
+ * retrieval (or a constant); fixed_i: what the state cannot move, Σ footprint × prior flux on the
+ * footprint's own cells minus Σ_c H_ic x0_c (flux outside the grid, structure below a cell). So the
+ * prior simulation is exact at the footprint's resolution while increments live on the grid. Column footprints
+ * hold the column integral already: no per-level kernel is applied, and none twice. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/column/column.h"
+#include "grids/regrid.h"
+#include "src/core/file.h"
+#include "src/core/memory.h"
+#include "src/core/species.h"
+#include "src/core/sum.h"
+#include "src/core/timeutil.h"
+#include "src/job/facts.h"
+#include "src/job/stage.h"
+#include "src/job/stage_file.h"
+#include "src/read/flux.h"
+#include "src/read/footprint.h"
+#include "src/read/granule.h"
+#include "skyflux/problem.h"
+
+#define DAY 86400.0
+#define OVERPASS_GAP 1800.0 /* s without observation that starts a new overpass */
+#define MAX_STEPS 10000
+
+typedef struct jacobian {
+  const sky_node *inversion;
+  sky_grid mesh;
+  sky_footprints native, rows; /* rows: on the mesh */
+  double *row_outside;         /* [rows] sensitivity outside the mesh */
+  double *prior;               /* [native cells] mol m-2 s-1, NaN no data */
+  double *x0, *x_sd;           /* [n_state] */
+  size_t n_cell, n_time;
+  double step_start, step;     /* s */
+  /* observations, one per receptor that soundings matched */
+  size_t n_obs, n_groups;
+  size_t *receptor;
+  double *observed, *r_sd, *baseline, *fixed, *y, *time, *count, *prior_part, *unseen;
+  int32_t *group;
+  double *b0, *b_sd;
+  /* CSR */
+  int32_t *rowptr, *col;
+  double *val;
+  size_t nnz;
+} jacobian;
+
+static void jacobian_free(jacobian *j) {
+  double *const arrays[] = {j->row_outside, j->prior, j->x0,    j->x_sd, j->observed,
+                            j->r_sd,        j->baseline, j->fixed, j->y, j->time,
+                            j->count,       j->prior_part, j->unseen, j->b0, j->b_sd, j->val};
+  for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++) sky_free(arrays[k]);
+  sky_free(j->receptor);
+  sky_free(j->group);
+  sky_free(j->rowptr);
+  sky_free(j->col);
+  sky_grid_free(&j->mesh);
+  sky_footprints_free(&j->native);
+  sky_footprints_free(&j->rows);
+}
+
+/* --- reading ------------------------------------------------------------------------------------ */
+
+static sky_status read_footprints(sky_context *ctx, const sky_job *job, jacobian *j) {
+  const sky_node *items = sky_node_get(job->root, "footprints");
+  for (size_t i = 0; i < sky_node_count(items); i++) {
+    const sky_node *item = sky_node_item(items, i);
+    char **files = NULL;
+    size_t n_files = 0;
+    SKY_TRY(sky_job_files(ctx, item, "files", &files, &n_files));
+    for (size_t k = 0; k < n_files; k++) {
+      sky_footprints part = {0};
+      sky_status st = sky_footprints_read(ctx, files[k], &part);
+      if (st == SKY_OK && !part.column && !sky_node_bool(item, "column"))
+        st = sky_fail(ctx, SKY_E_FORMAT,
+                      "%s: is not marked as a column footprint, and column retrievals need one; set "
+                      "footprints.column: true if it is already kernel- and pressure-weighted",
+                      files[k]);
+      if (st == SKY_OK && j->native.n_receptors == 0) {
+        j->native = part;
+        memset(&part, 0, sizeof part);
+      } else if (st == SKY_OK) {
+        st = sky_footprints_append(ctx, &j->native, &part);
+      }
+      sky_footprints_free(&part);
+      if (st != SKY_OK) {
+        sky_file_list_free(files, n_files);
+        return st;
+      }
+    }
+    sky_file_list_free(files, n_files);
+  }
+  if (!sky_grid_contains(&j->native.grid, &j->mesh))
+    return sky_fail(ctx, SKY_E_COVERAGE,
+                    "footprints: their grid (%.6g to %.6g, %.6g to %.6g) does not cover the job's "
+                    "grid (%.6g to %.6g, %.6g to %.6g)",
+                    j->native.grid.x_edge[0], j->native.grid.x_edge[j->native.grid.nx],
+                    j->native.grid.y_edge[0], j->native.grid.y_edge[j->native.grid.ny],
+                    j->mesh.x_edge[0], j->mesh.x_edge[j->mesh.nx], j->mesh.y_edge[0],
+                    j->mesh.y_edge[j->mesh.ny]);
+  return SKY_OK;
+}
+
+/* Prior flux on the footprints' cells: as it is where grids agree, else by conservative sums of mass. */
+static sky_status read_prior(sky_context *ctx, const sky_job *job, jacobian *j) {
+  const sky_node *node =
+      sky_job_find(job, "inventories", "id", sky_node_text(j->inversion, "prior"));
+  const double resolution = sky_node_number(node, "stated_resolution");
+  const sky_flux_options opt = {
+      .gas = sky_node_text(node, "gas"),
+      .variable = sky_node_text(node, "variable"),
+      .units = sky_node_text(node, "units"),
+      .start = NAN,
+      .end = NAN,
+      .as_prior = true,
+      .stated_dx = resolution,
+      .stated_dy = resolution,
+  };
+  const size_t n = sky_grid_cells(&j->native.grid);
+  sky_flux f = {0};
+  double *area = NULL, *amount = NULL, *valid = NULL;
+  sky_audit audit;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(j->prior, SKY_NEW(ctx, double, n));
+  SKY_GO(sky_flux_read(ctx, sky_node_text(node, "file"), &opt, &f));
+  if (sky_grid_equal(&f.grid, &j->native.grid)) {
+    memcpy(j->prior, f.flux, n * sizeof(double));
+    goto cleanup;
+  }
+  const size_t n_src = sky_grid_cells(&f.grid);
+  SKY_GO_ALLOC(area, SKY_NEW(ctx, double, n_src > n ? n_src : n));
+  SKY_GO_ALLOC(amount, SKY_NEW(ctx, double, n_src));
+  SKY_GO_ALLOC(valid, SKY_NEW(ctx, double, n));
+  SKY_GO(sky_grid_areas(ctx, &f.grid, area));
+  for (size_t c = 0; c < n_src; c++) amount[c] = isnan(f.flux[c]) ? 0.0 : area[c];
+  SKY_GO(sky_regrid_extensive(ctx, &f.grid, amount, &j->native.grid, valid, &audit));
+  for (size_t c = 0; c < n_src; c++) amount[c] = f.flux[c] * area[c];
+  SKY_GO(sky_regrid_extensive(ctx, &f.grid, amount, &j->native.grid, j->prior, &audit));
+  SKY_GO(sky_audit_check(ctx, "prior to footprint grid", "mol s-1", &audit, 1e-6));
+  SKY_GO(sky_grid_areas(ctx, &j->native.grid, area));
+  for (size_t c = 0; c < n; c++) j->prior[c] = valid[c] > 0.0 ? j->prior[c] / area[c] : NAN;
+cleanup:
+  sky_free(area);
+  sky_free(amount);
+  sky_free(valid);
+  sky_flux_free(&f);
+  return st;
+}
+
+/* --- state -------------------------------------------------------------------------------------- */
+
+/* One step over everything, or steps of `time.step` over the period. */
+static sky_status set_steps(sky_context *ctx, const sky_job *job, jacobian *j) {
+  const double step = sky_node_number(j->inversion, "time.step");
+  const double start = sky_node_time(job->root, "period.start");
+  const double end = sky_node_time(job->root, "period.end");
+  j->n_time = 1;
+  j->step = NAN;
+  if (isnan(step)) return SKY_OK;
+  if (isnan(start) || isnan(end))
+    return sky_fail(ctx, SKY_E_JOB, "%s: inversions.time.step: needs period.start and period.end",
+                    sky_jobfile_path(job->file));
+  const double count = ceil((end - start) / step - 1e-9);
+  if (!(count >= 1 && count <= MAX_STEPS))
+    return sky_fail(ctx, SKY_E_SIZE, "%s: inversions.time.step: %g steps; expected 1 to %d",
+                    sky_jobfile_path(job->file), count, MAX_STEPS);
+  for (size_t r = 0; r < j->native.n_rows; r++)
+    if (isnan(j->native.flux_time[r]) && count > 1)
+      return sky_fail(ctx, SKY_E_FORMAT,
+                      "footprints: integrated over backward time, so they cannot resolve the %g "
+                      "steps of inversions.time.step",
+                      count);
+  j->n_time = (size_t)count;
+  j->step = step;
+  j->step_start = start;
+  return SKY_OK;
+}
+
+/* Time step of a row; SIZE_MAX when its layer is outside the period. */
+static size_t row_step(const jacobian *j, size_t row) {
+  if (j->n_time == 1 && isnan(j->step)) return 0;
+  const double t = j->native.flux_time[row];
+  if (isnan(t)) return 0;
+  const double k = floor((t - j->step_start) / j->step);
+  return k >= 0 && k < (double)j->n_time ? (size_t)k : SIZE_MAX;
+}
+
+static sky_status set_state(sky_context *ctx, const sky_job *job, jacobian *j) {
+  const double sigma = sky_node_number(j->inversion, "sigma");
+  const double least = sky_node_number(j->inversion, "floor");
+  char *path = NULL, *name = NULL;
+  double *flux = NULL;
+  sky_status st = SKY_OK;
+  j->n_cell = sky_grid_cells(&j->mesh);
+  SKY_GO_ALLOC(name,
+               sky_sprintf(ctx, "inventory-%s.nc", sky_node_text(j->inversion, "prior")));
+  SKY_GO_ALLOC(path, sky_job_stage_path(ctx, job, name));
+  SKY_GO(sky_stage_file_read(ctx, path, "cell_flux", j->n_cell, &flux));
+  SKY_GO_ALLOC(j->x0, SKY_NEW(ctx, double, j->n_cell * j->n_time));
+  SKY_GO_ALLOC(j->x_sd, SKY_NEW(ctx, double, j->n_cell * j->n_time));
+  for (size_t k = 0; k < j->n_cell * j->n_time; k++) {
+    const double v = flux[k % j->n_cell], f = isnan(least) ? 0.0 : least;
+    j->x0[k] = isnan(v) ? 0.0 : v;
+    j->x_sd[k] = sqrt(sigma * j->x0[k] * sigma * j->x0[k] + f * f);
+  }
+cleanup:
+  sky_free(flux);
+  sky_free(name);
+  sky_free(path);
+  return st;
+}
+
+/* --- observations ------------------------------------------------------------------------------- */
+
+/* Receptor of one sounding: its period holds the time, nearest first, then the earlier one. */
+static size_t match(const sky_footprints *f, double time, double lon, double lat,
+                    double max_distance, double max_time) {
+  size_t best = SIZE_MAX;
+  double best_distance = INFINITY;
+  for (size_t r = 0; r < f->n_receptors; r++) {
+    const double late = time - (f->time[r] + f->period[r]);
+    if (time < f->time[r] - max_time || late > max_time || (late == 0.0 && f->period[r] > 0.0))
+      continue;
+    if (isnan(f->lon[r]) || isnan(f->lat[r])) continue;
+    const double d = sky_distance(lon, lat, f->lon[r], f->lat[r]);
+    if (d <= max_distance && d < best_distance) {
+      best = r;
+      best_distance = d;
+    }
+  }
+  return best;
+}
+
+static sky_status alloc_observations(sky_context *ctx, jacobian *j, size_t n) {
+  double **arrays[] = {&j->observed, &j->r_sd, &j->baseline, &j->fixed,  &j->y,
+                       &j->time,     &j->count, &j->prior_part, &j->unseen};
+  j->receptor = SKY_NEW(ctx, size_t, n);
+  j->group = SKY_NEW0(ctx, int32_t, n);
+  if (j->receptor == NULL || j->group == NULL) return SKY_E_NOMEM;
+  for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
+    if ((*arrays[k] = SKY_NEW0(ctx, double, n)) == NULL) return SKY_E_NOMEM;
+  return SKY_OK;
+}
+
+/* Soundings of one receptor -> observation i. */
+static void superobserve(jacobian *j, size_t i, const sky_soundings *s, const size_t *member,
+                         size_t n, double *sigma) {
+  const double correlation = sky_node_number(j->inversion, "error.correlation");
+  const double representation = sky_node_number(j->inversion, "error.representation");
+  const double mean = sky_node_number(j->inversion, "background.mean");
+  double x = 0.0, prior = 0.0, t = 0.0;
+  for (size_t k = 0; k < n; k++) {
+    x += s->x[member[k]];
+    prior += s->prior[member[k]];
+    t += s->time[member[k]] - s->time[member[0]];
+    sigma[k] = s->sigma[member[k]];
+  }
+  j->observed[i] = x / (double)n;
+  j->baseline[i] = isnan(mean) ? prior / (double)n : mean;
+  j->time[i] = s->time[member[0]] + t / (double)n;
+  j->count[i] = (double)n;
+  j->r_sd[i] = sky_superobs_sigma(n, sigma, correlation, representation);
+}
+
+static sky_status set_observations(sky_context *ctx, const sky_job *job, const sky_soundings *s,
+                                   sky_facts *facts, jacobian *j) {
+  const sky_node *first = sky_node_item(sky_node_get(job->root, "footprints"), 0);
+  const double max_distance = sky_node_number(first, "max_distance");
+  const double max_time = sky_node_number(first, "max_time");
+  size_t *of = NULL, *member = NULL, matched = 0;
+  double *sigma = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO(alloc_observations(ctx, j, j->native.n_receptors));
+  SKY_GO_ALLOC(of, SKY_NEW(ctx, size_t, s->n));
+  SKY_GO_ALLOC(member, SKY_NEW(ctx, size_t, s->n));
+  SKY_GO_ALLOC(sigma, SKY_NEW(ctx, double, s->n));
+  for (size_t i = 0; i < s->n; i++) {
+    of[i] = s->drop[i] != SKY_DROP_NONE ? SIZE_MAX
+                                        : match(&j->native, s->time[i], s->lon[i], s->lat[i],
+                                                max_distance, max_time);
+    matched += of[i] != SIZE_MAX;
+  }
+  for (size_t r = 0; r < j->native.n_receptors; r++) {
+    size_t n = 0;
+    for (size_t i = 0; i < s->n; i++)
+      if (of[i] == r) member[n++] = i;
+    if (n == 0) continue;
+    j->receptor[j->n_obs] = r;
+    superobserve(j, j->n_obs++, s, member, n, sigma);
+  }
+  const size_t good = sky_soundings_good(s);
+  if (j->n_obs == 0) {
+    st = sky_fail(ctx, SKY_E_NODATA,
+                  "%s: none of %zu good soundings lies within %g km and the period of one of %zu "
+                  "footprint receptors",
+                  s->gas, good, max_distance / 1e3, j->native.n_receptors);
+    goto cleanup;
+  }
+  sky_fact(facts, "inputs", sky_species_find(s->gas)->formula,
+           "%zu of %zu soundings match a footprint and form %zu super-observations (%zu of %zu "
+           "footprints unused); %zu soundings dropped: %s",
+           matched, good, j->n_obs, j->native.n_receptors - j->n_obs, j->native.n_receptors,
+           good - matched, sky_drop_name(SKY_DROP_FOOTPRINT));
+  sky_fact_number(facts, "soundings_matched", (double)matched);
+  sky_fact_number(facts, "observations", (double)j->n_obs);
+cleanup:
+  sky_free(of);
+  sky_free(member);
+  sky_free(sigma);
+  return st;
+}
+
+/* Background offsets: one per job, UTC day or overpass; receptors come in time order per file, so
+ * groups are found on sorted times. */
+static int by_time(const void *a, const void *b, void *user) {
+  const double *time = user;
+  const size_t i = *(const size_t *)a, k = *(const size_t *)b;
+  if (time[i] != time[k]) return time[i] < time[k] ? -1 : 1;
+  return i < k ? -1 : i > k;
+}
+
+static sky_status set_background(sky_context *ctx, jacobian *j) {
+  const char *per = sky_node_text(j->inversion, "background.per");
+  const double sd = sky_node_number(j->inversion, "background.sd");
+  size_t *order = SKY_NEW(ctx, size_t, j->n_obs);
+  if (order == NULL) return SKY_E_NOMEM;
+  for (size_t i = 0; i < j->n_obs; i++) order[i] = i;
+  qsort_r(order, j->n_obs, sizeof *order, by_time, j->time);
+  for (size_t k = 0; k < j->n_obs; k++) {
+    const double now = j->time[order[k]], before = k > 0 ? j->time[order[k - 1]] : now;
+    const bool next = k == 0 || (strcmp(per, "day") == 0 && floor(now / DAY) != floor(before / DAY)) ||
+                      (strcmp(per, "overpass") == 0 && now - before > OVERPASS_GAP);
+    j->n_groups += next;
+    j->group[order[k]] = (int32_t)j->n_groups - 1;
+  }
+  sky_free(order);
+  j->b0 = SKY_NEW0(ctx, double, j->n_groups);
+  j->b_sd = SKY_NEW(ctx, double, j->n_groups);
+  if (j->b0 == NULL || j->b_sd == NULL) return SKY_E_NOMEM;
+  for (size_t g = 0; g < j->n_groups; g++) j->b_sd[g] = sd;
+  return SKY_OK;
+}
+
+/* --- the rows ----------------------------------------------------------------------------------- */
+
+/* Prior contribution on the footprint's own cells, and sensitivity where the prior has no data. */
+static void prior_signal(const jacobian *j, size_t row, sky_acc *signal, sky_acc *unseen) {
+  for (size_t k = j->native.rowptr[row]; k < j->native.rowptr[row + 1]; k++) {
+    const double flux = j->prior[j->native.col[k]];
+    if (isnan(flux))
+      sky_acc_add(unseen, j->native.val[k]);
+    else
+      sky_acc_add(signal, j->native.val[k] * flux);
+  }
+}
+
+/* Observation i: dense accumulation over its layers, then the non-zeros in ascending state order. */
+static void build_row(jacobian *j, size_t i, double *dense) {
+  const size_t n_state = j->n_cell * j->n_time;
+  sky_acc signal = {0}, unseen = {0}, mesh = {0};
+  memset(dense, 0, n_state * sizeof(double));
+  for (size_t row = 0; row < j->native.n_rows; row++) {
+    if (j->native.receptor[row] != j->receptor[i]) continue;
+    const size_t step = row_step(j, row);
+    prior_signal(j, row, &signal, &unseen);
+    if (step == SIZE_MAX) continue;
+    for (size_t k = j->rows.rowptr[row]; k < j->rows.rowptr[row + 1]; k++)
+      dense[step * j->n_cell + (size_t)j->rows.col[k]] += j->rows.val[k];
+  }
+  for (size_t c = 0; c < n_state; c++) {
+    if (dense[c] == 0.0) continue;
+    j->col[j->nnz] = (int32_t)c;
+    j->val[j->nnz++] = dense[c];
+    sky_acc_add(&mesh, dense[c] * j->x0[c]);
+  }
+  j->rowptr[i + 1] = (int32_t)j->nnz;
+  j->prior_part[i] = sky_acc_value(&signal);
+  j->unseen[i] = sky_acc_value(&unseen);
+  j->fixed[i] = sky_acc_value(&signal) - sky_acc_value(&mesh);
+  j->y[i] = j->observed[i] - j->baseline[i] - j->fixed[i];
+}
+
+static sky_status build_rows(sky_context *ctx, jacobian *j) {
+  double *dense = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(j->row_outside, SKY_NEW(ctx, double, j->native.n_rows));
+  SKY_GO(sky_footprints_to_grid(ctx, &j->native, &j->mesh, &j->rows, j->row_outside));
+  const size_t most = j->rows.rowptr[j->rows.n_rows];
+  if (most > INT32_MAX || j->n_cell * j->n_time > INT32_MAX) {
+    st = sky_fail(ctx, SKY_E_SIZE, "footprints: %zu non-zeros; the problem file holds at most %d",
+                  most, INT32_MAX);
+    goto cleanup;
+  }
+  SKY_GO_ALLOC(j->rowptr, SKY_NEW0(ctx, int32_t, j->n_obs + 1));
+  SKY_GO_ALLOC(j->col, SKY_NEW(ctx, int32_t, most));
+  SKY_GO_ALLOC(j->val, SKY_NEW(ctx, double, most));
+  SKY_GO_ALLOC(dense, SKY_NEW(ctx, double, j->n_cell * j->n_time));
+  sky_progress_begin(ctx, "jacobian", j->n_obs);
+  for (size_t i = 0; i < j->n_obs && st == SKY_OK; i++) {
+    build_row(j, i, dense);
+    st = sky_progress_step(ctx, 1);
+  }
+  sky_progress_end(ctx);
+cleanup:
+  sky_free(dense);
+  return st;
+}
+
+/* --- writing ------------------------------------------------------------------------------------ */
+
+static sky_status write_problem(sky_context *ctx, const char *path, const jacobian *j,
+                                char *const *tags) {
+  const char *model = sky_node_text(j->inversion, "correlation");
+  const double t_length = sky_node_number(j->inversion, "time.length");
+  const char *t_model = sky_node_text(j->inversion, "time.correlation");
+  double *x = NULL, *y = NULL;
+  char cov[160];
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(x, SKY_NEW(ctx, double, j->n_cell));
+  SKY_GO_ALLOC(y, SKY_NEW(ctx, double, j->n_cell));
+  const double axis_scale = j->mesh.geographic ? 1.0 : 1e-3; /* degree, or m -> km */
+  for (size_t c = 0; c < j->n_cell; c++) {
+    sky_grid_centre(&j->mesh, c, &x[c], &y[c]);
+    x[c] *= axis_scale;
+    y[c] *= axis_scale;
+  }
+  snprintf(cov, sizeof cov, "%s in space and %s in time, Q=S kron(D,E) S, state index = t*ncell + cell",
+           model, j->n_time > 1 ? t_model : "none");
+  const sky_stage_dim dims[] = {{"obs", j->n_obs},          {"rowp", j->n_obs + 1},
+                                {"nnz", j->nnz},            {"state", j->n_cell * j->n_time},
+                                {"cell", j->n_cell},        {"time", j->n_time},
+                                {"background", j->n_groups}};
+  const char *const axis = j->mesh.geographic ? "degree" : "km";
+  const sky_stage_var vars[] = {
+      {"y", "obs", "mol mol-1", j->y, NULL},
+      {"r_sd", "obs", "mol mol-1", j->r_sd, NULL},
+      {"x0", "state", "mol m-2 s-1", j->x0, NULL},
+      {"x_sd", "state", "mol m-2 s-1", j->x_sd, NULL},
+      {"H_data", "nnz", "m2 s mol-1", j->val, NULL},
+      {"H_col", "nnz", "1", NULL, j->col},
+      {"H_rowptr", "rowp", "1", NULL, j->rowptr},
+      {"xc", "cell", axis, x, NULL},
+      {"yc", "cell", axis, y, NULL},
+      {"group", "obs", "1", NULL, j->group},
+      {"b0", "background", "mol mol-1", j->b0, NULL},
+      {"b_sd", "background", "mol mol-1", j->b_sd, NULL},
+      {"observed", "obs", "mol mol-1", j->observed, NULL},
+      {"baseline", "obs", "mol mol-1", j->baseline, NULL},
+      {"fixed", "obs", "mol mol-1", j->fixed, NULL},
+      {"prior_signal", "obs", "mol mol-1", j->prior_part, NULL},
+      {"sensitivity_without_prior", "obs", "m2 s mol-1", j->unseen, NULL},
+      {"n_soundings", "obs", "1", j->count, NULL},
+      {"obs_time", "obs", "seconds since 1970-01-01 00:00:00", j->time, NULL},
+  };
+  const sky_stage_att atts[] = {
+      {"cov", cov, 0},
+      {"Lx_km", NULL, sky_node_number(j->inversion, "length") / 1e3},
+      {"Lt_steps", NULL, j->n_time > 1 ? t_length / j->step : 1.0},
+      {"nx", NULL, (double)j->mesh.nx},
+      {"ny", NULL, (double)j->mesh.ny},
+      {"nt", NULL, (double)j->n_time},
+  };
+  st = sky_stage_file_write(ctx, path, dims, sizeof dims / sizeof *dims, vars,
+                            sizeof vars / sizeof *vars, atts, sizeof atts / sizeof *atts, tags);
+cleanup:
+  sky_free(x);
+  sky_free(y);
+  return st;
+}
+
+static void record(sky_facts *facts, const char *gas, const jacobian *j) {
+  const sky_species *species = sky_species_find(gas);
+  sky_acc before = {0}, outside = {0}, unseen = {0};
+  for (size_t row = 0; row < j->native.n_rows; row++) {
+    sky_acc_add(&before, j->native.sum[row]);
+    sky_acc_add(&outside, j->row_outside[row]);
+  }
+  for (size_t i = 0; i < j->n_obs; i++) sky_acc_add(&unseen, j->unseen[i]);
+  const double total = sky_acc_value(&before), out = sky_acc_value(&outside);
+  sky_fact(facts, "audit", "footprints",
+           "sum over %zu rows %.6f before, %.6f on the grid, %.6f outside it (mol mol-1 per mol m-2 "
+           "s-1)",
+           j->native.n_rows, total, total - out, out);
+  if (sky_acc_value(&unseen) > 0.0)
+    sky_fact(facts, "audit", "footprints",
+             "sensitivity %.6f lies where the prior file has no data (outside it): no %s is "
+             "simulated from there",
+             sky_acc_value(&unseen), species->formula);
+  sky_fact(facts, "diagnostics", species->formula,
+           "averaging kernel per level: not applicable, the footprints are column integrals "
+           "(one file for all gases); representation error stated in the job: %.3g %s",
+           sky_node_number(j->inversion, "error.representation") * species->column_scale,
+           species->column_unit);
+  sky_fact_number(facts, "footprint_sum", total);
+  sky_fact_number(facts, "footprint_outside", out);
+  sky_fact_number(facts, "footprint_without_prior", sky_acc_value(&unseen));
+}
+
+sky_status sky_stage_footprint(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
+  jacobian j = {.inversion = sky_job_inversion(job, stage->gas)};
+  sky_soundings s = {0};
+  sky_facts facts = {0};
+  char name[64], *in = NULL, *out = NULL, **tags = NULL;
+  sky_status st = SKY_OK;
+  snprintf(name, sizeof name, "soundings-%s.nc", stage->gas);
+  SKY_GO(sky_facts_create(ctx, &facts));
+  SKY_GO_ALLOC(in, sky_job_stage_path(ctx, job, name));
+  SKY_GO_ALLOC(out, sky_job_path(ctx, job, stage->outputs[1]));
+  SKY_GO(sky_job_tags(ctx, job, stage, &tags));
+  SKY_GO(sky_job_grid(ctx, job, &j.mesh));
+  if (sky_grid_cells(&j.mesh) > SKY_DENSE_CELL_LIMIT) {
+    st = sky_fail(ctx, SKY_E_SIZE,
+                  "grid: %zu cells; the spatial prior covariance is limited to %d cells per time "
+                  "step",
+                  sky_grid_cells(&j.mesh), SKY_DENSE_CELL_LIMIT);
+    goto cleanup;
+  }
+  SKY_GO(sky_soundings_read(ctx, in, &s));
+  SKY_GO(read_footprints(ctx, job, &j));
+  SKY_GO(read_prior(ctx, job, &j));
+  SKY_GO(set_steps(ctx, job, &j));
+  SKY_GO(set_state(ctx, job, &j));
+  SKY_GO(set_observations(ctx, job, &s, &facts, &j));
+  SKY_GO(set_background(ctx, &j));
+  SKY_GO(build_rows(ctx, &j));
+  SKY_GO(write_problem(ctx, out, &j, tags));
+  record(&facts, stage->gas, &j);
+  SKY_GO(sky_facts_write(&facts, job, stage->name));
+cleanup:
+  sky_tags_free(tags);
+  sky_free(in);
+  sky_free(out);
+  sky_facts_free(&facts);
+  sky_soundings_free(&s);
+  jacobian_free(&j);
+  return st;
+}

@@ -1,0 +1,301 @@
+/* stage_inventory.c: one inventory -> SI flux on the job's grid, exact totals per zone, mass audit.
+ *
+ * Gridded files: mass per cell (flux × ellipsoidal area) is carried to the grid by conservative sums, zone
+ * totals are taken on the file's own cells with exact coverage. The 1-sigma of a zone total keeps the
+ * spatial correlation of the inventory's own errors: Var = Σ_ij f_i f_j s_i s_j ρ(d_ij).
+ * Workbooks: regional totals; the sum of the regions stands beside the zone that `region` names. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "algorithms/inversion/covariance.h"
+#include "grids/regrid.h"
+#include "src/core/memory.h"
+#include "src/core/species.h"
+#include "src/core/sum.h"
+#include "src/core/timeutil.h"
+#include "src/job/facts.h"
+#include "src/job/stage.h"
+#include "src/job/stage_file.h"
+#include "src/read/flux.h"
+#include "src/read/workbook.h"
+
+#define AUDIT_TOLERANCE 1e-6 /* design law 3 */
+#define TG 1e9               /* kg */
+
+typedef struct inventory {
+  sky_grid grid;        /* the job's */
+  sky_zones zones;
+  sky_coverage *cover;  /* on grid */
+  double *area;         /* [cells] m2 */
+  double *flux;         /* [cells] mol m-2 s-1 of the whole cell; NaN without data */
+  double *valid;        /* [cells] share of the area with data */
+  double *zone_total;   /* [zones] kg yr-1; NaN = nothing to say */
+  double *zone_sd;      /* [zones] kg yr-1; NaN = not stated */
+  double *zone_covered; /* [zones] share of the zone's area with data */
+} inventory;
+
+static void inventory_free(inventory *inv) {
+  sky_job_coverage_free(inv->cover, inv->zones.n);
+  sky_zones_free(&inv->zones);
+  sky_grid_free(&inv->grid);
+  sky_free(inv->area);
+  sky_free(inv->flux);
+  sky_free(inv->valid);
+  sky_free(inv->zone_total);
+  sky_free(inv->zone_sd);
+  sky_free(inv->zone_covered);
+}
+
+static sky_status inventory_create(sky_context *ctx, const sky_job *job, inventory *inv) {
+  sky_status st = SKY_OK;
+  SKY_GO(sky_job_grid(ctx, job, &inv->grid));
+  SKY_GO(sky_job_zones(ctx, job, &inv->grid, &inv->zones, &inv->cover));
+  const size_t n = sky_grid_cells(&inv->grid), nz = inv->zones.n;
+  SKY_GO_ALLOC(inv->area, SKY_NEW(ctx, double, n));
+  SKY_GO_ALLOC(inv->flux, SKY_NEW(ctx, double, n));
+  SKY_GO_ALLOC(inv->valid, SKY_NEW0(ctx, double, n));
+  SKY_GO_ALLOC(inv->zone_total, SKY_NEW(ctx, double, nz));
+  SKY_GO_ALLOC(inv->zone_sd, SKY_NEW(ctx, double, nz));
+  SKY_GO_ALLOC(inv->zone_covered, SKY_NEW0(ctx, double, nz));
+  SKY_GO(sky_grid_areas(ctx, &inv->grid, inv->area));
+  for (size_t c = 0; c < n; c++) inv->flux[c] = NAN;
+  for (size_t z = 0; z < nz; z++) inv->zone_total[z] = inv->zone_sd[z] = NAN;
+cleanup:
+  return st;
+}
+
+/* Is this inventory the prior (or the unscaled part) of an inversion? */
+static bool serves_as_prior(const sky_job *job, const char *id) {
+  return sky_job_find(job, "inversions", "prior", id) != NULL ||
+         sky_job_find(job, "inversions", "unscaled", id) != NULL;
+}
+
+/* Mass and valid area of the file's cells, carried to the job's grid. */
+static sky_status flux_to_grid(sky_context *ctx, const sky_flux *f, const double *native_area,
+                               double kg, inventory *inv, sky_facts *facts, const char *id) {
+  const size_t n_src = sky_grid_cells(&f->grid), n = sky_grid_cells(&inv->grid);
+  double *amount = NULL, *mass = NULL;
+  sky_audit audit;
+  char unit[16] = "kg yr-1";
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(amount, SKY_NEW(ctx, double, n_src));
+  SKY_GO_ALLOC(mass, SKY_NEW(ctx, double, n));
+  for (size_t c = 0; c < n_src; c++) amount[c] = isnan(f->flux[c]) ? 0.0 : native_area[c];
+  SKY_GO(sky_regrid_extensive(ctx, &f->grid, amount, &inv->grid, inv->valid, &audit));
+  for (size_t c = 0; c < n_src; c++) amount[c] = f->flux[c] * native_area[c] * kg;
+  SKY_GO(sky_regrid_extensive(ctx, &f->grid, amount, &inv->grid, mass, &audit));
+  SKY_GO(sky_audit_check(ctx, id, unit, &audit, AUDIT_TOLERANCE));
+  for (size_t c = 0; c < n; c++) {
+    inv->valid[c] /= inv->area[c];
+    inv->flux[c] = inv->valid[c] > 0.0 ? mass[c] / inv->area[c] / kg : NAN;
+  }
+  sky_fact(facts, "audit", id,
+           "%.6g Tg/yr in the file, %.6g in the grid, %.6g outside, residual %.1e of the total; "
+           "%.0f cells without data",
+           audit.in / TG, audit.out / TG, audit.outside / TG,
+           audit.in != 0.0 ? fabs(audit.residual / audit.in) : fabs(audit.residual), audit.nodata);
+  sky_fact_number(facts, "in_kg_yr", audit.in);
+  sky_fact_number(facts, "grid_kg_yr", audit.out);
+  sky_fact_number(facts, "outside_kg_yr", audit.outside);
+  sky_fact_number(facts, "residual_kg_yr", audit.residual);
+cleanup:
+  sky_free(amount);
+  sky_free(mass);
+  return st;
+}
+
+/* Zone totals on the file's own cells. */
+static sky_status zone_totals(sky_context *ctx, const sky_flux *f, const double *native_area,
+                              double kg, inventory *inv) {
+  for (size_t z = 0; z < inv->zones.n; z++) {
+    sky_coverage cover = {0};
+    sky_acc mass = {0}, area = {0};
+    SKY_TRY(sky_zone_coverage(ctx, &inv->zones.zone[z], &f->grid, &cover));
+    for (size_t k = 0; k < cover.n; k++) {
+      const size_t c = cover.cell[k];
+      if (isnan(f->flux[c])) continue;
+      const double inside = cover.fraction[k] * native_area[c];
+      sky_acc_add(&mass, f->flux[c] * inside * kg);
+      sky_acc_add(&area, inside);
+    }
+    if (sky_acc_value(&area) > 0.0) {
+      inv->zone_total[z] = sky_acc_value(&mass);
+      inv->zone_covered[z] = fmin(1.0, sky_acc_value(&area) / cover.area_zone);
+    }
+    sky_coverage_free(&cover);
+  }
+  return SKY_OK;
+}
+
+/* 1-sigma of each zone total from the inventory's own error model. */
+static sky_status zone_uncertainty(sky_context *ctx, const sky_job *job, const sky_node *node,
+                                   double kg, inventory *inv) {
+  const double sigma = sky_node_number(node, "uncertainty.sigma");
+  const double floor_flux = sky_node_number(node, "uncertainty.floor");
+  const double length = sky_node_number(node, "uncertainty.length");
+  sky_correlation model;
+  if (isnan(sigma)) return SKY_OK;
+  SKY_TRY(sky_correlation_parse(ctx, sky_node_text(node, "uncertainty.correlation"), &model));
+  for (size_t z = 0; z < inv->zones.n; z++) {
+    const sky_coverage *cover = &inv->cover[z];
+    if (isnan(inv->zone_total[z])) continue;
+    if (cover->n > SKY_DENSE_CELL_LIMIT)
+      return sky_fail(ctx, SKY_E_SIZE,
+                      "%s: zone '%s' has %zu grid cells; correlated inventory errors are limited to "
+                      "%d cells a zone",
+                      sky_jobfile_path(job->file), inv->zones.zone[z].id, cover->n,
+                      SKY_DENSE_CELL_LIMIT);
+    double *s = SKY_NEW(ctx, double, cover->n);
+    if (s == NULL) return SKY_E_NOMEM;
+    for (size_t k = 0; k < cover->n; k++) {
+      const size_t c = cover->cell[k];
+      const double relative = isnan(inv->flux[c]) ? 0.0 : sigma * inv->flux[c];
+      const double least = isnan(floor_flux) ? 0.0 : floor_flux;
+      s[k] = sqrt(relative * relative + least * least) * inv->area[c] * cover->fraction[k] * kg;
+    }
+    sky_acc var = {0};
+    for (size_t i = 0; i < cover->n; i++)
+      for (size_t j = 0; j < cover->n; j++)
+        sky_acc_add(&var, s[i] * s[j] *
+                              sky_correlation_value(model,
+                                                    sky_grid_distance(&inv->grid, cover->cell[i],
+                                                                      cover->cell[j]),
+                                                    length));
+    inv->zone_sd[z] = sqrt(sky_acc_value(&var));
+    sky_free(s);
+  }
+  return SKY_OK;
+}
+
+static void record_flux(sky_facts *facts, const char *id, const sky_node *node, const sky_flux *f) {
+  const double independent = sky_node_number(node, "total");
+  const double stated = isnan(independent) ? f->stated_total : independent;
+  char when[24];
+  sky_time_format(f->time_start, when, sizeof when);
+  sky_fact(facts, "sources", id, "%s; %s, %zu variable%s, cells %.4g by %.4g degrees%s%.10s",
+           f->title, f->units, f->n_sectors, f->n_sectors == 1 ? "" : "s", sky_grid_dx(&f->grid),
+           sky_grid_dy(&f->grid), when[0] != '\0' ? ", from " : "", when);
+  if (!isnan(stated))
+    sky_fact(facts, "audit", id, "independent total %.6g Tg/yr, read %.6g Tg/yr (%+.2f %%)",
+             stated / TG, f->total / TG, 100.0 * (f->total / stated - 1.0));
+  sky_fact_number(facts, "total_kg_yr", f->total);
+  sky_fact_number(facts, "independent_total_kg_yr", stated);
+}
+
+static sky_status read_gridded(sky_context *ctx, const sky_job *job, const sky_stage *stage,
+                               const sky_node *node, inventory *inv, sky_facts *facts) {
+  const double resolution = sky_node_number(node, "stated_resolution");
+  const sky_flux_options opt = {
+      .gas = stage->gas,
+      .variable = sky_node_text(node, "variable"),
+      .units = sky_node_text(node, "units"),
+      .start = NAN,
+      .end = NAN,
+      .as_prior = serves_as_prior(job, stage->id),
+      .stated_dx = resolution,
+      .stated_dy = resolution,
+  };
+  sky_flux f = {0};
+  double *native_area = NULL;
+  const double kg = sky_species_find(stage->gas)->molar_mass * SKY_SECONDS_PER_YEAR;
+  sky_status st = SKY_OK;
+  SKY_GO(sky_flux_read(ctx, sky_node_text(node, "file"), &opt, &f));
+  SKY_GO_ALLOC(native_area, SKY_NEW(ctx, double, sky_grid_cells(&f.grid)));
+  SKY_GO(sky_grid_areas(ctx, &f.grid, native_area));
+  SKY_GO(flux_to_grid(ctx, &f, native_area, kg, inv, facts, stage->id));
+  SKY_GO(zone_totals(ctx, &f, native_area, kg, inv));
+  SKY_GO(zone_uncertainty(ctx, job, node, kg, inv));
+  record_flux(facts, stage->id, node, &f);
+cleanup:
+  sky_free(native_area);
+  sky_flux_free(&f);
+  return st;
+}
+
+static sky_status read_workbook(sky_context *ctx, const sky_job *job, const sky_stage *stage,
+                                const sky_node *node, inventory *inv, sky_facts *facts) {
+  const char *region = sky_node_text(node, "region");
+  const int year = (int)sky_node_integer(node, "year", 0);
+  sky_workbook book = {0};
+  sky_acc scope1 = {0}, stated = {0};
+  bool found = false;
+  char key[160];
+  sky_status st = SKY_OK;
+  SKY_GO(sky_workbook_read(ctx, sky_node_text(node, "file"), year, &book));
+  for (size_t i = 0; i < book.n; i++) {
+    sky_acc_add(&scope1, book.item[i].scope1);
+    sky_acc_add(&stated, book.item[i].stated_total);
+    snprintf(key, sizeof key, "%s %d", book.item[i].region, book.item[i].year);
+    sky_fact(facts, "bottom-up", stage->id, "%s: %.2f Mt/yr CO2 in scope 1", key,
+             book.item[i].scope1 / TG);
+    sky_fact_number(facts, key, book.item[i].scope1);
+  }
+  sky_fact(facts, "sources", stage->id, "%s, %s, %zu regions, unit %s", book.format,
+           sky_node_text(node, "file") == NULL ? "" : "workbook", book.n, book.unit);
+  sky_fact(facts, "audit", stage->id,
+           "sum over regions %.2f Mt/yr from sectors and fuels, %.2f as the workbook states",
+           sky_acc_value(&scope1) / TG, sky_acc_value(&stated) / TG);
+  sky_fact_number(facts, "total_kg_yr", sky_acc_value(&scope1));
+  sky_fact_number(facts, "independent_total_kg_yr", sky_acc_value(&stated));
+  sky_fact_number(facts, "regions", (double)book.n);
+  for (size_t z = 0; region != NULL && z < inv->zones.n; z++) {
+    if (strcmp(inv->zones.zone[z].id, region) != 0) continue;
+    inv->zone_total[z] = sky_acc_value(&scope1);
+    inv->zone_covered[z] = 1.0;
+    found = true;
+  }
+  if (region != NULL && !found) {
+    char *where = sky_node_where(ctx, job->file, node);
+    st = sky_fail(ctx, SKY_E_JOB, "%sregion: no zone has the id '%s'", where != NULL ? where : "",
+                  region);
+    sky_free(where);
+  }
+cleanup:
+  sky_workbook_free(&book);
+  return st;
+}
+
+static bool is_workbook(const sky_node *node) {
+  const char *format = sky_node_text(node, "format"), *file = sky_node_text(node, "file");
+  const size_t length = strlen(file);
+  if (format != NULL && strcmp(format, "auto") != 0) return strcmp(format, "workbook") == 0;
+  return length > 5 && strcmp(file + length - 5, ".xlsx") == 0;
+}
+
+static sky_status write_inventory(sky_context *ctx, const char *path, const inventory *inv,
+                                  char *const *tags) {
+  const sky_stage_dim dims[] = {{"cell", sky_grid_cells(&inv->grid)}, {"zone", inv->zones.n}};
+  const sky_stage_var vars[] = {
+      {"cell_flux", "cell", "mol m-2 s-1", inv->flux, NULL},
+      {"cell_valid", "cell", "1", inv->valid, NULL},
+      {"zone_total", "zone", "kg year-1", inv->zone_total, NULL},
+      {"zone_sd", "zone", "kg year-1", inv->zone_sd, NULL},
+      {"zone_covered", "zone", "1", inv->zone_covered, NULL},
+  };
+  return sky_stage_file_write(ctx, path, dims, 2, vars, 5, NULL, 0, tags);
+}
+
+sky_status sky_stage_inventory(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
+  const sky_node *node = sky_job_find(job, "inventories", "id", stage->id);
+  inventory inv = {0};
+  sky_facts facts = {0};
+  char *path = NULL, **tags = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO(sky_facts_create(ctx, &facts));
+  SKY_GO(inventory_create(ctx, job, &inv));
+  if (is_workbook(node))
+    SKY_GO(read_workbook(ctx, job, stage, node, &inv, &facts));
+  else
+    SKY_GO(read_gridded(ctx, job, stage, node, &inv, &facts));
+  SKY_GO_ALLOC(path, sky_job_path(ctx, job, stage->outputs[1]));
+  SKY_GO(sky_job_tags(ctx, job, stage, &tags));
+  SKY_GO(write_inventory(ctx, path, &inv, tags));
+  SKY_GO(sky_facts_write(&facts, job, stage->name));
+cleanup:
+  sky_tags_free(tags);
+  sky_free(path);
+  sky_facts_free(&facts);
+  inventory_free(&inv);
+  return st;
+}
