@@ -134,7 +134,8 @@ static void explain(sky_comparison *row) {
     say(row, "; no error of the inventory is detectable");
 }
 
-static void explain_inflation(sky_comparison *row, double chi2) {
+static void explain_inflation(sky_comparison *row) {
+  const double chi2 = row->chi2_per_obs;
   if (row->verdict == SKY_VERDICT_NOT_COMPARABLE) return;
   if (!isfinite(chi2))
     say(row, "; chi2 unknown, errors not inflated");
@@ -142,8 +143,7 @@ static void explain_inflation(sky_comparison *row, double chi2) {
     say(row, "; errors inflated by %.2f (chi2 %.2f)", sqrt(chi2), chi2);
 }
 
-sky_status sky_compare(sky_context *ctx, size_t n, sky_comparison *table, double chi2_per_obs) {
-  const double inflation = isfinite(chi2_per_obs) && chi2_per_obs > 1 ? chi2_per_obs : 1;
+sky_status sky_compare(sky_context *ctx, size_t n, sky_comparison *table) {
   double *p = NULL, *q = NULL;
   size_t *order = NULL;
   sky_status st = SKY_OK;
@@ -151,7 +151,8 @@ sky_status sky_compare(sky_context *ctx, size_t n, sky_comparison *table, double
   SKY_GO_ALLOC(q, SKY_NEW(ctx, double, n));
   SKY_GO_ALLOC(order, SKY_NEW(ctx, size_t, n));
   for (size_t i = 0; i < n; i++) {
-    judge_alone(&table[i], inflation);
+    const double chi2 = table[i].chi2_per_obs;
+    judge_alone(&table[i], isfinite(chi2) && chi2 > 1 ? chi2 : 1);
     p[i] = table[i].verdict == SKY_VERDICT_CONSISTENT ? table[i].p : NAN;
   }
   sky_fdr_adjust(n, p, q, order);
@@ -161,7 +162,7 @@ sky_status sky_compare(sky_context *ctx, size_t n, sky_comparison *table, double
     if (q[i] < SKY_SIGNIFICANCE)
       row->verdict = row->z > 0 ? SKY_VERDICT_HIGHER : SKY_VERDICT_LOWER;
     explain(row);
-    explain_inflation(row, chi2_per_obs);
+    explain_inflation(row);
   }
 cleanup:
   sky_free(p);

@@ -31,6 +31,8 @@ typedef struct sky_comparison {
   double prior_sd, post_sd; /* of the zone total */
   double null_var;          /* V, before inflation */
   double sensitivity;       /* of the zone total to its inventory */
+  double chi2_per_obs;      /* innovation statistic of this row's inversion; NaN = unknown (no
+                               inflation, said in the reason) */
   /* out */
   double z, p, q;           /* q: FDR-adjusted p over the tested rows, NaN for the others; z and p are
                                NaN only where the row is not comparable */
@@ -46,9 +48,8 @@ typedef struct sky_comparison {
 
 /* Verdict of every row; the first that applies of: not comparable, insufficient information, model
  * misfit; the rest is tested. A comparable row whose numbers are not usable (NaN, V <= 0) becomes not
- * comparable. chi2_per_obs: innovation statistic; NaN = unknown (no inflation, said in the reason). */
-SKY_NODISCARD sky_status sky_compare(sky_context *ctx, size_t n, sky_comparison *table,
-                                     double chi2_per_obs);
+ * comparable. One table is one family of tests: all zones and gases of a job together. */
+SKY_NODISCARD sky_status sky_compare(sky_context *ctx, size_t n, sky_comparison *table);
 /* Benjamini–Hochberg adjusted p; NaN entries are left out and stay NaN. order: n, scratch. */
 void sky_fdr_adjust(size_t n, const double *p, double *q, size_t *order);
 double sky_normal_two_sided_p(double z);

@@ -111,7 +111,7 @@ sky_status sky_cholesky(sky_context *ctx, size_t n, double *A) {
   sky_blas_single();
   if (n > INT32_MAX) return sky_fail(ctx, SKY_E_SIZE, "cholesky: %zu rows exceed 2^31-1", n);
 #pragma omp parallel num_threads(sky_context_threads(ctx))
-#pragma omp single
+#pragma omp master /* the others take tasks at the closing barrier */
   factor_tasks(&f);
   switch (atomic_load(&f.state)) {
     case NOT_SPD:

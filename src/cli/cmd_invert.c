@@ -1,0 +1,199 @@
+/* cmd_invert.c: the command `skyflux invert`: one prepared problem -> its exact posterior.
+ *
+ * Totals are sums over all state elements, in the units of the file. Desroziers' sigma_r is
+ * √(mean of residual × innovation), an estimate of the error of one observation
+ * (Desroziers et al. 2005, Q. J. R. Meteorol. Soc. 131, 3385). */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "skyflux/problem.h"
+#include "src/cli/commands.h"
+#include "src/core/memory.h"
+#include "src/core/sum.h"
+#include "src/write/json_out.h"
+#include "src/write/nc_write.h"
+
+typedef struct options {
+  const char *problem, *output;
+} options;
+
+static const sky_cli_option OPTIONS[] = {
+    {"problem", 'p', "FILE", "problem file (NetCDF: y, x0, xc, yc, CSR Jacobian, covariance)"},
+    {"output", 'o', "FILE", "write posterior, uncertainty and fit to this NetCDF file"},
+    {NULL, 0, NULL, NULL}};
+
+static const sky_cli_spec SPEC = {"invert", "--problem FILE [options]",
+                                  "solve a prepared inverse problem exactly",
+                                  "skyflux invert --problem P.nc --json -o posterior.nc", OPTIONS};
+
+static sky_status take_option(sky_context *ctx, void *user, const char *name, const char *value) {
+  options *o = user;
+  (void)ctx;
+  if (strcmp(name, "problem") == 0)
+    o->problem = value;
+  else
+    o->output = value;
+  return SKY_OK;
+}
+
+/* ---- numbers -------------------------------------------------------------------------------- */
+
+typedef struct number { /* one line of the answer */
+  const char *key, *label;
+  double value;
+} number;
+
+enum { MAX_NUMBERS = 20 };
+
+typedef struct answer {
+  size_t count;
+  number number[MAX_NUMBERS];
+} answer;
+
+static void add(answer *a, const char *key, const char *label, double value) {
+  a->number[a->count++] = (number){key, label, value};
+}
+
+static double rms_difference(const double *x, const double *truth, size_t n) {
+  sky_acc sum = {0, 0};
+  for (size_t i = 0; i < n; i++) sky_acc_add(&sum, (x[i] - truth[i]) * (x[i] - truth[i]));
+  return sqrt(sky_acc_value(&sum) / (double)n);
+}
+
+static double desroziers(const sky_problem *p, const sky_posterior *post) {
+  sky_acc sum = {0, 0};
+  for (size_t i = 0; i < p->n_obs; i++)
+    sky_acc_add(&sum, post->residual[i] * (p->y[i] - post->simulated_prior[i]));
+  return sqrt(sky_acc_value(&sum) / (double)p->n_obs);
+}
+
+static void collect(const sky_problem *p, const sky_posterior *post, answer *a) {
+  const double n = (double)p->n_obs, m = (double)p->n_state;
+  add(a, "observations", "observations", n);
+  add(a, "unknowns", "unknowns", m);
+  add(a, "prior_total", "prior total", post->prior_total[0]);
+  add(a, "prior_total_sd", "  sd", post->prior_sd[0]);
+  add(a, "posterior_total", "posterior total", post->total[0]);
+  add(a, "posterior_total_sd", "  sd", post->total_sd[0]);
+  add(a, "mean_posterior_sd", "mean posterior sd of an unknown", sky_sum(post->sd, p->n_state) / m);
+  add(a, "dofs", "degrees of freedom for signal", post->dofs);
+  add(a, "chi2_innovation_per_obs", "innovation chi2 per observation", post->chi2 / n);
+  add(a, "jb", "Jb", post->jb);
+  add(a, "jo", "Jo", post->jo);
+  add(a, "jb_per_dofs", "Jb / DOFS (expected 1)", post->jb / post->dofs);
+  add(a, "jo_per_rest", "Jo / (n - DOFS) (expected 1)", post->jo / (n - post->dofs));
+  add(a, "neg_log_evidence", "-log evidence", post->neg_log_evidence);
+  add(a, "desroziers_sigma_r", "Desroziers sigma_r", desroziers(p, post));
+  if (p->x_true == NULL) return;
+  add(a, "true_total", "true total", sky_sum(p->x_true, p->n_state));
+  add(a, "rmse_prior", "RMSE of the prior", rms_difference(p->x0, p->x_true, p->n_state));
+  add(a, "rmse_posterior", "RMSE of the posterior", rms_difference(post->x, p->x_true, p->n_state));
+}
+
+static sky_status print_json(sky_context *ctx, const answer *a) {
+  cJSON *json = cJSON_CreateObject();
+  bool complete = json != NULL;
+  for (size_t i = 0; i < a->count; i++)
+    complete =
+        complete && cJSON_AddNumberToObject(json, a->number[i].key, a->number[i].value) != NULL;
+  char *text = complete ? sky_json_text(ctx, json, true) : NULL;
+  cJSON_Delete(json);
+  if (text == NULL) return sky_fail(ctx, SKY_E_NOMEM, "out of memory");
+  fputs(text, stdout);
+  sky_free(text);
+  return SKY_OK;
+}
+
+static void print_table(const answer *a) {
+  for (size_t i = 0; i < a->count; i++)
+    printf("%-34s %.10g\n", a->number[i].label, a->number[i].value);
+}
+
+/* ---- posterior file ------------------------------------------------------------------------- */
+
+typedef struct column { /* one variable of the posterior file */
+  const char *name, *dims, *units, *long_name;
+  const double *data;
+} column;
+
+static sky_status define_column(sky_ncw *w, const column *c) {
+  SKY_TRY(sky_ncw_var(w, c->name, 'd', c->dims));
+  SKY_TRY(sky_ncw_att(w, c->name, "units", c->units));
+  return sky_ncw_att(w, c->name, "long_name", c->long_name);
+}
+
+static sky_status put_posterior(sky_ncw *w, const sky_problem *p, const sky_posterior *post,
+                                const answer *a) {
+  const column columns[] = {
+      {"xc", "cell", "km", "cell centre, x", p->xc},
+      {"yc", "cell", "km", "cell centre, y", p->yc},
+      {"prior", "time,cell", "1", "prior mean, units of the problem", p->x0},
+      {"posterior", "time,cell", "1", "posterior mean, units of the problem", post->x},
+      {"posterior_sd", "time,cell", "1", "posterior standard deviation", post->sd},
+      {"averaging_kernel", "time,cell", "1", "diagonal of the averaging kernel", post->ak},
+      {"y", "obs", "1", "observation, units of the problem", p->y},
+      {"simulated_prior", "obs", "1", "observation that the prior predicts", post->simulated_prior},
+      {"simulated", "obs", "1", "observation that the posterior predicts", post->simulated},
+      {"residual", "obs", "1", "observation minus posterior prediction", post->residual}};
+  const size_t n = sizeof columns / sizeof columns[0];
+  SKY_TRY(sky_ncw_att(w, "", "title", "posterior of a linear Gaussian inversion"));
+  SKY_TRY(sky_ncw_att(w, "", "source", "skyflux " SKYFLUX_VERSION " invert"));
+  for (size_t i = 0; i < a->count; i++)
+    SKY_TRY(sky_ncw_att_num(w, "", a->number[i].key, a->number[i].value));
+  SKY_TRY(sky_ncw_dim(w, "time", p->n_time));
+  SKY_TRY(sky_ncw_dim(w, "cell", p->n_cell));
+  SKY_TRY(sky_ncw_dim(w, "obs", p->n_obs));
+  for (size_t i = 0; i < n; i++) SKY_TRY(define_column(w, &columns[i]));
+  for (size_t i = 0; i < n; i++) SKY_TRY(sky_ncw_put(w, columns[i].name, columns[i].data));
+  return SKY_OK;
+}
+
+static sky_status write_posterior(sky_context *ctx, const char *path, const sky_problem *p,
+                                  const sky_posterior *post, const answer *a) {
+  sky_ncw *w = NULL;
+  SKY_TRY(sky_ncw_create(ctx, path, &w));
+  const sky_status st = put_posterior(w, p, post, a);
+  if (st == SKY_OK) return sky_ncw_commit(w);
+  sky_ncw_abort(w);
+  return st;
+}
+
+/* ---- command -------------------------------------------------------------------------------- */
+
+static sky_status invert(sky_context *ctx, const options *o, bool json) {
+  sky_problem p = {0};
+  sky_posterior post = {0};
+  double *ones = NULL;
+  answer a = {0};
+  sky_status st = SKY_OK;
+  SKY_GO(sky_problem_read(ctx, o->problem, &p));
+  SKY_GO_ALLOC(ones, SKY_NEW(ctx, double, p.n_state));
+  for (size_t i = 0; i < p.n_state; i++) ones[i] = 1;
+  const sky_functionals total = {.n_zone = 1, .W = ones};
+  SKY_GO(sky_problem_solve(ctx, &p, &total, &post));
+  collect(&p, &post, &a);
+  if (o->output != NULL) SKY_GO(write_posterior(ctx, o->output, &p, &post, &a));
+  if (json)
+    SKY_GO(print_json(ctx, &a));
+  else
+    print_table(&a);
+cleanup:
+  sky_free(ones);
+  sky_posterior_free(&post);
+  sky_problem_free(&p);
+  return st;
+}
+
+sky_status sky_cmd_invert(sky_context *ctx, int argc, char **argv) {
+  options o = {0};
+  sky_cli_common common;
+  SKY_TRY(sky_cli_parse(ctx, &SPEC, argc, argv, take_option, &o, &common));
+  if (common.help_shown) return SKY_OK;
+  if (common.n_args > 0)
+    return sky_fail(ctx, SKY_E_USAGE, "invert: '%s' is not expected (give the file to --problem)",
+                    common.args[0]);
+  if (o.problem == NULL)
+    return sky_fail(ctx, SKY_E_USAGE, "invert: --problem FILE is missing");
+  return invert(ctx, &o, common.json);
+}

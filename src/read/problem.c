@@ -1,0 +1,188 @@
+/* problem.c: the exchange file of an inverse problem (problem.h) -> sky_problem.
+ *
+ * Flux units are the file's own; Q = σ_q² D ⊗ E with models named by the attribute `cov`, distances of
+ * cell centres xc, yc in km against Lx_km, of time steps against Lt_steps; R = σ_r² I. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "algorithms/inversion/covariance.h"
+#include "skyflux/problem.h"
+#include "src/core/memory.h"
+#include "src/read/nc.h"
+
+typedef struct covariance { /* attributes of the file */
+  double length_km, length_steps, sigma_q, sigma_r;
+  sky_correlation space, time;
+} covariance;
+
+/* A variable of exactly `count` finite numbers; count SIZE_MAX: any, told in *found. */
+static sky_status read_vector(sky_context *ctx, sky_nc *f, const char *var, size_t count,
+                              size_t *found, double **out) {
+  sky_nc_var info;
+  SKY_TRY(sky_nc_info(ctx, f, var, &info));
+  if (count != SIZE_MAX && info.count != count)
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: %zu values (expected %zu)", sky_nc_path(f), var,
+                    info.count, count);
+  SKY_TRY(sky_nc_read(ctx, f, var, &info, out));
+  for (size_t i = 0; i < info.count; i++)
+    if (!isfinite((*out)[i]))
+      return sky_fail(ctx, SKY_E_RANGE, "%s: %s[%zu] is %g (expected a finite number)",
+                      sky_nc_path(f), var, i, (*out)[i]);
+  if (found != NULL) *found = info.count;
+  return SKY_OK;
+}
+
+static sky_status positive_attribute(sky_context *ctx, sky_nc *f, const char *name, double *out) {
+  SKY_TRY(sky_nc_attr_number(ctx, f, "", name, out));
+  if (*out > 0 && isfinite(*out)) return SKY_OK;
+  return sky_fail(ctx, SKY_E_RANGE, "%s: %s: %g (expected a number > 0)", sky_nc_path(f), name,
+                  *out);
+}
+
+/* ---- covariance models ---------------------------------------------------------------------- */
+
+/* "spherical in space and time, …" or "exponential in space and none in time, …" */
+static sky_status parse_models(sky_context *ctx, sky_nc *f, const char *text, covariance *cov) {
+  char clause[96] = "", space[32] = "", time[32] = "";
+  const size_t length = strcspn(text, ",");
+  int one = -1, two = -1; /* set only where the whole pattern matches */
+  if (length < sizeof clause) memcpy(clause, text, length);
+  if (sscanf(clause, " %31s in space and time %n", space, &one) == 1 && one == (int)length) {
+    SKY_TRY(sky_correlation_parse(ctx, space, &cov->space));
+    cov->time = cov->space;
+    return SKY_OK;
+  }
+  if (sscanf(clause, " %31s in space and %31s in time %n", space, time, &two) == 2 &&
+      two == (int)length) {
+    SKY_TRY(sky_correlation_parse(ctx, space, &cov->space));
+    return sky_correlation_parse(ctx, time, &cov->time);
+  }
+  return sky_fail(ctx, SKY_E_FORMAT,
+                  "%s: cov: '%s' (expected 'MODEL in space and time' or 'MODEL in space and MODEL "
+                  "in time')",
+                  sky_nc_path(f), text);
+}
+
+static sky_status read_covariance(sky_context *ctx, sky_nc *f, covariance *cov) {
+  SKY_TRY(positive_attribute(ctx, f, "Lx_km", &cov->length_km));
+  SKY_TRY(positive_attribute(ctx, f, "Lt_steps", &cov->length_steps));
+  SKY_TRY(positive_attribute(ctx, f, "sigma_q", &cov->sigma_q));
+  SKY_TRY(positive_attribute(ctx, f, "sigma_r", &cov->sigma_r));
+  char *text = sky_nc_attr(ctx, f, "", "cov");
+  if (text == NULL)
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: cov: attribute missing (names the covariance models)",
+                    sky_nc_path(f));
+  sky_status st = parse_models(ctx, f, text, cov);
+  if (st == SKY_E_JOB) /* an unknown model is the file's fault here */
+    st = sky_fail(ctx, SKY_E_FORMAT, "%s: cov: '%s' names an unknown model (known: none, "
+                  "spherical, exponential)", sky_nc_path(f), text);
+  sky_free(text);
+  return st;
+}
+
+static double cell_distance(const void *user, size_t i, size_t j) {
+  const sky_problem *p = user;
+  return hypot(p->xc[i] - p->xc[j], p->yc[i] - p->yc[j]);
+}
+
+static double step_distance(const void *user, size_t i, size_t j) {
+  (void)user;
+  return i > j ? (double)(i - j) : (double)(j - i);
+}
+
+static double *filled(sky_context *ctx, size_t n, double value) {
+  double *v = SKY_NEW(ctx, double, n);
+  for (size_t i = 0; v != NULL && i < n; i++) v[i] = value;
+  return v;
+}
+
+static sky_status fill_covariance(sky_context *ctx, const covariance *cov, sky_problem *p) {
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(p->x_sd, filled(ctx, p->n_state, cov->sigma_q));
+  SKY_GO_ALLOC(p->r_sd, filled(ctx, p->n_obs, cov->sigma_r));
+  SKY_GO_ALLOC(p->E, SKY_NEW(ctx, double, p->n_cell *p->n_cell));
+  SKY_GO_ALLOC(p->D, SKY_NEW(ctx, double, p->n_time *p->n_time));
+  sky_correlation_matrix(ctx, cov->space, cov->length_km, cell_distance, p, p->n_cell, p->E);
+  sky_correlation_matrix(ctx, cov->time, cov->length_steps, step_distance, NULL, p->n_time, p->D);
+cleanup:
+  return st;
+}
+
+/* ---- sizes and Jacobian --------------------------------------------------------------------- */
+
+static sky_status read_sizes(sky_context *ctx, sky_nc *f, sky_problem *p) {
+  double nt = 0;
+  SKY_TRY(positive_attribute(ctx, f, "nt", &nt));
+  SKY_TRY(read_vector(ctx, f, "y", SIZE_MAX, &p->n_obs, &p->y));
+  SKY_TRY(read_vector(ctx, f, "x0", SIZE_MAX, &p->n_state, &p->x0));
+  SKY_TRY(read_vector(ctx, f, "xc", SIZE_MAX, &p->n_cell, &p->xc));
+  SKY_TRY(read_vector(ctx, f, "yc", p->n_cell, NULL, &p->yc));
+  if (p->n_obs == 0)
+    return sky_fail(ctx, SKY_E_NODATA, "%s: y: no observations", sky_nc_path(f));
+  p->n_time = nt <= (double)p->n_state ? (size_t)nt : 0;
+  if ((double)p->n_time != nt || p->n_cell * p->n_time != p->n_state)
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: x0: %zu values are not %zu cells x nt = %g",
+                    sky_nc_path(f), p->n_state, p->n_cell, nt);
+  if (p->n_cell > SKY_DENSE_CELL_LIMIT)
+    return sky_fail(ctx, SKY_E_SIZE,
+                    "%s: %zu cells per time step exceed the limit of %d for a dense spatial "
+                    "covariance",
+                    sky_nc_path(f), p->n_cell, SKY_DENSE_CELL_LIMIT);
+  return SKY_OK;
+}
+
+/* Row pointers 0 … nnz that never fall, columns that ascend inside 0 … n_state-1. */
+static sky_status check_rows(sky_context *ctx, sky_nc *f, size_t nnz, const double *rowptr,
+                             const double *col, const sky_problem *p) {
+  for (size_t i = 0; i < p->n_obs; i++) {
+    if (!(rowptr[i] >= 0 && rowptr[i] <= rowptr[i + 1] && rowptr[i + 1] <= (double)nnz) ||
+        floor(rowptr[i]) != rowptr[i])
+      return sky_fail(ctx, SKY_E_FORMAT, "%s: H_rowptr[%zu]: %g (expected rising whole numbers "
+                      "0..%zu)", sky_nc_path(f), i, rowptr[i], nnz);
+    for (size_t k = (size_t)rowptr[i]; k < (size_t)rowptr[i + 1]; k++)
+      if (!(col[k] >= 0 && col[k] < (double)p->n_state) || floor(col[k]) != col[k] ||
+          (k > (size_t)rowptr[i] && col[k] <= col[k - 1]))
+        return sky_fail(ctx, SKY_E_FORMAT, "%s: H_col[%zu]: %g in row %zu (expected rising whole "
+                        "numbers 0..%zu)", sky_nc_path(f), k, col[k], i, p->n_state - 1);
+  }
+  if (rowptr[0] == 0 && rowptr[p->n_obs] == (double)nnz) return SKY_OK;
+  return sky_fail(ctx, SKY_E_FORMAT, "%s: H_rowptr: runs from %g to %g (expected 0 to %zu)",
+                  sky_nc_path(f), rowptr[0], rowptr[p->n_obs], nnz);
+}
+
+static sky_status read_jacobian(sky_context *ctx, sky_nc *f, sky_problem *p) {
+  double *rowptr = NULL, *col = NULL;
+  size_t nnz = 0;
+  sky_status st = SKY_OK;
+  SKY_GO(read_vector(ctx, f, "H_data", SIZE_MAX, &nnz, &p->val));
+  SKY_GO(read_vector(ctx, f, "H_col", nnz, NULL, &col));
+  SKY_GO(read_vector(ctx, f, "H_rowptr", p->n_obs + 1, NULL, &rowptr));
+  SKY_GO(check_rows(ctx, f, nnz, rowptr, col, p));
+  SKY_GO_ALLOC(p->col, SKY_NEW(ctx, int32_t, nnz));
+  SKY_GO_ALLOC(p->rowptr, SKY_NEW(ctx, size_t, p->n_obs + 1));
+  for (size_t k = 0; k < nnz; k++) p->col[k] = (int32_t)col[k];
+  for (size_t i = 0; i <= p->n_obs; i++) p->rowptr[i] = (size_t)rowptr[i];
+cleanup:
+  sky_free(rowptr);
+  sky_free(col);
+  return st;
+}
+
+sky_status sky_problem_read(sky_context *ctx, const char *path, sky_problem *out) {
+  sky_nc *f = NULL;
+  covariance cov;
+  sky_status st = SKY_OK;
+  memset(out, 0, sizeof *out);
+  SKY_GO(sky_nc_open(ctx, path, &f));
+  SKY_GO(read_sizes(ctx, f, out));
+  SKY_GO(read_covariance(ctx, f, &cov));
+  SKY_GO(read_jacobian(ctx, f, out));
+  if (sky_nc_has(f, "x_true"))
+    SKY_GO(read_vector(ctx, f, "x_true", out->n_state, NULL, &out->x_true));
+  SKY_GO(fill_covariance(ctx, &cov, out));
+cleanup:
+  sky_nc_close(f);
+  if (st != SKY_OK) sky_problem_free(out);
+  return st;
+}
