@@ -333,7 +333,7 @@ static sky_status write_truth(sky_context *ctx, const scene *s, const char *zone
   char *text = NULL;
   sky_status st = SKY_OK;
   SKY_GO(sky_zones_read(ctx, zones_path, &options, &s->grid, &zones));
-  sky_text_put(&t, "zone,gas,truth_t_per_yr,inventory_t_per_yr\n");
+  sky_text_put(&t, "zone_id,gas,truth_t_yr,inventory_t_yr\n");
   for (size_t z = 0; z < zones.n; z++) {
     sky_coverage cover = {0};
     SKY_GO(sky_zone_coverage(ctx, &zones.zone[z], &s->grid, &cover));

@@ -1,0 +1,3 @@
+# The demo scene, and the demo job from end to end.
+sky_script(synth_scene cli/test_synth_scene.py)
+sky_script(synth_run cli/test_synth_run.py)
