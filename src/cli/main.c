@@ -1,0 +1,119 @@
+/* main.c: the program `skyflux`: worker entry, start-up, dispatch, exit code.
+ *
+ * Commands stand in commands.def. stdout carries results, stderr everything else. A second SIGINT or
+ * SIGTERM ends the process at once; the first one lets it tidy up. */
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "src/cli/commands.h"
+#include "src/cli/version.h"
+#include "src/core/text.h"
+#include "src/engine/gdal_start.h"
+#include "src/engine/worker.h"
+#include "src/read/granule.h"
+
+static const struct command {
+  const char *name;
+  sky_command_fn run;
+  const char *summary;
+} commands[] = {
+#define SKY_COMMAND(name, function, summary) {#name, function, summary},
+#include "src/cli/commands.def"
+#undef SKY_COMMAND
+};
+
+#define N_COMMANDS (sizeof commands / sizeof commands[0])
+
+/* The one thing that a signal handler can reach: written before the handler is installed. */
+static sky_context *volatile signal_context;
+
+static void on_signal(int number) {
+  (void)number;
+  sky_cancel(signal_context);
+}
+
+static void install_signals(sky_context *ctx) {
+  struct sigaction action = {0};
+  action.sa_handler = on_signal;
+  action.sa_flags = (int)SA_RESETHAND;
+  sigemptyset(&action.sa_mask);
+  signal_context = ctx;
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+}
+
+static void print_overview(FILE *to) {
+  fputs("skyflux " SKYFLUX_VERSION
+        ": greenhouse-gas fluxes from satellite retrievals, beside inventories\n\n"
+        "usage: skyflux COMMAND [arguments]\n\n", to);
+  for (size_t i = 0; i < N_COMMANDS; i++) {
+    fprintf(to, "  %-10s  %s\n", commands[i].name, commands[i].summary);
+  }
+  fputs("\nskyflux COMMAND --help tells more, skyflux --version what it is made of\n\n"
+        "example:\n  skyflux init > job.yaml && skyflux check job.yaml && skyflux run job.yaml\n", to);
+}
+
+static sky_status unknown_command(sky_context *ctx, const char *word) {
+  const char *names[N_COMMANDS];
+  for (size_t i = 0; i < N_COMMANDS; i++) names[i] = commands[i].name;
+  const char *near = sky_text_nearest(word, names, N_COMMANDS);
+  if (near != NULL) {
+    return sky_fail(ctx, SKY_E_USAGE, "unknown command '%s'; did you mean '%s'?", word, near);
+  }
+  return sky_fail(ctx, SKY_E_USAGE, "unknown command '%s' (skyflux --help lists them)", word);
+}
+
+static sky_status dispatch(sky_context *ctx, int argc, char **argv) {
+  const char *word = argv[1];
+  if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+    print_overview(stdout);
+    return SKY_OK;
+  }
+  if (strcmp(word, "--version") == 0) return sky_version_print(ctx);
+  for (size_t i = 0; i < N_COMMANDS; i++) {
+    if (strcmp(commands[i].name, word) != 0) continue;
+    const sky_status st = sky_gdal_start(ctx);
+    return st == SKY_OK ? commands[i].run(ctx, argc - 1, argv + 1) : st;
+  }
+  return unknown_command(ctx, word);
+}
+
+/* A job's errors are lines of their own, "file:line: …", as editors understand them. */
+static void print_failure(const sky_context *ctx, sky_status status) {
+  const char *message = sky_error(ctx);
+  if (*message == '\0') message = sky_status_name(status);
+  fprintf(stderr, "%s%s\n", strchr(message, '\n') != NULL || status == SKY_E_JOB ? "" : "skyflux: ",
+          message);
+}
+
+int main(int argc, char **argv) {
+  int exit_code = 0;
+  setlocale(LC_ALL, "C"); /* numbers are read and written with a point */
+  if (sky_worker_main(argc, argv, sky_granule_worker_tasks, sky_granule_worker_task_count,
+                      &exit_code)) {
+    return exit_code;
+  }
+  if (argc < 2) {
+    print_overview(stderr);
+    return sky_status_exit_code(SKY_E_USAGE);
+  }
+  sky_context *ctx = NULL;
+  sky_status st = sky_context_create(&ctx);
+  if (st != SKY_OK) {
+    fprintf(stderr, "skyflux: %s\n", sky_status_name(st));
+    return sky_status_exit_code(st);
+  }
+  install_signals(ctx);
+  st = dispatch(ctx, argc, argv);
+  /* Results that did not reach their reader are a failure, e.g. a full disk behind '>'. */
+  if (fflush(stdout) != 0 && st == SKY_OK) {
+    st = sky_fail(ctx, SKY_E_DISK, "standard output cannot be written");
+  }
+  if (st != SKY_OK) print_failure(ctx, st);
+  signal(SIGINT, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
+  sky_context_free(ctx);
+  return sky_status_exit_code(st);
+}
