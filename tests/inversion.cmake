@@ -1,5 +1,10 @@
 # Inversion: factorisation, covariance, both solvers, the problem file and the command.
 add_library(sky_fixture_problem STATIC unit/fixture_problem.c)
+target_include_directories(sky_fixture_problem PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}/unit")
 target_link_libraries(sky_fixture_problem PUBLIC skyflux_algorithms PkgConfig::CMOCKA)
 
 sky_test(test_cholesky SOURCES unit/test_cholesky.c LIBS sky_fixture_problem)
+sky_test(test_covariance SOURCES unit/test_covariance.c LIBS sky_fixture_problem)
+sky_test(test_bayes SOURCES unit/test_bayes.c LIBS sky_fixture_problem)
+sky_test(test_information SOURCES unit/test_information.c LIBS sky_fixture_problem skyflux_read)
+sky_test(test_osse SOURCES property/test_osse.c LIBS sky_fixture_problem)

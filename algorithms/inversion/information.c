@@ -40,20 +40,36 @@ static sky_status check_information(sky_context *ctx, const sky_information_prob
   return SKY_OK;
 }
 
-/* S [n*n] = Λ (I + γΛFΛ)⁻¹ Λ; work [n*n]. Rows of L⁻¹Λ are Y, S = Y Yᵀ. */
-static sky_status posterior_covariance(sky_context *ctx, const sky_information_problem *p,
-                                       double *work, double *Y, double *S) {
+/* M = I + γΛFΛ; symmetric: of the mean of F and Fᵀ. */
+static void scaled_information(const sky_information_problem *p, bool symmetric, double *M) {
   const size_t n = p->n;
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; j < n; j++) {
-      const double f = 0.5 * (p->F[i * n + j] + p->F[j * n + i]);
-      work[i * n + j] = (i == j) + p->gamma * p->x_sd[i] * f * p->x_sd[j];
-      Y[i * n + j] = i == j ? p->x_sd[i] : 0;
+      const double f = p->F[i * n + j], ft = p->F[j * n + i];
+      M[i * n + j] = (i == j) + p->gamma * p->x_sd[i] * (symmetric ? 0.5 * (f + ft) : f) * p->x_sd[j];
     }
+}
+
+/* S [n*n] = Λ M⁻¹ Λ. Cholesky inverts the symmetric mean; files hold F with the rounding of float32
+ * sums, so one Newton–Schulz step X <- X (2I - M X) then inverts F as it stands (error² of the
+ * asymmetry, <= 1e-16). work, T: [n*n]. */
+static sky_status posterior_covariance(sky_context *ctx, const sky_information_problem *p,
+                                       double *work, double *T, double *S) {
+  const size_t n = p->n;
+  scaled_information(p, true, work);
   const sky_status st = sky_cholesky(ctx, n, work);
   if (st != SKY_OK) return sky_fail_in(ctx, st, "information matrix: ");
-  sky_cholesky_forward_rows(ctx, n, work, n, Y);
-  sky_gram(ctx, n, n, Y, Y, S);
+  for (size_t i = 0; i < n * n; i++) T[i] = i % (n + 1) == 0;
+  sky_cholesky_forward_rows(ctx, n, work, n, T);
+  sky_gram(ctx, n, n, T, T, S);
+
+  scaled_information(p, false, work);
+  sky_product(ctx, n, n, n, work, S, T);
+  for (size_t i = 0; i < n * n; i++) T[i] = (i % (n + 1) == 0 ? 2 : 0) - T[i];
+  sky_product(ctx, n, n, n, S, T, work);
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++)
+      S[i * n + j] = p->x_sd[i] * work[i * n + j] * p->x_sd[j];
   return SKY_OK;
 }
 
@@ -123,7 +139,7 @@ sky_status sky_information_solve(sky_context *ctx, const sky_information_problem
                                  const sky_functionals *zones, double *cov, double *kernel,
                                  sky_posterior *out) {
   const size_t n = p->n, nz = zones != NULL ? zones->n_zone : 0;
-  double *work = NULL, *Y = NULL, *S = NULL, *A = NULL;
+  double *work = NULL, *T = NULL, *S = NULL, *A = NULL;
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
   SKY_TRY(check_information(ctx, p));
@@ -136,10 +152,10 @@ sky_status sky_information_solve(sky_context *ctx, const sky_information_problem
                     n, nz, ceil(need / 1e6), (double)sky_context_memory(ctx) / 1e6);
   SKY_GO(sky_posterior_alloc(ctx, n, 0, 0, nz, out));
   SKY_GO_ALLOC(work, SKY_NEW(ctx, double, n *n));
-  SKY_GO_ALLOC(Y, SKY_NEW(ctx, double, n *n));
+  SKY_GO_ALLOC(T, SKY_NEW(ctx, double, n *n));
   SKY_GO_ALLOC(S, SKY_NEW(ctx, double, n *n));
   SKY_GO_ALLOC(A, SKY_NEW(ctx, double, n *n));
-  SKY_GO(posterior_covariance(ctx, p, work, Y, S));
+  SKY_GO(posterior_covariance(ctx, p, work, T, S));
   sky_product(ctx, n, n, n, S, p->F, A);
   for (size_t i = 0; i < n * n; i++) A[i] *= p->gamma;
   fill_state(p, S, A, out);
@@ -148,7 +164,7 @@ sky_status sky_information_solve(sky_context *ctx, const sky_information_problem
   if (kernel != NULL) memcpy(kernel, A, n * n * sizeof *A);
 cleanup:
   sky_free(work);
-  sky_free(Y);
+  sky_free(T);
   sky_free(S);
   sky_free(A);
   if (st != SKY_OK) sky_posterior_free(out);

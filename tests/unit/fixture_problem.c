@@ -11,6 +11,9 @@
 #include "src/core/memory.h"
 #include "src/core/rng.h"
 
+#define SPACE_LENGTH 5.0 /* cells; far from the other, so that exchanging D and E is seen */
+#define TIME_LENGTH 0.5  /* steps */
+
 static double on_a_line(const void *user, size_t i, size_t j) {
   (void)user;
   return fabs((double)i - (double)j);
@@ -65,7 +68,7 @@ static void fill_background(sky_context *ctx, sky_problem *p) {
 /* y = H (x0 + S L_D Z L_Eᵀ) + B(b0 + b_sd ζ) + noise; L from exponential correlations is exact as an
  * AR(1) recursion: x_i = ρ x_(i-1) + √(1-ρ²) z. */
 static void fill_observations(sky_context *ctx, uint64_t seed, sky_problem *p) {
-  const double rc = exp(-1 / 2.0), rt = exp(-1 / 1.5);
+  const double rc = exp(-1 / SPACE_LENGTH), rt = exp(-1 / TIME_LENGTH);
   double *v = p->x_true = fixture_new(ctx, p->n_state);
   for (size_t i = 0; i < p->n_state; i++) v[i] = sky_rng_normal(seed, 2, i);
   for (size_t t = 0; t < p->n_time; t++)
@@ -98,8 +101,8 @@ void fixture_problem(sky_context *ctx, uint64_t seed, size_t n_cell, size_t n_ti
   p->x_sd = fixture_new(ctx, p->n_state);
   p->E = fixture_new(ctx, n_cell * n_cell);
   p->D = fixture_new(ctx, n_time * n_time);
-  sky_correlation_matrix(ctx, SKY_CORR_EXPONENTIAL, 2, on_a_line, NULL, n_cell, p->E);
-  sky_correlation_matrix(ctx, SKY_CORR_EXPONENTIAL, 1.5, on_a_line, NULL, n_time, p->D);
+  sky_correlation_matrix(ctx, SKY_CORR_EXPONENTIAL, SPACE_LENGTH, on_a_line, NULL, n_cell, p->E);
+  sky_correlation_matrix(ctx, SKY_CORR_EXPONENTIAL, TIME_LENGTH, on_a_line, NULL, n_time, p->D);
   for (size_t i = 0; i < n_obs; i++) p->r_sd[i] = 0.3 + 0.4 * (double)(i % 3);
   for (size_t i = 0; i < p->n_state; i++) {
     p->x0[i] = 2 + (double)(i % 4);
