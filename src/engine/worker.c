@@ -26,11 +26,12 @@
 #include "src/core/memory.h"
 
 #define ANSWER_FD 3
-#define FIRST_OWN_FD 10            /* pipes stay clear of 0..3, which the child's are moved to */
-#define TAIL_MAX 16                /* entries of a task's argv */
-#define TEXT_MAX ((size_t)1 << 18) /* captured text of one child; the rest is dropped with a note \
-                                    */
-#define TICK_MS 200                /* how late a cancel may be seen */
+#define FIRST_OWN_FD 10 /* pipes stay clear of 0..3, which the child's are moved to */
+#define TAIL_MAX 16     /* entries of a task's argv */
+#define TEXT_MAX                                                                   \
+  ((size_t)1 << 18) /* captured text of one child; the rest is dropped with a note \
+                     */
+#define TICK_MS 200 /* how late a cancel may be seen */
 #define REAP_MS 2
 
 static const char MAGIC[8] = {'S', 'K', 'Y', 'B', 'L', 'O', 'B', '1'};
@@ -104,12 +105,15 @@ bool sky_worker_main(int argc, char **argv, const sky_worker_task *tasks, size_t
 
 /* ---- the parent ---- */
 
+/* Why we ended a child ourselves. */
+typedef enum verdict { LIVES, TIMED_OUT, MALFORMED, TOO_LARGE } verdict;
+
 typedef struct child {
   size_t task;
   pid_t pid;              /* 0 = free slot */
   int answer_fd, text_fd; /* -1 = at its end */
   double deadline;
-  bool timed_out, malformed, too_large;
+  verdict verdict;
   frame head;
   size_t head_got, body_got;
   char *body; /* malloc'd [head.length + 1] once the head is complete */
@@ -238,28 +242,35 @@ static int start(pool *p, child *c, size_t i) {
   return 0;
 }
 
+static void child_end(child *c, verdict why) {
+  c->verdict = why;
+  kill(-c->pid, SIGKILL); /* its group: also what it may have started */
+  kill(c->pid, SIGKILL);
+  close_fd(&c->answer_fd);
+  close_fd(&c->text_fd);
+}
+
 /* The blob's place, once its length is known. */
 static sky_status open_body(pool *p, child *c) {
-  c->malformed = memcmp(c->head.magic, MAGIC, sizeof MAGIC) != 0;
-  c->too_large = !c->malformed && c->head.length >= sky_context_memory(p->ctx);
-  if (c->malformed || c->too_large) return SKY_OK;
-  c->body = SKY_NEW(p->ctx, char, (size_t)c->head.length + 1);
-  return c->body == NULL ? SKY_E_NOMEM : SKY_OK;
+  if (memcmp(c->head.magic, MAGIC, sizeof MAGIC) != 0) {
+    child_end(c, MALFORMED);
+  } else if (c->head.length >= sky_context_memory(p->ctx)) {
+    child_end(c, TOO_LARGE);
+  } else {
+    c->body = SKY_NEW(p->ctx, char, (size_t)c->head.length + 1);
+    if (c->body == NULL) return SKY_E_NOMEM;
+  }
+  return SKY_OK;
 }
 
 /* Read what is there, once. */
 static sky_status read_answer(pool *p, child *c) {
-  char rest[4096];
-  void *to = rest;
-  size_t room = sizeof rest;
   const bool head = c->head_got < sizeof c->head;
-  if (head) {
-    to = (char *)&c->head + c->head_got;
-    room = sizeof c->head - c->head_got;
-  } else if (c->body != NULL && c->body_got < c->head.length) {
-    to = c->body + c->body_got;
-    room = (size_t)c->head.length - c->body_got;
-  }
+  char *to = head ? (char *)&c->head + c->head_got : c->body + c->body_got;
+  /* One byte more than the blob: what comes behind the frame is seen, and lands in the spare one.
+   */
+  const size_t room =
+      head ? sizeof c->head - c->head_got : (size_t)c->head.length + 1 - c->body_got;
   const ssize_t n = read(c->answer_fd, to, room);
   if (n < 0 && errno == EINTR) return SKY_OK;
   if (n <= 0) {
@@ -267,10 +278,9 @@ static sky_status read_answer(pool *p, child *c) {
   } else if (head) {
     c->head_got += (size_t)n;
     if (c->head_got == sizeof c->head) return open_body(p, c);
-  } else if (to == rest) {
-    c->malformed = c->malformed || !c->too_large; /* bytes behind the frame */
   } else {
     c->body_got += (size_t)n;
+    if (c->body_got > c->head.length) child_end(c, MALFORMED);
   }
   return SKY_OK;
 }
@@ -308,12 +318,29 @@ static const char *last_line(char *text) {
   return newline == NULL ? text : newline + 1;
 }
 
+/* Why there is no answer to be had from a child with wait status w. */
+static void failure_reason(const pool *p, const child *c, int w, char *out, size_t size) {
+  if (c->verdict == TIMED_OUT) {
+    snprintf(out, size, "no answer within %g s", p->timeout_s);
+  } else if (c->verdict == MALFORMED) {
+    snprintf(out, size, "malformed answer");
+  } else if (c->verdict == TOO_LARGE) {
+    snprintf(out, size, "answer of %llu bytes is beyond the memory budget",
+             (unsigned long long)c->head.length);
+  } else if (WIFSIGNALED(w)) {
+    snprintf(out, size, "killed by signal %d", WTERMSIG(w));
+  } else if (WIFEXITED(w) && WEXITSTATUS(w) != 0) {
+    snprintf(out, size, "exit code %d", WEXITSTATUS(w));
+  } else {
+    snprintf(out, size, c->head_got > 0 ? "incomplete answer" : "no answer");
+  }
+}
+
 /* Fill the result of a child that has ended with wait status w. */
 static sky_status conclude(pool *p, child *c, int w) {
   sky_worker_result *r = &p->results[c->task];
-  const bool complete = c->body != NULL && c->body_got == c->head.length && !c->malformed;
-  const bool clean = WIFEXITED(w) && WEXITSTATUS(w) == 0 && !c->timed_out;
-  if (complete && clean) {
+  const bool complete = c->body != NULL && c->body_got == c->head.length;
+  if (complete && c->verdict == LIVES && WIFEXITED(w) && WEXITSTATUS(w) == 0) {
     r->status = (sky_status)c->head.status;
     if (r->status == SKY_OK) {
       r->blob = c->body;
@@ -326,23 +353,9 @@ static sky_status conclude(pool *p, child *c, int w) {
     return SKY_OK;
   }
   char reason[128];
-  if (c->timed_out) {
-    snprintf(reason, sizeof reason, "no answer within %g s", p->timeout_s);
-  } else if (WIFSIGNALED(w)) {
-    snprintf(reason, sizeof reason, "killed by signal %d", WTERMSIG(w));
-  } else if (WIFEXITED(w) && WEXITSTATUS(w) != 0) {
-    snprintf(reason, sizeof reason, "exit code %d", WEXITSTATUS(w));
-  } else if (c->too_large) {
-    snprintf(reason, sizeof reason, "answer of %llu bytes is beyond the memory budget",
-             (unsigned long long)c->head.length);
-  } else {
-    snprintf(reason, sizeof reason, "%s answer",
-             c->malformed      ? "malformed"
-             : c->head_got > 0 ? "incomplete"
-                               : "no");
-  }
-  r->status = c->too_large && clean ? SKY_E_NOMEM : SKY_E_WORKER;
+  failure_reason(p, c, w, reason, sizeof reason);
   const char *said = last_line(c->text);
+  r->status = c->verdict == TOO_LARGE ? SKY_E_NOMEM : SKY_E_WORKER;
   r->message = sky_sprintf(p->ctx, "%s%s%s", reason, *said != '\0' ? ": " : "", said);
   return r->message == NULL ? SKY_E_NOMEM : SKY_OK;
 }
@@ -379,13 +392,6 @@ static void child_free(child *c) {
   sky_free(c->body);
   sky_free(c->text);
   *c = (child){.answer_fd = -1, .text_fd = -1};
-}
-
-static void child_kill(child *c) {
-  kill(-c->pid, SIGKILL); /* its group: also what it may have started */
-  kill(c->pid, SIGKILL);
-  close_fd(&c->answer_fd);
-  close_fd(&c->text_fd);
 }
 
 /* Has the child, whose pipes are at their end, ended? Then its result is filled, its slot free. */
@@ -437,7 +443,7 @@ static void wait_for_children(pool *p) {
     p->polls[2 * s + 1] = (struct pollfd){.fd = c->pid != 0 ? c->text_fd : -1, .events = POLLIN};
     if (c->pid == 0) continue;
     if (c->answer_fd < 0 && c->text_fd < 0) ms = fmin(ms, REAP_MS);
-    if (!c->timed_out) ms = fmin(ms, fmax(0.0, 1e3 * (c->deadline - t)));
+    if (c->verdict == LIVES) ms = fmin(ms, fmax(0.0, 1e3 * (c->deadline - t)));
   }
   poll(p->polls, 2 * p->n_slots, (int)ceil(ms));
 }
@@ -447,11 +453,8 @@ static sky_status serve_children(pool *p) {
     child *c = &p->slots[s];
     if (c->pid == 0) continue;
     if (p->polls[2 * s].revents != 0) SKY_TRY(read_answer(p, c));
-    if (p->polls[2 * s + 1].revents != 0) SKY_TRY(read_text(p, c));
-    if (!c->timed_out && now() >= c->deadline) {
-      c->timed_out = true;
-      child_kill(c);
-    }
+    if (p->polls[2 * s + 1].revents != 0 && c->text_fd >= 0) SKY_TRY(read_text(p, c));
+    if (c->verdict == LIVES && now() >= c->deadline) child_end(c, TIMED_OUT);
     if (c->answer_fd < 0 && c->text_fd < 0) SKY_TRY(reap(p, c));
   }
   return SKY_OK;
@@ -477,7 +480,7 @@ static void pool_close(pool *p) {
   for (size_t s = 0; p->slots != NULL && s < p->n_slots; s++) {
     child *c = &p->slots[s];
     if (c->pid != 0) {
-      child_kill(c);
+      child_end(c, TIMED_OUT);
       while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR) {
       }
     }

@@ -1,6 +1,7 @@
 /* Context: messages per thread, log, warnings, cancel, progress. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <pty.h>
 #include <unistd.h>
 
 #include "tests/support/sky_cmocka.h"
@@ -211,6 +212,55 @@ static void test_progress_none_and_empty(void **state) {
   free(text);
 }
 
+/* ---- terminal ---- */
+
+static void work_on_terminal(sky_context *ctx) {
+  sky_progress_begin(ctx, "orbits", 100);
+  usleep(150000); /* longer than a redraw interval, so that the first step is drawn */
+  assert_int_equal(sky_progress_step(ctx, 25), SKY_OK);
+  sky_log(ctx, SKY_LOG_WARN, "one granule is bad");
+  sky_progress_end(ctx);
+}
+
+/* stderr is a pseudo terminal while a context of this environment works. */
+static void on_terminal(const char *term, const char *no_colour, char *out, size_t size) {
+  int master, slave;
+  const int kept = dup(STDERR_FILENO);
+  assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+  setenv("TERM", term, 1);
+  setenv("NO_COLOR", no_colour, 1);
+  fflush(stderr);
+  dup2(slave, STDERR_FILENO);
+  sky_context *ctx;
+  const sky_status st = sky_context_create(&ctx);
+  if (st == SKY_OK) work_on_terminal(ctx);
+  sky_context_free(ctx);
+  fflush(stderr);
+  dup2(kept, STDERR_FILENO);
+  close(kept);
+  assert_int_equal(st, SKY_OK);
+  const ssize_t n = read(master, out, size - 1);
+  assert_true(n > 0);
+  out[n] = '\0';
+  close(slave);
+  close(master);
+}
+
+static void test_terminal(void **state) {
+  (void)state;
+  char text[2000];
+  on_terminal("xterm", "", text, sizeof text);
+  assert_non_null(strstr(text, "\r\033[Korbits:  25 % (25 of 100)"));
+  /* The line is taken off before the log line, which has its colour. */
+  assert_non_null(strstr(text, "\r\033[K\033[33mwarning\033[0m: one granule is bad\r\n"));
+  on_terminal("xterm", "1", text, sizeof text);
+  assert_non_null(strstr(text, "\r\033[Kwarning: one granule is bad\r\n"));
+  assert_null(strstr(text, "\033[33m"));
+  on_terminal("dumb", "", text, sizeof text);
+  assert_null(strchr(text, '\033'));
+  assert_non_null(strstr(text, "orbits:  25 %"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       SKY_UNIT(test_status_table),  SKY_UNIT(test_error_stack),
@@ -218,6 +268,7 @@ int main(void) {
       SKY_UNIT(test_log_to_stderr), SKY_UNIT(test_threads),
       SKY_UNIT(test_cancel),        SKY_UNIT(test_progress_plain),
       SKY_UNIT(test_progress_json), SKY_UNIT(test_progress_none_and_empty),
+      SKY_UNIT(test_terminal),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

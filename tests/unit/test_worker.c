@@ -70,6 +70,23 @@ static sky_status task_garbage(sky_context *ctx, int argc, char **argv, void **b
   _exit(write(3, text, sizeof text) == (ssize_t)sizeof text ? 0 : 9);
 }
 
+/* A frame that is right, and more behind it. */
+static sky_status task_surplus(sky_context *ctx, int argc, char **argv, void **blob, size_t *size) {
+  (void)ctx, (void)argc, (void)argv, (void)blob, (void)size;
+  char frame[8 + 8 + 8 + 4] = "SKYBLOB1";
+  frame[16] = 3;
+  memcpy(frame + 24, "abcd", 4);
+  _exit(write(3, frame, sizeof frame) == (ssize_t)sizeof frame ? 0 : 9);
+}
+
+/* A frame that promises more than it holds. */
+static sky_status task_cut(sky_context *ctx, int argc, char **argv, void **blob, size_t *size) {
+  (void)ctx, (void)argc, (void)argv, (void)blob, (void)size;
+  char frame[8 + 8 + 8 + 4] = "SKYBLOB1";
+  frame[16] = 5;
+  _exit(write(3, frame, sizeof frame) == (ssize_t)sizeof frame ? 0 : 9);
+}
+
 static sky_status task_after_answer(sky_context *ctx, int argc, char **argv, void **blob,
                                     size_t *size) {
   (void)argc, (void)argv;
@@ -97,7 +114,8 @@ static const sky_worker_task TASKS[] = {
     {"echo", task_echo},       {"fail", task_fail},       {"crash", task_crash},
     {"hang", task_hang},       {"leave", task_leave},     {"big", task_big},
     {"empty", task_empty},     {"garbage", task_garbage}, {"after", task_after_answer},
-    {"chatter", task_chatter}, {"env", task_env},
+    {"surplus", task_surplus}, {"cut", task_cut},         {"chatter", task_chatter},
+    {"env", task_env},
 };
 
 /* ---- tests ---- */
@@ -182,6 +200,20 @@ static void test_time_out(void **state) {
   }
   sky_worker_results_free(r, 2);
   assert_no_child();
+}
+
+static void test_frames(void **state) {
+  sky_context *ctx = *state;
+  const char *const jobs[][3] = {{"garbage"}, {"surplus"}, {"cut"}};
+  static const char *const EXPECT[] = {"malformed answer", "malformed answer", "incomplete answer"};
+  sky_worker_result r[3];
+  assert_int_equal(sky_worker_run(ctx, 3, 1, 60, split_argv, (void *)jobs, r), SKY_OK);
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(r[i].status, SKY_E_WORKER);
+    assert_string_equal(r[i].message, EXPECT[i]);
+    assert_null(r[i].blob);
+  }
+  sky_worker_results_free(r, 3);
 }
 
 static void test_order_for_any_parallelism(void **state) {
@@ -343,6 +375,7 @@ int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       SKY_UNIT(test_every_way_to_end),
       SKY_UNIT(test_time_out),
+      SKY_UNIT(test_frames),
       SKY_UNIT(test_order_for_any_parallelism),
       SKY_UNIT(test_crash_after_the_answer_is_not_trusted),
       SKY_UNIT(test_chatter_does_not_block),
