@@ -112,7 +112,7 @@ static sky_status read_row(csv_reader *r) {
   const size_t first = t->n_cells;
   const int line = r->line;
   for (bool more = true; more;) {
-    char *cell, *cell_end;
+    char *cell = r->p, *cell_end = r->p;
     SKY_TRY(read_cell(r, &cell, &cell_end));
     more = r->p < r->end && *r->p == ',';
     if (more) {
