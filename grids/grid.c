@@ -31,13 +31,15 @@ double sky_ellipsoid_band(double south_deg, double north_deg) {
   const double e2 = SKY_WGS84_F * (2 - SKY_WGS84_F), e = sqrt(e2);
   const double b = SKY_WGS84_A * (1 - SKY_WGS84_F);
   const double s1 = sin(south_deg * DEG), s2 = sin(north_deg * DEG);
-  const double ds = 2 * cos(0.5 * (south_deg + north_deg) * DEG) *
-                    sin(0.5 * (north_deg - south_deg) * DEG);
+  const double ds =
+      2 * cos(0.5 * (south_deg + north_deg) * DEG) * sin(0.5 * (north_deg - south_deg) * DEG);
   const double rational = ds * (1 + e2 * s1 * s2) / ((1 - e2 * s1 * s1) * (1 - e2 * s2 * s2));
   return 0.5 * b * b * (rational + atanh(e * ds / (1 - e2 * s1 * s2)) / e);
 }
 
-double sky_ellipsoid_zone(double lat_deg) { return sky_ellipsoid_band(0, lat_deg); }
+double sky_ellipsoid_zone(double lat_deg) {
+  return sky_ellipsoid_band(0, lat_deg);
+}
 
 double sky_distance(double lon1, double lat1, double lon2, double lat2) {
   const double u = sin(0.5 * (lat2 - lat1) * DEG), v = sin(0.5 * (lon2 - lon1) * DEG);
@@ -59,8 +61,8 @@ static sky_status check_metres(sky_context *ctx, PJ_CONTEXT *pc, const PJ *crs, 
       cs != NULL && proj_cs_get_axis_info(pc, cs, 0, NULL, NULL, NULL, &factor, NULL, NULL, NULL);
   proj_destroy(cs);
   if (!known || fabs(factor - 1) > 1e-12)
-    return sky_fail(ctx, SKY_E_RANGE,
-                    "crs '%s' is neither geographic nor projected in metres", name);
+    return sky_fail(ctx, SKY_E_RANGE, "crs '%s' is neither geographic nor projected in metres",
+                    name);
   return SKY_OK;
 }
 
@@ -252,11 +254,17 @@ sky_status sky_grid_copy(sky_context *ctx, const sky_grid *g, sky_grid *out) {
 
 /* ---- comparison and lookup ----------------------------------------------------------------- */
 
-double sky_grid_dx(const sky_grid *g) { return (g->x_edge[g->nx] - g->x_edge[0]) / (double)g->nx; }
-double sky_grid_dy(const sky_grid *g) { return (g->y_edge[g->ny] - g->y_edge[0]) / (double)g->ny; }
+double sky_grid_dx(const sky_grid *g) {
+  return (g->x_edge[g->nx] - g->x_edge[0]) / (double)g->nx;
+}
+double sky_grid_dy(const sky_grid *g) {
+  return (g->y_edge[g->ny] - g->y_edge[0]) / (double)g->ny;
+}
 
 /* Multiple of 360 that brings x nearest to target. */
-static double turn_to(double x, double target) { return 360 * nearbyint((target - x) / 360); }
+static double turn_to(double x, double target) {
+  return 360 * nearbyint((target - x) / 360);
+}
 
 static bool same_axis(const double *a, const double *b, size_t n, double shift) {
   for (size_t i = 0; i <= n; i++) {
@@ -269,8 +277,7 @@ static bool same_axis(const double *a, const double *b, size_t n, double shift) 
 bool sky_grid_equal(const sky_grid *a, const sky_grid *b) {
   if (a->nx != b->nx || a->ny != b->ny || !same_crs(a, b)) return false;
   const double shift = a->geographic ? turn_to(b->x_edge[0], a->x_edge[0]) : 0;
-  return same_axis(a->x_edge, b->x_edge, a->nx, shift) &&
-         same_axis(a->y_edge, b->y_edge, a->ny, 0);
+  return same_axis(a->x_edge, b->x_edge, a->nx, shift) && same_axis(a->y_edge, b->y_edge, a->ny, 0);
 }
 
 bool sky_grid_contains(const sky_grid *outer, const sky_grid *inner) {

@@ -153,8 +153,7 @@ static axis y_axis(const sky_grid *g) {
 }
 
 static sky_status pair_make(sky_context *ctx, const sky_grid *src, const sky_grid *dst, pair *p) {
-  if (src->geographic != dst->geographic ||
-      (!src->geographic && strcmp(src->crs, dst->crs) != 0))
+  if (src->geographic != dst->geographic || (!src->geographic && strcmp(src->crs, dst->crs) != 0))
     return sky_fail(ctx, SKY_E_COVERAGE,
                     "cannot regrid from %s to %s: both grids must share one crs", src->crs,
                     dst->crs);
@@ -166,7 +165,9 @@ static sky_status pair_make(sky_context *ctx, const sky_grid *src, const sky_gri
   return SKY_OK;
 }
 
-static double interval(const axis *a, size_t i) { return measure(a, a->edge[i], a->edge[i + 1]); }
+static double interval(const axis *a, size_t i) {
+  return measure(a, a->edge[i], a->edge[i + 1]);
+}
 
 /* Fraction of each source interval inside the target axis. */
 static sky_status inside_fractions(sky_context *ctx, const axis *from, const axis *to, bool same,
@@ -183,8 +184,8 @@ static sky_status inside_fractions(sky_context *ctx, const axis *from, const axi
 
 /* Source side of the audit: total, outside and nodata of amounts; area_weighted makes amounts of
  * densities. */
-static sky_status audit_source(sky_context *ctx, const pair *p, const double *v,
-                               bool area_weighted, sky_audit *audit) {
+static sky_status audit_source(sky_context *ctx, const pair *p, const double *v, bool area_weighted,
+                               sky_audit *audit) {
   sky_status st = SKY_OK;
   double *fx = NULL, *fy = NULL;
   sky_acc in = {0, 0}, gross = {0, 0}, outside = {0, 0};
@@ -311,8 +312,8 @@ cleanup:
   return st;
 }
 
-sky_status sky_audit_check(sky_context *ctx, const char *what, const char *unit,
-                           const sky_audit *a, double tolerance) {
+sky_status sky_audit_check(sky_context *ctx, const char *what, const char *unit, const sky_audit *a,
+                           double tolerance) {
   sky_log(ctx, SKY_LOG_INFO,
           "%s: in %.9g, out %.9g, outside %.9g, lost to nodata %.9g %s; %.0f cells without data; "
           "residual %.3g",
@@ -321,7 +322,8 @@ sky_status sky_audit_check(sky_context *ctx, const char *what, const char *unit,
   return sky_fail(ctx, SKY_E_MASS,
                   "%s: mass audit does not close: in %.12g, out %.12g, outside %.12g, lost %.12g "
                   "%s, residual %.3g (at most %.3g)",
-                  what, a->in, a->out, a->outside, a->lost, unit, a->residual, tolerance * a->gross);
+                  what, a->in, a->out, a->outside, a->lost, unit, a->residual,
+                  tolerance * a->gross);
 }
 
 /* ---- one source cell at a time ------------------------------------------------------------- */
@@ -329,6 +331,7 @@ sky_status sky_audit_check(sky_context *ctx, const char *what, const char *unit,
 struct sky_splitter {
   size_t src_nx, dst_nx;
   overlap x, y; /* source -> target, lengths as fractions of the source interval */
+  double *x_inside, *y_inside;
 };
 
 static void to_fractions(const axis *from, overlap *o, bool same) {
@@ -350,6 +353,8 @@ sky_status sky_splitter_create(sky_context *ctx, const sky_grid *src, const sky_
   SKY_GO(overlap_make(ctx, &p.sy, &p.dy, p.same, &s->y));
   to_fractions(&p.sx, &s->x, p.same);
   to_fractions(&p.sy, &s->y, p.same);
+  SKY_GO(inside_fractions(ctx, &p.sx, &p.dx, p.same, &s->x_inside));
+  SKY_GO(inside_fractions(ctx, &p.sy, &p.dy, p.same, &s->y_inside));
   *out = s;
   return SKY_OK;
 cleanup:
@@ -361,10 +366,14 @@ void sky_splitter_free(sky_splitter *s) {
   if (s == NULL) return;
   overlap_free(&s->x);
   overlap_free(&s->y);
+  sky_free(s->x_inside);
+  sky_free(s->y_inside);
   sky_free(s);
 }
 
-size_t sky_splitter_max(const sky_splitter *s) { return s->x.longest * s->y.longest; }
+size_t sky_splitter_max(const sky_splitter *s) {
+  return s->x.longest * s->y.longest;
+}
 
 size_t sky_splitter_map(const sky_splitter *s, size_t src_cell, size_t *dst_cell,
                         double *fraction) {
@@ -377,4 +386,8 @@ size_t sky_splitter_map(const sky_splitter *s, size_t src_cell, size_t *dst_cell
     }
   }
   return n;
+}
+
+double sky_splitter_outside(const sky_splitter *s, size_t src_cell) {
+  return 1 - s->x_inside[src_cell % s->src_nx] * s->y_inside[src_cell / s->src_nx];
 }

@@ -45,4 +45,7 @@ void sky_splitter_free(sky_splitter *s);
 size_t sky_splitter_max(const sky_splitter *s); /* largest count of any source cell */
 size_t sky_splitter_map(const sky_splitter *s, size_t src_cell, size_t *dst_cell, double *fraction);
 
+/* Fraction of a source cell outside dst, from the two boxes alone (a check on the parts). */
+double sky_splitter_outside(const sky_splitter *s, size_t src_cell);
+
 #endif

@@ -1,18 +1,19 @@
 /* zone.c: exact coverage of grid cells by polygons.
  *
- * Method: Green's theorem cell by cell. Every polygon edge is cut at the rows and columns it crosses;
- * a piece inside a cell adds the area to its right in that cell and the full width of its height to
- * all cells further right in the row. One running sum along the row then gives every cell's covered
- * area, interior cells included, without building a clipped polygon. Signed by ring orientation, so
- * holes and further parts need no special case.
+ * Method: Green's theorem cell by cell. Every polygon edge is cut at the rows and columns it
+ * crosses; a piece inside a cell adds the area to its right in that cell and the full width of its
+ * height to all cells further right in the row. One running sum along the row then gives every
+ * cell's covered area, interior cells included, without building a clipped polygon. Signed by ring
+ * orientation, so holes and further parts need no special case.
  *
- * Heights are measured in Z, the ellipsoid's area between parallels (grid.c), so that areas are true;
- * an edge is a straight line in longitude and latitude, along which
- *     ∫ x dZ = xa ΔZ + (xb - xa) ∫ t dZ/dφ dφ
- * and the smooth second integral is taken by Gauss-Legendre on pieces of at most 2° (error below
- * rounding). Projected grids use plane areas inside a cell and geodesic areas for totals.
+ * Heights are measured in Z, the ellipsoid's area between parallels (grid.c), so that areas are
+ * true; an edge is a straight line in longitude and latitude, along which ∫ x dZ = xa ΔZ + (xb -
+ * xa) ∫ t dZ/dφ dφ and the smooth second integral is taken by Gauss-Legendre on pieces of at most
+ * 2° (error below rounding). Projected grids use plane areas inside a cell and geodesic areas for
+ * totals.
  *
- * Invariants: fractions in (0, 1]; a partition of the plane sums to 1 in every cell within 1e-12. */
+ * Invariants: fractions in (0, 1]; a partition of the plane sums to 1 in every cell within 1e-12.
+ */
 #include "grids/zone.h"
 
 #include <math.h>
@@ -113,8 +114,8 @@ static double height_slope(double lat_deg) {
 /* ∫ t dZ, t = 0 at ya and 1 at yb. */
 static double moment(bool geographic, double ya, double yb) {
   if (!geographic) return 0.5 * (yb - ya);
-  static const double node[5] = {-0.90617984593866399, -0.53846931010568309, 0,
-                                 0.53846931010568309, 0.90617984593866399};
+  static const double node[5] = {-0.90617984593866399, -0.53846931010568309, 0, 0.53846931010568309,
+                                 0.90617984593866399};
   static const double weight[5] = {0.23692688505618909, 0.47862867049936647, 0.56888888888888889,
                                    0.47862867049936647, 0.23692688505618909};
   const size_t panels = (size_t)fmax(1, ceil(fabs(yb - ya) / PANEL));
@@ -425,8 +426,8 @@ static sky_status cover(sky_context *ctx, const shape *s, const window *all, sky
   int first, last;
   sky_status st = SKY_OK;
   turns(s, all->grid, &first, &last);
-  SKY_GO_ALLOC(w.inside, SKY_NEW(ctx, double, held * w.nx));
-  SKY_GO_ALLOC(w.beyond, SKY_NEW(ctx, double, held * (w.nx + 1)));
+  SKY_GO_ALLOC(w.inside, SKY_NEW(ctx, double, held *w.nx));
+  SKY_GO_ALLOC(w.beyond, SKY_NEW(ctx, double, held *(w.nx + 1)));
   for (size_t done = 0; done < all->ny; done += w.ny) {
     w.iy0 = all->iy0 + done;
     w.ny = all->ny - done < held ? all->ny - done : held;

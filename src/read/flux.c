@@ -1,15 +1,16 @@
 /* flux.c: gridded flux inventories to mol m-2 s-1 on their own grid.
  *
- * The variable, or the sum of all that match a pattern; units by core/units.h; a time mean weighted by
- * the length of each step (to the next one; the last counts as long as the one before it). A cell
- * without data in one of the summed variables has no data.
+ * The variable, or the sum of all that match a pattern; units by core/units.h; a time mean weighted
+ * by the length of each step (to the next one; the last counts as long as the one before it). A
+ * cell without data in one of the summed variables has no data.
  *
- * A file taken as prior must have the cells that its values were made for. The text of its attributes
- * (history, title, comment, source, description, resolution) may state a source resolution such as
- * "0.1x0.1 degrees"; if the spacing of the axes differs by more than 1 %, every n-th cell was picked
- * and totals are wrong by chance. The statement does not count when the file also says that it was
- * regridded (an attribute regridder_used, or "regrid"/"remap" in the text): then it speaks of what
- * went in. Attributes about other files (prior_file_1_raw_resolution …) are not looked at. */
+ * A file taken as prior must have the cells that its values were made for. The text of its
+ * attributes (history, title, comment, source, description, resolution) may state a source
+ * resolution such as "0.1x0.1 degrees"; if the spacing of the axes differs by more than 1 %, every
+ * n-th cell was picked and totals are wrong by chance. The statement does not count when the file
+ * also says that it was regridded (an attribute regridder_used, or "regrid"/"remap" in the text):
+ * then it speaks of what went in. Attributes about other files (prior_file_1_raw_resolution …) are
+ * not looked at. */
 #include "src/read/flux.h"
 
 #include <ctype.h>
@@ -134,8 +135,7 @@ static sky_status read_steps(sky_context *ctx, sky_nc *nc, const sky_flux_option
   size_t n = 0;
   s->n = g->n_time;
   f->time_start = NAN;
-  if (s->n == 0)
-    return sky_fail(ctx, SKY_E_NODATA, "%s: time: no step", sky_nc_path(nc));
+  if (s->n == 0) return sky_fail(ctx, SKY_E_NODATA, "%s: time: no step", sky_nc_path(nc));
   s->weight = SKY_NEW(ctx, double, s->n);
   if (s->weight == NULL) return SKY_E_NOMEM;
   if (!g->has_time) {
@@ -144,10 +144,9 @@ static sky_status read_steps(sky_context *ctx, sky_nc *nc, const sky_flux_option
     return SKY_OK;
   }
   SKY_TRY(sky_nc_read_time(ctx, nc, g->time_dim, &n, &time));
-  const sky_status st =
-      n == s->n ? weigh_steps(ctx, nc, opt, time, s, f)
-                : sky_fail(ctx, SKY_E_FORMAT, "%s: %s: %zu times for %zu steps", sky_nc_path(nc),
-                           g->time_dim, n, s->n);
+  const sky_status st = n == s->n ? weigh_steps(ctx, nc, opt, time, s, f)
+                                  : sky_fail(ctx, SKY_E_FORMAT, "%s: %s: %zu times for %zu steps",
+                                             sky_nc_path(nc), g->time_dim, n, s->n);
   sky_free(time);
   return st;
 }
@@ -175,9 +174,9 @@ static double total_kg(const double *flux, const double *area, size_t n, double 
   return sky_acc_value(&sum) * molar_mass * SKY_SECONDS_PER_YEAR;
 }
 
-static sky_status read_sector(sky_context *ctx, sky_nc *nc, const char *var,
-                              const sky_gridded *g, const steps *s, const sky_flux_options *opt,
-                              char units[128], double *out) {
+static sky_status read_sector(sky_context *ctx, sky_nc *nc, const char *var, const sky_gridded *g,
+                              const steps *s, const sky_flux_options *opt, char units[128],
+                              double *out) {
   sky_nc_var info;
   double *v = NULL, factor = 1;
   SKY_TRY(sky_var_info(ctx, nc, var, &info));
@@ -202,10 +201,12 @@ static sky_status read_sector(sky_context *ctx, sky_nc *nc, const char *var,
 
 /* ---- the stated source resolution ----------------------------------------------------------- */
 
-/* "0.1x0.1 degrees", "0.5 x 0.5 degree", "0.25°×0.25°": two numbers around a cross, then degrees. */
+/* "0.1x0.1 degrees", "0.5 x 0.5 degree", "0.25°×0.25°": two numbers around a cross, then degrees.
+ */
 static bool find_resolution(const char *text, double *a, double *b) {
   for (const char *p = text; *p != '\0'; p++) {
-    if (!isdigit((unsigned char)*p) || (p > text && (isdigit((unsigned char)p[-1]) || p[-1] == '.')))
+    if (!isdigit((unsigned char)*p) ||
+        (p > text && (isdigit((unsigned char)p[-1]) || p[-1] == '.')))
       continue;
     const char *rest = NULL;
     if (!sky_number_parse(p, a, &rest)) continue;
@@ -229,8 +230,8 @@ static bool find_resolution(const char *text, double *a, double *b) {
 }
 
 static sky_status stated_resolution(sky_context *ctx, sky_nc *nc, double *a, double *b) {
-  static const char *const places[] = {"resolution",  "history", "title", "comment",
-                                       "description", "source"};
+  static const char *const places[] = {"resolution", "history",     "title",
+                                       "comment",    "description", "source"};
   char *text = NULL;
   bool regridded = false, found = false;
   SKY_TRY(sky_attr_text(ctx, nc, "", "regridder_used", &text));
@@ -239,7 +240,8 @@ static sky_status stated_resolution(sky_context *ctx, sky_nc *nc, double *a, dou
   for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
     SKY_TRY(sky_attr_text(ctx, nc, "", places[i], &text));
     if (text == NULL) continue;
-    regridded = regridded || strcasestr(text, "regrid") != NULL || strcasestr(text, "remap") != NULL;
+    regridded =
+        regridded || strcasestr(text, "regrid") != NULL || strcasestr(text, "remap") != NULL;
     if (!found) found = find_resolution(text, a, b);
     sky_free(text);
   }
@@ -287,8 +289,8 @@ static void log_totals(sky_context *ctx, const char *path, const sky_flux *f) {
   if (isnan(f->stated_total)) return;
   const bool agree = fabs(f->total - f->stated_total) <= TOTAL_TOLERANCE * fabs(f->stated_total);
   sky_log(ctx, agree ? SKY_LOG_INFO : SKY_LOG_WARN,
-          "%s: the file states a total of %.6g kg yr-1, its cells give %.6g", path,
-          f->stated_total, f->total);
+          "%s: the file states a total of %.6g kg yr-1, its cells give %.6g", path, f->stated_total,
+          f->total);
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */

@@ -6,13 +6,14 @@
  * fp, srr: one receptor a time step, integrated over backward time (flux_time NaN). The time stamp
  * means what its `label` says (left, right, centre); `period` is its length.
  * foot: one receptor a file, one row an hour of flux; hours without influence are not in the file.
- * A file with a single layer was integrated over time (STILT's time_integrate) and has flux_time NaN.
+ * A file with a single layer was integrated over time (STILT's time_integrate) and has flux_time
+ * NaN.
  *
  * column: the file states it (global attribute max_level, the number of column levels) or says
  * "column" in its name, site, inlet or release; X-STILT receptors end in X.
  *
- * Coarsening moves sums, never samples: every cell's sensitivity is split by area (H of a mesh cell is
- * the sum over its parts, because flux is uniform inside it). */
+ * Coarsening moves sums, never samples: every cell's sensitivity is split by area (H of a mesh cell
+ * is the sum over its parts, because flux is uniform inside it). */
 #include "src/read/footprint.h"
 
 #include <ctype.h>
@@ -60,7 +61,9 @@ void sky_footprints_free(sky_footprints *f) {
   } while (0)
 
 /* Doubling, so that appending thousands of files costs linear time. */
-static size_t next_capacity(size_t have, size_t want) { return want > 2 * have ? want : 2 * have; }
+static size_t next_capacity(size_t have, size_t want) {
+  return want > 2 * have ? want : 2 * have;
+}
 
 static sky_status reserve_receptors(sky_context *ctx, sky_footprints *f, size_t n) {
   if (n <= f->receptor_capacity) return SKY_OK;
@@ -159,8 +162,7 @@ static sky_status read_period(sky_context *ctx, sky_nc *f, const char *var, doub
   sky_status st = SKY_OK;
   if (text != NULL) {
     st = sky_units_quantity(ctx, text, "s", NULL, seconds);
-    if (st == SKY_OK && !(*seconds >= 0))
-      st = sky_fail(ctx, SKY_E_RANGE, "'%s' is negative", text);
+    if (st == SKY_OK && !(*seconds >= 0)) st = sky_fail(ctx, SKY_E_RANGE, "'%s' is negative", text);
     if (st != SKY_OK) st = sky_fail_in(ctx, st, "%s: %s:period: ", sky_nc_path(f), var);
     *seconds = nearbyint(*seconds * 1e3) / 1e3; /* "0.0166666666667 hours" is a minute */
   }
@@ -191,9 +193,8 @@ static sky_status unit_factor(sky_context *ctx, const sky_nc *f, const char *var
                               const sky_nc_var *info, double *factor) {
   double offset = 0;
   if (info->units[0] == '\0')
-    return sky_fail(ctx, SKY_E_UNITS,
-                    "%s: %s: no units (expected e.g. '(mol/mol)/(mol/m2/s)')", sky_nc_path(f),
-                    var);
+    return sky_fail(ctx, SKY_E_UNITS, "%s: %s: no units (expected e.g. '(mol/mol)/(mol/m2/s)')",
+                    sky_nc_path(f), var);
   const sky_status st = sky_units_convert(ctx, info->units, "m2 s mol-1", factor, &offset);
   return st == SKY_OK ? st : sky_fail_in(ctx, st, "%s: %s: ", sky_nc_path(f), var);
 }
@@ -275,8 +276,8 @@ static sky_status read_timed_receptors(sky_context *ctx, sky_nc *nc, const sky_g
     f->time[i] = time[i] - back;
     f->period[i] = period;
     if (!isfinite(time[i]))
-      st = sky_fail(ctx, SKY_E_FORMAT, "%s: %s: step %zu has no time", sky_nc_path(nc),
-                    g->time_dim, i);
+      st = sky_fail(ctx, SKY_E_FORMAT, "%s: %s: step %zu has no time", sky_nc_path(nc), g->time_dim,
+                    i);
   }
   sky_free(time);
   if (st == SKY_OK && n != g->n_time)
@@ -290,8 +291,8 @@ static sky_status read_timed_receptors(sky_context *ctx, sky_nc *nc, const sky_g
   return SKY_OK;
 }
 
-/* "201512100000_-112_40.5_5" at the start of a path component (YYYYMMDDHHMM or YYYYMMDDHH, longitude,
- * latitude, height or X): true if it is one. */
+/* "201512100000_-112_40.5_5" at the start of a path component (YYYYMMDDHHMM or YYYYMMDDHH,
+ * longitude, latitude, height or X): true if it is one. */
 static bool parse_receptor(const char *name, double *time, double *lon, double *lat, bool *column) {
   size_t digits = 0;
   while (isdigit((unsigned char)name[digits]))
@@ -575,9 +576,10 @@ sky_status sky_footprints_to_grid(sky_context *ctx, const sky_footprints *f, con
     sky_acc_add(&after, sum);
     sky_acc_add(&beside, outside[row]);
   }
-  sky_log(ctx, SKY_LOG_INFO,
-          "footprints: sum %.9g before, %.9g on the mesh and %.9g outside it (m2 s mol-1, %zu rows)",
-          sky_acc_value(&before), sky_acc_value(&after), sky_acc_value(&beside), f->n_rows);
+  sky_log(
+      ctx, SKY_LOG_INFO,
+      "footprints: sum %.9g before, %.9g on the mesh and %.9g outside it (m2 s mol-1, %zu rows)",
+      sky_acc_value(&before), sky_acc_value(&after), sky_acc_value(&beside), f->n_rows);
 cleanup:
   sky_splitter_free(s);
   sky_free(w.dense);

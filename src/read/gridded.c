@@ -27,8 +27,8 @@ static role role_of(const char *dim) {
   static const struct {
     const char *name;
     role is;
-  } known[] = {{"lon", ROLE_X}, {"longitude", ROLE_X}, {"x", ROLE_X},      {"lat", ROLE_Y},
-               {"latitude", ROLE_Y}, {"y", ROLE_Y},    {"time", ROLE_TIME}};
+  } known[] = {{"lon", ROLE_X},      {"longitude", ROLE_X}, {"x", ROLE_X},      {"lat", ROLE_Y},
+               {"latitude", ROLE_Y}, {"y", ROLE_Y},         {"time", ROLE_TIME}};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (strcmp(dim, known[i].name) == 0) return known[i].is;
   return ROLE_OTHER;
@@ -62,8 +62,7 @@ static sky_status wrong_shape(sky_context *ctx, const sky_nc *f, const char *var
                   sky_nc_path(f), var, dims);
 }
 
-static sky_status read_axis(sky_context *ctx, sky_nc *f, const char *name, size_t n,
-                            double **out) {
+static sky_status read_axis(sky_context *ctx, sky_nc *f, const char *name, size_t n, double **out) {
   sky_nc_var info;
   SKY_TRY(sky_var_info(ctx, f, name, &info));
   if (info.ndims != 1 || info.count != n)
@@ -132,8 +131,8 @@ sky_status sky_gridded_open(sky_context *ctx, sky_nc *f, const char *var, sky_gr
   return SKY_OK;
 }
 
-sky_status sky_gridded_values(sky_context *ctx, sky_nc *f, const char *var,
-                              const sky_nc_var *info, double **out) {
+sky_status sky_gridded_values(sky_context *ctx, sky_nc *f, const char *var, const sky_nc_var *info,
+                              double **out) {
   const size_t budget = sky_context_memory(ctx);
   if (info->count > budget / sizeof(double))
     return sky_fail(ctx, SKY_E_NOMEM, "%s: %s: %zu values need %zu MB, the budget is %zu MB",

@@ -1,7 +1,8 @@
 /* gridded.h: a NetCDF variable on a rectilinear grid, whatever the order of its dimensions.
  *
- * Dimensions are told apart by name: lon|longitude|x, lat|latitude|y, time; others must have size 1.
- * The grid is ascending; sky_gridded_at finds the value of a grid cell in the file's own order. */
+ * Dimensions are told apart by name: lon|longitude|x, lat|latitude|y, time; others must have
+ * size 1. The grid is ascending; sky_gridded_at finds the value of a grid cell in the file's own
+ * order. */
 #ifndef SKY_READ_GRIDDED_H
 #define SKY_READ_GRIDDED_H
 
@@ -12,11 +13,11 @@ typedef struct sky_gridded {
   sky_grid grid;
   sky_nc_var info;
   bool has_time;
-  size_t n_time;                        /* 1 without a time dimension */
-  char time_dim[64];                    /* "" without */
+  size_t n_time;                          /* 1 without a time dimension */
+  char time_dim[64];                      /* "" without */
   size_t stride_time, stride_y, stride_x; /* elements between neighbours in the file */
-  bool flip_x, flip_y;                  /* the file's axis descends */
-  double spacing_x, spacing_y;          /* mean distance of the file's centres */
+  bool flip_x, flip_y;                    /* the file's axis descends */
+  double spacing_x, spacing_y;            /* mean distance of the file's centres */
 } sky_gridded;
 
 /* Shape and grid of a variable. Geographic unless its dimensions are x and y, then the global

@@ -1,7 +1,7 @@
 /* information.c: the normal equations and the labelled state vector of an IMI run.
  *
- * The matrix must be square and symmetric to rounding, the labels whole numbers 1..m that all occur,
- * with m <= n; the n - m last elements are the boundary. */
+ * The matrix must be square and symmetric to rounding, the labels whole numbers 1..m that all
+ * occur, with m <= n; the n - m last elements are the boundary. */
 #include "src/read/information.h"
 
 #include <math.h>
@@ -102,7 +102,8 @@ static sky_status check_labels(sky_context *ctx, const char *path, sky_informati
   for (size_t c = 0; c < sky_grid_cells(&i->grid); c++)
     seen[i->label[c]] = true;
   for (int32_t k = 1; k <= max && st == SKY_OK; k++)
-    if (!seen[k]) st = sky_fail(ctx, SKY_E_FORMAT, "%s: StateVector: no cell has label %d", path, k);
+    if (!seen[k])
+      st = sky_fail(ctx, SKY_E_FORMAT, "%s: StateVector: no cell has label %d", path, k);
   sky_free(seen);
   return st;
 }

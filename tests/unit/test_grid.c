@@ -39,9 +39,9 @@ static void globe_sums_to_the_ellipsoid(void **state) {
   const double cells[][2] = {{1, 1}, {0.5, 0.25}, {7.2, 18}};
   for (size_t i = 0; i < 3; i++) {
     sky_grid g;
-    assert_int_equal(sky_grid_from_box(ctx, "EPSG:4326", -180, -90, 180, 90, cells[i][0],
-                                       cells[i][1], &g),
-                     SKY_OK);
+    assert_int_equal(
+        sky_grid_from_box(ctx, "EPSG:4326", -180, -90, 180, 90, cells[i][0], cells[i][1], &g),
+        SKY_OK);
     double *area = malloc(sky_grid_cells(&g) * sizeof *area);
     assert_int_equal(sky_grid_areas(ctx, &g, area), SKY_OK);
     near(sky_sum(area, sky_grid_cells(&g)), EARTH_AREA, 1e-12);
@@ -194,8 +194,7 @@ static void seam_is_closed_once(void **state) {
     lat[i] = -89.95 + 179.9 / 34 * i;
   sky_grid g;
   bool fx, fy;
-  assert_int_equal(sky_grid_from_centres(ctx, "EPSG:4326", lon, 71, lat, 35, &g, &fx, &fy),
-                   SKY_OK);
+  assert_int_equal(sky_grid_from_centres(ctx, "EPSG:4326", lon, 71, lat, 35, &g, &fx, &fy), SKY_OK);
   near(g.x_edge[71] - g.x_edge[0], 360, 1e-15);
   double *area = malloc(sky_grid_cells(&g) * sizeof *area);
   assert_int_equal(sky_grid_areas(ctx, &g, area), SKY_OK);
@@ -207,9 +206,9 @@ static void seam_is_closed_once(void **state) {
 static void equality_forgives_float_noise_only(void **state) {
   (void)state;
   sky_grid a, b, c;
-  assert_int_equal(sky_grid_from_box(ctx, "EPSG:4326", -98.076, 10.612, 39.556, 79.174, 0.352,
-                                     0.234, &a),
-                   SKY_OK);
+  assert_int_equal(
+      sky_grid_from_box(ctx, "EPSG:4326", -98.076, 10.612, 39.556, 79.174, 0.352, 0.234, &a),
+      SKY_OK);
   assert_int_equal(sky_grid_copy(ctx, &a, &b), SKY_OK);
   assert_int_equal(sky_grid_copy(ctx, &a, &c), SKY_OK);
   for (size_t i = 0; i <= a.nx; i++) {

@@ -1,0 +1,288 @@
+/* zones_ogr.c: polygons of any OGR source, in the CRS of a grid.
+ *
+ * Axis order is always x, y (OAMS_TRADITIONAL_GIS_ORDER). Where the systems differ, edges are cut
+ * into pieces of 0.1° or 10 km before the transformation, because a straight edge does not stay
+ * straight. Longitudes are unwrapped before (so that no edge is cut the wrong way round the globe)
+ * and after. */
+#include "src/read/zones_ogr.h"
+
+#include <gdal.h>
+#include <math.h>
+#include <ogr_api.h>
+#include <ogr_srs_api.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/core/file.h"
+#include "src/core/memory.h"
+#include "src/engine/gdal_start.h"
+
+#define STEP_DEGREES 0.1
+#define STEP_METRES 10000.0
+
+typedef struct source {
+  const char *path;
+  const sky_zones_options *opt;
+  OGRLayerH layer;
+  OGRCoordinateTransformationH to_grid; /* NULL = same system */
+  bool geographic;                      /* of the source */
+  bool grid_geographic;
+  int id_field, name_field;
+} source;
+
+static sky_status feature_failed(sky_context *ctx, sky_status st, const source *s, const char *id) {
+  return sky_fail_in(ctx, st, "%s: feature '%s': ", s->path, id);
+}
+
+/* ---- rings ---------------------------------------------------------------------------------- */
+
+static void ring_clear(sky_ring *r) {
+  sky_free(r->x);
+  sky_free(r->y);
+  memset(r, 0, sizeof *r);
+}
+
+/* Replace *r by a function of it. */
+static sky_status unwrap(sky_context *ctx, sky_ring *r, double near) {
+  sky_ring u;
+  SKY_TRY(sky_ring_unwrap(ctx, r, near, &u));
+  ring_clear(r);
+  *r = u;
+  return SKY_OK;
+}
+
+static sky_status densify(sky_context *ctx, sky_ring *r, double step) {
+  sky_ring d;
+  SKY_TRY(sky_ring_densify(ctx, r, step, &d));
+  ring_clear(r);
+  *r = d;
+  return SKY_OK;
+}
+
+/* OGR repeats the first vertex at the end; ours do not. */
+static sky_status copy_ring(sky_context *ctx, OGRGeometryH g, bool hole, sky_ring *out) {
+  int n = OGR_G_GetPointCount(g);
+  if (n > 1 && OGR_G_GetX(g, 0) == OGR_G_GetX(g, n - 1) && OGR_G_GetY(g, 0) == OGR_G_GetY(g, n - 1))
+    n--;
+  if (n < 3) return sky_fail(ctx, SKY_E_FORMAT, "a ring of %d vertices", n);
+  sky_ring r = {.n = (size_t)n, .hole = hole};
+  r.x = SKY_NEW(ctx, double, r.n);
+  r.y = SKY_NEW(ctx, double, r.n);
+  if (r.x == NULL || r.y == NULL) {
+    ring_clear(&r);
+    return SKY_E_NOMEM;
+  }
+  for (int i = 0; i < n; i++) {
+    r.x[i] = OGR_G_GetX(g, i);
+    r.y[i] = OGR_G_GetY(g, i);
+  }
+  *out = r;
+  return SKY_OK;
+}
+
+static sky_status transform(sky_context *ctx, const source *s, sky_ring *r) {
+  if (r->n > INT32_MAX) return sky_fail(ctx, SKY_E_SIZE, "a ring of %zu vertices", r->n);
+  const int ok = OCTTransform(s->to_grid, (int)r->n, r->x, r->y, NULL);
+  for (size_t i = 0; i < r->n; i++)
+    if (!ok || !isfinite(r->x[i]) || !isfinite(r->y[i]))
+      return sky_fail(ctx, SKY_E_COVERAGE, "a vertex cannot be transformed to the crs of the grid");
+  return SKY_OK;
+}
+
+static sky_status prepare_ring(sky_context *ctx, const source *s, const sky_ring *first,
+                               sky_ring *r) {
+  if (s->geographic && s->to_grid != NULL) SKY_TRY(unwrap(ctx, r, r->x[0]));
+  if (s->to_grid != NULL) {
+    SKY_TRY(densify(ctx, r, s->geographic ? STEP_DEGREES : STEP_METRES));
+    SKY_TRY(transform(ctx, s, r));
+  }
+  return s->grid_geographic ? unwrap(ctx, r, first == NULL ? r->x[0] : first->x[0]) : SKY_OK;
+}
+
+static sky_status add_polygon(sky_context *ctx, const source *s, OGRGeometryH polygon,
+                              sky_zone *zone) {
+  const int n = OGR_G_GetGeometryCount(polygon);
+  for (int i = 0; i < n; i++) {
+    sky_ring *r = &zone->ring[zone->n_rings];
+    SKY_TRY(copy_ring(ctx, OGR_G_GetGeometryRef(polygon, i), i > 0, r));
+    zone->n_rings++;
+    SKY_TRY(prepare_ring(ctx, s, zone->n_rings > 1 ? zone->ring : NULL, r));
+  }
+  return SKY_OK;
+}
+
+/* geometry: polygons only, curves already made linear. */
+static sky_status add_geometry(sky_context *ctx, const source *s, OGRGeometryH geometry,
+                               sky_zone *zone) {
+  const OGRwkbGeometryType type = wkbFlatten(OGR_G_GetGeometryType(geometry));
+  if (type != wkbPolygon && type != wkbMultiPolygon)
+    return sky_fail(ctx, SKY_E_FORMAT, "geometry is a %s, expected polygons",
+                    OGRGeometryTypeToName(type));
+  if (OGR_G_IsEmpty(geometry)) return sky_fail(ctx, SKY_E_FORMAT, "geometry is empty");
+  if (!OGR_G_IsValid(geometry)) return sky_gdal_fail(ctx, SKY_E_FORMAT, "geometry is not valid");
+  const int parts = type == wkbPolygon ? 1 : OGR_G_GetGeometryCount(geometry);
+  size_t rings = 0;
+  for (int i = 0; i < parts; i++)
+    rings += (size_t)OGR_G_GetGeometryCount(type == wkbPolygon ? geometry
+                                                               : OGR_G_GetGeometryRef(geometry, i));
+  zone->ring = SKY_NEW0(ctx, sky_ring, rings);
+  if (zone->ring == NULL) return SKY_E_NOMEM;
+  for (int i = 0; i < parts; i++)
+    SKY_TRY(add_polygon(ctx, s, type == wkbPolygon ? geometry : OGR_G_GetGeometryRef(geometry, i),
+                        zone));
+  return SKY_OK;
+}
+
+/* ---- features ------------------------------------------------------------------------------- */
+
+static sky_status read_feature(sky_context *ctx, const source *s, OGRFeatureH feature,
+                               sky_zone *zone) {
+  const char *id = OGR_F_GetFieldAsString(feature, s->id_field);
+  if (!OGR_F_IsFieldSetAndNotNull(feature, s->id_field) || id[0] == '\0')
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: feature %lld: attribute '%s' is empty", s->path,
+                    (long long)OGR_F_GetFID(feature), s->opt->id);
+  zone->geographic = s->grid_geographic;
+  zone->id = sky_strdup(ctx, id);
+  zone->name = sky_strdup(ctx, OGR_F_GetFieldAsString(feature, s->name_field));
+  zone->level = sky_strdup(ctx, s->opt->level != NULL ? s->opt->level : "zone");
+  if (zone->id == NULL || zone->name == NULL || zone->level == NULL) return SKY_E_NOMEM;
+  OGRGeometryH given = OGR_F_GetGeometryRef(feature);
+  if (given == NULL)
+    return feature_failed(ctx, sky_fail(ctx, SKY_E_FORMAT, "no geometry"), s, zone->id);
+  OGRGeometryH linear = OGR_G_GetLinearGeometry(given, 0, NULL);
+  const sky_status st = linear != NULL ? add_geometry(ctx, s, linear, zone)
+                                       : sky_fail(ctx, SKY_E_FORMAT, "geometry is not readable");
+  OGR_G_DestroyGeometry(linear);
+  return st == SKY_OK || st == SKY_E_NOMEM ? st : feature_failed(ctx, st, s, zone->id);
+}
+
+static int by_id(const void *a, const void *b) {
+  return strcmp(((const sky_zone *)a)->id, ((const sky_zone *)b)->id);
+}
+
+static sky_status read_features(sky_context *ctx, const source *s, sky_zones *z) {
+  size_t capacity = 0;
+  sky_status st = SKY_OK;
+  OGR_L_ResetReading(s->layer);
+  for (OGRFeatureH f; st == SKY_OK && (f = OGR_L_GetNextFeature(s->layer)) != NULL;
+       OGR_F_Destroy(f)) {
+    if (z->n == capacity) {
+      const size_t grown = capacity == 0 ? 64 : 2 * capacity;
+      sky_zone *p = sky_realloc(ctx, z->zone, z->n, grown, sizeof *p);
+      if (p == NULL) {
+        st = SKY_E_NOMEM;
+        continue;
+      }
+      z->zone = p;
+      capacity = grown;
+    }
+    memset(&z->zone[z->n], 0, sizeof *z->zone);
+    st = read_feature(ctx, s, f, &z->zone[z->n++]);
+  }
+  SKY_TRY(st);
+  if (z->n == 0)
+    return sky_fail(ctx, SKY_E_NODATA, "%s: no feature%s%s", s->path,
+                    s->opt->where != NULL ? " where " : "",
+                    s->opt->where != NULL ? s->opt->where : "");
+  qsort(z->zone, z->n, sizeof *z->zone, by_id);
+  for (size_t i = 1; i < z->n; i++)
+    if (by_id(&z->zone[i - 1], &z->zone[i]) == 0)
+      return sky_fail(ctx, SKY_E_FORMAT, "%s: id '%s' (attribute '%s') occurs twice", s->path,
+                      z->zone[i].id, s->opt->id);
+  return SKY_OK;
+}
+
+/* ---- source --------------------------------------------------------------------------------- */
+
+static sky_status find_field(sky_context *ctx, const source *s, const char *name, int *index) {
+  OGRFeatureDefnH d = OGR_L_GetLayerDefn(s->layer);
+  *index = OGR_FD_GetFieldIndex(d, name);
+  if (*index >= 0) return SKY_OK;
+  char known[512] = "";
+  for (int i = 0; i < OGR_FD_GetFieldCount(d); i++) {
+    const char *field = OGR_Fld_GetNameRef(OGR_FD_GetFieldDefn(d, i));
+    const size_t at = strlen(known);
+    if (at + strlen(field) + 3 > sizeof known) break;
+    strcat(strcat(known, at > 0 ? ", " : ""), field);
+  }
+  return sky_fail(ctx, SKY_E_FORMAT, "%s: no attribute '%s' (there are: %s)", s->path, name, known);
+}
+
+static sky_status open_layer(sky_context *ctx, GDALDatasetH data, source *s) {
+  const char *name = s->opt->layer;
+  s->layer = name != NULL ? GDALDatasetGetLayerByName(data, name) : GDALDatasetGetLayer(data, 0);
+  if (s->layer == NULL)
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: no layer %s%s", s->path, name != NULL ? "named " : "",
+                    name != NULL ? name : "at all");
+  SKY_TRY(find_field(ctx, s, s->opt->id, &s->id_field));
+  SKY_TRY(find_field(ctx, s, s->opt->name != NULL ? s->opt->name : s->opt->id, &s->name_field));
+  if (s->opt->where != NULL && OGR_L_SetAttributeFilter(s->layer, s->opt->where) != OGRERR_NONE)
+    return sky_gdal_fail(ctx, SKY_E_USAGE, "%s: where '%s'", s->path, s->opt->where);
+  return SKY_OK;
+}
+
+static sky_status import_crs(sky_context *ctx, const char *text, OGRSpatialReferenceH *out) {
+  *out = OSRNewSpatialReference(NULL);
+  if (OSRSetFromUserInput(*out, text) == OGRERR_NONE) return SKY_OK;
+  return sky_fail(ctx, SKY_E_RANGE, "crs '%s' is not known", text);
+}
+
+static sky_status open_transformation(sky_context *ctx, const sky_grid *grid, source *s) {
+  sky_status st = SKY_OK;
+  OGRSpatialReferenceH from = NULL, to = NULL;
+  OGRSpatialReferenceH own = OGR_L_GetSpatialRef(s->layer);
+  if (own != NULL) {
+    from = OSRClone(own);
+  } else if (s->opt->assume_crs != NULL) {
+    SKY_GO(import_crs(ctx, s->opt->assume_crs, &from));
+  } else {
+    st = sky_fail(ctx, SKY_E_FORMAT, "%s: the file states no crs; give one with assume_crs",
+                  s->path);
+    goto cleanup;
+  }
+  SKY_GO(import_crs(ctx, grid->crs, &to));
+  OSRSetAxisMappingStrategy(from, OAMS_TRADITIONAL_GIS_ORDER);
+  OSRSetAxisMappingStrategy(to, OAMS_TRADITIONAL_GIS_ORDER);
+  s->geographic = OSRIsGeographic(from) != 0;
+  s->grid_geographic = grid->geographic;
+  if (!OSRIsSame(from, to)) {
+    s->to_grid = OCTNewCoordinateTransformation(from, to);
+    if (s->to_grid == NULL)
+      st = sky_fail(ctx, SKY_E_COVERAGE, "%s: no transformation from crs '%s' to '%s'", s->path,
+                    OSRGetName(from), grid->crs);
+  }
+  sky_log(ctx, SKY_LOG_INFO, "%s: crs %s, grid %s", s->path, OSRGetName(from), grid->crs);
+cleanup:
+  OSRDestroySpatialReference(from);
+  OSRDestroySpatialReference(to);
+  return st;
+}
+
+sky_status sky_zones_read(sky_context *ctx, const char *path, const sky_zones_options *opt,
+                          const sky_grid *grid, sky_zones *out) {
+  sky_status st = SKY_OK;
+  sky_zones z = {0};
+  source s = {.path = path, .opt = opt};
+  GDALDatasetH data = NULL;
+  if (opt->id == NULL) return sky_fail(ctx, SKY_E_USAGE, "%s: no attribute for the id", path);
+  SKY_TRY(sky_gdal_start(ctx));
+  if (strncmp(path, "/vsi", 4) != 0 && !sky_file_exists(path))
+    return sky_fail(ctx, SKY_E_MISSING, "%s: no such file", path);
+  data = GDALOpenEx(path, GDAL_OF_VECTOR | GDAL_OF_READONLY, NULL, NULL, NULL);
+  if (data == NULL) {
+    st = sky_gdal_fail(ctx, SKY_E_READ, "%s: not a vector file that GDAL reads", path);
+    goto cleanup;
+  }
+  SKY_GO(open_layer(ctx, data, &s));
+  SKY_GO(open_transformation(ctx, grid, &s));
+  SKY_GO(read_features(ctx, &s, &z));
+cleanup:
+  OCTDestroyCoordinateTransformation(s.to_grid);
+  GDALClose(data);
+  if (st != SKY_OK) {
+    sky_zones_free(&z);
+    return st;
+  }
+  *out = z;
+  return SKY_OK;
+}
