@@ -3,8 +3,8 @@
  *
  * The inventory is seen through the averaging kernel: x_B' = x_a + A (x_B - x_a). Under the null the
  * difference δ = x_T - x_B' has V = A B_inv Aᵀ + K R Kᵀ (B_inv: the inventory's own covariance). z = δ/√V,
- * two-sided p; Benjamini & Hochberg (1995) over the rows of the table that are tested; Birge inflation of V by chi2/n when
- * the innovation chi2 per observation exceeds 1. */
+ * two-sided p; Benjamini & Hochberg (1995) over the rows of the table that are tested; Birge inflation
+ * of V by chi2/n when the innovation chi2 per observation of the row's inversion exceeds 1. */
 #ifndef SKY_ALGORITHMS_COMPARE_H
 #define SKY_ALGORITHMS_COMPARE_H
 

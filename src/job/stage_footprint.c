@@ -255,12 +255,13 @@ static void superobserve(jacobian *j, size_t i, const sky_soundings *s, const si
   const double correlation = sky_node_number(j->inversion, "error.correlation");
   const double representation = sky_node_number(j->inversion, "error.representation");
   const double mean = sky_node_number(j->inversion, "background.mean");
+  const double scale = sky_node_number(j->inversion, "error.scale");
   double x = 0.0, prior = 0.0, t = 0.0;
   for (size_t k = 0; k < n; k++) {
     x += s->x[member[k]];
     prior += s->prior[member[k]];
     t += s->time[member[k]] - s->time[member[0]];
-    sigma[k] = s->sigma[member[k]];
+    sigma[k] = scale * s->sigma[member[k]];
   }
   j->observed[i] = x / (double)n;
   j->baseline[i] = isnan(mean) ? prior / (double)n : mean;
@@ -418,6 +419,7 @@ cleanup:
 static sky_status write_problem(sky_context *ctx, const char *path, const jacobian *j,
                                 char *const *tags) {
   const char *model = sky_node_text(j->inversion, "correlation");
+  const double length = sky_node_number(j->inversion, "length");
   const double t_length = sky_node_number(j->inversion, "time.length");
   const char *t_model = sky_node_text(j->inversion, "time.correlation");
   double *x = NULL, *y = NULL;
@@ -461,8 +463,8 @@ static sky_status write_problem(sky_context *ctx, const char *path, const jacobi
   };
   const sky_stage_att atts[] = {
       {"cov", cov, 0},
-      {"Lx_km", NULL, sky_node_number(j->inversion, "length") / 1e3},
-      {"Lt_steps", NULL, j->n_time > 1 ? t_length / j->step : 1.0},
+      {"Lx_km", NULL, isnan(length) ? 1.0 : length / 1e3}, /* absent only with the model "none" */
+      {"Lt_steps", NULL, isnan(t_length) ? 1.0 : t_length / j->step},
       {"nx", NULL, (double)j->mesh.nx},
       {"ny", NULL, (double)j->mesh.ny},
       {"nt", NULL, (double)j->n_time},

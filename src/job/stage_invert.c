@@ -294,7 +294,7 @@ static void label_fields(inversion *v, const sky_information *info) {
 static sky_status solve_information(sky_context *ctx, const sky_job *job, const sky_stage *stage,
                                     sky_facts *facts, inversion *v) {
   const double sigma = sky_node_number(v->node, "sigma");
-  const double boundary = sky_node_number(v->node, "boundary_sd") * 1e9; /* the file's unit: ppb */
+  double boundary = sky_node_number(v->node, "boundary_sd") * 1e9; /* the file's unit: ppb */
   sky_information info = {0};
   double *x0 = NULL, *x_sd = NULL, *mass = NULL;
   sky_status st = SKY_OK;
@@ -304,10 +304,13 @@ static sky_status solve_information(sky_context *ctx, const sky_job *job, const 
                   sky_node_text(v->node, "information.state"));
     goto cleanup;
   }
+  if (isnan(boundary)) boundary = info.boundary_sd;
   if (info.n_boundary > 0 && isnan(boundary)) {
     st = sky_fail(ctx, SKY_E_JOB,
-                  "%s: inversions.boundary_sd: missing; the information has %zu boundary elements",
-                  sky_jobfile_path(job->file), info.n_boundary);
+                  "%s: inversions.boundary_sd: missing, neither the job nor %s states it for %zu "
+                  "boundary elements",
+                  sky_jobfile_path(job->file), sky_node_text(v->node, "information.result"),
+                  info.n_boundary);
     goto cleanup;
   }
   v->n_state = info.n;

@@ -138,7 +138,8 @@ static sky_status write_report(sky_context *ctx, const sky_job *job, const all_f
   SKY_GO_ALLOC(subtitle, sky_sprintf(ctx, "job %s, skyflux %s, job hash %.12s", job->name,
                                      SKYFLUX_VERSION, job->hash));
   SKY_GO_ALLOC(path, sky_job_path(ctx, job, "report.html"));
-  const sky_report report = {.title = job->title,
+  const char *title = sky_node_text(job->root, "report.title");
+  const sky_report report = {.title = title != NULL ? title : job->title,
                              .subtitle = subtitle,
                              .grid = &fields.grid,
                              .layers = layer,

@@ -10,7 +10,7 @@
 #include "src/core/memory.h"
 #include "src/read/gridded.h"
 
-#define ASYMMETRY 1e-9 /* of the largest element */
+#define ASYMMETRY 1e-7 /* of the largest element: such files are sums of float32 products */
 
 void sky_information_free(sky_information *i) {
   if (i == NULL) return;

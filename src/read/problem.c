@@ -1,18 +1,20 @@
 /* problem.c: the exchange file of an inverse problem (problem.h) -> sky_problem.
  *
- * Flux units are the file's own; Q = σ_q² D ⊗ E with models named by the attribute `cov`, distances of
- * cell centres xc, yc in km against Lx_km, of time steps against Lt_steps; R = σ_r² I. */
+ * Flux units are the file's own; Q = S (D ⊗ E) S with models named by the attribute `cov`, distances of
+ * cell centres xc, yc (km, or great circles where their unit is degree) against Lx_km, of time steps
+ * against Lt_steps. S and R^½ are the variables x_sd and r_sd, or the constants sigma_q and sigma_r. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "algorithms/inversion/covariance.h"
+#include "grids/grid.h"
 #include "skyflux/problem.h"
 #include "src/core/memory.h"
 #include "src/read/nc.h"
 
 typedef struct covariance { /* attributes of the file */
-  double length_km, length_steps, sigma_q, sigma_r;
+  double length_km, length_steps;
   sky_correlation space, time;
 } covariance;
 
@@ -67,8 +69,6 @@ static sky_status parse_models(sky_context *ctx, sky_nc *f, const char *text, co
 static sky_status read_covariance(sky_context *ctx, sky_nc *f, covariance *cov) {
   SKY_TRY(positive_attribute(ctx, f, "Lx_km", &cov->length_km));
   SKY_TRY(positive_attribute(ctx, f, "Lt_steps", &cov->length_steps));
-  SKY_TRY(positive_attribute(ctx, f, "sigma_q", &cov->sigma_q));
-  SKY_TRY(positive_attribute(ctx, f, "sigma_r", &cov->sigma_r));
   char *text = sky_nc_attr(ctx, f, "", "cov");
   if (text == NULL)
     return sky_fail(ctx, SKY_E_FORMAT, "%s: cov: attribute missing (names the covariance models)",
@@ -81,9 +81,14 @@ static sky_status read_covariance(sky_context *ctx, sky_nc *f, covariance *cov) 
   return st;
 }
 
-static double cell_distance(const void *user, size_t i, size_t j) {
+static double plane_distance(const void *user, size_t i, size_t j) {
   const sky_problem *p = user;
   return hypot(p->xc[i] - p->xc[j], p->yc[i] - p->yc[j]);
+}
+
+static double sphere_distance(const void *user, size_t i, size_t j) {
+  const sky_problem *p = user;
+  return sky_distance(p->xc[i], p->yc[i], p->xc[j], p->yc[j]) / 1e3;
 }
 
 static double step_distance(const void *user, size_t i, size_t j) {
@@ -91,21 +96,54 @@ static double step_distance(const void *user, size_t i, size_t j) {
   return i > j ? (double)(i - j) : (double)(j - i);
 }
 
-static double *filled(sky_context *ctx, size_t n, double value) {
-  double *v = SKY_NEW(ctx, double, n);
-  for (size_t i = 0; v != NULL && i < n; i++) v[i] = value;
-  return v;
+/* Standard deviations: the variable, or one constant attribute for all. */
+static sky_status read_sd(sky_context *ctx, sky_nc *f, const char *var, const char *attribute,
+                          size_t n, double **out) {
+  double constant;
+  if (sky_nc_has(f, var)) return read_vector(ctx, f, var, n, NULL, out);
+  SKY_TRY(positive_attribute(ctx, f, attribute, &constant));
+  *out = SKY_NEW(ctx, double, n);
+  if (*out == NULL) return SKY_E_NOMEM;
+  for (size_t i = 0; i < n; i++) (*out)[i] = constant;
+  return SKY_OK;
 }
 
-static sky_status fill_covariance(sky_context *ctx, const covariance *cov, sky_problem *p) {
+static sky_status fill_covariance(sky_context *ctx, sky_nc *f, const covariance *cov,
+                                  sky_problem *p) {
+  sky_nc_var axis;
   sky_status st = SKY_OK;
-  SKY_GO_ALLOC(p->x_sd, filled(ctx, p->n_state, cov->sigma_q));
-  SKY_GO_ALLOC(p->r_sd, filled(ctx, p->n_obs, cov->sigma_r));
+  SKY_GO(sky_nc_info(ctx, f, "xc", &axis));
+  const bool sphere = strcmp(axis.units, "degree") == 0;
+  SKY_GO(read_sd(ctx, f, "x_sd", "sigma_q", p->n_state, &p->x_sd));
+  SKY_GO(read_sd(ctx, f, "r_sd", "sigma_r", p->n_obs, &p->r_sd));
   SKY_GO_ALLOC(p->E, SKY_NEW(ctx, double, p->n_cell *p->n_cell));
   SKY_GO_ALLOC(p->D, SKY_NEW(ctx, double, p->n_time *p->n_time));
-  sky_correlation_matrix(ctx, cov->space, cov->length_km, cell_distance, p, p->n_cell, p->E);
+  sky_correlation_matrix(ctx, cov->space, cov->length_km, sphere ? sphere_distance : plane_distance,
+                         p, p->n_cell, p->E);
   sky_correlation_matrix(ctx, cov->time, cov->length_steps, step_distance, NULL, p->n_time, p->D);
 cleanup:
+  return st;
+}
+
+/* Background offsets: group(obs) counts from 0, -1 = none; b0, b_sd (background). */
+static sky_status read_background(sky_context *ctx, sky_nc *f, sky_problem *p) {
+  double *group = NULL;
+  sky_status st = SKY_OK;
+  if (!sky_nc_has(f, "group")) return SKY_OK;
+  SKY_GO(read_vector(ctx, f, "group", p->n_obs, NULL, &group));
+  SKY_GO(read_vector(ctx, f, "b0", SIZE_MAX, &p->n_background, &p->b0));
+  SKY_GO(read_vector(ctx, f, "b_sd", p->n_background, NULL, &p->b_sd));
+  SKY_GO_ALLOC(p->group, SKY_NEW(ctx, int32_t, p->n_obs));
+  for (size_t i = 0; i < p->n_obs; i++) {
+    if (!(group[i] >= -1 && group[i] < (double)p->n_background) || floor(group[i]) != group[i]) {
+      st = sky_fail(ctx, SKY_E_RANGE, "%s: group[%zu]: %g (expected a whole number -1..%zu)",
+                    sky_nc_path(f), i, group[i], p->n_background - 1);
+      goto cleanup;
+    }
+    p->group[i] = (int32_t)group[i];
+  }
+cleanup:
+  sky_free(group);
   return st;
 }
 
@@ -180,7 +218,8 @@ sky_status sky_problem_read(sky_context *ctx, const char *path, sky_problem *out
   SKY_GO(read_jacobian(ctx, f, out));
   if (sky_nc_has(f, "x_true"))
     SKY_GO(read_vector(ctx, f, "x_true", out->n_state, NULL, &out->x_true));
-  SKY_GO(fill_covariance(ctx, &cov, out));
+  SKY_GO(read_background(ctx, f, out));
+  SKY_GO(fill_covariance(ctx, f, &cov, out));
 cleanup:
   sky_nc_close(f);
   if (st != SKY_OK) sky_problem_free(out);
