@@ -4,7 +4,8 @@
  * Vertical index 0 is the surface, always (readers orient by pressure). The averaging kernel is the
  * normalised one, so that for every product
  *     X_model = prior + sum_k weight_k * ak_k * (c_k - profile_k)      (Rodgers & Connor 2003 Eq. 15)
- * with sum_k weight_k = 1. Products without kernels have n_levels = 0. */
+ * with sum_k weight_k = 1 (TCCON: within 1 %, its operator normalises by the column of O2). Products
+ * without kernels have n_levels = 0. */
 #ifndef SKYFLUX_SOUNDINGS_H
 #define SKYFLUX_SOUNDINGS_H
 

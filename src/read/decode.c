@@ -39,19 +39,22 @@ typedef struct decoder {
 /* --- which product -----------------------------------------------------------------------------
  */
 
-static bool attr_matches(sky_context *ctx, sky_nc *f, const sky_reader *r) {
-  if (r->marker_attr == NULL) return true;
-  char *text = sky_nc_attr(ctx, f, "", r->marker_attr);
-  const bool match = text != NULL && strstr(text, r->marker_text) != NULL;
+static sky_status attr_matches(sky_context *ctx, sky_nc *f, const sky_reader *r, bool *match) {
+  char *text;
+  *match = true;
+  if (r->marker_attr == NULL) return SKY_OK;
+  SKY_TRY(sky_nc_attr_text(ctx, f, "", r->marker_attr, &text));
+  *match = text != NULL && strstr(text, r->marker_text) != NULL;
   sky_free(text);
-  return match;
+  return SKY_OK;
 }
 
-static bool reader_matches(sky_context *ctx, sky_nc *f, const sky_reader *r) {
+static sky_status reader_matches(sky_context *ctx, sky_nc *f, const sky_reader *r, bool *match) {
+  *match = false;
   for (size_t i = 0; i < 4 && r->marker[i] != NULL; ++i) {
-    if (!sky_nc_has(f, r->marker[i])) return false;
+    if (!sky_nc_has(f, r->marker[i])) return SKY_OK;
   }
-  return attr_matches(ctx, f, r);
+  return attr_matches(ctx, f, r, match);
 }
 
 static sky_status unknown_product(sky_context *ctx, const char *path) {
@@ -92,7 +95,9 @@ static sky_status find_reader(sky_context *ctx, sky_nc *f, const char *product,
   }
   for (size_t i = 0; i < sky_reader_count() && *out == NULL; ++i) {
     const sky_reader *r = sky_reader_at(i);
-    if (r->automatic && reader_matches(ctx, f, r)) *out = r;
+    bool match = false;
+    if (r->automatic) SKY_TRY(reader_matches(ctx, f, r, &match));
+    if (match) *out = r;
   }
   return *out != NULL ? SKY_OK : unknown_product(ctx, sky_nc_path(f));
 }
@@ -104,24 +109,29 @@ static char *expand(sky_context *ctx, const char *pattern, const char *gas) {
   return sky_sprintf(ctx, "%.*s%s%s", (int)(hole - pattern), pattern, gas, hole + 5);
 }
 
-static bool has_gas(sky_context *ctx, sky_nc *f, const sky_reader *r, const char *gas) {
+static sky_status has_gas(sky_context *ctx, sky_nc *f, const sky_reader *r, const char *gas,
+                          bool *found) {
   const sky_field_decl *x = sky_reader_field(r, SKY_ROLE_X);
-  bool found = false;
-  for (size_t k = 0; k < SKY_FIELD_PATHS && x->path[k] != NULL && !found; ++k) {
+  *found = false;
+  for (size_t k = 0; k < SKY_FIELD_PATHS && x->path[k] != NULL && !*found; ++k) {
     char *path = expand(ctx, x->path[k], gas);
-    found = path != NULL && sky_nc_has(f, path);
+    if (path == NULL) return SKY_E_NOMEM;
+    *found = sky_nc_has(f, path);
     sky_free(path);
   }
-  return found;
+  return SKY_OK;
 }
 
-static void list_gases(sky_context *ctx, sky_nc *f, const sky_reader *r, sky_granule_info *out) {
+static sky_status list_gases(sky_context *ctx, sky_nc *f, const sky_reader *r,
+                             sky_granule_info *out) {
   memset(out, 0, sizeof *out);
   snprintf(out->product, sizeof out->product, "%s", r->id);
   for (size_t i = 0; i < 4 && r->gases[i] != NULL; ++i) {
-    if (!has_gas(ctx, f, r, r->gases[i])) continue;
-    snprintf(out->gases[out->n_gases++], sizeof out->gases[0], "%s", r->gases[i]);
+    bool found;
+    SKY_TRY(has_gas(ctx, f, r, r->gases[i], &found));
+    if (found) snprintf(out->gases[out->n_gases++], sizeof out->gases[0], "%s", r->gases[i]);
   }
+  return SKY_OK;
 }
 
 sky_status sky_granule_identify(sky_context *ctx, const char *path, const char *product,
@@ -129,8 +139,8 @@ sky_status sky_granule_identify(sky_context *ctx, const char *path, const char *
   sky_nc *f;
   const sky_reader *r;
   SKY_TRY(sky_nc_open(ctx, path, &f));
-  const sky_status st = find_reader(ctx, f, product, &r);
-  if (st == SKY_OK) list_gases(ctx, f, r, out);
+  sky_status st = find_reader(ctx, f, product, &r);
+  if (st == SKY_OK) st = list_gases(ctx, f, r, out);
   sky_nc_close(f);
   return st;
 }
@@ -142,7 +152,7 @@ sky_status sky_granule_probe(sky_context *ctx, const char *path, sky_granule_inf
 /* gas NULL: the only one of the file. */
 static sky_status choose_gas(decoder *d, const char *gas) {
   sky_granule_info info;
-  list_gases(d->ctx, d->f, d->r, &info);
+  SKY_TRY(list_gases(d->ctx, d->f, d->r, &info));
   char names[64] = "";
   for (size_t i = 0; i < info.n_gases; ++i) {
     const size_t at = strlen(names);
@@ -420,7 +430,7 @@ static bool inside_box(const sky_selection *sel, double lon, double lat) {
   return false;
 }
 
-static sky_drop outside_selection(const sky_selection *sel, double lon, double lat, double time) {
+sky_drop sky_selection_drop(const sky_selection *sel, double lon, double lat, double time) {
   if (sel == NULL) return SKY_DROP_NONE;
   if (sel->has_box && !inside_box(sel, lon, lat)) return SKY_DROP_BOX;
   if (!isnan(sel->start) && !(time >= sel->start)) return SKY_DROP_PERIOD;
@@ -435,7 +445,7 @@ static sky_status choose_rows(decoder *d, const double *x, const double *lat, co
   d->outside = SKY_NEW(d->ctx, uint8_t, d->n);
   if (d->row == NULL || d->outside == NULL) return SKY_E_NOMEM;
   for (size_t i = 0; i < d->n; ++i) {
-    const sky_drop outside = outside_selection(d->sel, lon[i], lat[i], time[i]);
+    const sky_drop outside = sky_selection_drop(d->sel, lon[i], lat[i], time[i]);
     if (isnan(x[i])) {
       d->drops[SKY_DROP_FILL] += outside == SKY_DROP_NONE;
       continue;

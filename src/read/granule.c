@@ -120,27 +120,57 @@ static sky_status summarise(sky_context *ctx, const sky_soundings *s,
   return SKY_OK;
 }
 
+/* A harmonised file keeps its own drop reasons; the selection comes before them. */
+static sky_status describe_harmonised(sky_context *ctx, const char *path, const sky_selection *sel,
+                                      sky_granule_summary *out) {
+  sky_soundings s;
+  size_t drops[SKY_DROP_COUNT];
+  SKY_TRY(sky_soundings_read(ctx, path, &s));
+  for (size_t i = 0; i < s.n; ++i) {
+    const sky_drop outside = sky_selection_drop(sel, s.lon[i], s.lat[i], s.time[i]);
+    if (outside != SKY_DROP_NONE) s.drop[i] = (uint8_t)outside;
+  }
+  sky_soundings_count(&s, drops);
+  *out = (sky_granule_summary){.harmonised = true, .n_gases = 1};
+  memcpy(out->product, s.product, sizeof out->product);
+  const sky_status st = summarise(ctx, &s, drops, &out->gas[0]);
+  sky_soundings_free(&s);
+  return st;
+}
+
+static sky_status describe_granule(sky_context *ctx, const char *path, const char *product,
+                                   const sky_selection *sel, sky_granule_summary *out) {
+  sky_granule_info info;
+  SKY_TRY(sky_granule_identify(ctx, path, product, &info));
+  *out = (sky_granule_summary){.n_gases = info.n_gases};
+  memcpy(out->product, info.product, sizeof out->product);
+  for (size_t g = 0; g < info.n_gases; ++g) {
+    sky_soundings s;
+    size_t drops[SKY_DROP_COUNT];
+    SKY_TRY(sky_granule_decode(ctx, path, info.product, info.gases[g], sel, &s, drops));
+    const sky_status st = summarise(ctx, &s, drops, &out->gas[g]);
+    sky_soundings_free(&s);
+    SKY_TRY(st);
+  }
+  if (info.n_gases == 0) {
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: product %s without a gas", path, info.product);
+  }
+  return SKY_OK;
+}
+
 /* Block: one sky_granule_summary. */
 static sky_status task_describe(sky_context *ctx, int argc, char **argv, void **blob,
                                 size_t *size) {
   sky_selection sel;
   SKY_TRY(parse_arguments(ctx, argc, argv, &sel));
   sel.keep_dropped = true;
-  sky_granule_info info;
-  SKY_TRY(sky_granule_identify(ctx, argv[ARG_PATH], argv[ARG_PRODUCT], &info));
-  sky_granule_summary sum = {.n_gases = info.n_gases};
-  memcpy(sum.product, info.product, sizeof sum.product);
-  for (size_t g = 0; g < info.n_gases; ++g) {
-    sky_soundings s;
-    size_t drops[SKY_DROP_COUNT];
-    SKY_TRY(sky_granule_decode(ctx, argv[ARG_PATH], info.product, info.gases[g], &sel, &s, drops));
-    const sky_status st = summarise(ctx, &s, drops, &sum.gas[g]);
-    sky_soundings_free(&s);
-    SKY_TRY(st);
-  }
-  if (info.n_gases == 0) {
-    return sky_fail(ctx, SKY_E_FORMAT, "%s: product %s without a gas", argv[ARG_PATH],
-                    info.product);
+  sky_granule_summary sum;
+  bool harmonised;
+  SKY_TRY(sky_soundings_recognise(ctx, argv[ARG_PATH], &harmonised));
+  if (harmonised) {
+    SKY_TRY(describe_harmonised(ctx, argv[ARG_PATH], &sel, &sum));
+  } else {
+    SKY_TRY(describe_granule(ctx, argv[ARG_PATH], argv[ARG_PRODUCT], &sel, &sum));
   }
   sky_text t = {.ctx = ctx};
   sky_text_add(&t, (const char *)&sum, sizeof sum);

@@ -12,6 +12,15 @@ typedef struct sky_selection {
   bool keep_dropped;               /* keep soundings with a drop reason in the result */
 } sky_selection;
 
+/* box: west, south, east, north. */
+static inline void sky_selection_set_box(sky_selection *sel, const double box[4]) {
+  sel->has_box = true;
+  sel->west = box[0];
+  sel->south = box[1];
+  sel->east = box[2];
+  sel->north = box[3];
+}
+
 typedef struct sky_granule_info { /* what `skyflux info` prints */
   char product[32];
   char gases[4][8];
@@ -25,6 +34,9 @@ SKY_NODISCARD sky_status sky_granule_probe(sky_context *ctx, const char *path,
 /* As probe for a named reader (NULL or "auto": by content): does the file fit, which gases. */
 SKY_NODISCARD sky_status sky_granule_identify(sky_context *ctx, const char *path,
                                               const char *product, sky_granule_info *out);
+
+/* SKY_DROP_BOX, SKY_DROP_PERIOD or SKY_DROP_NONE; sel NULL selects all. */
+sky_drop sky_selection_drop(const sky_selection *sel, double lon, double lat, double time);
 
 /* Read one gas of one granule in this process. product: reader id or "auto". */
 SKY_NODISCARD sky_status sky_granule_read(sky_context *ctx, const char *path, const char *product,
@@ -49,6 +61,7 @@ typedef struct sky_granule_gas {
 } sky_granule_gas;
 typedef struct sky_granule_summary {
   char product[32];
+  bool harmonised; /* a file of write/soundings_nc.h made from this product */
   size_t n_gases;
   sky_granule_gas gas[4];
 } sky_granule_summary;

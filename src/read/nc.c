@@ -177,15 +177,6 @@ static sky_status check_budget(sky_context *ctx, const sky_nc *f, const char *va
   return SKY_OK;
 }
 
-sky_status sky_nc_info(sky_context *ctx, sky_nc *f, const char *var, sky_nc_var *out) {
-  located at;
-  SKY_TRY(locate(ctx, f, var, &at, out));
-  char *units = sky_nc_attr(ctx, f, var, "units");
-  if (units != NULL) strncpy(out->units, units, sizeof out->units - 1);
-  sky_free(units);
-  return SKY_OK;
-}
-
 /* --- attributes --------------------------------------------------------------------------------
  */
 
@@ -220,41 +211,62 @@ static char *number_text(sky_context *ctx, const double *v, size_t n) {
   return text;
 }
 
-char *sky_nc_attr(sky_context *ctx, sky_nc *f, const char *var, const char *name) {
+sky_status sky_nc_attr_text(sky_context *ctx, sky_nc *f, const char *var, const char *name,
+                            char **out) {
   int group, id;
   nc_type type = NC_NAT;
   size_t length = 0;
+  *out = NULL;
   sky_lane_lock();
   int err = find_attr_owner(f, var, &group, &id);
   if (err == NC_NOERR) err = nc_inq_att(group, id, name, &type, &length);
   sky_lane_unlock();
-  if (err != NC_NOERR || length > sky_context_memory(ctx) / 32) return NULL;
+  if (err != NC_NOERR) return SKY_OK;
+  SKY_TRY(check_budget(ctx, f, name, length, 32));
   char *text = NULL;
+  void *raw = NULL;
+  sky_status st = SKY_OK;
   if (type == NC_CHAR) {
-    text = SKY_NEW0(ctx, char, length + 1);
-    if (text == NULL) return NULL;
+    SKY_GO_ALLOC(text, SKY_NEW0(ctx, char, length + 1));
     LANE(err = nc_get_att_text(group, id, name, text));
   } else if (type == NC_STRING && length > 0) {
-    char **strings = SKY_NEW0(ctx, char *, length);
-    if (strings == NULL) return NULL;
+    SKY_GO_ALLOC(raw, SKY_NEW0(ctx, char *, length));
+    char **strings = raw;
     LANE(err = nc_get_att_string(group, id, name, strings));
     if (err == NC_NOERR) {
       text = sky_strdup(ctx, strings[0] != NULL ? strings[0] : "");
       LANE(nc_free_string(length, strings));
+      if (text == NULL) st = SKY_E_NOMEM;
     }
-    sky_free(strings);
   } else if (number_type(type) && length > 0) {
-    double *values = SKY_NEW(ctx, double, length);
-    if (values == NULL) return NULL;
-    LANE(err = nc_get_att_double(group, id, name, values));
-    if (err == NC_NOERR) text = number_text(ctx, values, length);
-    sky_free(values);
+    SKY_GO_ALLOC(raw, SKY_NEW(ctx, double, length));
+    LANE(err = nc_get_att_double(group, id, name, raw));
+    if (err == NC_NOERR) SKY_GO_ALLOC(text, number_text(ctx, raw, length));
   }
-  if (err != NC_NOERR) {
+  if (err != NC_NOERR) st = fail_nc(ctx, f, name, err);
+cleanup:
+  sky_free(raw);
+  if (st != SKY_OK) {
     sky_free(text);
     text = NULL;
   }
-  return text;
+  *out = text;
+  return st;
+}
+
+sky_status sky_nc_info(sky_context *ctx, sky_nc *f, const char *var, sky_nc_var *out) {
+  located at;
+  char *units;
+  SKY_TRY(locate(ctx, f, var, &at, out));
+  SKY_TRY(sky_nc_attr_text(ctx, f, var, "units", &units));
+  if (units != NULL) strncpy(out->units, units, sizeof out->units - 1);
+  sky_free(units);
+  return SKY_OK;
+}
+
+char *sky_nc_attr(sky_context *ctx, sky_nc *f, const char *var, const char *name) {
+  char *text;
+  return sky_nc_attr_text(ctx, f, var, name, &text) == SKY_OK ? text : NULL;
 }
 
 sky_status sky_nc_attr_number(sky_context *ctx, sky_nc *f, const char *var, const char *name,
@@ -535,7 +547,8 @@ sky_status sky_nc_read_time(sky_context *ctx, sky_nc *f, const char *var, size_t
   *out = NULL;
   sky_nc_var info;
   SKY_TRY(sky_nc_info(ctx, f, var, &info));
-  char *calendar = sky_nc_attr(ctx, f, var, "calendar");
+  char *calendar;
+  SKY_TRY(sky_nc_attr_text(ctx, f, var, "calendar", &calendar));
   if (!known_calendar(calendar)) {
     const sky_status st =
         sky_fail(ctx, SKY_E_FORMAT,

@@ -42,6 +42,9 @@ SKY_NODISCARD sky_status sky_nc_read_time(sky_context *ctx, sky_nc *f, const cha
                                           size_t *count, double **out);
 /* Attribute text of var ("" = global); numbers are printed with %.17g. NULL if absent. malloc'd. */
 char *sky_nc_attr(sky_context *ctx, sky_nc *f, const char *var, const char *name);
+/* The same with a status: *out = NULL if absent, which is no error; a failed allocation is one. */
+SKY_NODISCARD sky_status sky_nc_attr_text(sky_context *ctx, sky_nc *f, const char *var,
+                                          const char *name, char **out);
 SKY_NODISCARD sky_status sky_nc_attr_number(sky_context *ctx, sky_nc *f, const char *var,
                                             const char *name, double *out);
 /* Names of the variables of the root group (malloc'd list). */

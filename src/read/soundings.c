@@ -396,10 +396,13 @@ static sky_status read_column(sky_context *ctx, sky_nc *f, const column *c, sky_
   return SKY_OK;
 }
 
-static void read_text_attr(sky_context *ctx, sky_nc *f, const char *name, char *out, size_t size) {
-  char *text = sky_nc_attr(ctx, f, "", name);
+static sky_status read_text_attr(sky_context *ctx, sky_nc *f, const char *name, char *out,
+                                 size_t size) {
+  char *text;
+  SKY_TRY(sky_nc_attr_text(ctx, f, "", name, &text));
   snprintf(out, size, "%s", text != NULL ? text : "");
   sky_free(text);
+  return SKY_OK;
 }
 
 static sky_status read_flags(sky_context *ctx, sky_nc *f, sky_soundings *s) {
@@ -431,6 +434,16 @@ cleanup:
   return st;
 }
 
+sky_status sky_soundings_recognise(sky_context *ctx, const char *path, bool *out) {
+  sky_nc *f;
+  char word[32];
+  SKY_TRY(sky_nc_open(ctx, path, &f));
+  const sky_status st = read_text_attr(ctx, f, "skyflux_content", word, sizeof word);
+  *out = st == SKY_OK && strcmp(word, SKY_SOUNDINGS_CONTENT) == 0;
+  sky_nc_close(f);
+  return st;
+}
+
 sky_status sky_soundings_read(sky_context *ctx, const char *path, sky_soundings *out) {
   memset(out, 0, sizeof *out);
   sky_nc *f = NULL;
@@ -439,7 +452,7 @@ sky_status sky_soundings_read(sky_context *ctx, const char *path, sky_soundings 
   sky_status st = SKY_OK;
   char word[32];
   SKY_GO(sky_nc_open(ctx, path, &f));
-  read_text_attr(ctx, f, "skyflux_content", word, sizeof word);
+  SKY_GO(read_text_attr(ctx, f, "skyflux_content", word, sizeof word));
   if (strcmp(word, SKY_SOUNDINGS_CONTENT) != 0) {
     SKY_GO(sky_fail(ctx, SKY_E_FORMAT,
                     "%s: not a harmonised soundings file (attribute "
@@ -458,10 +471,10 @@ sky_status sky_soundings_read(sky_context *ctx, const char *path, sky_soundings 
   SKY_GO(sky_nc_read_u64(ctx, f, "sounding_id", s.n, s.id));
   SKY_GO(sky_nc_read_strings(ctx, f, "granule", &s.n_granules, &s.granules));
   SKY_GO(read_flags(ctx, f, &s));
-  read_text_attr(ctx, f, "gas", s.gas, sizeof s.gas);
-  read_text_attr(ctx, f, "product", s.product, sizeof s.product);
-  read_text_attr(ctx, f, "kernel_note", s.kernel_note, sizeof s.kernel_note);
-  read_text_attr(ctx, f, "vertical", word, sizeof word);
+  SKY_GO(read_text_attr(ctx, f, "gas", s.gas, sizeof s.gas));
+  SKY_GO(read_text_attr(ctx, f, "product", s.product, sizeof s.product));
+  SKY_GO(read_text_attr(ctx, f, "kernel_note", s.kernel_note, sizeof s.kernel_note));
+  SKY_GO(read_text_attr(ctx, f, "vertical", word, sizeof word));
   s.vertical = strcmp(word, "levels") == 0   ? SKY_VERTICAL_LEVELS
                : strcmp(word, "layers") == 0 ? SKY_VERTICAL_LAYERS
                                              : SKY_VERTICAL_NONE;

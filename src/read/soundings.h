@@ -31,6 +31,9 @@ const char *sky_kernel_fault_name(sky_kernel_fault fault);
 sky_kernel_fault sky_kernel_check(const sky_soundings *s, size_t i, double weight_tolerance,
                                   double prior_tolerance);
 
+/* Is this a harmonised file? */
+SKY_NODISCARD sky_status sky_soundings_recognise(sky_context *ctx, const char *path, bool *out);
+
 /* Append s to a block; take one set off the front of a block (lengths checked). */
 SKY_NODISCARD sky_status sky_soundings_pack(const sky_soundings *s, sky_text *out);
 SKY_NODISCARD sky_status sky_soundings_unpack(sky_context *ctx, const char **at, size_t *left,

@@ -1,0 +1,301 @@
+/* cmd_info.c: `skyflux info`: what is this file, in our words.
+ *
+ * Product files are opened in a worker process first, so that a damaged file is a message and not a
+ * crash. What no reader takes is tried as footprints, then as a file of surface fluxes. */
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "src/cli/commands.h"
+#include "src/core/file.h"
+#include "src/core/memory.h"
+#include "src/core/number.h"
+#include "src/core/species.h"
+#include "src/core/timeutil.h"
+#include "src/core/units.h"
+#include "src/read/footprint.h"
+#include "src/read/granule.h"
+#include "src/read/nc.h"
+#include "src/read/product.h"
+#include "src/write/json_out.h"
+
+#define DEFAULT_TIMEOUT 60.0 /* s */
+
+typedef struct info_args {
+  sky_selection sel;
+  const char *product;
+  double timeout;
+} info_args;
+
+static sky_status handle(sky_context *ctx, void *user, const char *name, const char *value) {
+  info_args *a = user;
+  if (strcmp(name, "product") == 0) {
+    a->product = value;
+  } else if (strcmp(name, "timeout") == 0) {
+    if (!sky_number_parse(value, &a->timeout, NULL) || a->timeout <= 0) {
+      return sky_fail(ctx, SKY_E_USAGE, "--timeout: '%s' is not a number of seconds above 0",
+                      value);
+    }
+  } else {
+    double box[4];
+    SKY_TRY(sky_cli_box(ctx, value, box));
+    sky_selection_set_box(&a->sel, box);
+  }
+  return SKY_OK;
+}
+
+/* --- JSON --------------------------------------------------------------------------------------
+ */
+
+static void add_time(cJSON *o, const char *key, double seconds) {
+  char text[32];
+  sky_time_format(seconds, text, sizeof text);
+  cJSON_AddItemToObject(o, key, text[0] != '\0' ? cJSON_CreateString(text) : cJSON_CreateNull());
+}
+
+static void add_bbox(cJSON *o, const double box[4]) {
+  if (isnan(box[0])) {
+    cJSON_AddItemToObject(o, "bbox", cJSON_CreateNull());
+  } else {
+    cJSON_AddItemToObject(o, "bbox", cJSON_CreateDoubleArray(box, 4));
+  }
+}
+
+static void add_gas(cJSON *o, const sky_granule_gas *g, bool has_box) {
+  const sky_species *gas = sky_species_find(g->gas);
+  const double box[4] = {g->west, g->south, g->east, g->north};
+  cJSON_AddNumberToObject(o, "soundings", (double)g->soundings);
+  cJSON_AddNumberToObject(o, "good", (double)g->good);
+  cJSON_AddStringToObject(o, "units", gas != NULL ? gas->column_unit : "1");
+  add_time(o, "time_start", g->time_start);
+  add_time(o, "time_end", g->time_end);
+  add_bbox(o, box);
+  cJSON *dropped = cJSON_AddObjectToObject(o, "dropped");
+  for (int k = SKY_DROP_QUALITY; k < SKY_DROP_BOX; ++k) {
+    if (g->drops[k] == 0) continue;
+    cJSON_AddNumberToObject(dropped, sky_drop_name((sky_drop)k), (double)g->drops[k]);
+  }
+  if (has_box) cJSON_AddNumberToObject(o, "outside_box", (double)g->drops[SKY_DROP_BOX]);
+}
+
+static cJSON *granule_json(const char *path, const sky_granule_summary *s, bool has_box) {
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddStringToObject(o, "file", path);
+  cJSON_AddStringToObject(o, "product", s->product);
+  if (s->harmonised) cJSON_AddBoolToObject(o, "harmonised", true);
+  cJSON *gases = cJSON_AddArrayToObject(o, "gases");
+  for (size_t g = 0; g < s->n_gases; ++g) {
+    cJSON_AddItemToArray(gases, cJSON_CreateString(s->gas[g].gas));
+  }
+  add_gas(o, &s->gas[0], has_box);
+  if (s->n_gases > 1) {
+    cJSON *by_gas = cJSON_AddObjectToObject(o, "by_gas");
+    for (size_t g = 0; g < s->n_gases; ++g) {
+      add_gas(cJSON_AddObjectToObject(by_gas, s->gas[g].gas), &s->gas[g], has_box);
+    }
+  }
+  return o;
+}
+
+/* --- table -------------------------------------------------------------------------------------
+ */
+
+static void print_gas(const sky_granule_gas *g, bool has_box) {
+  char start[32], end[32];
+  sky_time_format(g->time_start, start, sizeof start);
+  sky_time_format(g->time_end, end, sizeof end);
+  const sky_species *gas = sky_species_find(g->gas);
+  printf("  %-5s %10zu soundings%s, %zu good, in %s\n", g->gas, g->soundings,
+         has_box ? " in the box" : "", g->good, gas != NULL ? gas->column_unit : "1");
+  if (g->soundings > 0) {
+    printf("        time %s to %s\n", start, end);
+    printf("        box  %.4f,%.4f,%.4f,%.4f\n", g->west, g->south, g->east, g->north);
+  }
+  for (int k = SKY_DROP_QUALITY; k < SKY_DROP_BOX; ++k) {
+    if (g->drops[k] > 0) printf("  %16zu dropped: %s\n", g->drops[k], sky_drop_name((sky_drop)k));
+  }
+  if (has_box) printf("  %16zu outside the box\n", g->drops[SKY_DROP_BOX]);
+}
+
+static void print_granule(const char *path, const sky_granule_summary *s, bool has_box) {
+  const sky_reader *r = sky_reader_find(s->product);
+  printf("%s\n  %s%s%s%s\n", path, s->harmonised ? "harmonised soundings of " : "", s->product,
+         r != NULL ? ": " : "", r != NULL ? r->title : "");
+  for (size_t g = 0; g < s->n_gases; ++g)
+    print_gas(&s->gas[g], has_box);
+}
+
+/* --- other files -------------------------------------------------------------------------------
+ */
+
+static cJSON *footprint_json(const char *path, const sky_footprints *f) {
+  const sky_grid *g = &f->grid;
+  const double box[4] = {g->x_edge[0], g->y_edge[0], g->x_edge[g->nx], g->y_edge[g->ny]};
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddStringToObject(o, "file", path);
+  cJSON_AddStringToObject(o, "product", "footprint");
+  cJSON_AddStringToObject(o, "format", f->format);
+  cJSON_AddNumberToObject(o, "receptors", (double)f->n_receptors);
+  cJSON_AddNumberToObject(o, "rows", (double)f->n_rows);
+  cJSON_AddStringToObject(o, "units", "mol mol-1 / (mol m-2 s-1)");
+  double first = NAN, last = NAN;
+  for (size_t i = 0; i < f->n_receptors; ++i) {
+    first = fmin(first, f->time[i]);
+    last = fmax(last, f->time[i]);
+  }
+  add_time(o, "time_start", first);
+  add_time(o, "time_end", last);
+  add_bbox(o, box);
+  return o;
+}
+
+/* Root variables whose unit is a surface flux. */
+static sky_status flux_json(sky_context *ctx, const char *path, cJSON **out) {
+  sky_nc *f = NULL;
+  char **names = NULL;
+  size_t n = 0;
+  sky_status st = SKY_OK;
+  cJSON *list = cJSON_CreateArray();
+  *out = NULL;
+  SKY_GO(sky_nc_open(ctx, path, &f));
+  SKY_GO(sky_nc_variables(ctx, f, &names, &n));
+  for (size_t i = 0; i < n; ++i) {
+    sky_nc_var info;
+    double factor;
+    SKY_GO(sky_nc_info(ctx, f, names[i], &info));
+    if (info.ndims < 2 || info.units[0] == '\0') continue;
+    if (sky_units_flux(ctx, info.units, "co2", &factor) != SKY_OK) continue;
+    cJSON *v = cJSON_CreateObject();
+    cJSON_AddStringToObject(v, "name", names[i]);
+    cJSON_AddStringToObject(v, "units", info.units);
+    cJSON_AddItemToArray(list, v);
+  }
+  sky_error_clear(ctx);
+  if (cJSON_GetArraySize(list) > 0) {
+    *out = cJSON_CreateObject();
+    cJSON_AddStringToObject(*out, "file", path);
+    cJSON_AddStringToObject(*out, "product", "flux");
+    cJSON_AddItemToObject(*out, "variables", list);
+    list = NULL;
+  }
+cleanup:
+  cJSON_Delete(list);
+  sky_file_list_free(names, n);
+  sky_nc_close(f);
+  return st;
+}
+
+static bool holds_footprints(sky_context *ctx, const char *path) {
+  static const char *const NAMES[] = {"fp", "srr", "foot"};
+  sky_nc *f;
+  bool found = false;
+  if (sky_nc_open(ctx, path, &f) != SKY_OK) return false;
+  for (size_t i = 0; i < 3; ++i)
+    found = found || sky_nc_has(f, NAMES[i]);
+  sky_nc_close(f);
+  return found;
+}
+
+/* The file is none of our products (message in ctx): footprints or fluxes? */
+static sky_status describe_other(sky_context *ctx, const char *path, cJSON **out) {
+  char *message = sky_strdup(ctx, sky_error(ctx));
+  if (message == NULL) return SKY_E_NOMEM;
+  sky_status st = SKY_OK;
+  *out = NULL;
+  if (holds_footprints(ctx, path)) {
+    sky_footprints f = {0};
+    st = sky_footprints_read(ctx, path, &f);
+    if (st == SKY_OK) *out = footprint_json(path, &f);
+    sky_footprints_free(&f);
+  } else if (flux_json(ctx, path, out) != SKY_OK || *out == NULL) {
+    st = sky_fail(ctx, SKY_E_FORMAT,
+                  "%s; nor footprints (fp, srr, foot), nor a variable in a surface flux unit",
+                  message);
+  }
+  sky_free(message);
+  return st;
+}
+
+static void print_other(const cJSON *o) {
+  for (const cJSON *v = o->child; v != NULL; v = v->next) {
+    if (cJSON_IsString(v)) {
+      printf("%s%s\n", strcmp(v->string, "file") == 0 ? "" : "  ", v->valuestring);
+    } else if (cJSON_IsNumber(v)) {
+      printf("  %.0f %s\n", v->valuedouble, v->string);
+    }
+  }
+  const cJSON *variable;
+  cJSON_ArrayForEach(variable, cJSON_GetObjectItem(o, "variables")) {
+    printf("  %s [%s]\n", cJSON_GetObjectItem(variable, "name")->valuestring,
+           cJSON_GetObjectItem(variable, "units")->valuestring);
+  }
+}
+
+/* --- the command -------------------------------------------------------------------------------
+ */
+
+static sky_status describe(sky_context *ctx, const char *path, const info_args *a, bool json,
+                           cJSON *all) {
+  sky_granule_summary s;
+  cJSON *other = NULL;
+  sky_status st = sky_granule_describe(ctx, path, a->product, &a->sel, a->timeout, &s);
+  if (st == SKY_OK) {
+    if (json) cJSON_AddItemToArray(all, granule_json(path, &s, a->sel.has_box));
+    if (!json) print_granule(path, &s, a->sel.has_box);
+    return SKY_OK;
+  }
+  const bool unknown = st == SKY_E_FORMAT && strstr(sky_error(ctx), "no known product") != NULL;
+  if (!unknown) return st;
+  SKY_TRY(describe_other(ctx, path, &other));
+  if (json) {
+    cJSON_AddItemToArray(all, other);
+  } else {
+    print_other(other);
+    cJSON_Delete(other);
+  }
+  return SKY_OK;
+}
+
+static sky_status print_json(sky_context *ctx, const cJSON *all, int n_args) {
+  const cJSON *shown = n_args == 1 ? cJSON_GetArrayItem(all, 0) : all;
+  if (shown == NULL) return SKY_OK;
+  char *text = sky_json_text(ctx, shown, true);
+  if (text == NULL) return SKY_E_NOMEM;
+  fputs(text, stdout);
+  if (text[0] != '\0' && text[strlen(text) - 1] != '\n') putchar('\n');
+  sky_free(text);
+  return SKY_OK;
+}
+
+sky_status sky_cmd_info(sky_context *ctx, int argc, char **argv) {
+  static const sky_cli_option OPTIONS[] = {
+      {"box", 0, "W,S,E,N", "count inside this box only, edges inclusive"},
+      {"product", 0, "ID", "reader to use (default: by content)"},
+      {"timeout", 0, "S", "seconds until a file counts as damaged (60)"},
+      {NULL, 0, NULL, NULL}};
+  static const sky_cli_spec SPEC = {
+      "info", "FILE... [options]", "what is this file: product, gases, counts, units, bounds",
+      "skyflux info --box=-125,24,-66,50 --json S5P_BLND.nc", OPTIONS};
+  info_args a = {.sel = {.start = NAN, .end = NAN}, .timeout = DEFAULT_TIMEOUT};
+  sky_cli_common common = {0};
+  SKY_TRY(sky_cli_parse(ctx, &SPEC, argc, argv, handle, &a, &common));
+  if (common.help_shown) return SKY_OK;
+  if (common.n_args == 0) return sky_fail(ctx, SKY_E_USAGE, "info: no file given");
+  cJSON *all = cJSON_CreateArray();
+  sky_status last = SKY_OK;
+  int failed = 0;
+  for (int i = 0; i < common.n_args; ++i) {
+    const sky_status st = describe(ctx, common.args[i], &a, common.json, all);
+    if (st == SKY_OK) continue;
+    last = st;
+    ++failed;
+    if (common.n_args > 1) sky_log(ctx, SKY_LOG_ERROR, "%s", sky_error(ctx));
+  }
+  const sky_status printed = common.json ? print_json(ctx, all, common.n_args) : SKY_OK;
+  cJSON_Delete(all);
+  if (printed != SKY_OK) return printed;
+  if (failed == 0 || common.n_args == 1) return last;
+  return sky_fail(ctx, failed < common.n_args ? SKY_E_PARTIAL : last,
+                  "%d of %d files could not be described", failed, common.n_args);
+}

@@ -1,0 +1,8 @@
+# Retrieval products: the NetCDF reader, the declarations and their engine, harmonised soundings.
+add_library(sky_fixture_granule STATIC unit/fixture_granule.c)
+target_link_libraries(sky_fixture_granule PUBLIC skyflux_read)
+
+sky_test(test_granule SOURCES unit/test_granule.c LIBS sky_fixture_granule LABELS read)
+sky_test(test_soundings SOURCES unit/test_soundings.c LIBS sky_fixture_granule skyflux_write
+         LABELS read)
+sky_test(test_product SOURCES unit/test_product.c LIBS skyflux_read LABELS read)
