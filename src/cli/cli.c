@@ -51,9 +51,9 @@ static void add_options(option_set *s, const sky_cli_option *table) {
 /* ---- help ---- */
 
 static void print_option(const sky_cli_option *o) {
-  char left[64];
-  const int n = snprintf(left, sizeof left, "  %s%c%s--%s%s%s", o->letter != 0 ? "-" : "   ",
-                         o->letter != 0 ? o->letter : ' ', o->letter != 0 ? ", " : " ", o->name,
+  char left[64], letter[8] = "    ";
+  if (o->letter != 0) snprintf(letter, sizeof letter, "-%c, ", o->letter);
+  const int n = snprintf(left, sizeof left, "  %s--%s%s%s", letter, o->name,
                          o->arg == NULL ? "" : " ", o->arg == NULL ? "" : o->arg);
   if (n > HELP_COLUMN) {
     printf("%s\n%*s  %s\n", left, HELP_COLUMN, "", o->help);

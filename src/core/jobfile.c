@@ -219,7 +219,7 @@ static sky_status parse_steps(sky_faults *f, sky_jobfile *job, const char *text,
     return sky_fault_line(f, 0, "%zu bytes are not a job file (at most %zu)", length,
                           JOB_BYTES_MAX);
   }
-  SKY_TRY(sky_yaml_load(f, text, length, SKY_FROM_FILE, &job->root));
+  SKY_TRY(sky_yaml_load(f, text, length, NULL, &job->root));
   if (job->root == NULL) return SKY_OK;
   if (job->root->kind != SKY_NODE_MAP) {
     return sky_fault_line(f, job->root->line, "expected keys such as 'job:', found %s",

@@ -72,6 +72,9 @@ static char *quantity_nouns(sky_context *ctx, const char *units) {
 }
 
 static sky_status not_a_quantity(sky_faults *f, const sky_node *node, const sky_key *key) {
+  double scale, offset;
+  const sky_status units = sky_units_convert(f->ctx, "m", "m", &scale, &offset);
+  if (units != SKY_OK) return units; /* without a unit database nothing is a quantity */
   char *nouns = quantity_nouns(f->ctx, key->unit);
   if (nouns == NULL) return SKY_E_NOMEM;
   const char *last = strrchr(key->unit, '|');
@@ -106,7 +109,6 @@ static sky_status check_quantity(sky_faults *f, sky_node *node, const sky_key *k
       node->unit_length = length;
       return check_range(f, node, key);
     }
-    if (st == SKY_E_NOMEM) return st;
     node->number = NAN;
   }
   return not_a_quantity(f, node, key);
@@ -114,15 +116,12 @@ static sky_status check_quantity(sky_faults *f, sky_node *node, const sky_key *k
 
 static sky_status check_word(sky_faults *f, sky_node *node, const char *const *words, size_t n,
                              const char *noun) {
-  sky_text known = {.ctx = f->ctx};
   for (size_t i = 0; i < n; i++) {
-    if (strcmp(words[i], node->text) == 0) {
-      node->valid = true;
-      sky_text_free(&known);
-      return SKY_OK;
-    }
-    sky_text_printf(&known, "%s%s", i > 0 ? ", " : "", words[i]);
+    node->valid = node->valid || strcmp(words[i], node->text) == 0;
   }
+  if (node->valid) return SKY_OK;
+  sky_text known = {.ctx = f->ctx};
+  for (size_t i = 0; i < n; i++) sky_text_printf(&known, "%s%s", i > 0 ? ", " : "", words[i]);
   char *list = sky_text_take(&known);
   if (list == NULL) return SKY_E_NOMEM;
   const char *near = sky_text_nearest(node->text, words, n);

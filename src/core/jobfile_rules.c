@@ -62,8 +62,8 @@ static sky_status check_box(sky_faults *f, const sky_node *box, bool degrees, bo
     SKY_TRY(sky_fault_at(f, box, "west %g is not below east %g", west, east));
   }
   if (!degrees) return SKY_OK;
-  if (south < -90 || north > 90) {
-    SKY_TRY(sky_fault_at(f, box, "latitudes %g to %g are outside -90 to 90", south, north));
+  if (fmin(south, north) < -90 || fmax(south, north) > 90) {
+    SKY_TRY(sky_fault_at(f, box, "latitude %g or %g is outside -90 to 90", south, north));
   }
   if (fmin(west, east) < -180 || fmax(west, east) > 360 || east - west > 360) {
     SKY_TRY(sky_fault_at(f, box, "longitudes %g to %g are outside -180 to 360, or more than 360 apart",

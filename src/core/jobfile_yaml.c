@@ -3,6 +3,8 @@
  * The YAML of a job file is the plain part of YAML 1.1: maps, lists and scalars. Anchors, aliases,
  * tags and several documents are refused, because what they do is not visible where the value stands.
  * Scalars stay text here; the schema gives them a type. */
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <yaml.h>
 
@@ -16,19 +18,28 @@
 
 typedef struct loader {
   sky_faults *f;
-  sky_origin origin;
+  const char *set; /* the --set that the text comes from; NULL: the file */
   yaml_parser_t parser;
   bool broken; /* the text cannot be read further; the fault is noted */
 } loader;
 
-static int line_of(const loader *l, yaml_mark_t mark) {
-  return l->origin == SKY_FROM_SET ? -1 : (int)mark.line + 1;
+static int line_of(yaml_mark_t mark) { return (int)mark.line + 1; }
+
+static SKY_PRINTF(3, 4) sky_status load_fault(loader *l, yaml_mark_t mark, const char *fmt, ...) {
+  char message[512];
+  va_list ap;
+  va_start(ap, fmt);
+  vsnprintf(message, sizeof message, fmt, ap);
+  va_end(ap);
+  if (l->set != NULL) return sky_fault_line(l->f, -1, "'%s': %s", l->set, message);
+  return sky_fault_line(l->f, line_of(mark), "%s", message);
 }
 
-/* libyaml names a tab only by its effect. */
+/* libyaml tells some misplaced tabs only by their effect. */
 static bool tab_at(const yaml_parser_t *p) {
-  return p->error == YAML_SCANNER_ERROR && p->problem != NULL &&
-         strstr(p->problem, "cannot start any token") != NULL && p->buffer.pointer != NULL &&
+  if (p->error != YAML_SCANNER_ERROR || p->problem == NULL) return false;
+  if (strstr(p->problem, "tab character") != NULL) return true;
+  return strstr(p->problem, "cannot start any token") != NULL && p->buffer.pointer != NULL &&
          p->buffer.pointer < p->buffer.last && *p->buffer.pointer == '\t';
 }
 
@@ -38,13 +49,11 @@ static sky_status syntax_fault(loader *l) {
   if (p->error == YAML_MEMORY_ERROR) {
     return sky_fail(l->f->ctx, SKY_E_NOMEM, "out of memory: YAML of %s", l->f->file);
   }
-  const int line = line_of(l, p->problem_mark);
-  if (tab_at(p)) return sky_fault_line(l->f, line, "a tab stands where only spaces may");
+  if (tab_at(p)) return load_fault(l, p->problem_mark, "a tab stands where only spaces may");
   const char *problem = p->problem == NULL ? "not YAML" : p->problem;
-  if (p->context == NULL) return sky_fault_line(l->f, line, "%s", problem);
-  if (l->origin == SKY_FROM_SET) return sky_fault_line(l->f, line, "%s %s", problem, p->context);
-  return sky_fault_line(l->f, line, "%s %s that starts at line %d", problem, p->context,
-                        (int)p->context_mark.line + 1);
+  if (p->context == NULL) return load_fault(l, p->problem_mark, "%s", problem);
+  return load_fault(l, p->problem_mark, "%s %s that starts at line %d", problem, p->context,
+                    line_of(p->context_mark));
 }
 
 static sky_status next(loader *l, yaml_event_t *event) {
@@ -66,14 +75,13 @@ static sky_status refuse_marks(loader *l, const yaml_event_t *e) {
     anchor = e->data.mapping_start.anchor;
     tag = e->data.mapping_start.tag;
   }
-  const int line = line_of(l, e->start_mark);
   if (anchor != NULL) {
-    SKY_TRY(sky_fault_line(l->f, line, "anchor '&%s' is not supported; use vars and ${name}",
-                           (const char *)anchor));
+    SKY_TRY(load_fault(l, e->start_mark, "anchor '&%s' is not supported; use vars and ${name}",
+                       (const char *)anchor));
   }
   if (tag != NULL) {
-    SKY_TRY(sky_fault_line(l->f, line, "tag '%s' is not supported; the key decides the type",
-                           (const char *)tag));
+    SKY_TRY(load_fault(l, e->start_mark, "tag '%s' is not supported; the key decides the type",
+                       (const char *)tag));
   }
   return SKY_OK;
 }
@@ -97,7 +105,7 @@ static sky_status load_list(loader *l, int depth, sky_node *list) {
 }
 
 static sky_status duplicate(loader *l, sky_node *map, int line, const char *name, int first) {
-  if (l->origin == SKY_FROM_SET) return sky_fault_key(l->f, map, name, "duplicate key");
+  if (l->set != NULL) return sky_fault_key(l->f, map, name, "duplicate key");
   const int own = map->line;
   map->line = line; /* the fault stands at the key, not where its map begins */
   const sky_status st = sky_fault_key(l->f, map, name, "duplicate key, first at line %d", first);
@@ -107,16 +115,16 @@ static sky_status duplicate(loader *l, sky_node *map, int line, const char *name
 
 /* A key and its value. A second value of the same key is read, reported and dropped. */
 static sky_status load_member(loader *l, int depth, sky_node *map, const yaml_event_t *key) {
-  const int line = line_of(l, key->start_mark);
+  const int line = l->set != NULL ? 0 : line_of(key->start_mark);
   if (key->type != YAML_SCALAR_EVENT) {
     l->broken = true; /* what follows cannot be placed */
-    return sky_fault_line(l->f, line, "a key must be one word");
+    return load_fault(l, key->start_mark, "a key must be one word");
   }
   const char *name = (const char *)key->data.scalar.value;
   const size_t length = key->data.scalar.length;
   if (length == 0 || strlen(name) != length) {
     l->broken = true;
-    return sky_fault_line(l->f, line, "a key has no name");
+    return load_fault(l, key->start_mark, "a key has no name");
   }
   SKY_TRY(refuse_marks(l, key));
   yaml_event_t e;
@@ -126,7 +134,7 @@ static sky_status load_member(loader *l, int depth, sky_node *map, const yaml_ev
   sky_node *value = NULL;
   sky_status st = load_node(l, &e, depth + 1, first == NULL ? map : NULL, name, &value);
   yaml_event_delete(&e);
-  if (st == SKY_OK && value != NULL && line > 0) value->line = line;
+  if (st == SKY_OK && value != NULL) value->line = line;
   if (first == NULL) return st;
   sky_node_free(value);
   return st == SKY_OK ? duplicate(l, map, line, name, first->line) : st;
@@ -150,24 +158,23 @@ static sky_status load_scalar(loader *l, const yaml_event_t *e, sky_node *node) 
   if (node->text == NULL) return SKY_E_NOMEM;
   memcpy(node->text, e->data.scalar.value, e->data.scalar.length + 1);
   if (strlen(node->text) != e->data.scalar.length) {
-    return sky_fault_line(l->f, line_of(l, e->start_mark), "a text holds a NUL character");
+    return load_fault(l, e->start_mark, "a text holds a NUL character");
   }
   return SKY_OK;
 }
 
 static sky_status load_node(loader *l, const yaml_event_t *e, int depth, sky_node *parent,
                             const char *key, sky_node **out) {
-  const int line = line_of(l, e->start_mark);
   *out = NULL;
   if (e->type == YAML_ALIAS_EVENT) {
-    return sky_fault_line(l->f, line,
-                          "alias '*%s' is not supported; use vars and ${name}, or quotes if the "
-                          "text begins with '*'",
-                          (const char *)e->data.alias.anchor);
+    return load_fault(l, e->start_mark,
+                      "alias '*%s' is not supported; use vars and ${name}, or quotes if the text "
+                      "begins with '*'",
+                      (const char *)e->data.alias.anchor);
   }
   if (depth > DEPTH_MAX) {
     l->broken = true;
-    return sky_fault_line(l->f, line, "nested more than %d deep", DEPTH_MAX);
+    return load_fault(l, e->start_mark, "nested more than %d deep", DEPTH_MAX);
   }
   SKY_TRY(refuse_marks(l, e));
   const sky_node_kind kind = e->type == YAML_SCALAR_EVENT           ? SKY_NODE_SCALAR
@@ -175,8 +182,8 @@ static sky_status load_node(loader *l, const yaml_event_t *e, int depth, sky_nod
                                                                     : SKY_NODE_MAP;
   sky_node *node = NULL;
   SKY_TRY(sky_node_create(l->f->ctx, kind, &node));
-  node->origin = l->origin;
-  node->line = line < 0 ? 0 : line;
+  node->origin = l->set != NULL ? SKY_FROM_SET : SKY_FROM_FILE;
+  node->line = l->set != NULL ? 0 : line_of(e->start_mark);
   /* Below its parent first, so that faults inside know their path. */
   if (parent != NULL) SKY_TRY(sky_node_append(l->f->ctx, parent, key, node));
   const sky_status st = kind == SKY_NODE_SCALAR ? load_scalar(l, e, node)
@@ -198,7 +205,6 @@ static sky_status load_stream(loader *l, sky_node **root) {
     sky_status st = SKY_OK;
     SKY_TRY(next(l, &e));
     if (l->broken) return SKY_OK;
-    const int line = line_of(l, e.start_mark);
     switch (e.type) {
       case YAML_STREAM_START_EVENT:
       case YAML_DOCUMENT_END_EVENT:
@@ -209,7 +215,7 @@ static sky_status load_stream(loader *l, sky_node **root) {
       case YAML_DOCUMENT_START_EVENT:
         if (*root == NULL) break;
         l->broken = true;
-        st = sky_fault_line(l->f, line, "a second document begins; a job is one document");
+        st = load_fault(l, e.start_mark, "a second document begins; a job is one document");
         break;
       default:
         st = load_node(l, &e, 1, NULL, NULL, root);
@@ -244,15 +250,13 @@ static int bad_utf8(const unsigned char *s, size_t n, unsigned *byte) {
   return 0;
 }
 
-sky_status sky_yaml_load(sky_faults *f, const char *text, size_t length, sky_origin origin,
+sky_status sky_yaml_load(sky_faults *f, const char *text, size_t length, const char *set,
                          sky_node **root) {
-  loader l = {.f = f, .origin = origin};
+  loader l = {.f = f, .set = set};
   unsigned byte = 0;
   *root = NULL;
   const int bad = bad_utf8((const unsigned char *)text, length, &byte);
-  if (bad > 0) {
-    return sky_fault_line(f, origin == SKY_FROM_SET ? -1 : bad, "not UTF-8 (byte 0x%02x)", byte);
-  }
+  if (bad > 0) return sky_fault_line(f, bad, "not UTF-8 (byte 0x%02x)", byte);
   if (!yaml_parser_initialize(&l.parser)) {
     return sky_fail(f->ctx, SKY_E_NOMEM, "out of memory: YAML of %s", f->file);
   }
@@ -261,8 +265,9 @@ sky_status sky_yaml_load(sky_faults *f, const char *text, size_t length, sky_ori
   sky_node *tree = NULL;
   sky_status st = load_stream(&l, &tree);
   yaml_parser_delete(&l.parser);
-  if (st == SKY_OK && tree == NULL && !l.broken && f->n == 0) {
-    st = sky_fault_line(f, origin == SKY_FROM_SET ? -1 : 0, "empty");
+  if (st == SKY_OK && tree == NULL && !l.broken && (set != NULL || f->n == 0)) {
+    st = set != NULL ? sky_fault_line(f, -1, "'%s': has no value", set)
+                     : sky_fault_line(f, 0, "empty");
   }
   if (st != SKY_OK || l.broken) { /* half a tree would bring faults that are none */
     sky_node_free(tree);
@@ -310,7 +315,7 @@ static sky_status make_value(setter *s, const sky_key *key, bool item, sky_node 
   if (!list && (key->type != SKY_KEY_MAP && key->type != SKY_KEY_MAPS)) {
     return new_scalar(s->f->ctx, text, out);
   }
-  return sky_yaml_load(s->f, text, strlen(text), SKY_FROM_SET, out);
+  return sky_yaml_load(s->f, text, strlen(text), s->set, out);
 }
 
 static sky_status unknown_segment(setter *s, const sky_key *parent, const char *name,
@@ -322,7 +327,7 @@ static sky_status unknown_segment(setter *s, const sky_key *parent, const char *
     if (child != NULL) names[n++] = child;
   }
   const char *near = sky_text_nearest(name, names, n);
-  return sky_fault_line(s->f, -1, "%.*s: unknown key%s%s%s", (int)(at - s->set), s->set,
+  return sky_fault_line(s->f, -1, "%.*s: unknown key%s%s%s", (int)(at - s->set) - (at[-1] == '.'), s->set,
                         near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
                         near != NULL ? "'?" : "");
 }
@@ -364,7 +369,7 @@ static sky_status step(setter *s, cursor *c, const char *name, size_t index, boo
                        const char *at, bool *stop) {
   sky_context *ctx = s->f->ctx;
   const bool last = at == s->equals;
-  const int shown = (int)(at - s->set);
+  const int shown = (int)(at - s->set) - (at[-1] == '.');
   *stop = true;
   const bool in_list = c->node->kind == SKY_NODE_LIST;
   const sky_key *key = c->key;
@@ -376,8 +381,8 @@ static sky_status step(setter *s, cursor *c, const char *name, size_t index, boo
   sky_node *old = NULL;
   if (in_list) {
     if (index > c->node->n_child) {
-      return sky_fault_line(s->f, -1, "%.*s: the list has %zu items", shown, s->set,
-                            c->node->n_child);
+      return sky_fault_line(s->f, -1, "%.*s: the list has %zu item%s", shown, s->set,
+                            c->node->n_child, c->node->n_child == 1 ? "" : "s");
     }
     old = index < c->node->n_child ? c->node->child[index] : NULL;
   } else {

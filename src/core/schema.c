@@ -53,19 +53,10 @@ const sky_key *sky_key_find(const sky_schema *schema, const sky_key *parent, con
   return NULL;
 }
 
-bool sky_key_is_list(sky_key_type type) { return type >= SKY_KEY_TEXTS; }
+bool sky_key_is_list(sky_key_type type) { return type >= SKY_KEY_GASES; }
 
 sky_key_type sky_key_item_type(sky_key_type list) {
-  switch (list) {
-    case SKY_KEY_GASES:
-      return SKY_KEY_GAS;
-    case SKY_KEY_NUMBERS:
-      return SKY_KEY_NUMBER;
-    case SKY_KEY_INPUTS:
-      return SKY_KEY_INPUT;
-    default:
-      return SKY_KEY_TEXT;
-  }
+  return list == SKY_KEY_GASES ? SKY_KEY_GAS : list == SKY_KEY_NUMBERS ? SKY_KEY_NUMBER : SKY_KEY_INPUT;
 }
 
 bool sky_choice_at(const char *choices, size_t i, const char **start, size_t *length) {

@@ -4,7 +4,8 @@
  *   text -> tree (jobfile_yaml.c) -> --set and ${name} (jobfile_yaml.c) -> types, unknown keys,
  *   defaults (jobfile_check.c) -> rules (jobfile_rules.c)
  * and every step appends to one list of faults, so that a user sees all of them at once. A function
- * that returns sky_status here fails for want of memory only: what the user did wrong is a fault. */
+ * that returns sky_status here fails for want of memory or of the unit database only: what the user did
+ * wrong is a fault. */
 #ifndef SKY_CORE_SCHEMA_H
 #define SKY_CORE_SCHEMA_H
 
@@ -29,8 +30,7 @@ typedef enum sky_key_type {
   SKY_KEY_DATE,
   SKY_KEY_INPUT,    /* file or pattern that is read */
   SKY_KEY_OUTPUT,   /* path that is written */
-  SKY_KEY_TEXTS,    /* lists of the scalars above; min and max count the items */
-  SKY_KEY_GASES,
+  SKY_KEY_GASES,    /* lists of the scalars above; min and max count the items */
   SKY_KEY_NUMBERS,
   SKY_KEY_INPUTS
 } sky_key_type;
@@ -74,7 +74,7 @@ const char *sky_key_child(const sky_key *parent, const sky_key *key);
 /* Direct child by name; NULL if unknown. */
 const sky_key *sky_key_find(const sky_schema *schema, const sky_key *parent, const char *name);
 bool sky_key_is_list(sky_key_type type);
-sky_key_type sky_key_item_type(sky_key_type list); /* TEXTS -> TEXT … */
+sky_key_type sky_key_item_type(sky_key_type list); /* GASES -> GAS … */
 /* "length or angle (bare number: degree)", "one of a, b", … malloc'd. */
 char *sky_key_describe(sky_context *ctx, const sky_key *key);
 /* Noun and example of a unit of the schema ("mol mol-1": "mole fraction", "20 ppb"). */
@@ -152,9 +152,10 @@ SKY_NODISCARD sky_status sky_faults_report(sky_faults *f);
 
 /* ---- the steps ---- */
 
-/* *root is NULL when the text cannot become a tree (then there is a fault). */
+/* *root is NULL when the text cannot become a tree (then there is a fault). set: the --set that the
+ * text is the value of; NULL: the file. */
 SKY_NODISCARD sky_status sky_yaml_load(sky_faults *f, const char *text, size_t length,
-                                       sky_origin origin, sky_node **root);
+                                       const char *set, sky_node **root);
 SKY_NODISCARD sky_status sky_yaml_sets(sky_faults *f, const sky_schema *schema, sky_node *root,
                                        const char *const *sets, size_t n_sets);
 SKY_NODISCARD sky_status sky_yaml_substitute(sky_faults *f, sky_node *root);

@@ -90,9 +90,6 @@ static void type_put(sky_text *t, const sky_key *key) {
     case SKY_KEY_OUTPUT:
       sky_text_put(t, "path to write");
       break;
-    case SKY_KEY_TEXTS:
-      sky_text_put(t, "list of texts");
-      break;
     case SKY_KEY_GASES:
       sky_text_put(t, "list of ");
       gases_put(t);
@@ -168,33 +165,39 @@ static void comment(sky_text *t, int depth, int off, const char *doc) {
 
 static void keys_put(writer *w, const sky_key *parent, int depth, int off);
 
+/* What the comment of a key says: its doc, its alternatives and its default. malloc'd. */
+static char *comment_text(sky_context *ctx, const sky_key *key) {
+  sky_text t = {.ctx = ctx};
+  sky_text_put(&t, key->doc);
+  const bool words = key->type == SKY_KEY_CHOICE || key->type == SKY_KEY_GAS ||
+                     key->type == SKY_KEY_GASES || key->type == SKY_KEY_BOOL;
+  const bool fallback = key->fallback != SKY_KEY_OPTIONAL && key->type != SKY_KEY_MAP &&
+                        strcmp(key->fallback, SKY_KEY_REQUIRED) != 0;
+  if (words || fallback) sky_text_put(&t, " [");
+  if (words) type_put(&t, key);
+  if (fallback) sky_text_printf(&t, "%sdefault %s", words ? "; " : "", key->fallback);
+  if (words || fallback) sky_text_put(&t, "]");
+  return sky_text_take(&t);
+}
+
 /* A key with its comment. first: it opens an item of a list. off: step of the '#', -1 = active. */
 static void key_put(writer *w, const sky_key *key, const char *name, int depth, int off, bool first) {
   sky_text *t = w->text;
-  char *words = sky_key_describe(t->ctx, key);
-  const bool container = key->type == SKY_KEY_MAP || key->type == SKY_KEY_MAPS;
-  const char *fallback = container || key->fallback == SKY_KEY_OPTIONAL ? "" : key->fallback;
-  if (*fallback == '!') fallback = "";
-  char *doc = words == NULL ? NULL
-              : container || key->type == SKY_KEY_VARS
-                  ? sky_strdup(t->ctx, key->doc)
-                  : sky_sprintf(t->ctx, "%s [%s%s%s]", key->doc, words,
-                                *fallback != '\0' ? "; default " : "", fallback);
-  sky_free(words);
+  char *doc = comment_text(t->ctx, key);
   if (doc == NULL) {
     t->failed = true;
     return;
   }
-  if (off < 0 && !key->shown) off = depth;
-  comment(t, depth, off, doc);
+  comment(t, first ? depth - 1 : depth, off, doc);
   sky_free(doc);
+  if (off < 0 && !key->shown) off = depth;
   margin(t, depth, off, first ? "- " : "  ");
   sky_text_printf(t, "%s:", name);
   if (key->type == SKY_KEY_VARS) {
     sky_text_put(t, "\n");
     margin(t, depth + 1, off, "  ");
     sky_text_printf(t, "%s\n", key->example);
-  } else if (!container) {
+  } else if (key->type != SKY_KEY_MAP && key->type != SKY_KEY_MAPS) {
     sky_text_printf(t, " %s\n", key->example);
   } else {
     sky_text_put(t, "\n");

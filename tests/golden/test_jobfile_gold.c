@@ -39,7 +39,7 @@ static bool run_case(sky_context *ctx, gold_case *c) {
   const bool right = strcmp(said, expected) == 0 && (st == SKY_OK ? file != NULL : file == NULL) &&
                      (st == SKY_OK || st == SKY_E_JOB);
   if (!right) {
-    print_error("case %s: %s\n--- expected\n%s\n--- said\n%s\n", c->name, sky_status_name(st),
+    fprintf(stderr, "case %s: %s\n--- expected\n%s\n--- said\n%s\n", c->name, sky_status_name(st),
                 expected, said);
   }
   sky_jobfile_free(file);
