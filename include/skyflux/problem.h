@@ -34,7 +34,8 @@ typedef struct sky_problem {
   double *x_true;      /* [n_state] or NULL */
   double *E;           /* [n_cell*n_cell] spatial correlation, row-major, symmetric */
   double *D;           /* [n_time*n_time] temporal correlation */
-  double *xc, *yc;     /* [n_cell] cell centres as the file gives them, or NULL; not used here */
+  double *xc, *yc;     /* [n_cell] cell centres, or NULL; not used by the solver */
+  bool geographic;     /* xc, yc are longitude and latitude in degrees; else km */
   size_t n_background; /* background offsets; 0 = none */
   int32_t *group;      /* [n_obs] offset that each observation carries, -1 = none; NULL if none */
   double *b0, *b_sd;   /* [n_background] */
@@ -112,7 +113,8 @@ SKY_NODISCARD sky_status sky_information_solve(sky_context *ctx, const sky_infor
  * sigma_q, sigma_r, nx, ny, nt, cov naming the models: "M in space and time" or "M in space and N in
  * time" up to the first comma, M and N one of none, spherical, exponential). Optional: x_true(state);
  * x_sd(state), r_sd(obs) in place of sigma_q, sigma_r; group(obs), b0, b_sd(background) for background
- * offsets; xc, yc with the unit "degree" are longitude and latitude (great-circle distances). */
+ * offsets; xc, yc with the unit degree (or degrees_east, degrees_north) are longitude and latitude
+ * (great-circle distances), with km or no unit plane coordinates. */
 SKY_NODISCARD sky_status sky_problem_read(sky_context *ctx, const char *path, sky_problem *out);
 
 #ifdef __cplusplus

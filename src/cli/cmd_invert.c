@@ -44,7 +44,7 @@ typedef struct number { /* one line of the answer */
   double value;
 } number;
 
-enum { MAX_NUMBERS = 20 };
+enum { MAX_NUMBERS = 24 };
 
 typedef struct answer {
   size_t count;
@@ -70,6 +70,7 @@ static double desroziers(const sky_problem *p, const sky_posterior *post) {
 
 static void collect(const sky_problem *p, const sky_posterior *post, answer *a) {
   const double n = (double)p->n_obs, m = (double)p->n_state;
+  const double dofs = post->dofs + post->dofs_background; /* Jb counts the offsets too */
   add(a, "observations", "observations", n);
   add(a, "unknowns", "unknowns", m);
   add(a, "prior_total", "prior total", post->prior_total[0]);
@@ -78,11 +79,15 @@ static void collect(const sky_problem *p, const sky_posterior *post, answer *a) 
   add(a, "posterior_total_sd", "  sd", post->total_sd[0]);
   add(a, "mean_posterior_sd", "mean posterior sd of an unknown", sky_sum(post->sd, p->n_state) / m);
   add(a, "dofs", "degrees of freedom for signal", post->dofs);
+  if (p->n_background > 0) {
+    add(a, "background_offsets", "background offsets", (double)p->n_background);
+    add(a, "dofs_background", "  degrees of freedom for signal", post->dofs_background);
+  }
   add(a, "chi2_innovation_per_obs", "innovation chi2 per observation", post->chi2 / n);
   add(a, "jb", "Jb", post->jb);
   add(a, "jo", "Jo", post->jo);
-  add(a, "jb_per_dofs", "Jb / DOFS (expected 1)", post->jb / post->dofs);
-  add(a, "jo_per_rest", "Jo / (n - DOFS) (expected 1)", post->jo / (n - post->dofs));
+  add(a, "jb_per_dofs", "Jb / DOFS (expected 1)", post->jb / dofs);
+  add(a, "jo_per_rest", "Jo / (n - DOFS) (expected 1)", post->jo / (n - dofs));
   add(a, "neg_log_evidence", "-log evidence", post->neg_log_evidence);
   add(a, "desroziers_sigma_r", "Desroziers sigma_r", desroziers(p, post));
   if (p->x_true == NULL) return;
@@ -126,8 +131,8 @@ static sky_status define_column(sky_ncw *w, const column *c) {
 static sky_status put_posterior(sky_ncw *w, const sky_problem *p, const sky_posterior *post,
                                 const answer *a) {
   const column columns[] = {
-      {"xc", "cell", "km", "cell centre, x", p->xc},
-      {"yc", "cell", "km", "cell centre, y", p->yc},
+      {"xc", "cell", p->geographic ? "degrees_east" : "km", "cell centre, x", p->xc},
+      {"yc", "cell", p->geographic ? "degrees_north" : "km", "cell centre, y", p->yc},
       {"prior", "time,cell", "1", "prior mean, units of the problem", p->x0},
       {"posterior", "time,cell", "1", "posterior mean, units of the problem", post->x},
       {"posterior_sd", "time,cell", "1", "posterior standard deviation", post->sd},
@@ -135,8 +140,11 @@ static sky_status put_posterior(sky_ncw *w, const sky_problem *p, const sky_post
       {"y", "obs", "1", "observation, units of the problem", p->y},
       {"simulated_prior", "obs", "1", "observation that the prior predicts", post->simulated_prior},
       {"simulated", "obs", "1", "observation that the posterior predicts", post->simulated},
-      {"residual", "obs", "1", "observation minus posterior prediction", post->residual}};
-  const size_t n = sizeof columns / sizeof columns[0];
+      {"residual", "obs", "1", "observation minus posterior prediction", post->residual},
+      {"background", "background", "1", "posterior mean of the offsets", post->b},
+      {"background_sd", "background", "1", "posterior sd of the offsets", post->b_post_sd}};
+  const size_t all = sizeof columns / sizeof columns[0];
+  const size_t n = p->n_background > 0 ? all : all - 2;
   SKY_TRY(sky_ncw_att(w, "", "title", "posterior of a linear Gaussian inversion"));
   SKY_TRY(sky_ncw_att(w, "", "source", "skyflux " SKYFLUX_VERSION " invert"));
   for (size_t i = 0; i < a->count; i++)
@@ -144,6 +152,7 @@ static sky_status put_posterior(sky_ncw *w, const sky_problem *p, const sky_post
   SKY_TRY(sky_ncw_dim(w, "time", p->n_time));
   SKY_TRY(sky_ncw_dim(w, "cell", p->n_cell));
   SKY_TRY(sky_ncw_dim(w, "obs", p->n_obs));
+  if (p->n_background > 0) SKY_TRY(sky_ncw_dim(w, "background", p->n_background));
   for (size_t i = 0; i < n; i++) SKY_TRY(define_column(w, &columns[i]));
   for (size_t i = 0; i < n; i++) SKY_TRY(sky_ncw_put(w, columns[i].name, columns[i].data));
   return SKY_OK;

@@ -108,18 +108,39 @@ static sky_status read_sd(sky_context *ctx, sky_nc *f, const char *var, const ch
   return SKY_OK;
 }
 
+/* Kilometres or degrees: the unit of both axes decides which distance is meant. */
+static sky_status read_axis_unit(sky_context *ctx, sky_nc *f, const char *var, bool *degrees) {
+  static const char *const known[] = {"degree", "degrees", "degrees_east", "degrees_north"};
+  sky_nc_var axis;
+  SKY_TRY(sky_nc_info(ctx, f, var, &axis));
+  *degrees = false;
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+    if (strcmp(axis.units, known[i]) == 0) *degrees = true;
+  if (*degrees || axis.units[0] == '\0' || strcmp(axis.units, "km") == 0) return SKY_OK;
+  return sky_fail(ctx, SKY_E_UNITS, "%s: %s: unit '%s' (expected km or degree)", sky_nc_path(f), var,
+                  axis.units);
+}
+
+static sky_status read_axes(sky_context *ctx, sky_nc *f, sky_problem *p) {
+  bool y_degrees;
+  SKY_TRY(read_vector(ctx, f, "xc", SIZE_MAX, &p->n_cell, &p->xc));
+  SKY_TRY(read_vector(ctx, f, "yc", p->n_cell, NULL, &p->yc));
+  SKY_TRY(read_axis_unit(ctx, f, "xc", &p->geographic));
+  SKY_TRY(read_axis_unit(ctx, f, "yc", &y_degrees));
+  if (y_degrees == p->geographic) return SKY_OK;
+  return sky_fail(ctx, SKY_E_UNITS, "%s: xc and yc: one is in degrees, the other in km",
+                  sky_nc_path(f));
+}
+
 static sky_status fill_covariance(sky_context *ctx, sky_nc *f, const covariance *cov,
                                   sky_problem *p) {
-  sky_nc_var axis;
   sky_status st = SKY_OK;
-  SKY_GO(sky_nc_info(ctx, f, "xc", &axis));
-  const bool sphere = strcmp(axis.units, "degree") == 0;
   SKY_GO(read_sd(ctx, f, "x_sd", "sigma_q", p->n_state, &p->x_sd));
   SKY_GO(read_sd(ctx, f, "r_sd", "sigma_r", p->n_obs, &p->r_sd));
   SKY_GO_ALLOC(p->E, SKY_NEW(ctx, double, p->n_cell *p->n_cell));
   SKY_GO_ALLOC(p->D, SKY_NEW(ctx, double, p->n_time *p->n_time));
-  sky_correlation_matrix(ctx, cov->space, cov->length_km, sphere ? sphere_distance : plane_distance,
-                         p, p->n_cell, p->E);
+  sky_correlation_matrix(ctx, cov->space, cov->length_km,
+                         p->geographic ? sphere_distance : plane_distance, p, p->n_cell, p->E);
   sky_correlation_matrix(ctx, cov->time, cov->length_steps, step_distance, NULL, p->n_time, p->D);
 cleanup:
   return st;
@@ -154,8 +175,7 @@ static sky_status read_sizes(sky_context *ctx, sky_nc *f, sky_problem *p) {
   SKY_TRY(positive_attribute(ctx, f, "nt", &nt));
   SKY_TRY(read_vector(ctx, f, "y", SIZE_MAX, &p->n_obs, &p->y));
   SKY_TRY(read_vector(ctx, f, "x0", SIZE_MAX, &p->n_state, &p->x0));
-  SKY_TRY(read_vector(ctx, f, "xc", SIZE_MAX, &p->n_cell, &p->xc));
-  SKY_TRY(read_vector(ctx, f, "yc", p->n_cell, NULL, &p->yc));
+  SKY_TRY(read_axes(ctx, f, p));
   if (p->n_obs == 0)
     return sky_fail(ctx, SKY_E_NODATA, "%s: y: no observations", sky_nc_path(f));
   p->n_time = nt <= (double)p->n_state ? (size_t)nt : 0;
