@@ -108,7 +108,7 @@ int main(int argc, char **argv) {
   install_signals(ctx);
   st = dispatch(ctx, argc, argv);
   /* Results that did not reach their reader are a failure, e.g. a full disk behind '>'. */
-  if (fflush(stdout) != 0 && st == SKY_OK) {
+  if ((fflush(stdout) != 0 || ferror(stdout)) && st == SKY_OK) {
     st = sky_fail(ctx, SKY_E_DISK, "standard output cannot be written");
   }
   if (st != SKY_OK) print_failure(ctx, st);
