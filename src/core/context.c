@@ -267,6 +267,7 @@ bool sky_cancelled(const sky_context *ctx) {
 
 #define REDRAW_SECONDS 0.1
 #define PLAIN_SECONDS 60.0
+#define QUIET_SECONDS 2.0 /* auto: shorter tasks print no lines */
 
 static double now(void) {
   struct timespec t;
@@ -344,6 +345,11 @@ static void show(sky_context *ctx, uint64_t done, double t) {
   funlockfile(stderr);
 }
 
+/* Lines that nobody asked for, of a task that is over at once, would only be noise. */
+static bool worth_a_line(const sky_context *ctx, double t) {
+  return ctx->progress_mode != SKY_PROGRESS_AUTO || t - ctx->progress.t0 >= QUIET_SECONDS;
+}
+
 static int decile(const sky_progress *p, uint64_t done) {
   return p->total == 0 || done >= p->total ? 10 : (int)(10.0 * (double)done / (double)p->total);
 }
@@ -375,7 +381,8 @@ sky_status sky_progress_step(sky_context *ctx, uint64_t units) {
       const double t = now();
       const int tenth = decile(p, done);
       const bool due = redrawn(ctx) ? t - p->t_shown >= REDRAW_SECONDS
-                                    : tenth > p->decile_shown || t - p->t_shown >= PLAIN_SECONDS;
+                                    : worth_a_line(ctx, t) && (tenth > p->decile_shown ||
+                                                               t - p->t_shown >= PLAIN_SECONDS);
       if (due) {
         p->decile_shown = tenth;
         show(ctx, done, t);
@@ -392,8 +399,10 @@ void sky_progress_end(sky_context *ctx) {
   if (atomic_load(&p->depth) > 0 && atomic_fetch_sub(&p->depth, 1) == 1) {
     const uint64_t done = atomic_load(&p->done);
     line_close(ctx);
-    const bool last_missing = !redrawn(ctx) && done >= p->total && p->decile_shown < 10;
-    if (last_missing && ctx->progress_mode != SKY_PROGRESS_NONE) show(ctx, done, now());
+    const double t = now();
+    const bool last_missing = !redrawn(ctx) && done >= p->total && p->decile_shown < 10 &&
+                              worth_a_line(ctx, t);
+    if (last_missing && ctx->progress_mode != SKY_PROGRESS_NONE) show(ctx, done, t);
     fflush(stderr);
   }
   pthread_mutex_unlock(&ctx->mutex);

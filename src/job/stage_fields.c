@@ -156,10 +156,10 @@ sky_status sky_stage_fields(sky_context *ctx, const sky_job *job, const sky_stag
   sky_facts facts = {0};
   char *path = NULL, *title = NULL, **tags = NULL;
   sky_status st = SKY_OK;
+  sky_progress_begin(ctx, "fields", stage->n_outputs);
   SKY_GO(sky_facts_create(ctx, &facts));
   SKY_GO(sky_job_tags(ctx, job, stage, &tags));
   SKY_GO(sky_fields_load(ctx, job, &f));
-  sky_progress_begin(ctx, "fields", f.n);
   for (size_t i = 0; i < f.n; i++) {
     SKY_GO_ALLOC(path, sky_sprintf(ctx, "%s/%s.tif", job->out, f.field[i].name));
     SKY_GO(sky_cog_write(ctx, path, &f.grid, &f.field[i], (const char *const *)tags));
@@ -167,7 +167,6 @@ sky_status sky_stage_fields(sky_context *ctx, const sky_job *job, const sky_stag
     path = NULL;
     SKY_GO(sky_progress_step(ctx, 1));
   }
-  sky_progress_end(ctx);
   SKY_GO_ALLOC(path, sky_job_path(ctx, job, "fields.nc"));
   SKY_GO_ALLOC(title, sky_sprintf(ctx, "title=%s", job->title));
   const char *attrs[] = {title, tags[0], tags[1], tags[2], tags[3], NULL};

@@ -173,8 +173,8 @@ static void record_flux(sky_facts *facts, const char *id, const sky_node *node, 
   const double stated = isnan(independent) ? f->stated_total : independent;
   char when[24];
   sky_time_format(f->time_start, when, sizeof when);
-  sky_fact(facts, "sources", id, "%s; %s, %zu variable%s, cells %.4g by %.4g degrees%s%.10s",
-           f->title, f->units, f->n_sectors, f->n_sectors == 1 ? "" : "s", sky_grid_dx(&f->grid),
+  sky_fact(facts, "sources", id, "%s%s%s, %zu variable%s, cells %.4g by %.4g degrees%s%.10s",
+           f->title, f->title[0] != '\0' ? "; " : "", f->units, f->n_sectors, f->n_sectors == 1 ? "" : "s", sky_grid_dx(&f->grid),
            sky_grid_dy(&f->grid), when[0] != '\0' ? ", from " : "", when);
   if (!isnan(stated))
     sky_fact(facts, "audit", id, "independent total %.6g Tg/yr, read %.6g Tg/yr (%+.2f %%)",
@@ -231,13 +231,18 @@ static sky_status read_workbook(sky_context *ctx, const sky_job *job, const sky_
              book.item[i].scope1 / TG);
     sky_fact_number(facts, key, book.item[i].scope1);
   }
-  sky_fact(facts, "sources", stage->id, "%s, %s, %zu regions, unit %s", book.format,
-           sky_node_text(node, "file") == NULL ? "" : "workbook", book.n, book.unit);
-  sky_fact(facts, "audit", stage->id,
-           "sum over regions %.2f Mt/yr from sectors and fuels, %.2f as the workbook states",
-           sky_acc_value(&scope1) / TG, sky_acc_value(&stated) / TG);
+  sky_fact(facts, "sources", stage->id, "workbook %s, %zu regions, unit %s", book.format, book.n,
+           book.unit);
+  const double book_total = sky_acc_value(&stated);
+  if (isnan(book_total))
+    sky_fact(facts, "audit", stage->id, "sum over regions %.2f Mt/yr; the workbook states no total",
+             sky_acc_value(&scope1) / TG);
+  else
+    sky_fact(facts, "audit", stage->id,
+             "sum over regions %.2f Mt/yr from sectors and fuels, %.2f as the workbook states",
+             sky_acc_value(&scope1) / TG, book_total / TG);
   sky_fact_number(facts, "total_kg_yr", sky_acc_value(&scope1));
-  sky_fact_number(facts, "independent_total_kg_yr", sky_acc_value(&stated));
+  sky_fact_number(facts, "independent_total_kg_yr", book_total);
   sky_fact_number(facts, "regions", (double)book.n);
   for (size_t z = 0; region != NULL && z < inv->zones.n; z++) {
     if (strcmp(inv->zones.zone[z].id, region) != 0) continue;

@@ -88,11 +88,15 @@ def coverage(rings, xe, ye):
             dy += list(zone(y[i] + t * (y[k] - y[i])))
         sign = 1 if ring_area(dx, dy) > 0 else -1
         for iy in range(len(ye) - 1):
+            if ye[iy + 1] < min(y) or ye[iy] > max(y):
+                continue
             bx, by = clip(dx, dy, 1, zone(ye[iy]), True)
             bx, by = clip(bx, by, 1, zone(ye[iy + 1]), False) if bx else (bx, by)
             if not bx:
                 continue
             for ix in range(len(xe) - 1):
+                if xe[ix + 1] < min(bx) or xe[ix] > max(bx):
+                    continue
                 cx, cy = clip(bx, by, 0, xe[ix], True)
                 cx, cy = clip(cx, cy, 0, xe[ix + 1], False) if cx else (cx, cy)
                 if cx:
@@ -102,9 +106,11 @@ def coverage(rings, xe, ye):
 
 def country_rings(code):
     from osgeo import ogr
-    layer = ogr.Open(os.path.join(data, "boundaries/naturalearth_lowres.shp")).GetLayer()
+    source = ogr.Open(os.path.join(data, "boundaries/naturalearth_lowres.shp"))
+    layer = source.GetLayer()
     layer.SetAttributeFilter(f"iso_a3 = '{code}'")
-    geometry = layer.GetNextFeature().GetGeometryRef().Clone()
+    feature = layer.GetNextFeature()
+    geometry = feature.GetGeometryRef().Clone()
     parts = [geometry] if geometry.GetGeometryName() == "POLYGON" else \
         [geometry.GetGeometryRef(i) for i in range(geometry.GetGeometryCount())]
     rings = []
@@ -114,17 +120,17 @@ def country_rings(code):
     return rings
 
 
-def expected(gas, prior_path, sigma, floor, repr_, b_sd, scale, column):
+def expected(gas, prior_path, sigma, floor, repr_, b_sd, scale):
     """y, H, x0, posterior and zone totals of one gas, from the raw files."""
     tccon = os.path.join(data, "openghg_column/hw20230402_20230402.public.qc.nc")
     foot = os.path.join(data, "footprints/THW-column_NAME_UMG_EUROPE_TEST_inert_202304.nc")
     t, x, e, p = (values(tccon, n) for n in ("time", f"x{gas}", f"x{gas}_error", f"prior_x{gas}"))
     x, e = x * scale, e * scale
-    p = p * (1e-9 if column == "ppb" else 1e-6)
+    p = p * scale
     srr = values(foot, "srr")
     start = values(foot, "time") + 1672531200.0  # 2023-01-01
     fx, fy = edges(values(foot, "longitude")), edges(values(foot, "latitude"))
-    flux = values(prior_path, "flux").mean(axis=2)
+    flux = own = values(prior_path, "flux").mean(axis=2)
     qx, qy = edges(values(prior_path, "lon")), edges(values(prior_path, "lat"))
     if flux.shape != srr.shape[1:]:  # a part of the domain on the same lattice
         iy = int(round((qy[0] - fy[0]) / (fy[1] - fy[0])))
@@ -133,10 +139,10 @@ def expected(gas, prior_path, sigma, floor, repr_, b_sd, scale, column):
         whole[iy:iy + flux.shape[0], ix:ix + flux.shape[1]] = flux
         flux = whole
     mx, my = np.arange(-11.0, 3.5), np.arange(49.0, 61.5)
-    area = np.diff(zone(fy))[:, None] * np.radians(np.diff(fx))[None, :]
+    area = np.diff(zone(qy))[:, None] * np.radians(np.diff(qx))[None, :]
     marea = np.diff(zone(my))[:, None] * np.radians(np.diff(mx))[None, :]
     wy, wx = overlap(zone(fy), zone(my)), overlap(fx, mx)
-    x0 = (wy.T @ (np.nan_to_num(flux) * area) @ wx) / marea
+    x0 = (overlap(zone(qy), zone(my)).T @ (own * area) @ overlap(qx, mx)) / marea
     obs, H, y, sd, base = [], [], [], [], []
     for k, begin in enumerate(start):
         use = (t >= begin) & (t < begin + 3600)
@@ -164,8 +170,8 @@ def expected(gas, prior_path, sigma, floor, repr_, b_sd, scale, column):
     totals = {}
     for code in ("GBR", "IRL"):
         w = (coverage(country_rings(code), mx, my)).ravel() * MASS[gas] * YEAR / 1e3
-        native = coverage(country_rings(code), fx, fy)
-        prior = np.nansum(native * flux) * MASS[gas] * YEAR / 1e3
+        native = coverage(country_rings(code), qx, qy)
+        prior = np.nansum(native * own) * MASS[gas] * YEAR / 1e3
         totals[code] = (prior, prior + w @ (post - x0), math.sqrt(w @ cov @ w), math.sqrt(w @ Q @ w))
     return dict(y=y, H=H, x0=x0, post=post, sd=sd, obs=obs, totals=totals,
                 dofs=np.trace(gain @ H), chi2=d @ np.linalg.solve(psi, d) / len(y))
@@ -187,9 +193,9 @@ subprocess.run([binary, "run", os.path.join(source, "tests/real/harwell.yaml"), 
 cases = {
     "ch4": expected("ch4", os.path.join(
         data, "openghg_ch4_europe2019/flux_total_ch4_europe_edgar7_2019-01-01_2019-12-31_data.nc"),
-        0.5, 1e-10, 4e-9, 30e-9, 1e-6, "ppb"),
+        0.5, 1e-10, 4e-9, 30e-9, 1e-6),
     "co2": expected("co2", os.path.join(data, "inventories/co2-edgar-ff-1hr_EUROPE_2018.nc"),
-                    0.3, 1e-8, 1e-6, 5e-6, 1e-6, "ppm"),
+                    0.3, 1e-8, 1e-6, 5e-6, 1e-6),
 }
 with open(f"{work}/out/zones.csv") as f:
     rows = {(r["zone_id"], r["gas"]): r for r in csv.DictReader(f)}
@@ -204,7 +210,8 @@ for gas, want in cases.items():
     close(f"{gas} y", values(problem, "y"), want["y"], 1e-6)
     close(f"{gas} sigma", values(problem, "r_sd"), want["sd"], 1e-9)
     close(f"{gas} H", H, want["H"], 1e-6)
-    close(f"{gas} posterior", values(post, "x"), want["post"], 1e-6)
+    close(f"{gas} posterior", values(post, "x"), want["post"], 1e-9)
+    close(f"{gas} increment", values(post, "x") - values(problem, "x0"), want["post"] - want["x0"], 1e-6)
     for code, (prior, total, sd, prior_sd) in want["totals"].items():
         row = rows[code, gas]
         close(f"{gas} {code} prior", float(row["prior_t_yr"]), prior, 1e-6)
