@@ -36,9 +36,9 @@ typedef struct option_set {
 
 static void add_options(option_set *s, const sky_cli_option *table) {
   for (; table != NULL && table->name != NULL && s->n < OPTIONS_MAX; table++) {
-    s->longs[s->n] = (struct option){table->name,
-                                     table->arg == NULL ? no_argument : required_argument, NULL,
-                                     OPTION_BASE + (int)s->n};
+    s->longs[s->n] =
+        (struct option){table->name, table->arg == NULL ? no_argument : required_argument, NULL,
+                        OPTION_BASE + (int)s->n};
     if (table->letter != 0) {
       const size_t n = strlen(s->letters);
       snprintf(s->letters + n, sizeof s->letters - n, "%c%s", table->letter,
@@ -124,8 +124,10 @@ sky_status sky_cli_box(sky_context *ctx, const char *text, double box[4]) {
     p = rest + 1;
   }
   if (!(box[1] < box[3]) || box[1] < -90 || box[3] > 90) {
-    return sky_fail(ctx, SKY_E_USAGE, "box '%s': south %g and north %g are not within -90 to 90 "
-                    "in this order", text, box[1], box[3]);
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "box '%s': south %g and north %g are not within -90 to 90 "
+                    "in this order",
+                    text, box[1], box[3]);
   }
   if (fmin(box[0], box[2]) < -180 || fmax(box[0], box[2]) > 360) {
     return sky_fail(ctx, SKY_E_USAGE, "box '%s': west %g or east %g is outside -180 to 360", text,
@@ -188,7 +190,8 @@ static sky_status common_option(parse_state *p, const char *name, const char *va
 static sky_status unknown_option(parse_state *p, const option_set *s, const char *word) {
   const char *names[OPTIONS_MAX];
   char bare[64] = "";
-  for (size_t i = 0; i < s->n; i++) names[i] = s->option[i]->name;
+  for (size_t i = 0; i < s->n; i++)
+    names[i] = s->option[i]->name;
   if (strncmp(word, "--", 2) == 0) {
     snprintf(bare, sizeof bare, "%.*s", (int)strcspn(word + 2, "="), word + 2);
   }
@@ -210,7 +213,8 @@ static sky_status unknown_option(parse_state *p, const option_set *s, const char
 static size_t option_index(const option_set *s, int c) {
   if (c >= OPTION_BASE) return (size_t)(c - OPTION_BASE);
   size_t i = 0;
-  while (i < s->n && (s->option[i]->letter == 0 || s->option[i]->letter != c)) i++;
+  while (i < s->n && (s->option[i]->letter == 0 || s->option[i]->letter != c))
+    i++;
   return i;
 }
 

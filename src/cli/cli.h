@@ -1,9 +1,9 @@
 /* cli.h: what every command shares: its entry in the table, common options, printing.
  *
- * commands.def holds one row a command: SKY_COMMAND(name, function, summary). main.c dispatches, lists
- * and documents from it. A command parses its own getopt_long options with sky_cli_parse, which
- * handles the common ones (--threads N, --memory SIZE, --progress MODE, -q, -v, --log-file F, --json,
- * --help) and returns the rest. stdout carries results only. */
+ * commands.def holds one row a command: SKY_COMMAND(name, function, summary). main.c dispatches,
+ * lists and documents from it. A command gets its own name as argv[0] and parses its options with
+ * sky_cli_parse, which handles the common ones (--threads N, --memory SIZE, --progress MODE, -q,
+ * -v, --log-file F, --json, --help) and returns the rest. stdout carries results only. */
 #ifndef SKY_CLI_CLI_H
 #define SKY_CLI_CLI_H
 

@@ -11,9 +11,9 @@
 
 static const sky_cli_option options[] = {SKY_SET_OPTION, {NULL, 0, NULL, NULL}};
 
-static const sky_cli_spec spec = {
-    "check", "JOB [options]", "report every error of a job file",
-    "skyflux check tests/real/permian.yaml --set data=../shared/data", options};
+static const sky_cli_spec spec = {"check", "JOB [options]", "report every error of a job file",
+                                  "skyflux check tests/real/permian.yaml --set data=../shared/data",
+                                  options};
 
 /* Readers are known to the room of readers only, so their names are checked here. */
 static sky_status check_products(sky_context *ctx, const sky_jobfile *job) {
@@ -62,7 +62,8 @@ sky_status sky_cmd_check(sky_context *ctx, int argc, char **argv) {
   SKY_GO(sky_cli_parse(ctx, &spec, argc, argv, sky_job_args_option, &args, &common));
   if (common.help_shown) goto cleanup;
   if (common.n_args != 1) {
-    st = sky_fail(ctx, SKY_E_USAGE, "check: expected one job file, got %d arguments", common.n_args);
+    st =
+        sky_fail(ctx, SKY_E_USAGE, "check: expected one job file, got %d arguments", common.n_args);
     goto cleanup;
   }
   const char *path = common.args[0];

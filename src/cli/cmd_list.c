@@ -26,8 +26,8 @@ static void row(listing *l, const char *const *cell, size_t n) {
   }
 }
 
-#define ROW(l, ...)                                                \
-  row((l), (const char *const[]){__VA_ARGS__},                     \
+#define ROW(l, ...)                            \
+  row((l), (const char *const[]){__VA_ARGS__}, \
       sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
 
 static void list_commands(listing *l) {
@@ -53,8 +53,10 @@ static void list_readers(listing *l) {
       sky_text_printf(&gases, "%s%s", k > 0 ? " " : "", reader->gases[k]);
     }
     char *text = sky_text_take(&gases);
-    if (text == NULL) l->failed = true;
-    else ROW(l, reader->id, text, reader->title);
+    if (text == NULL)
+      l->failed = true;
+    else
+      ROW(l, reader->id, text, reader->title);
     sky_free(text);
   }
 }
@@ -73,11 +75,13 @@ static void list_keys(listing *l) {
   for (size_t i = 0; i < schema->n_keys; i++) {
     const sky_key *key = &schema->keys[i];
     char *words = sky_key_describe(l->ctx, key);
-    const char *fallback = key->fallback == SKY_KEY_OPTIONAL                    ? "-"
+    const char *fallback = key->fallback == SKY_KEY_OPTIONAL              ? "-"
                            : strcmp(key->fallback, SKY_KEY_REQUIRED) == 0 ? "required"
-                                                                               : key->fallback;
-    if (words == NULL) l->failed = true;
-    else ROW(l, key->path, words, fallback, key->doc);
+                                                                          : key->fallback;
+    if (words == NULL)
+      l->failed = true;
+    else
+      ROW(l, key->path, words, fallback, key->doc);
     sky_free(words);
   }
 }
@@ -93,8 +97,8 @@ static const struct topic {
 
 #define N_TOPICS (sizeof topics / sizeof topics[0])
 
-static const sky_cli_option options[] = {
-    {"markdown", 0, NULL, "keys, readers: the reference page"}, {NULL, 0, NULL, NULL}};
+static const sky_cli_option options[] = {{"markdown", 0, NULL, "keys, readers: the reference page"},
+                                         {NULL, 0, NULL, NULL}};
 
 static const sky_cli_spec spec = {"list", "readers|methods|gases|keys|commands [options]",
                                   "what this build reads, computes and understands",
@@ -146,8 +150,8 @@ static sky_status print_topic(sky_context *ctx, const struct topic *topic, bool 
   listing l = {ctx, cJSON_CreateArray(), false};
   if (l.rows == NULL) return sky_fail(ctx, SKY_E_NOMEM, "out of memory: list of %s", topic->name);
   topic->fill(&l);
-  sky_status st = l.failed ? sky_fail(ctx, SKY_E_NOMEM, "out of memory: list of %s", topic->name)
-                           : SKY_OK;
+  sky_status st =
+      l.failed ? sky_fail(ctx, SKY_E_NOMEM, "out of memory: list of %s", topic->name) : SKY_OK;
   if (st == SKY_OK && json) st = print_json(ctx, l.rows);
   if (st == SKY_OK && !json) print_table(l.rows);
   cJSON_Delete(l.rows);
@@ -162,7 +166,8 @@ static sky_status print_markdown(sky_context *ctx, const char *topic) {
   } else if (strcmp(topic, "readers") == 0) {
     SKY_TRY(sky_readers_document(ctx, &text));
   } else {
-    return sky_fail(ctx, SKY_E_USAGE, "list: %s has no reference page (keys and readers have)", topic);
+    return sky_fail(ctx, SKY_E_USAGE, "list: %s has no reference page (keys and readers have)",
+                    topic);
   }
   fputs(text, stdout);
   sky_free(text);
@@ -182,7 +187,9 @@ sky_status sky_cmd_list(sky_context *ctx, int argc, char **argv) {
   bool markdown = false;
   SKY_TRY(sky_cli_parse(ctx, &spec, argc, argv, set_markdown, &markdown, &common));
   if (common.help_shown) return SKY_OK;
-  if (common.n_args != 1) return sky_fail(ctx, SKY_E_USAGE, "list: expected one topic: readers, methods, gases, keys or commands");
+  if (common.n_args != 1)
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "list: expected one topic: readers, methods, gases, keys or commands");
   const char *word = common.args[0], *names[N_TOPICS];
   for (size_t i = 0; i < N_TOPICS; i++) {
     names[i] = topics[i].name;

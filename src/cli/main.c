@@ -1,7 +1,7 @@
 /* main.c: the program `skyflux`: worker entry, start-up, dispatch, exit code.
  *
- * Commands stand in commands.def. stdout carries results, stderr everything else. A second SIGINT or
- * SIGTERM ends the process at once; the first one lets it tidy up. */
+ * Commands stand in commands.def. stdout carries results, stderr everything else. A second SIGINT
+ * or SIGTERM ends the process at once; the first one lets it tidy up. */
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -47,17 +47,21 @@ static void install_signals(sky_context *ctx) {
 static void print_overview(FILE *to) {
   fputs("skyflux " SKYFLUX_VERSION
         ": greenhouse-gas fluxes from satellite retrievals, beside inventories\n\n"
-        "usage: skyflux COMMAND [arguments]\n\n", to);
+        "usage: skyflux COMMAND [arguments]\n\n",
+        to);
   for (size_t i = 0; i < N_COMMANDS; i++) {
     fprintf(to, "  %-10s  %s\n", commands[i].name, commands[i].summary);
   }
-  fputs("\nskyflux COMMAND --help tells more, skyflux --version what it is made of\n\n"
-        "example:\n  skyflux init > job.yaml && skyflux check job.yaml && skyflux run job.yaml\n", to);
+  fputs(
+      "\nskyflux COMMAND --help tells more, skyflux --version what it is made of\n\n"
+      "example:\n  skyflux init > job.yaml && skyflux check job.yaml && skyflux run job.yaml\n",
+      to);
 }
 
 static sky_status unknown_command(sky_context *ctx, const char *word) {
   const char *names[N_COMMANDS];
-  for (size_t i = 0; i < N_COMMANDS; i++) names[i] = commands[i].name;
+  for (size_t i = 0; i < N_COMMANDS; i++)
+    names[i] = commands[i].name;
   const char *near = sky_text_nearest(word, names, N_COMMANDS);
   if (near != NULL) {
     return sky_fail(ctx, SKY_E_USAGE, "unknown command '%s'; did you mean '%s'?", word, near);
@@ -84,8 +88,8 @@ static sky_status dispatch(sky_context *ctx, int argc, char **argv) {
 static void print_failure(const sky_context *ctx, sky_status status) {
   const char *message = sky_error(ctx);
   if (*message == '\0') message = sky_status_name(status);
-  fprintf(stderr, "%s%s\n", strchr(message, '\n') != NULL || status == SKY_E_JOB ? "" : "skyflux: ",
-          message);
+  fprintf(stderr, "%s%s\n",
+          strchr(message, '\n') != NULL || status == SKY_E_JOB ? "" : "skyflux: ", message);
 }
 
 int main(int argc, char **argv) {

@@ -1,4 +1,5 @@
-/* version.c: `skyflux --version`. Versions are those of the libraries that run, not of the headers. */
+/* version.c: `skyflux --version`. Versions are those of the libraries that run, not of the headers.
+ */
 #include "src/cli/version.h"
 
 #include <cblas.h>

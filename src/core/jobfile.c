@@ -1,7 +1,7 @@
 /* jobfile.c: the tree of a job file, its faults, getters and canonical text.
  *
- * Invariant: after sky_schema_parse every node of the tree has its schema and is valid, and every key
- * with a default is there. See schema.h for the steps. */
+ * Invariant: after sky_schema_parse every node of the tree has its schema and is valid, and every
+ * key with a default is there. See schema.h for the steps. */
 #include "src/core/jobfile.h"
 
 #include <limits.h>
@@ -28,7 +28,8 @@ sky_status sky_node_create(sky_context *ctx, sky_node_kind kind, sky_node **out)
 
 void sky_node_free(sky_node *node) {
   if (node == NULL) return;
-  for (size_t i = 0; i < node->n_child; i++) sky_node_free(node->child[i]);
+  for (size_t i = 0; i < node->n_child; i++)
+    sky_node_free(node->child[i]);
   sky_free(node->child);
   sky_free(node->key);
   sky_free(node->text);
@@ -71,7 +72,8 @@ sky_node *sky_node_child(const sky_node *map, const char *name, size_t length) {
 
 size_t sky_node_index(const sky_node *node) {
   size_t i = 0;
-  while (node->parent->child[i] != node) i++;
+  while (node->parent->child[i] != node)
+    i++;
   return i;
 }
 
@@ -180,7 +182,8 @@ sky_status sky_fault_line(sky_faults *f, int line, const char *fmt, ...) {
 }
 
 void sky_faults_free(sky_faults *f) {
-  for (size_t i = 0; i < f->n; i++) sky_free(f->item[i].text);
+  for (size_t i = 0; i < f->n; i++)
+    sky_free(f->item[i].text);
   sky_free(f->item);
   f->item = NULL;
   f->n = f->capacity = 0;
@@ -211,7 +214,8 @@ sky_status sky_faults_report(sky_faults *f) {
 
 /* ---- reading ---- */
 
-#define JOB_BYTES_MAX ((size_t)8 << 20) /* a job file is written by hand; a data file is not one */
+#define JOB_BYTES_MAX ((size_t)8 << 20) /* a job file is written by hand; a data file is not one \
+                                         */
 
 static sky_status parse_steps(sky_faults *f, sky_jobfile *job, const char *text, size_t length,
                               const char *const *sets, size_t n_sets) {
@@ -278,8 +282,12 @@ void sky_jobfile_free(sky_jobfile *job) {
   sky_free(job);
 }
 
-const char *sky_jobfile_path(const sky_jobfile *job) { return job->path; }
-const sky_node *sky_jobfile_root(const sky_jobfile *job) { return job->root; }
+const char *sky_jobfile_path(const sky_jobfile *job) {
+  return job->path;
+}
+const sky_node *sky_jobfile_root(const sky_jobfile *job) {
+  return job->root;
+}
 
 /* ---- getters ---- */
 
@@ -310,7 +318,9 @@ const sky_node *sky_node_item(const sky_node *node, size_t i) {
   return i < sky_node_count(node) ? node->child[i] : NULL;
 }
 
-int sky_node_line(const sky_node *node) { return node == NULL ? 0 : node->line; }
+int sky_node_line(const sky_node *node) {
+  return node == NULL ? 0 : node->line;
+}
 
 bool sky_node_given(const sky_node *node, const char *path) {
   node = sky_node_get(node, path);

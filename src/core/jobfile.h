@@ -43,8 +43,8 @@ bool sky_node_unit_is(const sky_node *node, const char *path, const char *unit);
 /* True if the user wrote it, false if absent or a default. */
 bool sky_node_given(const sky_node *node, const char *path);
 
-/* Every input path of the job exists (a pattern matches a file); SKY_E_MISSING lists all that do not,
- * one a line with file:line. */
+/* Every input path of the job exists (a pattern matches a file); SKY_E_MISSING lists all that do
+ * not, one a line with file:line. */
 SKY_NODISCARD sky_status sky_jobfile_inputs_exist(sky_context *ctx, const sky_jobfile *job);
 
 /* "file:line: path: " prefix for errors found later, when the meaning is checked. malloc'd. */

@@ -40,14 +40,18 @@ static sky_status check_range(sky_faults *f, sky_node *node, const sky_key *key)
     node->valid = true;
     return SKY_OK;
   }
+  if (!isfinite(v)) return sky_fault_at(f, node, "'%s' is too large", node->text);
   const size_t n = node->unit == NULL || (node->unit_length == 1 && node->unit[0] == '1')
-                       ? 0 : node->unit_length;
+                       ? 0
+                       : node->unit_length;
   const char *unit = n > 0 ? node->unit : "", *space = n > 0 ? " " : "";
   if (key->min == SKY_KEY_POSITIVE) {
-    return sky_fault_at(f, node, "'%s' is not greater than 0%s%.*s", node->text, space, (int)n, unit);
+    return sky_fault_at(f, node, "'%s' is not greater than 0%s%.*s", node->text, space, (int)n,
+                        unit);
   }
   if (key->max == DBL_MAX) {
-    return sky_fault_at(f, node, "'%s' is below %g%s%.*s", node->text, key->min, space, (int)n, unit);
+    return sky_fault_at(f, node, "'%s' is below %g%s%.*s", node->text, key->min, space, (int)n,
+                        unit);
   }
   return sky_fault_at(f, node, "'%s' is outside %g to %g%s%.*s", node->text, key->min, key->max,
                       space, (int)n, unit);
@@ -58,7 +62,8 @@ static char *quantity_nouns(sky_context *ctx, const char *units) {
   sky_text t = {.ctx = ctx};
   const char *part;
   size_t length, n = 0;
-  while (sky_choice_at(units, n, &part, &length)) n++;
+  while (sky_choice_at(units, n, &part, &length))
+    n++;
   for (; n > 0; n--) {
     sky_choice_at(units, n - 1, &part, &length);
     if (t.length > 0) sky_text_put(&t, " or ");
@@ -78,10 +83,9 @@ static sky_status not_a_quantity(sky_faults *f, const sky_node *node, const sky_
   char *nouns = quantity_nouns(f->ctx, key->unit);
   if (nouns == NULL) return SKY_E_NOMEM;
   const char *last = strrchr(key->unit, '|');
-  const sky_status st =
-      sky_fault_at(f, node, "'%s' is not %s %s (expected e.g. '%s')", node->text,
-                   strchr("aeiou", nouns[0]) != NULL ? "an" : "a", nouns,
-                   sky_unit_example(last == NULL ? key->unit : last + 1));
+  const sky_status st = sky_fault_at(f, node, "'%s' is not %s %s (expected e.g. '%s')", node->text,
+                                     strchr("aeiou", nouns[0]) != NULL ? "an" : "a", nouns,
+                                     sky_unit_example(last == NULL ? key->unit : last + 1));
   sky_free(nouns);
   return st;
 }
@@ -121,7 +125,8 @@ static sky_status check_word(sky_faults *f, sky_node *node, const char *const *w
   }
   if (node->valid) return SKY_OK;
   sky_text known = {.ctx = f->ctx};
-  for (size_t i = 0; i < n; i++) sky_text_printf(&known, "%s%s", i > 0 ? ", " : "", words[i]);
+  for (size_t i = 0; i < n; i++)
+    sky_text_printf(&known, "%s%s", i > 0 ? ", " : "", words[i]);
   char *list = sky_text_take(&known);
   if (list == NULL) return SKY_E_NOMEM;
   const char *near = sky_text_nearest(node->text, words, n);
@@ -150,7 +155,8 @@ static sky_status check_choice(sky_faults *f, sky_node *node, const sky_key *key
 static sky_status check_gas(sky_faults *f, sky_node *node) {
   const char *list[NAMES_MAX];
   size_t n = 0;
-  for (; n < sky_species_count() && n < NAMES_MAX; n++) list[n] = sky_species_at(n)->id;
+  for (; n < sky_species_count() && n < NAMES_MAX; n++)
+    list[n] = sky_species_at(n)->id;
   return check_word(f, node, list, n, "a gas; known are");
 }
 
@@ -158,8 +164,10 @@ static sky_status check_date(sky_faults *f, sky_node *node) {
   const sky_status st = sky_time_parse(f->ctx, node->text, &node->number);
   node->valid = st == SKY_OK;
   if (st == SKY_OK || st == SKY_E_NOMEM) return st;
-  return sky_fault_at(f, node, "'%s' is not a date (expected e.g. 2023-04-02 or "
-                      "2023-04-02T15:00:00Z)", node->text);
+  return sky_fault_at(f, node,
+                      "'%s' is not a date (expected e.g. 2023-04-02 or "
+                      "2023-04-02T15:00:00Z)",
+                      node->text);
 }
 
 static sky_status check_number(sky_faults *f, sky_node *node, const sky_key *key, bool integer) {
@@ -198,8 +206,10 @@ static sky_status check_scalar(sky_faults *f, sky_node *node, const sky_key *key
     case SKY_KEY_ID:
       node->valid = is_id(node->text);
       return node->valid ? SKY_OK
-                         : sky_fault_at(f, node, "'%s' is not a name (letters, digits, '_', '-' and "
-                                        "'.', at most 63)", node->text);
+                         : sky_fault_at(f, node,
+                                        "'%s' is not a name (letters, digits, '_', '-' and "
+                                        "'.', at most 63)",
+                                        node->text);
     case SKY_KEY_CHOICE:
       return check_choice(f, node, key);
     case SKY_KEY_GAS:
@@ -240,8 +250,8 @@ static sky_status check_list(sky_faults *f, const sky_schema *schema, const sky_
                              sky_node *list) {
   const bool maps = key->type == SKY_KEY_MAPS;
   if (list->kind != SKY_NODE_LIST) {
-    return wrong_kind(f, list, maps ? "a list of maps (lines that begin with '- ')"
-                                    : "a list such as [a, b]");
+    return wrong_kind(
+        f, list, maps ? "a list of maps (lines that begin with '- ')" : "a list such as [a, b]");
   }
   list->schema = key;
   list->valid = true;
@@ -307,9 +317,9 @@ static sky_status unknown_key(sky_faults *f, const sky_schema *schema, const sky
   char *list = sky_text_take(&known);
   if (list == NULL) return SKY_E_NOMEM;
   const char *near = sky_text_nearest(node->key, names, n);
-  const sky_status st =
-      near != NULL ? sky_fault_at(f, node, "unknown key; did you mean '%s'?", near)
-                   : sky_fault_at(f, node, "unknown key; known here: %s", list);
+  const sky_status st = near != NULL
+                            ? sky_fault_at(f, node, "unknown key; did you mean '%s'?", near)
+                            : sky_fault_at(f, node, "unknown key; known here: %s", list);
   sky_free(list);
   return st;
 }

@@ -11,7 +11,8 @@
 #define WGS84 "EPSG:4326"
 
 /* Where a fault of node[path] stands: at the key if it is there, else at its map. */
-static sky_status fault(sky_faults *f, const sky_node *node, const char *path, const char *message) {
+static sky_status fault(sky_faults *f, const sky_node *node, const char *path,
+                        const char *message) {
   const sky_node *at = sky_node_get(node, path);
   return at != NULL ? sky_fault_at(f, at, "%s", message)
                     : sky_fault_key(f, node, path, "%s", message);
@@ -66,8 +67,8 @@ static sky_status check_box(sky_faults *f, const sky_node *box, bool degrees, bo
     SKY_TRY(sky_fault_at(f, box, "latitude %g or %g is outside -90 to 90", south, north));
   }
   if (fmin(west, east) < -180 || fmax(west, east) > 360 || east - west > 360) {
-    SKY_TRY(sky_fault_at(f, box, "longitudes %g to %g are outside -180 to 360, or more than 360 apart",
-                         west, east));
+    SKY_TRY(sky_fault_at(
+        f, box, "longitudes %g to %g are outside -180 to 360, or more than 360 apart", west, east));
   }
   return SKY_OK;
 }
@@ -85,9 +86,9 @@ static sky_status cell_unit(const sky_node *root, sky_faults *f) {
   const char *cell = sky_node_text(root, "grid.cell");
   if (cell == NULL || !is(root, "grid.crs", WGS84)) return SKY_OK;
   if (sky_node_unit_is(root, "grid.cell", "degree")) return SKY_OK;
-  return sky_fault_at(f, sky_node_get(root, "grid.cell"),
-                      "'%s' is a length, and " WGS84 " counts in degree (or choose a projected crs)",
-                      cell);
+  return sky_fault_at(
+      f, sky_node_get(root, "grid.cell"),
+      "'%s' is a length, and " WGS84 " counts in degree (or choose a projected crs)", cell);
 }
 
 static sky_status grid_needed(const sky_node *root, sky_faults *f) {
@@ -106,14 +107,16 @@ static sky_status zones_source(const sky_node *root, sky_faults *f) {
   const bool file = sky_node_get(zones, "file") != NULL;
   const sky_node *labels = sky_node_get(zones, "labels");
   if (file == (labels != NULL)) {
-    return sky_fault_at(f, zones, "%s", file ? "both file and labels are given; one of them decides"
-                                             : "file or labels is required");
+    return sky_fault_at(f, zones, "%s",
+                        file ? "both file and labels are given; one of them decides"
+                             : "file or labels is required");
   }
   if (file && sky_node_get(zones, "id") == NULL) {
     return fault(f, zones, "id", "required with file: the attribute that holds the zones' ids");
   }
   if (labels != NULL && !any_information(root)) {
-    return sky_fault_at(f, labels, "needs an inversion with information, whose state has the labels");
+    return sky_fault_at(f, labels,
+                        "needs an inversion with information, whose state has the labels");
   }
   return SKY_OK;
 }
@@ -312,7 +315,8 @@ static sky_status inventory_formats(const sky_node *root, sky_faults *f) {
   list = sky_node_get(root, "inversions");
   for (size_t i = 0; i < sky_node_count(list); i++) {
     const char *id = sky_node_text(sky_node_item(list, i), "prior");
-    if (id == NULL || !is(find(sky_node_get(root, "inventories"), "id", id), "format", "workbook")) {
+    if (id == NULL ||
+        !is(find(sky_node_get(root, "inventories"), "id", id), "format", "workbook")) {
       continue;
     }
     SKY_TRY(sky_fault_at(f, sky_node_get(sky_node_item(list, i), "prior"),
@@ -323,22 +327,29 @@ static sky_status inventory_formats(const sky_node *root, sky_faults *f) {
 
 const sky_job_rule sky_job_rules[] = {
     {period_order, "`period.end` is later than `period.start`."},
-    {boxes, "In a box west is below east (soundings may cross 180 degree) and south below north; "
-            "latitudes are within -90 to 90."},
+    {boxes,
+     "In a box west is below east (soundings may cross 180 degree) and south below north; "
+     "latitudes are within -90 to 90."},
     {cell_unit, "`grid.cell` is an angle with EPSG:4326."},
     {grid_needed, "`grid` is required unless an inversion has `information`."},
     {something_to_do, "`soundings` is required unless an inversion has `information`."},
-    {zones_source, "`zones` has either `file` (then also `id`) or `labels` (then an inversion has "
-                   "`information`)."},
+    {zones_source,
+     "`zones` has either `file` (then also `id`) or `labels` (then an inversion has "
+     "`information`)."},
     {label_ranges, "`zones.labels[].labels` are numbers and ranges: `1-15, 20`."},
-    {unique, "Ids of inventories and of label zones, gases of inversions, and pairs of gas and "
-             "inventory in `compare` occur once."},
-    {references, "`prior`, `unscaled` and `compare[].inventory` name an inventory of the same gas."},
-    {correlations, "A `correlation` other than none needs its `length`, and a `length` needs a "
-                   "correlation."},
-    {inversions, "An inversion with a `prior` needs `sigma`, and either `information` or "
-                 "`background` and soundings of its gas; keys without effect are refused."},
-    {inventory_formats, "`variable`, `units` and `stated_resolution` belong to flux files, `region` to "
-                        "workbooks; a prior is a flux file."},
+    {unique,
+     "Ids of inventories and of label zones, gases of inversions, and pairs of gas and "
+     "inventory in `compare` occur once."},
+    {references,
+     "`prior`, `unscaled` and `compare[].inventory` name an inventory of the same gas."},
+    {correlations,
+     "A `correlation` other than none needs its `length`, and a `length` needs a "
+     "correlation."},
+    {inversions,
+     "An inversion with a `prior` needs `sigma`, and either `information` or "
+     "`background` and soundings of its gas; keys without effect are refused."},
+    {inventory_formats,
+     "`variable`, `units` and `stated_resolution` belong to flux files, `region` to "
+     "workbooks; a prior is a flux file."},
     {NULL, NULL},
 };

@@ -1,8 +1,8 @@
 /* jobfile_yaml.c: from YAML text to a tree with line numbers; --set and ${name}.
  *
  * The YAML of a job file is the plain part of YAML 1.1: maps, lists and scalars. Anchors, aliases,
- * tags and several documents are refused, because what they do is not visible where the value stands.
- * Scalars stay text here; the schema gives them a type. */
+ * tags and several documents are refused, because what they do is not visible where the value
+ * stands. Scalars stay text here; the schema gives them a type. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "src/core/memory.h"
 #include "src/core/schema.h"
 
-#define DEPTH_MAX 16             /* the schema is 4 deep */
+#define DEPTH_MAX 16               /* the schema is 4 deep */
 #define SCALAR_MAX ((size_t)65536) /* also stops variables that double each other */
 
 /* ---- events ---- */
@@ -23,7 +23,9 @@ typedef struct loader {
   bool broken; /* the text cannot be read further; the fault is noted */
 } loader;
 
-static int line_of(yaml_mark_t mark) { return (int)mark.line + 1; }
+static int line_of(yaml_mark_t mark) {
+  return (int)mark.line + 1;
+}
 
 static SKY_PRINTF(3, 4) sky_status load_fault(loader *l, yaml_mark_t mark, const char *fmt, ...) {
   char message[512];
@@ -86,8 +88,8 @@ static sky_status refuse_marks(loader *l, const yaml_event_t *e) {
   return SKY_OK;
 }
 
-/* Reads the node that begins with e below parent (under key, or as an item); *out is NULL when there
- * is a fault instead of a node. Without a parent the caller owns it. */
+/* Reads the node that begins with e below parent (under key, or as an item); *out is NULL when
+ * there is a fault instead of a node. Without a parent the caller owns it. */
 static sky_status load_node(loader *l, const yaml_event_t *e, int depth, sky_node *parent,
                             const char *key, sky_node **out);
 
@@ -232,10 +234,14 @@ static int bad_utf8(const unsigned char *s, size_t n, unsigned *byte) {
   for (size_t i = 0; i < n;) {
     const unsigned char c = s[i];
     if (c == '\n') line++;
-    const size_t follow = c < 0x80 ? 0 : c >= 0xC2 && c <= 0xDF ? 1 : c >= 0xE0 && c <= 0xEF ? 2
-                          : c >= 0xF0 && c <= 0xF4 ? 3 : SIZE_MAX;
+    const size_t follow = c < 0x80                 ? 0
+                          : c >= 0xC2 && c <= 0xDF ? 1
+                          : c >= 0xE0 && c <= 0xEF ? 2
+                          : c >= 0xF0 && c <= 0xF4 ? 3
+                                                   : SIZE_MAX;
     bool bad = follow == SIZE_MAX || follow >= n - i;
-    for (size_t k = 1; !bad && k <= follow; k++) bad = (s[i + k] & 0xC0) != 0x80;
+    for (size_t k = 1; !bad && k <= follow; k++)
+      bad = (s[i + k] & 0xC0) != 0x80;
     if (!bad && follow > 1) { /* overlong forms, surrogates, beyond U+10FFFF */
       const unsigned char d = s[i + 1];
       bad = (c == 0xE0 && d < 0xA0) || (c == 0xED && d > 0x9F) || (c == 0xF0 && d < 0x90) ||
@@ -282,7 +288,7 @@ sky_status sky_yaml_load(sky_faults *f, const char *text, size_t length, const c
 typedef struct setter {
   sky_faults *f;
   const sky_schema *schema;
-  const char *set;  /* "grid.cell=2 km" */
+  const char *set; /* "grid.cell=2 km" */
   const char *equals;
 } setter;
 
@@ -327,8 +333,8 @@ static sky_status unknown_segment(setter *s, const sky_key *parent, const char *
     if (child != NULL) names[n++] = child;
   }
   const char *near = sky_text_nearest(name, names, n);
-  return sky_fault_line(s->f, -1, "%.*s: unknown key%s%s%s", (int)(at - s->set) - (at[-1] == '.'), s->set,
-                        near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
+  return sky_fault_line(s->f, -1, "%.*s: unknown key%s%s%s", (int)(at - s->set) - (at[-1] == '.'),
+                        s->set, near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
                         near != NULL ? "'?" : "");
 }
 
@@ -338,7 +344,8 @@ static bool segment(const char **p, const char *end, char name[64], size_t *inde
   *is_index = *q == '[';
   if (*is_index) {
     size_t i = 0;
-    for (q++; q < end && *q >= '0' && *q <= '9' && i < 100000; q++) i = 10 * i + (size_t)(*q - '0');
+    for (q++; q < end && *q >= '0' && *q <= '9' && i < 100000; q++)
+      i = 10 * i + (size_t)(*q - '0');
     if (q == *p + 1 || q >= end || *q != ']') return false;
     *index = i;
     q++;
@@ -375,8 +382,9 @@ static sky_status step(setter *s, cursor *c, const char *name, size_t index, boo
   const sky_key *key = c->key;
   if (in_list != is_index || c->node->kind == SKY_NODE_SCALAR) {
     return sky_fault_line(s->f, -1, "%.*s: %s", shown, s->set,
-                          in_list ? "expected an index such as [0]"
-                          : is_index ? "an index needs a list" : "there are no keys below a value");
+                          in_list    ? "expected an index such as [0]"
+                          : is_index ? "an index needs a list"
+                                     : "there are no keys below a value");
   }
   sky_node *old = NULL;
   if (in_list) {
@@ -461,8 +469,8 @@ sky_status sky_yaml_sets(sky_faults *f, const sky_schema *schema, sky_node *root
       continue;
     }
     if (length == 0) {
-      SKY_TRY(sky_fault_line(f, -1, "'%s' is not KEY=VALUE (expected e.g. 'grid.cell=2 km')",
-                             s.set));
+      SKY_TRY(
+          sky_fault_line(f, -1, "'%s' is not KEY=VALUE (expected e.g. 'grid.cell=2 km')", s.set));
       continue;
     }
     bool key = memchr(s.set, '.', length) != NULL || memchr(s.set, '[', length) != NULL;
@@ -490,7 +498,8 @@ static sky_status undefined(sky_faults *f, const sky_node *node, const sky_node 
                             const char *name, size_t length, size_t n_known) {
   const char *names[128];
   size_t n = 0;
-  for (size_t i = 0; i < n_known && n < 128; i++) names[n++] = vars->child[i]->key;
+  for (size_t i = 0; i < n_known && n < 128; i++)
+    names[n++] = vars->child[i]->key;
   char word[64] = "";
   if (length < sizeof word) memcpy(word, name, length);
   const char *near = sky_text_nearest(word, names, n);

@@ -28,7 +28,9 @@ static const sky_key job_keys[] = {
 static const sky_schema job_schema = {job_keys, sizeof job_keys / sizeof job_keys[0],
                                       sky_job_rules};
 
-const sky_schema *sky_schema_job(void) { return &job_schema; }
+const sky_schema *sky_schema_job(void) {
+  return &job_schema;
+}
 
 const char *sky_key_child(const sky_key *parent, const sky_key *key) {
   const char *name = key->path;
@@ -53,10 +55,14 @@ const sky_key *sky_key_find(const sky_schema *schema, const sky_key *parent, con
   return NULL;
 }
 
-bool sky_key_is_list(sky_key_type type) { return type >= SKY_KEY_GASES; }
+bool sky_key_is_list(sky_key_type type) {
+  return type >= SKY_KEY_GASES;
+}
 
 sky_key_type sky_key_item_type(sky_key_type list) {
-  return list == SKY_KEY_GASES ? SKY_KEY_GAS : list == SKY_KEY_NUMBERS ? SKY_KEY_NUMBER : SKY_KEY_INPUT;
+  return list == SKY_KEY_GASES     ? SKY_KEY_GAS
+         : list == SKY_KEY_NUMBERS ? SKY_KEY_NUMBER
+                                   : SKY_KEY_INPUT;
 }
 
 bool sky_choice_at(const char *choices, size_t i, const char **start, size_t *length) {

@@ -4,8 +4,8 @@
  *   text -> tree (jobfile_yaml.c) -> --set and ${name} (jobfile_yaml.c) -> types, unknown keys,
  *   defaults (jobfile_check.c) -> rules (jobfile_rules.c)
  * and every step appends to one list of faults, so that a user sees all of them at once. A function
- * that returns sky_status here fails for want of memory or of the unit database only: what the user did
- * wrong is a fault. */
+ * that returns sky_status here fails for want of memory or of the unit database only: what the user
+ * did wrong is a fault. */
 #ifndef SKY_CORE_SCHEMA_H
 #define SKY_CORE_SCHEMA_H
 
@@ -15,22 +15,22 @@
 /* ---- the tables ---- */
 
 typedef enum sky_key_type {
-  SKY_KEY_MAP,      /* keys below it */
-  SKY_KEY_MAPS,     /* list of such maps; the keys of an item are "path[].key" */
-  SKY_KEY_VARS,     /* map of free names: the variables of ${name} */
-  SKY_KEY_TEXT,     /* any text that is not empty */
-  SKY_KEY_ID,       /* letters, digits, '_', '-', '.' */
-  SKY_KEY_CHOICE,   /* one of the words in `unit`, separated by '|' */
-  SKY_KEY_GAS,      /* a gas of species.csv */
-  SKY_KEY_BOOL,     /* true or false */
+  SKY_KEY_MAP,    /* keys below it */
+  SKY_KEY_MAPS,   /* list of such maps; the keys of an item are "path[].key" */
+  SKY_KEY_VARS,   /* map of free names: the variables of ${name} */
+  SKY_KEY_TEXT,   /* any text that is not empty */
+  SKY_KEY_ID,     /* letters, digits, '_', '-', '.' */
+  SKY_KEY_CHOICE, /* one of the words in `unit`, separated by '|' */
+  SKY_KEY_GAS,    /* a gas of species.csv */
+  SKY_KEY_BOOL,   /* true or false */
   SKY_KEY_INTEGER,
   SKY_KEY_NUMBER,
   SKY_KEY_QUANTITY, /* number and unit. `unit`: "m", or alternatives "degree|m" (a bare number is in
                        the first), or a word "=prior_column|mol mol-1" */
   SKY_KEY_DATE,
-  SKY_KEY_INPUT,    /* file or pattern that is read */
-  SKY_KEY_OUTPUT,   /* path that is written */
-  SKY_KEY_GASES,    /* lists of the scalars above; min and max count the items */
+  SKY_KEY_INPUT,  /* file or pattern that is read */
+  SKY_KEY_OUTPUT, /* path that is written */
+  SKY_KEY_GASES,  /* lists of the scalars above; min and max count the items */
   SKY_KEY_NUMBERS,
   SKY_KEY_INPUTS
 } sky_key_type;
@@ -38,13 +38,13 @@ typedef enum sky_key_type {
 typedef struct sky_key {
   const char *path;
   sky_key_type type;
-  const char *unit;      /* unit, choices, or NULL */
-  double min, max;       /* legal range in the (first) unit, or number of items */
-  const char *fallback;  /* SKY_KEY_REQUIRED, SKY_KEY_OPTIONAL, or the default as a user writes it;
-                            a map with the default "{}" is always present */
-  bool shown;            /* active in the template; else there, but commented out */
-  const char *example;   /* its value in the template */
-  const char *doc;       /* one sentence */
+  const char *unit;     /* unit, choices, or NULL */
+  double min, max;      /* legal range in the (first) unit, or number of items */
+  const char *fallback; /* SKY_KEY_REQUIRED, SKY_KEY_OPTIONAL, or the default as a user writes it;
+                           a map with the default "{}" is always present */
+  bool shown;           /* active in the template; else there, but commented out */
+  const char *example;  /* its value in the template */
+  const char *doc;      /* one sentence */
 } sky_key;
 
 #define SKY_KEY_REQUIRED "!"
@@ -92,11 +92,11 @@ struct sky_node {
   sky_node_kind kind;
   sky_origin origin;
   int line;
-  bool plain;     /* a scalar without quotes */
-  bool used;      /* a variable that something refers to */
-  bool valid;     /* type and range have been found right */
-  char *key;      /* name in the parent map; NULL for items and the root */
-  char *text;     /* scalar */
+  bool plain; /* a scalar without quotes */
+  bool used;  /* a variable that something refers to */
+  bool valid; /* type and range have been found right */
+  char *key;  /* name in the parent map; NULL for items and the root */
+  char *text; /* scalar */
   sky_node *parent;
   sky_node **child;
   size_t n_child, capacity;
@@ -104,7 +104,7 @@ struct sky_node {
   double number;         /* in the schema's unit; seconds since 1970 of a date */
   int64_t integer;
   bool boolean;
-  const char *unit;      /* unit of number for quantities; owned by the schema (first bytes) */
+  const char *unit; /* unit of number for quantities; owned by the schema (first bytes) */
   size_t unit_length;
 };
 
@@ -134,7 +134,7 @@ struct sky_faults {
     int line; /* -1: --set */
     size_t order;
     char *text;
-  } *item;
+  } * item;
 };
 
 /* "file:line: path: message". */

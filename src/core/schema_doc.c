@@ -107,8 +107,8 @@ static void type_put(sky_text *t, const sky_key *key) {
 
 /* Only ranges that say something. */
 static void range_put(sky_text *t, const sky_key *key) {
-  const bool counted = key->type == SKY_KEY_INTEGER || key->type == SKY_KEY_NUMBER ||
-                       key->type == SKY_KEY_QUANTITY;
+  const bool counted =
+      key->type == SKY_KEY_INTEGER || key->type == SKY_KEY_NUMBER || key->type == SKY_KEY_QUANTITY;
   if (!counted) return;
   const char *last = key->unit == NULL ? NULL : strrchr(key->unit, '|');
   const char *unit = key->unit == NULL ? "1" : key->unit[0] == '=' ? last + 1 : key->unit;
@@ -154,12 +154,14 @@ static void comment(sky_text *t, int depth, int off, const char *doc) {
     size_t n = strlen(doc);
     if (n > room) {
       n = room;
-      while (n > 0 && doc[n] != ' ') n--;
+      while (n > 0 && doc[n] != ' ')
+        n--;
     }
     margin(t, depth, off, "  ");
     sky_text_printf(t, "# %.*s\n", (int)n, doc);
     doc += n;
-    while (*doc == ' ') doc++;
+    while (*doc == ' ')
+      doc++;
   }
 }
 
@@ -181,7 +183,8 @@ static char *comment_text(sky_context *ctx, const sky_key *key) {
 }
 
 /* A key with its comment. first: it opens an item of a list. off: step of the '#', -1 = active. */
-static void key_put(writer *w, const sky_key *key, const char *name, int depth, int off, bool first) {
+static void key_put(writer *w, const sky_key *key, const char *name, int depth, int off,
+                    bool first) {
   sky_text *t = w->text;
   char *doc = comment_text(t->ctx, key);
   if (doc == NULL) {
@@ -220,10 +223,11 @@ static void keys_put(writer *w, const sky_key *parent, int depth, int off) {
 char *sky_schema_template(sky_context *ctx) {
   sky_text t = {.ctx = ctx};
   writer w = {sky_schema_job(), &t};
-  sky_text_put(&t,
-               "# A skyflux job. Check it with `skyflux check JOB`, run it with `skyflux run JOB`.\n"
-               "# Lines with '# ' explain the key below them; lines with '#' and no blank are settings\n"
-               "# to switch on by taking the '#' away. Paths count from the folder where skyflux runs.\n");
+  sky_text_put(
+      &t,
+      "# A skyflux job. Check it with `skyflux check JOB`, run it with `skyflux run JOB`.\n"
+      "# Lines with '# ' explain the key below them; lines with '#' and no blank are settings\n"
+      "# to switch on by taking the '#' away. Paths count from the folder where skyflux runs.\n");
   keys_put(&w, NULL, 0, -1);
   return sky_text_take(&t);
 }
@@ -264,10 +268,12 @@ static void row_put(sky_text *t, const sky_key *key) {
 
 static const char page_head[] =
     "# The job file\n\n"
-    "Made by `skyflux list keys --markdown` from the table that also checks every job; `skyflux init`\n"
+    "Made by `skyflux list keys --markdown` from the table that also checks every job; `skyflux "
+    "init`\n"
     "prints a commented example. Paths count from the folder where skyflux runs.\n\n"
     "A job file is YAML without anchors, aliases and tags. Quantities carry their unit (`1 km`,\n"
-    "`20 ppb`); a bare number is in the unit that the table names. Dates are UTC unless they end in an\n"
+    "`20 ppb`); a bare number is in the unit that the table names. Dates are UTC unless they end "
+    "in an\n"
     "offset. `${name}` stands for a value of `vars:`, `$${` for a plain `${`. On the command line\n"
     "`--set name=VALUE` replaces a variable and `--set a.b[0].c=VALUE` any key.\n\n"
     "| key | what it takes | default | meaning |\n|---|---|---|---|\n";
@@ -276,7 +282,8 @@ char *sky_schema_markdown(sky_context *ctx) {
   const sky_schema *schema = sky_schema_job();
   sky_text t = {.ctx = ctx};
   sky_text_put(&t, page_head);
-  for (size_t i = 0; i < schema->n_keys; i++) row_put(&t, &schema->keys[i]);
+  for (size_t i = 0; i < schema->n_keys; i++)
+    row_put(&t, &schema->keys[i]);
   sky_text_put(&t, "\nWhat keys must be to each other:\n\n");
   for (const sky_job_rule *rule = schema->rules; rule->check != NULL; rule++) {
     sky_text_printf(&t, "- %s\n", rule->doc);

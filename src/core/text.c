@@ -24,7 +24,9 @@ void sky_text_add(sky_text *t, const char *bytes, size_t n) {
   t->data[t->length] = '\0';
 }
 
-void sky_text_put(sky_text *t, const char *text) { sky_text_add(t, text, strlen(text)); }
+void sky_text_put(sky_text *t, const char *text) {
+  sky_text_add(t, text, strlen(text));
+}
 
 void sky_text_printf(sky_text *t, const char *fmt, ...) {
   char small[256];
@@ -82,13 +84,16 @@ void sky_text_free(sky_text *t) {
 
 #define WORD_MAX 48 /* longer words have no near relative worth naming */
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t least(size_t a, size_t b) {
+  return a < b ? a : b;
+}
 
 /* Damerau-Levenshtein distance, optimal string alignment; three rows are enough. */
 static size_t distance(const char *a, size_t na, const char *b, size_t nb) {
   size_t row[3][WORD_MAX + 1];
   size_t *before = row[0], *above = row[1], *here = row[2];
-  for (size_t j = 0; j <= nb; j++) above[j] = j;
+  for (size_t j = 0; j <= nb; j++)
+    above[j] = j;
   for (size_t i = 1; i <= na; i++) {
     here[0] = i;
     for (size_t j = 1; j <= nb; j++) {

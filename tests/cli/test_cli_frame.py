@@ -2,11 +2,13 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
 BINARY, _DATA, WORK, SOURCE = sys.argv[1:5]
-os.makedirs(WORK, exist_ok=True)
+shutil.rmtree(WORK, ignore_errors=True)
+os.makedirs(WORK)
 failures = []
 
 

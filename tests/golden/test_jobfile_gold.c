@@ -33,14 +33,14 @@ static bool run_case(sky_context *ctx, gold_case *c) {
   sky_jobfile *file = NULL;
   assert_non_null(job);
   assert_non_null(expected);
-  const sky_status st = sky_jobfile_parse(ctx, "job.yaml", job, strlen(job), c->sets, c->n_sets,
-                                          &file);
+  const sky_status st =
+      sky_jobfile_parse(ctx, "job.yaml", job, strlen(job), c->sets, c->n_sets, &file);
   const char *said = st == SKY_OK ? "" : sky_error(ctx);
   const bool right = strcmp(said, expected) == 0 && (st == SKY_OK ? file != NULL : file == NULL) &&
                      (st == SKY_OK || st == SKY_E_JOB);
   if (!right) {
     fprintf(stderr, "case %s: %s\n--- expected\n%s\n--- said\n%s\n", c->name, sky_status_name(st),
-                expected, said);
+            expected, said);
   }
   sky_jobfile_free(file);
   sky_free(job);

@@ -12,7 +12,9 @@
 #include "src/core/rng.h"
 #include "src/core/schema.h"
 
-static int setup(void **state) { return sky_context_create((sky_context **)state) != SKY_OK; }
+static int setup(void **state) {
+  return sky_context_create((sky_context **)state) != SKY_OK;
+}
 
 static int teardown(void **state) {
   sky_context_free(*state);
@@ -145,13 +147,14 @@ static void test_canonical(void **state) {
       "soundings: [{files: [d/a.nc], gases: [ch4, co2]}]\nzones: {file: z, id: i}\n"};
   char *first = canonical(ctx, same[0], NULL, 0), *second = canonical(ctx, same[1], NULL, 0);
   assert_string_equal(first, second);
-  assert_string_equal(first,
-                      "{\"columns\":{\"correlation\":0.29999999999999999},"
-                      "\"grid\":{\"box\":[0,50,2,52],\"cell\":\"0.5 degree\",\"crs\":\"EPSG:4326\"},"
-                      "\"job\":{\"name\":\"a\",\"output\":\"o\"},"
-                      "\"soundings\":[{\"files\":[\"d/a.nc\"],\"gases\":[\"ch4\"],"
-                      "\"product\":\"auto\",\"timeout\":\"60 s\"}],"
-                      "\"zones\":{\"file\":\"z\",\"id\":\"i\"}}\n");
+  assert_string_equal(
+      first,
+      "{\"columns\":{\"correlation\":0.29999999999999999},"
+      "\"grid\":{\"box\":[0,50,2,52],\"cell\":\"0.5 degree\",\"crs\":\"EPSG:4326\"},"
+      "\"job\":{\"name\":\"a\",\"output\":\"o\"},"
+      "\"soundings\":[{\"files\":[\"d/a.nc\"],\"gases\":[\"ch4\"],"
+      "\"product\":\"auto\",\"timeout\":\"60 s\"}],"
+      "\"zones\":{\"file\":\"z\",\"id\":\"i\"}}\n");
   for (size_t i = 0; i < 2; i++) {
     char *differs = canonical(ctx, other[i], NULL, 0);
     assert_string_not_equal(first, differs);
@@ -159,8 +162,9 @@ static void test_canonical(void **state) {
   }
   static const char *const only[] = {"zones", "job"};
   char *part = canonical(ctx, same[0], only, 2);
-  assert_string_equal(part, "{\"job\":{\"name\":\"a\",\"output\":\"o\"},"
-                            "\"zones\":{\"file\":\"z\",\"id\":\"i\"}}\n");
+  assert_string_equal(part,
+                      "{\"job\":{\"name\":\"a\",\"output\":\"o\"},"
+                      "\"zones\":{\"file\":\"z\",\"id\":\"i\"}}\n");
   sky_free(part);
   sky_free(first);
   sky_free(second);
@@ -200,7 +204,8 @@ static void test_deep(void **state) {
   for (size_t k = 0; k < 4; k++) {
     const size_t step = strlen(open[k]);
     char *text = SKY_NEW(ctx, char, n);
-    for (size_t i = 0; i < n; i++) text[i] = open[k][i % step];
+    for (size_t i = 0; i < n; i++)
+      text[i] = open[k][i % step];
     sky_jobfile *job = NULL;
     assert_int_equal(sky_jobfile_parse(ctx, "job.yaml", text, n, NULL, 0, &job), SKY_E_JOB);
     assert_non_null(strstr(sky_error(ctx), k == 3 ? "a key must be one word" : "nested more than"));
@@ -218,7 +223,8 @@ static void test_growth(void **state) {
   sky_text t = {.ctx = ctx};
   sky_jobfile *job = NULL;
   sky_text_put(&t, "vars:\n  a0: 0123456789\n");
-  for (int i = 1; i < 40; i++) sky_text_printf(&t, "  a%d: \"${a%d}${a%d}\"\n", i, i - 1, i - 1);
+  for (int i = 1; i < 40; i++)
+    sky_text_printf(&t, "  a%d: \"${a%d}${a%d}\"\n", i, i - 1, i - 1);
   char *text = sky_text_take(&t);
   const uint64_t before = sky_memory_count(ctx);
   assert_int_equal(parse(ctx, text, &job), SKY_E_JOB);
@@ -231,7 +237,8 @@ static void test_many_faults(void **state) {
   sky_context *ctx = *state;
   sky_text t = {.ctx = ctx};
   sky_jobfile *job = NULL;
-  for (int i = 0; i < 200; i++) sky_text_printf(&t, "unknown-%d: 1\n", i);
+  for (int i = 0; i < 200; i++)
+    sky_text_printf(&t, "unknown-%d: 1\n", i);
   char *text = sky_text_take(&t);
   assert_int_equal(parse(ctx, text, &job), SKY_E_JOB);
   /* 200 unknown keys and 4 missing ones; the first 50 by line are told. */
@@ -356,10 +363,12 @@ static void test_table(void **state) {
       assert_true(schema->keys[k].type == SKY_KEY_MAP || schema->keys[k].type == SKY_KEY_MAPS);
       parents++;
     }
-    for (size_t k = 0; k < i; k++) assert_string_not_equal(key->path, schema->keys[k].path);
+    for (size_t k = 0; k < i; k++)
+      assert_string_not_equal(key->path, schema->keys[k].path);
     assert_int_equal(parents, 1);
     assert_true(key->min <= key->max);
-    assert_true((key->unit != NULL) == (key->type == SKY_KEY_CHOICE || key->type == SKY_KEY_QUANTITY));
+    assert_true((key->unit != NULL) ==
+                (key->type == SKY_KEY_CHOICE || key->type == SKY_KEY_QUANTITY));
     assert_int_equal(key->doc[strlen(key->doc) - 1], '.');
     const bool container = key->type == SKY_KEY_MAP || key->type == SKY_KEY_MAPS;
     assert_true(container || key->example != NULL);
@@ -441,12 +450,15 @@ static void test_text(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
   const struct CMUnitTest tests[] = {
-      TEST(test_getters),   TEST(test_defaults),    TEST(test_where),
-      TEST(test_canonical), TEST(test_bytes),       TEST(test_deep),
-      TEST(test_growth),    TEST(test_many_faults), TEST(test_allocations),
-      TEST(test_document_allocations), TEST(test_mutations), TEST(test_template),
-      TEST(test_table),     TEST(test_real_jobs),   TEST(test_reference),
-      TEST(test_nearest),   TEST(test_text),
+      TEST(test_getters),     TEST(test_defaults),
+      TEST(test_where),       TEST(test_canonical),
+      TEST(test_bytes),       TEST(test_deep),
+      TEST(test_growth),      TEST(test_many_faults),
+      TEST(test_allocations), TEST(test_document_allocations),
+      TEST(test_mutations),   TEST(test_template),
+      TEST(test_table),       TEST(test_real_jobs),
+      TEST(test_reference),   TEST(test_nearest),
+      TEST(test_text),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
