@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 /* Levels above a padded top have weight 0 or NaN, and anything in their profiles. */
-static int counts(double weight) { return !isnan(weight) && weight != 0; }
+static int counts(double weight) {
+  return !isnan(weight) && weight != 0;
+}
 
 double sky_column_mean(size_t n_levels, const double *weight, const double *profile) {
   double sum = 0;
@@ -25,7 +27,8 @@ double sky_column_apply(size_t n_levels, double prior, const double *weight, con
 double sky_superobs_sigma(size_t n, const double *sigma, double correlation,
                           double representation) {
   double square = 0;
-  for (size_t i = 0; i < n; i++) square += sigma[i] * sigma[i];
+  for (size_t i = 0; i < n; i++)
+    square += sigma[i] * sigma[i];
   square /= (double)n;
   return sqrt(square * ((1 - correlation) / (double)n + correlation) +
               representation * representation);

@@ -2,7 +2,7 @@
  *
  * X = X_a + Σ_k w_k ak_k (c_k - c_a,k)                            Rodgers & Connor 2003, Eq. 15
  * Super-observation of n soundings with single-sounding error σ, correlation ρ and representation
- * (transport) error σ_t:  σ_s² = σ² [ (1-ρ)/n + ρ ] + σ_t²          Chen et al. 2023, ACP 23, 5945 */
+ * (transport) error σ_t:  σ_s² = σ² [ (1-ρ)/n + ρ ] + σ_t²     Chen et al. 2023, ACP 23, 5945 */
 #ifndef SKY_ALGORITHMS_COLUMN_H
 #define SKY_ALGORITHMS_COLUMN_H
 

@@ -14,17 +14,25 @@
 
 const char *sky_verdict_name(sky_verdict v) {
   switch (v) {
-    case SKY_VERDICT_CONSISTENT: return "consistent";
-    case SKY_VERDICT_HIGHER: return "higher";
-    case SKY_VERDICT_LOWER: return "lower";
-    case SKY_VERDICT_INSUFFICIENT: return "insufficient information";
-    case SKY_VERDICT_MISFIT: return "model misfit";
-    case SKY_VERDICT_NOT_COMPARABLE: return "not comparable";
+    case SKY_VERDICT_CONSISTENT:
+      return "consistent";
+    case SKY_VERDICT_HIGHER:
+      return "higher";
+    case SKY_VERDICT_LOWER:
+      return "lower";
+    case SKY_VERDICT_INSUFFICIENT:
+      return "insufficient information";
+    case SKY_VERDICT_MISFIT:
+      return "model misfit";
+    case SKY_VERDICT_NOT_COMPARABLE:
+      return "not comparable";
   }
   return "unknown";
 }
 
-double sky_normal_two_sided_p(double z) { return erfc(fabs(z) / sqrt(2)); }
+double sky_normal_two_sided_p(double z) {
+  return erfc(fabs(z) / sqrt(2));
+}
 
 double sky_detectable(double var, double sensitivity) {
   return fabs(sensitivity) > 0 ? (Z_975 + Z_80) * sqrt(var) / fabs(sensitivity) : INFINITY;
@@ -68,7 +76,8 @@ static void say(sky_comparison *row, const char *fmt, ...) {
   va_end(args);
   if (length < 0 || (size_t)length < room - used) return;
   size_t end = room - 1;
-  while (end > used && ((unsigned char)row->reason[end - 1] & 0xC0) == 0x80) end--;
+  while (end > used && ((unsigned char)row->reason[end - 1] & 0xC0) == 0x80)
+    end--;
   if (end > used && (unsigned char)row->reason[end - 1] >= 0xC0) end--;
   row->reason[end] = '\0';
 }
@@ -126,7 +135,8 @@ static void explain(sky_comparison *row) {
       say(row, "z = %.1f, beyond %.0f: transport, background or errors are wrong here", row->z,
           SKY_MISFIT_Z);
       break;
-    case SKY_VERDICT_NOT_COMPARABLE: return; /* said already */
+    case SKY_VERDICT_NOT_COMPARABLE:
+      return; /* said already */
   }
   if (isfinite(row->detectable))
     say(row, "; detectable error %.3g kg yr-1", row->detectable);
@@ -159,8 +169,7 @@ sky_status sky_compare(sky_context *ctx, size_t n, sky_comparison *table) {
   for (size_t i = 0; i < n; i++) {
     sky_comparison *row = &table[i];
     row->q = q[i];
-    if (q[i] < SKY_SIGNIFICANCE)
-      row->verdict = row->z > 0 ? SKY_VERDICT_HIGHER : SKY_VERDICT_LOWER;
+    if (q[i] < SKY_SIGNIFICANCE) row->verdict = row->z > 0 ? SKY_VERDICT_HIGHER : SKY_VERDICT_LOWER;
     explain(row);
     explain_inflation(row);
   }

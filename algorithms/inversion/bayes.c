@@ -1,6 +1,6 @@
 /* bayes.c: exact linear Gaussian inversion in observation space (bayes.md).
  *
- *   Ψ = H Q Hᵀ + B Σ_b Bᵀ + R,  Ψ w = d = y - H x0 - B b0                     Rodgers 2000 Eq. 4.36
+ *   Ψ = H Q Hᵀ + B Σ_b Bᵀ + R,  Ψ w = d = y - H x0 - B b0                     Rodgers 2000, ch. 4
  *   x̂ = x0 + Q Hᵀ w,  b̂ = b0 + Σ_b Bᵀ w,  P = Q - Q Hᵀ Ψ⁻¹ H Q,  A = Q Hᵀ Ψ⁻¹ H
  *
  * H Q is never held whole: its block of one time step t is S_t E Σ_s D_ts (H_s S_s)ᵀ, dense in
@@ -23,11 +23,11 @@ typedef struct solver {
   sky_context *ctx;
   const sky_problem *p;
   sky_posterior *out;
-  size_t *start;  /* [n_obs*(n_time+1)] first element of every row's part at each time step */
-  double *psi;    /* [n_obs*n_obs] lower: Ψ, then its factor L */
-  double *mixed;  /* [n_cell*n_obs] time-mixed Hᵀ, see hq_step */
-  double *hq;     /* [n_cell*n_obs] (H Q)ᵀ of one time step, then L⁻¹ and Ψ⁻¹ of it */
-  double *d, *w;  /* [n_obs] */
+  size_t *start; /* [n_obs*(n_time+1)] first element of every row's part at each time step */
+  double *psi;   /* [n_obs*n_obs] lower: Ψ, then its factor L */
+  double *mixed; /* [n_cell*n_obs] time-mixed Hᵀ, see hq_step */
+  double *hq;    /* [n_cell*n_obs] (H Q)ᵀ of one time step, then L⁻¹ and Ψ⁻¹ of it */
+  double *d, *w; /* [n_obs] */
   double *u, *qu, *work; /* [n_state] Hᵀw, Q Hᵀ w, scratch */
 } solver;
 
@@ -47,9 +47,10 @@ static sky_status check_jacobian(sky_context *ctx, const sky_problem *p) {
     for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++) {
       if (p->col[k] < 0 || (size_t)p->col[k] >= p->n_state ||
           (k > p->rowptr[i] && p->col[k] <= p->col[k - 1]))
-        return sky_fail(ctx, SKY_E_RANGE,
-                        "problem: row %zu of H has column %d (expected ascending columns in 0..%zu)",
-                        i, p->col[k], p->n_state - 1);
+        return sky_fail(
+            ctx, SKY_E_RANGE,
+            "problem: row %zu of H has column %d (expected ascending columns in 0..%zu)", i,
+            p->col[k], p->n_state - 1);
     }
   return check_values(ctx, "H", p->val, p->rowptr[p->n_obs], false);
 }
@@ -91,15 +92,16 @@ static sky_status check_memory(sky_context *ctx, const sky_problem *p, size_t n_
   const double nt = (double)p->n_time, nz = (double)n_zone, nb = (double)p->n_background;
   const double given = (c * c + nt * nt + 2 * m + 2 * n) * 8 + (double)p->rowptr[p->n_obs] * 12;
   const double own = (n * n + 2 * c * n + 2 * n + 3 * m + n * (nt + 1)) * 8;
-  const double extra = n * nb * 8 + (2 * nz * m + n * nz) * 8;
+  const double extra = (n * nb + 2 * nz * m + nz * (n + nb)) * 8;
   const double need =
       given + own + extra + sky_posterior_bytes(p->n_state, p->n_obs, p->n_background, n_zone);
   if (need <= (double)sky_context_memory(ctx)) return SKY_OK;
-  return sky_fail(ctx, SKY_E_NOMEM,
-                  "inversion of %zu observations, %zu cells x %zu times and %zu zones needs %.0f MB, "
-                  "the memory budget is %.0f MB (--memory)",
-                  p->n_obs, p->n_cell, p->n_time, n_zone, ceil(need / 1e6),
-                  (double)sky_context_memory(ctx) / 1e6);
+  return sky_fail(
+      ctx, SKY_E_NOMEM,
+      "inversion of %zu observations, %zu cells x %zu times and %zu zones needs %.0f MB, "
+      "the memory budget is %.0f MB (--memory)",
+      p->n_obs, p->n_cell, p->n_time, n_zone, ceil(need / 1e6),
+      (double)sky_context_memory(ctx) / 1e6);
 }
 
 /* ---- H -------------------------------------------------------------------------------------- */
@@ -110,7 +112,8 @@ static void index_steps(solver *s) {
   for (size_t i = 0; i < p->n_obs; i++) {
     size_t k = p->rowptr[i];
     for (size_t t = 0; t <= p->n_time; t++) {
-      while (k < p->rowptr[i + 1] && (size_t)p->col[k] < t * p->n_cell) k++;
+      while (k < p->rowptr[i + 1] && (size_t)p->col[k] < t * p->n_cell)
+        k++;
       s->start[i * (p->n_time + 1) + t] = k;
     }
   }
@@ -141,7 +144,8 @@ static void transpose_apply(const sky_problem *p, const double *v, size_t stride
       out[p->col[k]] += p->val[k] * v[i * stride];
 }
 
-/* hq [cell, obs] = (H Q)ᵀ of time step t: rows of H are mixed over time by D, then over space by E. */
+/* hq [cell, obs] = (H Q)ᵀ of time step t: rows of H are mixed over time by D, then over space by E.
+ */
 static void hq_step(solver *s, size_t t) {
   const sky_problem *p = s->p;
   const size_t n = p->n_obs, nc = p->n_cell;
@@ -215,13 +219,15 @@ static void solve_mean(solver *s) {
   sky_posterior *out = s->out;
   const size_t n = p->n_obs;
   simulate(s, p->x0, p->b0, out->simulated_prior);
-  for (size_t i = 0; i < n; i++) s->d[i] = s->w[i] = p->y[i] - out->simulated_prior[i];
+  for (size_t i = 0; i < n; i++)
+    s->d[i] = s->w[i] = p->y[i] - out->simulated_prior[i];
   sky_cholesky_forward(s->ctx, n, s->psi, 1, s->w);
   sky_cholesky_backward(s->ctx, n, s->psi, 1, s->w);
 
   transpose_apply(p, s->w, 1, s->u);
   sky_kronecker_apply(s->ctx, p->n_cell, p->n_time, p->D, p->E, p->x_sd, s->u, 1, s->work, s->qu);
-  for (size_t i = 0; i < p->n_state; i++) out->x[i] = p->x0[i] + s->qu[i];
+  for (size_t i = 0; i < p->n_state; i++)
+    out->x[i] = p->x0[i] + s->qu[i];
   out->jb = sky_dot(s->u, s->qu, p->n_state);
 
   group_sums(p, s->w, 1, out->b);
@@ -239,8 +245,7 @@ static void solve_mean(solver *s) {
   }
   out->jo = sky_acc_value(&jo);
   out->chi2 = sky_dot(s->d, s->w, n);
-  out->neg_log_evidence =
-      0.5 * (out->chi2 + sky_cholesky_logdet(n, s->psi) + (double)n * LOG_2PI);
+  out->neg_log_evidence = 0.5 * (out->chi2 + sky_cholesky_logdet(n, s->psi) + (double)n * LOG_2PI);
 }
 
 /* ---- uncertainty ---------------------------------------------------------------------------- */
@@ -310,7 +315,8 @@ static void reduce_covariance(solver *s, size_t nz, const double *Z, double *cov
   for (size_t a = 0; a < nz; a++)
     for (size_t b = 0; b <= a; b++) {
       sky_acc sum = {0, 0};
-      for (size_t i = 0; i < s->p->n_obs; i++) sky_acc_add(&sum, Z[i * nz + a] * Z[i * nz + b]);
+      for (size_t i = 0; i < s->p->n_obs; i++)
+        sky_acc_add(&sum, Z[i * nz + a] * Z[i * nz + b]);
       cov[a * nz + b] -= sky_acc_value(&sum);
       cov[b * nz + a] = cov[a * nz + b];
     }
@@ -343,18 +349,20 @@ static sky_status solve_zones(solver *s, const sky_functionals *zones) {
   SKY_GO_ALLOC(QW, SKY_NEW(s->ctx, double, nz *m));
   SKY_GO_ALLOC(work, SKY_NEW(s->ctx, double, nz *m));
   SKY_GO_ALLOC(Z, SKY_NEW(s->ctx, double, nz *n));
-  SKY_GO_ALLOC(sums, SKY_NEW(s->ctx, double, p->n_background));
+  SKY_GO_ALLOC(sums, SKY_NEW(s->ctx, double, nz * p->n_background));
 
   sky_kronecker_apply(s->ctx, p->n_cell, p->n_time, p->D, p->E, p->x_sd, zones->W, nz, work, QW);
   sky_gram(s->ctx, nz, m, zones->W, QW, out->zone_cov);
-  for (size_t z = 0; z < nz; z++) out->prior_sd[z] = out->zone_cov[z * nz + z];
+  for (size_t z = 0; z < nz; z++)
+    out->prior_sd[z] = out->zone_cov[z * nz + z];
   observe_zones(s, nz, QW, Z);
   sky_cholesky_forward(s->ctx, n, s->psi, nz, Z);
   reduce_covariance(s, nz, Z, out->zone_cov);
   sky_cholesky_backward(s->ctx, n, s->psi, nz, Z);
+#pragma omp parallel for schedule(dynamic) num_threads(sky_context_threads(s->ctx))
   for (size_t z = 0; z < nz; z++) {
     transpose_apply(p, Z + z, nz, out->zone_A + z * m);
-    out->zone_noise_var[z] = noise_variance(p, Z + z, nz, sums);
+    out->zone_noise_var[z] = noise_variance(p, Z + z, nz, sums + z * p->n_background);
   }
   sky_kronecker_apply(s->ctx, p->n_cell, p->n_time, inv_D, inv_E, inv_sd, out->zone_A, nz, work,
                       QW);
@@ -397,7 +405,7 @@ sky_status sky_problem_solve(sky_context *ctx, const sky_problem *p, const sky_f
   sky_blas_single();
   sky_progress_begin(ctx, "invert", 2 * p->n_time);
   SKY_GO(sky_posterior_alloc(ctx, m, n, p->n_background, nz, out));
-  SKY_GO_ALLOC(s.start, SKY_NEW(ctx, size_t, n *(p->n_time + 1)));
+  SKY_GO_ALLOC(s.start, SKY_NEW(ctx, size_t, n * (p->n_time + 1)));
   SKY_GO_ALLOC(s.psi, SKY_NEW(ctx, double, n *n));
   SKY_GO_ALLOC(s.mixed, SKY_NEW(ctx, double, p->n_cell *n));
   SKY_GO_ALLOC(s.hq, SKY_NEW(ctx, double, p->n_cell *n));

@@ -2,7 +2,8 @@
  *
  * Right-looking tile algorithm (Buttari et al. 2009, Parallel Computing 35, 38): every tile is
  * updated by tasks whose dependencies fix their order, and each task is one single-threaded BLAS or
- * LAPACK call of a fixed shape. So the bits depend on the matrix only, not on who ran which task. */
+ * LAPACK call of a fixed shape. So the bits depend on the matrix only, not on who ran which task.
+ */
 #include "algorithms/inversion/cholesky.h"
 
 #include <cblas.h>
@@ -18,10 +19,14 @@
 
 static pthread_once_t blas_once = PTHREAD_ONCE_INIT;
 
-static void blas_single(void) { openblas_set_num_threads(1); }
+static void blas_single(void) {
+  openblas_set_num_threads(1);
+}
 
 /* Once, because OpenBLAS may not change its thread count while another thread computes. */
-void sky_blas_single(void) { pthread_once(&blas_once, blas_single); }
+void sky_blas_single(void) {
+  pthread_once(&blas_once, blas_single);
+}
 
 static int tile_size(size_t n, size_t start, size_t tile) {
   return (int)(n - start < tile ? n - start : tile);
@@ -35,9 +40,9 @@ typedef struct factor { /* shared by all tasks of one factorisation */
   sky_context *ctx;
   size_t n;
   double *A;
-  size_t pivot;      /* failing row; written once, by the task that sets state */
+  size_t pivot; /* failing row; written once, by the task that sets state */
   double pivot_value;
-  atomic_int state;  /* RUNNING, or why the remaining tasks do nothing */
+  atomic_int state; /* RUNNING, or why the remaining tasks do nothing */
 } factor;
 
 static double *tile_at(const factor *f, size_t i, size_t j) {
@@ -86,21 +91,23 @@ static void factor_update(factor *f, size_t i, size_t j, size_t k) {
                 tile_at(f, i, j), ld);
 }
 
-/* One thread makes the tasks of all tiles; the first element of a tile stands for it in depend(). */
+/* One thread makes the tasks of all tiles; the first element of a tile stands for it in depend().
+ */
 static void factor_tasks(factor *f) {
   const size_t tiles = (f->n + SKY_CHOLESKY_TILE - 1) / SKY_CHOLESKY_TILE;
   for (size_t k = 0; k < tiles; k++) {
 #pragma omp task firstprivate(k) depend(inout : *tile_at(f, k, k))
     factor_diagonal(f, k);
     for (size_t i = k + 1; i < tiles; i++) {
-#pragma omp task firstprivate(i, k) depend(in : *tile_at(f, k, k)) \
-    depend(inout : *tile_at(f, i, k))
+#pragma omp task firstprivate(i, k) depend(in : *tile_at(f, k, k)) depend(inout : *tile_at(f, i, k))
       factor_column(f, i, k);
     }
     for (size_t i = k + 1; i < tiles; i++)
       for (size_t j = k + 1; j <= i; j++) {
-#pragma omp task firstprivate(i, j, k) depend(in : *tile_at(f, i, k), *tile_at(f, j, k)) \
-    depend(inout : *tile_at(f, i, j))
+#pragma omp task firstprivate(i, j, k) depend(in                                      \
+                                              : *tile_at(f, i, k), *tile_at(f, j, k)) \
+    depend(inout                                                                      \
+           : *tile_at(f, i, j))
         factor_update(f, i, j, k);
       }
   }
@@ -118,14 +125,17 @@ sky_status sky_cholesky(sky_context *ctx, size_t n, double *A) {
       return sky_fail(ctx, SKY_E_NOT_SPD,
                       "matrix of %zu rows is not positive definite: pivot %zu is %g", n, f.pivot,
                       f.pivot_value);
-    case CANCELLED: return sky_fail(ctx, SKY_E_CANCELLED, "cancelled in the factorisation");
-    default: return SKY_OK;
+    case CANCELLED:
+      return sky_fail(ctx, SKY_E_CANCELLED, "cancelled in the factorisation");
+    default:
+      return SKY_OK;
   }
 }
 
 double sky_cholesky_logdet(size_t n, const double *L) {
   sky_acc sum = {0, 0};
-  for (size_t i = 0; i < n; i++) sky_acc_add(&sum, log(L[i * n + i]));
+  for (size_t i = 0; i < n; i++)
+    sky_acc_add(&sum, log(L[i * n + i]));
   return 2 * sky_acc_value(&sum);
 }
 
@@ -149,8 +159,8 @@ void sky_cholesky_backward(sky_context *ctx, size_t n, const double *L, size_t m
 }
 
 /* A row x with L xᵀ = bᵀ solves x Lᵀ = b: the triangle acts from the right. */
-static void solve_rows(sky_context *ctx, CBLAS_TRANSPOSE trans, size_t n, const double *L,
-                       size_t m, double *X) {
+static void solve_rows(sky_context *ctx, CBLAS_TRANSPOSE trans, size_t n, const double *L, size_t m,
+                       double *X) {
   sky_blas_single();
 #pragma omp parallel for schedule(dynamic) num_threads(sky_context_threads(ctx))
   for (size_t i = 0; i < m; i += ROW_TILE)
@@ -174,14 +184,16 @@ static void gram_tile(size_t n, size_t k, size_t i, size_t j, const double *U, c
   cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, cols, (int)k, 1.0, U + i * k, (int)k,
               V + j * k, (int)k, 0.0, C + i * n + j, (int)n);
   for (size_t r = i; r < i + (size_t)rows; r++)
-    for (size_t c = j; c < j + (size_t)cols && c < r; c++) C[c * n + r] = C[r * n + c];
+    for (size_t c = j; c < j + (size_t)cols && c < r; c++)
+      C[c * n + r] = C[r * n + c];
 }
 
 void sky_gram(sky_context *ctx, size_t n, size_t k, const double *U, const double *V, double *C) {
   sky_blas_single();
 #pragma omp parallel for schedule(dynamic) num_threads(sky_context_threads(ctx))
   for (size_t i = 0; i < n; i += ROW_TILE)
-    for (size_t j = 0; j <= i; j += ROW_TILE) gram_tile(n, k, i, j, U, V, C);
+    for (size_t j = 0; j <= i; j += ROW_TILE)
+      gram_tile(n, k, i, j, U, V, C);
 }
 
 void sky_product(sky_context *ctx, size_t m, size_t k, size_t n, const double *A, const double *B,

@@ -16,9 +16,12 @@ double sky_correlation_value(sky_correlation model, double distance, double leng
   if (distance == 0) return 1;
   const double h = distance / length;
   switch (model) {
-    case SKY_CORR_SPHERICAL: return h < 1 ? 1 - 1.5 * h + 0.5 * h * h * h : 0;
-    case SKY_CORR_EXPONENTIAL: return exp(-h);
-    case SKY_CORR_NONE: break;
+    case SKY_CORR_SPHERICAL:
+      return h < 1 ? 1 - 1.5 * h + 0.5 * h * h * h : 0;
+    case SKY_CORR_EXPONENTIAL:
+      return exp(-h);
+    case SKY_CORR_NONE:
+      break;
   }
   return 0;
 }
@@ -31,9 +34,8 @@ void sky_correlation_matrix(sky_context *ctx, sky_correlation model, double leng
     C[i * n + i] = 1;
     for (size_t j = 0; j < i; j++) {
       /* Without correlation two cells at one place are still two cells. */
-      const double c = model == SKY_CORR_NONE
-                           ? 0
-                           : sky_correlation_value(model, distance(user, i, j), length);
+      const double c =
+          model == SKY_CORR_NONE ? 0 : sky_correlation_value(model, distance(user, i, j), length);
       C[i * n + j] = c;
       C[j * n + i] = c;
     }
@@ -61,7 +63,8 @@ static void scale(sky_context *ctx, size_t n, const double *sd, const double *v,
                   double *out) {
 #pragma omp parallel for schedule(static) num_threads(sky_context_threads(ctx))
   for (size_t k = 0; k < count; k++)
-    for (size_t i = 0; i < n; i++) out[k * n + i] = sd[i] * v[k * n + i];
+    for (size_t i = 0; i < n; i++)
+      out[k * n + i] = sd[i] * v[k * n + i];
 }
 
 void sky_kronecker_apply(sky_context *ctx, size_t n_cell, size_t n_time, const double *D,

@@ -1,6 +1,6 @@
 /* information.c: linear Gaussian inversion from ready-made normal equations (information.md).
  *
- *   S = (γF + Sa⁻¹)⁻¹, x̂ = x0 + γ S g, A = I - S Sa⁻¹ = γ S F                Rodgers 2000 Eq. 4.5
+ *   S = (γF + Sa⁻¹)⁻¹, x̂ = x0 + γ S g, A = I - S Sa⁻¹ = γ S F                Rodgers 2000, ch. 4
  *
  * With Λ = Sa^½ the matrix that is factored is I + γ Λ F Λ: its eigenvalues are >= 1 whatever the
  * units of the elements are, and an element without prior uncertainty simply stays. */
@@ -22,8 +22,8 @@ static sky_status check_information(sky_context *ctx, const sky_information_prob
     return sky_fail(ctx, SKY_E_RANGE, "information: gamma = %g (expected a number > 0)", p->gamma);
   for (size_t i = 0; i < n; i++) {
     if (!isfinite(p->g[i]) || !isfinite(p->x0[i]))
-      return sky_fail(ctx, SKY_E_RANGE, "information: element %zu: g = %g, x0 = %g is not finite", i,
-                      p->g[i], p->x0[i]);
+      return sky_fail(ctx, SKY_E_RANGE, "information: element %zu: g = %g, x0 = %g is not finite",
+                      i, p->g[i], p->x0[i]);
     if (!(p->x_sd[i] >= 0) || !isfinite(p->x_sd[i]))
       return sky_fail(ctx, SKY_E_RANGE, "information: x_sd[%zu] = %g (expected a number >= 0)", i,
                       p->x_sd[i]);
@@ -46,7 +46,8 @@ static void scaled_information(const sky_information_problem *p, bool symmetric,
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; j < n; j++) {
       const double f = p->F[i * n + j], ft = p->F[j * n + i];
-      M[i * n + j] = (i == j) + p->gamma * p->x_sd[i] * (symmetric ? 0.5 * (f + ft) : f) * p->x_sd[j];
+      M[i * n + j] =
+          (i == j) + p->gamma * p->x_sd[i] * (symmetric ? 0.5 * (f + ft) : f) * p->x_sd[j];
     }
 }
 
@@ -59,13 +60,15 @@ static sky_status posterior_covariance(sky_context *ctx, const sky_information_p
   scaled_information(p, true, work);
   const sky_status st = sky_cholesky(ctx, n, work);
   if (st != SKY_OK) return sky_fail_in(ctx, st, "information matrix: ");
-  for (size_t i = 0; i < n * n; i++) T[i] = i % (n + 1) == 0;
+  for (size_t i = 0; i < n * n; i++)
+    T[i] = i % (n + 1) == 0;
   sky_cholesky_forward_rows(ctx, n, work, n, T);
   sky_gram(ctx, n, n, T, T, S);
 
   scaled_information(p, false, work);
   sky_product(ctx, n, n, n, work, S, T);
-  for (size_t i = 0; i < n * n; i++) T[i] = (i % (n + 1) == 0 ? 2 : 0) - T[i];
+  for (size_t i = 0; i < n * n; i++)
+    T[i] = (i % (n + 1) == 0 ? 2 : 0) - T[i];
   sky_product(ctx, n, n, n, S, T, work);
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; j < n; j++)
@@ -125,7 +128,8 @@ static sky_status solve_zones(sky_context *ctx, const sky_information_problem *p
   SKY_GO_ALLOC(FW, SKY_NEW(ctx, double, zones->n_zone *n));
   if (zones->inventory_E == NULL) {
     memset(identity, 0, n * n * sizeof *identity);
-    for (size_t i = 0; i < n; i++) identity[i * n + i] = 1;
+    for (size_t i = 0; i < n; i++)
+      identity[i * n + i] = 1;
   }
   fill_zones(ctx, p, zones, S, A, zones->inventory_E != NULL ? zones->inventory_E : identity, SW,
              FW, out);
@@ -157,7 +161,8 @@ sky_status sky_information_solve(sky_context *ctx, const sky_information_problem
   SKY_GO_ALLOC(A, SKY_NEW(ctx, double, n *n));
   SKY_GO(posterior_covariance(ctx, p, work, T, S));
   sky_product(ctx, n, n, n, S, p->F, A);
-  for (size_t i = 0; i < n * n; i++) A[i] *= p->gamma;
+  for (size_t i = 0; i < n * n; i++)
+    A[i] *= p->gamma;
   fill_state(p, S, A, out);
   if (nz > 0) SKY_GO(solve_zones(ctx, p, zones, S, A, work, out));
   if (cov != NULL) memcpy(cov, S, n * n * sizeof *S);

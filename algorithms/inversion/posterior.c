@@ -29,28 +29,28 @@ void sky_problem_free(sky_problem *p) {
 }
 
 /* Every array of a posterior with its length: one list for alloc, free and the memory plan. */
-#define POSTERIOR_ARRAYS(ARRAY)        \
-  ARRAY(x, n_state)                    \
-  ARRAY(sd, n_state)                   \
-  ARRAY(ak, n_state)                   \
-  ARRAY(b, n_background)               \
-  ARRAY(b_post_sd, n_background)       \
-  ARRAY(residual, n_obs)               \
-  ARRAY(simulated_prior, n_obs)        \
-  ARRAY(simulated, n_obs)              \
-  ARRAY(prior_total, n_zone)           \
-  ARRAY(prior_sd, n_zone)              \
-  ARRAY(total, n_zone)                 \
-  ARRAY(total_sd, n_zone)              \
-  ARRAY(zone_dofs, n_zone)             \
-  ARRAY(zone_reduction, n_zone)        \
-  ARRAY(zone_sensitivity, n_zone)      \
-  ARRAY(zone_noise_var, n_zone)        \
-  ARRAY(zone_inventory_var, n_zone)    \
-  ARRAY(zone_null_sd, n_zone)          \
-  ARRAY(zone_detectable, n_zone)       \
-  ARRAY(zone_A, n_zone * n_state)      \
-  ARRAY(zone_cov, n_zone * n_zone)
+#define POSTERIOR_ARRAYS(ARRAY)     \
+  ARRAY(x, n_state)                 \
+  ARRAY(sd, n_state)                \
+  ARRAY(ak, n_state)                \
+  ARRAY(b, n_background)            \
+  ARRAY(b_post_sd, n_background)    \
+  ARRAY(residual, n_obs)            \
+  ARRAY(simulated_prior, n_obs)     \
+  ARRAY(simulated, n_obs)           \
+  ARRAY(prior_total, n_zone)        \
+  ARRAY(prior_sd, n_zone)           \
+  ARRAY(total, n_zone)              \
+  ARRAY(total_sd, n_zone)           \
+  ARRAY(zone_dofs, n_zone)          \
+  ARRAY(zone_reduction, n_zone)     \
+  ARRAY(zone_sensitivity, n_zone)   \
+  ARRAY(zone_noise_var, n_zone)     \
+  ARRAY(zone_inventory_var, n_zone) \
+  ARRAY(zone_null_sd, n_zone)       \
+  ARRAY(zone_detectable, n_zone)    \
+  ARRAY(zone_A, n_zone *n_state)    \
+  ARRAY(zone_cov, n_zone *n_zone)
 
 sky_status sky_posterior_alloc(sky_context *ctx, size_t n_state, size_t n_obs, size_t n_background,
                                size_t n_zone, sky_posterior *out) {
@@ -111,7 +111,6 @@ void sky_posterior_zones(const sky_functionals *zones, const double *x0, sky_pos
     out->zone_noise_var[z] = sky_variance(out->zone_noise_var[z]);
     out->zone_inventory_var[z] = sky_variance(out->zone_inventory_var[z]);
     out->zone_null_sd[z] = sqrt(out->zone_noise_var[z] + out->zone_inventory_var[z]);
-    out->zone_detectable[z] =
-        sky_detectable(out->zone_noise_var[z], out->zone_sensitivity[z]);
+    out->zone_detectable[z] = sky_detectable(out->zone_noise_var[z], out->zone_sensitivity[z]);
   }
 }

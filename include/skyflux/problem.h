@@ -3,8 +3,8 @@
  *   y = H x + B b + e,   x ~ N(x0, Q),  b ~ N(b0, diag(b_sd²)),  e ~ N(0, diag(r_sd²))
  *   Q = S (D ⊗ E) S,  state index = t*n_cell + cell,  S = diag(x_sd)
  *
- * Solved in observation space (Rodgers 2000 Eq. 4.36; Michalak et al. 2004): Ψ = HQHᵀ + B Σ_b Bᵀ + R,
- * Ψw = d = y - Hx0 - Bb0, x̂ = x0 + QHᵀw. Units are free but consistent; results do not depend on
+ * Solved in observation space (Rodgers 2000, ch. 4; Michalak et al. 2004):
+ * Ψ = HQHᵀ + B Σ_b Bᵀ + R, Ψw = d = y - Hx0 - Bb0, x̂ = x0 + QHᵀw. Units are free but consistent; results do not depend on
  * them (no constants are added to any diagonal). */
 #ifndef SKYFLUX_PROBLEM_H
 #define SKYFLUX_PROBLEM_H
@@ -73,7 +73,7 @@ typedef struct sky_posterior {
   /* per zone [n_zone] */
   double *prior_total, *prior_sd, *total, *total_sd;
   double *zone_dofs;   /* Σ ak over the state elements that the zone touches (W != 0): independent
-                          pieces of information inside it; border elements count whole in each zone */
+                          pieces of information inside it; border elements count whole */
   double *zone_reduction; /* 1 - (total_sd/prior_sd)²: DOFS of the one number that is the total */
   double *zone_sensitivity; /* aᵀA p / aᵀp for the prior pattern p = x0 (1 = fully observed); NaN if
                                aᵀx0 = 0 */
@@ -89,16 +89,17 @@ typedef struct sky_posterior {
 } sky_posterior;
 
 /* SKY_E_NOT_SPD with the index of the failing pivot; SKY_E_SIZE beyond SKY_DENSE_CELL_LIMIT;
- * SKY_E_RANGE names the first array and index that is not usable; memory (the problem's own included)
- * is checked against the budget first (SKY_E_NOMEM says what is needed). zones may be NULL. */
+ * SKY_E_RANGE names the first array and index that is not usable; memory (the problem's own
+ * included) is checked against the budget first (SKY_E_NOMEM says what is needed). zones may be
+ * NULL. */
 SKY_NODISCARD sky_status sky_problem_solve(sky_context *ctx, const sky_problem *p,
                                            const sky_functionals *zones, sky_posterior *out);
 void sky_posterior_free(sky_posterior *p); /* NULL-safe, zeroes */
 
-/* Information form: prior x ~ N(x0, diag(x_sd²)), F = K'So⁻¹K, g = K'So⁻¹(y - F(x0)), regularised by
- * gamma: S = (γF + Sa⁻¹)⁻¹, x̂ = x0 + γ S g, A = I - S Sa⁻¹. γ stands for R = So/γ, so the noise of a
- * zone is aᵀ γSFS a (information.md). jo, chi2 and the evidence need y and are NaN; n_obs is 0. An
- * element with x_sd = 0 stays at x0. cov, kernel: [n*n] row-major, may be NULL. */
+/* Information form: prior x ~ N(x0, diag(x_sd²)), F = K'So⁻¹K, g = K'So⁻¹(y - F(x0)), regularised
+ * by gamma: S = (γF + Sa⁻¹)⁻¹, x̂ = x0 + γ S g, A = I - S Sa⁻¹. γ stands for R = So/γ, so the noise
+ * of a zone is aᵀ γSFS a (information.md). jo, chi2 and the evidence need y and are NaN; n_obs is
+ * 0. An element with x_sd = 0 stays at x0. cov, kernel: [n*n] row-major, may be NULL. */
 typedef struct sky_information_problem {
   size_t n;
   const double *F, *g, *x0, *x_sd;
@@ -109,12 +110,13 @@ SKY_NODISCARD sky_status sky_information_solve(sky_context *ctx, const sky_infor
                                                const sky_functionals *zones, double *cov,
                                                double *kernel, sky_posterior *out);
 
-/* Exchange file (NetCDF CSR: y, x0, xc, yc, H_data, H_col, H_rowptr; attributes Lx_km, Lt_steps,
- * sigma_q, sigma_r, nx, ny, nt, cov naming the models: "M in space and time" or "M in space and N in
- * time" up to the first comma, M and N one of none, spherical, exponential). Optional: x_true(state);
- * x_sd(state), r_sd(obs) in place of sigma_q, sigma_r; group(obs), b0, b_sd(background) for background
- * offsets; xc, yc with the unit degree (or degrees_east, degrees_north) are longitude and latitude
- * (great-circle distances), with km or no unit plane coordinates. */
+/* Exchange file (NetCDF): y, x0, xc, yc, H_data, H_col, H_rowptr (CSR); attributes Lx_km, Lt_steps,
+ * sigma_q, sigma_r, nx, ny, nt, and cov, which names the models: "M in space and time" or "M in
+ * space and N in time" up to the first comma, M and N one of none, spherical, exponential.
+ * Optional: x_true(state); x_sd(state), r_sd(obs) in place of sigma_q, sigma_r; group(obs), b0,
+ * b_sd(background) for background offsets; xc, yc with the unit degree (or degrees_east,
+ * degrees_north) are longitude and latitude (great-circle distances), with km or no unit plane
+ * coordinates. */
 SKY_NODISCARD sky_status sky_problem_read(sky_context *ctx, const char *path, sky_problem *out);
 
 #ifdef __cplusplus

@@ -57,7 +57,8 @@ static void add(answer *a, const char *key, const char *label, double value) {
 
 static double rms_difference(const double *x, const double *truth, size_t n) {
   sky_acc sum = {0, 0};
-  for (size_t i = 0; i < n; i++) sky_acc_add(&sum, (x[i] - truth[i]) * (x[i] - truth[i]));
+  for (size_t i = 0; i < n; i++)
+    sky_acc_add(&sum, (x[i] - truth[i]) * (x[i] - truth[i]));
   return sqrt(sky_acc_value(&sum) / (double)n);
 }
 
@@ -153,8 +154,10 @@ static sky_status put_posterior(sky_ncw *w, const sky_problem *p, const sky_post
   SKY_TRY(sky_ncw_dim(w, "cell", p->n_cell));
   SKY_TRY(sky_ncw_dim(w, "obs", p->n_obs));
   if (p->n_background > 0) SKY_TRY(sky_ncw_dim(w, "background", p->n_background));
-  for (size_t i = 0; i < n; i++) SKY_TRY(define_column(w, &columns[i]));
-  for (size_t i = 0; i < n; i++) SKY_TRY(sky_ncw_put(w, columns[i].name, columns[i].data));
+  for (size_t i = 0; i < n; i++)
+    SKY_TRY(define_column(w, &columns[i]));
+  for (size_t i = 0; i < n; i++)
+    SKY_TRY(sky_ncw_put(w, columns[i].name, columns[i].data));
   return SKY_OK;
 }
 
@@ -178,7 +181,8 @@ static sky_status invert(sky_context *ctx, const options *o, bool json) {
   sky_status st = SKY_OK;
   SKY_GO(sky_problem_read(ctx, o->problem, &p));
   SKY_GO_ALLOC(ones, SKY_NEW(ctx, double, p.n_state));
-  for (size_t i = 0; i < p.n_state; i++) ones[i] = 1;
+  for (size_t i = 0; i < p.n_state; i++)
+    ones[i] = 1;
   const sky_functionals total = {.n_zone = 1, .W = ones};
   SKY_GO(sky_problem_solve(ctx, &p, &total, &post));
   collect(&p, &post, &a);
@@ -202,7 +206,6 @@ sky_status sky_cmd_invert(sky_context *ctx, int argc, char **argv) {
   if (common.n_args > 0)
     return sky_fail(ctx, SKY_E_USAGE, "invert: '%s' is not expected (give the file to --problem)",
                     common.args[0]);
-  if (o.problem == NULL)
-    return sky_fail(ctx, SKY_E_USAGE, "invert: --problem FILE is missing");
+  if (o.problem == NULL) return sky_fail(ctx, SKY_E_USAGE, "invert: --problem FILE is missing");
   return invert(ctx, &o, common.json);
 }

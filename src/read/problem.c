@@ -1,8 +1,9 @@
 /* problem.c: the exchange file of an inverse problem (problem.h) -> sky_problem.
  *
- * Flux units are the file's own; Q = S (D ⊗ E) S with models named by the attribute `cov`, distances of
- * cell centres xc, yc (km, or great circles where their unit is degree) against Lx_km, of time steps
- * against Lt_steps. S and R^½ are the variables x_sd and r_sd, or the constants sigma_q and sigma_r. */
+ * Flux units are the file's own; Q = S (D ⊗ E) S with models named by the attribute `cov`,
+ * distances of cell centres xc, yc (km, or great circles where their unit is degree) against Lx_km,
+ * of time steps against Lt_steps. S and R^½ are the variables x_sd and r_sd, or the constants
+ * sigma_q and sigma_r. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,8 +76,10 @@ static sky_status read_covariance(sky_context *ctx, sky_nc *f, covariance *cov) 
                     sky_nc_path(f));
   sky_status st = parse_models(ctx, f, text, cov);
   if (st == SKY_E_JOB) /* an unknown model is the file's fault here */
-    st = sky_fail(ctx, SKY_E_FORMAT, "%s: cov: '%s' names an unknown model (known: none, "
-                  "spherical, exponential)", sky_nc_path(f), text);
+    st = sky_fail(ctx, SKY_E_FORMAT,
+                  "%s: cov: '%s' names an unknown model (known: none, "
+                  "spherical, exponential)",
+                  sky_nc_path(f), text);
   sky_free(text);
   return st;
 }
@@ -104,7 +107,8 @@ static sky_status read_sd(sky_context *ctx, sky_nc *f, const char *var, const ch
   SKY_TRY(positive_attribute(ctx, f, attribute, &constant));
   *out = SKY_NEW(ctx, double, n);
   if (*out == NULL) return SKY_E_NOMEM;
-  for (size_t i = 0; i < n; i++) (*out)[i] = constant;
+  for (size_t i = 0; i < n; i++)
+    (*out)[i] = constant;
   return SKY_OK;
 }
 
@@ -117,8 +121,8 @@ static sky_status read_axis_unit(sky_context *ctx, sky_nc *f, const char *var, b
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
     if (strcmp(axis.units, known[i]) == 0) *degrees = true;
   if (*degrees || axis.units[0] == '\0' || strcmp(axis.units, "km") == 0) return SKY_OK;
-  return sky_fail(ctx, SKY_E_UNITS, "%s: %s: unit '%s' (expected km or degree)", sky_nc_path(f), var,
-                  axis.units);
+  return sky_fail(ctx, SKY_E_UNITS, "%s: %s: unit '%s' (expected km or degree)", sky_nc_path(f),
+                  var, axis.units);
 }
 
 static sky_status read_axes(sky_context *ctx, sky_nc *f, sky_problem *p) {
@@ -137,8 +141,8 @@ static sky_status fill_covariance(sky_context *ctx, sky_nc *f, const covariance 
   sky_status st = SKY_OK;
   SKY_GO(read_sd(ctx, f, "x_sd", "sigma_q", p->n_state, &p->x_sd));
   SKY_GO(read_sd(ctx, f, "r_sd", "sigma_r", p->n_obs, &p->r_sd));
-  SKY_GO_ALLOC(p->E, SKY_NEW(ctx, double, p->n_cell *p->n_cell));
-  SKY_GO_ALLOC(p->D, SKY_NEW(ctx, double, p->n_time *p->n_time));
+  SKY_GO_ALLOC(p->E, SKY_NEW(ctx, double, p->n_cell * p->n_cell));
+  SKY_GO_ALLOC(p->D, SKY_NEW(ctx, double, p->n_time * p->n_time));
   sky_correlation_matrix(ctx, cov->space, cov->length_km,
                          p->geographic ? sphere_distance : plane_distance, p, p->n_cell, p->E);
   sky_correlation_matrix(ctx, cov->time, cov->length_steps, step_distance, NULL, p->n_time, p->D);
@@ -176,8 +180,7 @@ static sky_status read_sizes(sky_context *ctx, sky_nc *f, sky_problem *p) {
   SKY_TRY(read_vector(ctx, f, "y", SIZE_MAX, &p->n_obs, &p->y));
   SKY_TRY(read_vector(ctx, f, "x0", SIZE_MAX, &p->n_state, &p->x0));
   SKY_TRY(read_axes(ctx, f, p));
-  if (p->n_obs == 0)
-    return sky_fail(ctx, SKY_E_NODATA, "%s: y: no observations", sky_nc_path(f));
+  if (p->n_obs == 0) return sky_fail(ctx, SKY_E_NODATA, "%s: y: no observations", sky_nc_path(f));
   p->n_time = nt <= (double)p->n_state ? (size_t)nt : 0;
   if ((double)p->n_time != nt || p->n_cell * p->n_time != p->n_state)
     return sky_fail(ctx, SKY_E_FORMAT, "%s: x0: %zu values are not %zu cells x nt = %g",
@@ -193,20 +196,22 @@ static sky_status read_sizes(sky_context *ctx, sky_nc *f, sky_problem *p) {
 /* Row pointers 0 … nnz that never fall, columns that ascend inside 0 … n_state-1. */
 static sky_status check_rows(sky_context *ctx, sky_nc *f, size_t nnz, const double *rowptr,
                              const double *col, const sky_problem *p) {
+  if (rowptr[0] != 0 || rowptr[p->n_obs] != (double)nnz)
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: H_rowptr: runs from %g to %g (expected 0 to %zu)",
+                    sky_nc_path(f), rowptr[0], rowptr[p->n_obs], nnz);
   for (size_t i = 0; i < p->n_obs; i++) {
-    if (!(rowptr[i] >= 0 && rowptr[i] <= rowptr[i + 1] && rowptr[i + 1] <= (double)nnz) ||
-        floor(rowptr[i]) != rowptr[i])
-      return sky_fail(ctx, SKY_E_FORMAT, "%s: H_rowptr[%zu]: %g (expected rising whole numbers "
-                      "0..%zu)", sky_nc_path(f), i, rowptr[i], nnz);
-    for (size_t k = (size_t)rowptr[i]; k < (size_t)rowptr[i + 1]; k++)
+    const double begin = rowptr[i], end = rowptr[i + 1];
+    if (!(end >= begin && end <= (double)nnz) || floor(end) != end)
+      return sky_fail(ctx, SKY_E_FORMAT, "%s: H_rowptr[%zu]: %g (expected a whole number %g..%zu)",
+                      sky_nc_path(f), i + 1, end, begin, nnz);
+    for (size_t k = (size_t)begin; k < (size_t)end; k++)
       if (!(col[k] >= 0 && col[k] < (double)p->n_state) || floor(col[k]) != col[k] ||
-          (k > (size_t)rowptr[i] && col[k] <= col[k - 1]))
-        return sky_fail(ctx, SKY_E_FORMAT, "%s: H_col[%zu]: %g in row %zu (expected rising whole "
-                        "numbers 0..%zu)", sky_nc_path(f), k, col[k], i, p->n_state - 1);
+          (k > (size_t)begin && col[k] <= col[k - 1]))
+        return sky_fail(ctx, SKY_E_FORMAT,
+                        "%s: H_col[%zu]: %g in row %zu (expected rising whole numbers 0..%zu)",
+                        sky_nc_path(f), k, col[k], i, p->n_state - 1);
   }
-  if (rowptr[0] == 0 && rowptr[p->n_obs] == (double)nnz) return SKY_OK;
-  return sky_fail(ctx, SKY_E_FORMAT, "%s: H_rowptr: runs from %g to %g (expected 0 to %zu)",
-                  sky_nc_path(f), rowptr[0], rowptr[p->n_obs], nnz);
+  return SKY_OK;
 }
 
 static sky_status read_jacobian(sky_context *ctx, sky_nc *f, sky_problem *p) {
@@ -219,8 +224,10 @@ static sky_status read_jacobian(sky_context *ctx, sky_nc *f, sky_problem *p) {
   SKY_GO(check_rows(ctx, f, nnz, rowptr, col, p));
   SKY_GO_ALLOC(p->col, SKY_NEW(ctx, int32_t, nnz));
   SKY_GO_ALLOC(p->rowptr, SKY_NEW(ctx, size_t, p->n_obs + 1));
-  for (size_t k = 0; k < nnz; k++) p->col[k] = (int32_t)col[k];
-  for (size_t i = 0; i <= p->n_obs; i++) p->rowptr[i] = (size_t)rowptr[i];
+  for (size_t k = 0; k < nnz; k++)
+    p->col[k] = (int32_t)col[k];
+  for (size_t i = 0; i <= p->n_obs; i++)
+    p->rowptr[i] = (size_t)rowptr[i];
 cleanup:
   sky_free(rowptr);
   sky_free(col);

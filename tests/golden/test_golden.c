@@ -27,7 +27,8 @@ static size_t numbers(const char *text, double *out, size_t room) {
   size_t n = 0;
   char *end;
   while (n < room) {
-    while (*text == ' ') text++;
+    while (*text == ' ')
+      text++;
     if (text[0] == '-' && (text[1] == ' ' || text[1] == '\n' || text[1] == '\0')) {
       out[n++] = NAN;
       text++;
@@ -202,7 +203,8 @@ static void take_fusion(void *user, const char *line) {
     fail_msg("unknown line: %s", line);
 }
 
-/* The inventory was the prior: V = B - P, and the test that forgets it is 1.1 to 4.2 times too wide. */
+/* The inventory was the prior: V = B - P, and the test that forgets it is 1.1 to 4.2 times too
+ * wide. */
 static void test_fusion(void **state) {
   (void)state;
   fusion f = {.dofs = 0};
@@ -212,12 +214,27 @@ static void test_fusion(void **state) {
   size_t rowptr[M + 1];
   int32_t col[M * N];
   double y[M] = {0}, r[M], x0[N] = {0}, one[N], W[N * N] = {0}, D = 1;
-  for (size_t i = 0; i < M * N; i++) col[i] = (int32_t)(i % N);
-  for (size_t i = 0; i <= M; i++) rowptr[i] = i * N;
-  for (size_t i = 0; i < M; i++) r[i] = sqrt(0.5);
-  for (size_t i = 0; i < N; i++) one[i] = W[i * (N + 1)] = 1;
-  sky_problem p = {.n_obs = M, .n_state = N, .n_cell = N, .n_time = 1, .rowptr = rowptr, .col = col,
-                   .val = f.H, .y = y, .r_sd = r, .x0 = x0, .x_sd = one, .E = f.B, .D = &D};
+  for (size_t i = 0; i < M * N; i++)
+    col[i] = (int32_t)(i % N);
+  for (size_t i = 0; i <= M; i++)
+    rowptr[i] = i * N;
+  for (size_t i = 0; i < M; i++)
+    r[i] = sqrt(0.5);
+  for (size_t i = 0; i < N; i++)
+    one[i] = W[i * (N + 1)] = 1;
+  sky_problem p = {.n_obs = M,
+                   .n_state = N,
+                   .n_cell = N,
+                   .n_time = 1,
+                   .rowptr = rowptr,
+                   .col = col,
+                   .val = f.H,
+                   .y = y,
+                   .r_sd = r,
+                   .x0 = x0,
+                   .x_sd = one,
+                   .E = f.B,
+                   .D = &D};
   const sky_functionals zones = {.n_zone = N, .W = W};
   sky_posterior post;
   assert_int_equal(sky_problem_solve(ctx, &p, &zones, &post), SKY_OK);
@@ -235,7 +252,6 @@ static void test_fusion(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_functions),
-                                     cmocka_unit_test(test_compare),
-                                     cmocka_unit_test(test_fusion)};
+                                     cmocka_unit_test(test_compare), cmocka_unit_test(test_fusion)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
-/* OSSE: 200 problems whose truth and noise are drawn from the model's own statistics. Zone totals must
- * be covered as often as their sd claims, ranks be flat, and the cost terms have their expectations
- * (Jb/DOFS and (Jb+Jo)/n are 1 on average). Three broken inversions must fail the same test. */
+/* OSSE: 200 problems whose truth and noise are drawn from the model's own statistics. Zone totals
+ * must be covered as often as their sd claims, ranks be flat, and the cost terms have their
+ * expectations (Jb/DOFS and (Jb+Jo)/n are 1 on average). Three broken inversions must fail the same
+ * test. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,9 +38,11 @@ static void damage(sky_problem *p, defect d) {
   const size_t nnz = p->rowptr[p->n_obs];
   double *swap = p->E;
   switch (d) {
-    case NONE: break;
+    case NONE:
+      break;
     case SIGN_FLIPPED:
-      for (size_t k = 0; k < nnz; k++) p->val[k] = -p->val[k];
+      for (size_t k = 0; k < nnz; k++)
+        p->val[k] = -p->val[k];
       break;
     case HOUR_SHIFTED: /* footprints one step late; the last step wraps to stay inside */
       for (size_t i = 0; i < p->n_obs; i++)
@@ -54,7 +57,9 @@ static void damage(sky_problem *p, defect d) {
 }
 
 /* Standard normal distribution function. */
-static double normal_cdf(double z) { return 0.5 * erfc(-z / sqrt(2)); }
+static double normal_cdf(double z) {
+  return 0.5 * erfc(-z / sqrt(2));
+}
 
 static void run_osse(defect d, score *s) {
   sky_context *ctx = fixture_context(1);
@@ -70,7 +75,8 @@ static void run_osse(defect d, score *s) {
     assert_int_equal(sky_problem_solve(ctx, &p, &zones, &post), SKY_OK);
     for (size_t z = 0; z < ZONES; z++) {
       double truth = 0;
-      for (size_t i = 0; i < STATE; i++) truth += W[z * STATE + i] * p.x_true[i];
+      for (size_t i = 0; i < STATE; i++)
+        truth += W[z * STATE + i] * p.x_true[i];
       const double miss = (truth - post.total[z]) / post.total_sd[z];
       s->inside68[z] += fabs(miss) < 0.99445788320975312; /* z of 68 % */
       s->inside95[z] += fabs(miss) < 1.9599639845400545;

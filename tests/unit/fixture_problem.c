@@ -65,22 +65,25 @@ static void fill_background(sky_context *ctx, sky_problem *p) {
   }
 }
 
-/* y = H (x0 + S L_D Z L_Eᵀ) + B(b0 + b_sd ζ) + noise; L from exponential correlations is exact as an
- * AR(1) recursion: x_i = ρ x_(i-1) + √(1-ρ²) z. */
+/* y = H (x0 + S L_D Z L_Eᵀ) + B(b0 + b_sd ζ) + noise; L from exponential correlations is exact as
+ * an AR(1) recursion: x_i = ρ x_(i-1) + √(1-ρ²) z. */
 static void fill_observations(sky_context *ctx, uint64_t seed, sky_problem *p) {
   const double rc = exp(-1 / SPACE_LENGTH), rt = exp(-1 / TIME_LENGTH);
   double *v = p->x_true = fixture_new(ctx, p->n_state);
-  for (size_t i = 0; i < p->n_state; i++) v[i] = sky_rng_normal(seed, 2, i);
+  for (size_t i = 0; i < p->n_state; i++)
+    v[i] = sky_rng_normal(seed, 2, i);
   for (size_t t = 0; t < p->n_time; t++)
     for (size_t c = 1; c < p->n_cell; c++)
       v[t * p->n_cell + c] =
           rc * v[t * p->n_cell + c - 1] + sqrt(1 - rc * rc) * v[t * p->n_cell + c];
   for (size_t i = p->n_cell; i < p->n_state; i++)
     v[i] = rt * v[i - p->n_cell] + sqrt(1 - rt * rt) * v[i];
-  for (size_t i = 0; i < p->n_state; i++) v[i] = p->x0[i] + p->x_sd[i] * v[i];
+  for (size_t i = 0; i < p->n_state; i++)
+    v[i] = p->x0[i] + p->x_sd[i] * v[i];
   for (size_t i = 0; i < p->n_obs; i++) {
     p->y[i] = p->r_sd[i] * sky_rng_normal(seed, 3, i);
-    for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++) p->y[i] += p->val[k] * v[p->col[k]];
+    for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
+      p->y[i] += p->val[k] * v[p->col[k]];
     if (p->n_background > 0 && p->group[i] >= 0)
       p->y[i] += p->b0[p->group[i]] +
                  p->b_sd[p->group[i]] * sky_rng_normal(seed, 4, (uint64_t)p->group[i]);
@@ -103,7 +106,8 @@ void fixture_problem(sky_context *ctx, uint64_t seed, size_t n_cell, size_t n_ti
   p->D = fixture_new(ctx, n_time * n_time);
   sky_correlation_matrix(ctx, SKY_CORR_EXPONENTIAL, SPACE_LENGTH, on_a_line, NULL, n_cell, p->E);
   sky_correlation_matrix(ctx, SKY_CORR_EXPONENTIAL, TIME_LENGTH, on_a_line, NULL, n_time, p->D);
-  for (size_t i = 0; i < n_obs; i++) p->r_sd[i] = 0.3 + 0.4 * (double)(i % 3);
+  for (size_t i = 0; i < n_obs; i++)
+    p->r_sd[i] = 0.3 + 0.4 * (double)(i % 3);
   for (size_t i = 0; i < p->n_state; i++) {
     p->x0[i] = 2 + (double)(i % 4);
     p->x_sd[i] = 0.5 + 0.25 * (double)(i % 5);
@@ -154,7 +158,8 @@ void fixture_inverse(size_t n, const double *A, double *inverse) {
   double *work = fixture_new(NULL, n * n);
   memcpy(work, A, n * n * sizeof *A);
   for (size_t i = 0; i < n; i++)
-    for (size_t j = 0; j < n; j++) inverse[i * n + j] = i == j;
+    for (size_t j = 0; j < n; j++)
+      inverse[i * n + j] = i == j;
   for (size_t k = 0; k < n; k++) {
     size_t pivot = k;
     for (size_t i = k + 1; i < n; i++)
@@ -189,21 +194,26 @@ void fixture_solve(sky_context *ctx, size_t n, size_t m, const double *H, const 
   out->psi = fixture_new(ctx, n * n);
   fixture_multiply(m, m, n, false, Q, true, H, QHt);
   fixture_multiply(n, m, n, false, H, false, QHt, out->psi);
-  for (size_t i = 0; i < n * n; i++) out->psi[i] += R[i];
+  for (size_t i = 0; i < n * n; i++)
+    out->psi[i] += R[i];
   fixture_inverse(n, out->psi, psi_inverse);
   fixture_multiply(m, n, n, false, QHt, false, psi_inverse, out->K);
   fixture_multiply(m, n, m, false, out->K, false, H, out->A);
   fixture_multiply(m, m, m, false, out->A, false, Q, AQ);
-  for (size_t i = 0; i < m * m; i++) out->P[i] = Q[i] - AQ[i];
+  for (size_t i = 0; i < m * m; i++)
+    out->P[i] = Q[i] - AQ[i];
   fixture_multiply(n, m, 1, false, H, false, x0, d);
-  for (size_t i = 0; i < n; i++) d[i] = y[i] - d[i];
+  for (size_t i = 0; i < n; i++)
+    d[i] = y[i] - d[i];
   fixture_multiply(n, n, 1, false, psi_inverse, false, d, w);
   fixture_multiply(m, n, 1, false, QHt, false, w, out->x);
-  for (size_t i = 0; i < m; i++) out->x[i] += x0[i];
+  for (size_t i = 0; i < m; i++)
+    out->x[i] += x0[i];
   out->chi2 = out->jo = 0;
   for (size_t i = 0; i < n; i++) {
     out->chi2 += d[i] * w[i];
-    for (size_t j = 0; j < n; j++) out->jo += w[i] * R[i * n + j] * w[j];
+    for (size_t j = 0; j < n; j++)
+      out->jo += w[i] * R[i * n + j] * w[j];
   }
   out->jb = out->chi2 - out->jo;
   sky_free(QHt);

@@ -5,9 +5,9 @@
 
 #include "skyflux/problem.h"
 
-/* Cells and times on a line with unequal exponential correlation (long in space, short in time), uneven
- * x_sd and r_sd; every row of H sees cells of up to three times. y is H x_true + noise with both drawn
- * from the model's own statistics. Fails the test on error. */
+/* Cells and times on a line with unequal exponential correlation (long in space, short in time),
+ * uneven x_sd and r_sd; every row of H sees cells of up to three times. y is H x_true + noise with
+ * both drawn from the model's own statistics. Fails the test on error. */
 void fixture_problem(sky_context *ctx, uint64_t seed, size_t n_cell, size_t n_time, size_t n_obs,
                      size_t n_background, sky_problem *out);
 sky_context *fixture_context(int threads);

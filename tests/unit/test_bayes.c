@@ -26,8 +26,19 @@ static void test_scalar(void **state) {
   size_t rowptr[] = {0, 1};
   int32_t col[] = {0};
   double h = 0.7, y = 5, so = 0.4, xa = 3, sa = 2, one = 1, a = 10;
-  sky_problem p = {.n_obs = 1, .n_state = 1, .n_cell = 1, .n_time = 1, .rowptr = rowptr, .col = col,
-                   .val = &h, .y = &y, .r_sd = &so, .x0 = &xa, .x_sd = &sa, .E = &one, .D = &one};
+  sky_problem p = {.n_obs = 1,
+                   .n_state = 1,
+                   .n_cell = 1,
+                   .n_time = 1,
+                   .rowptr = rowptr,
+                   .col = col,
+                   .val = &h,
+                   .y = &y,
+                   .r_sd = &so,
+                   .x0 = &xa,
+                   .x_sd = &sa,
+                   .E = &one,
+                   .D = &one};
   const sky_functionals zones = {.n_zone = 1, .W = &a};
   sky_posterior post;
   assert_int_equal(sky_problem_solve(ctx, &p, &zones, &post), SKY_OK);
@@ -74,12 +85,24 @@ static void test_circulant(void **state) {
     }
   }
   rowptr[N] = N;
-  sky_problem p = {.n_obs = N, .n_state = N, .n_cell = N, .n_time = 1, .rowptr = rowptr, .col = col,
-                   .val = val, .y = y, .r_sd = r, .x0 = x0, .x_sd = sd, .E = E, .D = &D};
+  sky_problem p = {.n_obs = N,
+                   .n_state = N,
+                   .n_cell = N,
+                   .n_time = 1,
+                   .rowptr = rowptr,
+                   .col = col,
+                   .val = val,
+                   .y = y,
+                   .r_sd = r,
+                   .x0 = x0,
+                   .x_sd = sd,
+                   .E = E,
+                   .D = &D};
   sky_posterior post;
   assert_int_equal(sky_problem_solve(ctx, &p, NULL, &post), SKY_OK);
   double want[N], dofs = 0, chi2 = 0, nle = 0.5 * N * log(2 * PI);
-  for (size_t i = 0; i < N; i++) want[i] = x0[i];
+  for (size_t i = 0; i < N; i++)
+    want[i] = x0[i];
   for (size_t k = 0; k < N; k++) {
     double q = 0, re = 0, im = 0;
     for (size_t j = 0; j < N; j++) {
@@ -108,7 +131,8 @@ static void test_circulant(void **state) {
 
 /* ---- dense formulas ------------------------------------------------------------------------- */
 
-typedef struct dense { /* the problem with its offsets as ordinary state elements behind the cells */
+typedef struct dense { /* the problem with its offsets as ordinary state elements behind the cells
+                        */
   size_t n, m;
   double *H, *Q, *R, *x0;
   fixture_answer answer;
@@ -128,7 +152,8 @@ static void dense_build(sky_context *ctx, const sky_problem *p, dense *d) {
     if (p->n_background > 0 && p->group[i] >= 0) d->H[i * d->m + ms + p->group[i]] = 1;
     d->R[i * d->n + i] = p->r_sd[i] * p->r_sd[i];
   }
-  for (size_t i = 0; i < ms; i++) memcpy(d->Q + i * d->m, Q + i * ms, ms * sizeof *Q);
+  for (size_t i = 0; i < ms; i++)
+    memcpy(d->Q + i * d->m, Q + i * ms, ms * sizeof *Q);
   memcpy(d->x0, p->x0, ms * sizeof *d->x0);
   for (size_t g = 0; g < p->n_background; g++) {
     d->Q[(ms + g) * (d->m + 1)] = p->b_sd[g] * p->b_sd[g];
@@ -177,10 +202,12 @@ static void check_dense(size_t n_background) {
   /* DOFS of everything = n - tr(Ψ⁻¹R), and R w is what is left over */
   double *psi_inverse = fixture_new(ctx, d.n * d.n), left = (double)d.n;
   fixture_inverse(d.n, d.answer.psi, psi_inverse);
-  for (size_t i = 0; i < d.n; i++) left -= psi_inverse[i * (d.n + 1)] * d.R[i * (d.n + 1)];
+  for (size_t i = 0; i < d.n; i++)
+    left -= psi_inverse[i * (d.n + 1)] * d.R[i * (d.n + 1)];
   assert_true(near(post.dofs + post.dofs_background, left, 1e-12));
   double jo = 0;
-  for (size_t i = 0; i < d.n; i++) jo += pow(post.residual[i] / p.r_sd[i], 2);
+  for (size_t i = 0; i < d.n; i++)
+    jo += pow(post.residual[i] / p.r_sd[i], 2);
   assert_true(near(post.jo, jo, 1e-11));
   sky_free(psi_inverse);
   sky_posterior_free(&post);
@@ -203,7 +230,8 @@ static void test_background_is_augmented_state(void **state) {
 static double form(size_t n, const double *u, const double *M, const double *v) {
   double sum = 0;
   for (size_t i = 0; i < n; i++)
-    for (size_t j = 0; j < n; j++) sum += u[i] * M[i * n + j] * v[j];
+    for (size_t j = 0; j < n; j++)
+      sum += u[i] * M[i * n + j] * v[j];
   return sum;
 }
 
@@ -225,7 +253,8 @@ static void test_zones(void **state) {
     W[2 * m + i] = i % p.n_cell == 4 ? 0.3 : i % p.n_cell == 5 ? 1 : 0;
     inv_sd[i] = 0.2 + 0.1 * (double)(i % 7);
   }
-  for (size_t i = 0; i < p.n_cell; i++) inv_E[i * (p.n_cell + 1)] = 1;
+  for (size_t i = 0; i < p.n_cell; i++)
+    inv_E[i * (p.n_cell + 1)] = 1;
   const sky_functionals zones = {NZ, W, constant, inv_sd, inv_E, NULL};
   sky_posterior post;
   assert_int_equal(sky_problem_solve(ctx, &p, &zones, &post), SKY_OK);
@@ -291,7 +320,8 @@ static void test_null_variance_identity(void **state) {
   sky_problem p;
   fixture_problem(ctx, 21, 10, 3, 25, 2, &p);
   double *W = fixture_new(ctx, p.n_state);
-  for (size_t i = 0; i < p.n_state; i++) W[i] = 1 + (double)(i % 3);
+  for (size_t i = 0; i < p.n_state; i++)
+    W[i] = 1 + (double)(i % 3);
   const sky_functionals zones = {.n_zone = 1, .W = W};
   sky_posterior post;
   assert_int_equal(sky_problem_solve(ctx, &p, &zones, &post), SKY_OK);
@@ -305,17 +335,21 @@ static void test_null_variance_identity(void **state) {
 
 /* ---- symmetries ----------------------------------------------------------------------------- */
 
-/* Fluxes in other units (x -> s x, H -> H/s) and observations in other units (y -> c y): powers of two
- * give the same digits, any other factor the same up to rounding. */
+/* Fluxes in other units (x -> s x, H -> H/s) and observations in other units (y -> c y): powers of
+ * two give the same digits, any other factor the same up to rounding. */
 static void check_units(double s, double c, double relative) {
   sky_context *ctx = fixture_context(1);
   sky_problem p, q;
   fixture_problem(ctx, 8, 12, 4, 30, 2, &p);
   fixture_problem(ctx, 8, 12, 4, 30, 2, &q);
-  for (size_t i = 0; i < q.n_state; i++) q.x0[i] *= s, q.x_sd[i] *= s;
-  for (size_t i = 0; i < q.n_obs; i++) q.y[i] *= c, q.r_sd[i] *= c;
-  for (size_t k = 0; k < q.rowptr[q.n_obs]; k++) q.val[k] *= c / s;
-  for (size_t g = 0; g < q.n_background; g++) q.b0[g] *= c, q.b_sd[g] *= c;
+  for (size_t i = 0; i < q.n_state; i++)
+    q.x0[i] *= s, q.x_sd[i] *= s;
+  for (size_t i = 0; i < q.n_obs; i++)
+    q.y[i] *= c, q.r_sd[i] *= c;
+  for (size_t k = 0; k < q.rowptr[q.n_obs]; k++)
+    q.val[k] *= c / s;
+  for (size_t g = 0; g < q.n_background; g++)
+    q.b0[g] *= c, q.b_sd[g] *= c;
   sky_posterior a, b;
   assert_int_equal(sky_problem_solve(ctx, &p, NULL, &a), SKY_OK);
   assert_int_equal(sky_problem_solve(ctx, &q, NULL, &b), SKY_OK);
@@ -326,8 +360,8 @@ static void check_units(double s, double c, double relative) {
   }
   assert_true(near(b.chi2, a.chi2, relative) && near(b.jb, a.jb, relative));
   assert_true(near(b.jo, a.jo, relative) && near(b.dofs, a.dofs, relative));
-  assert_true(near(b.neg_log_evidence, a.neg_log_evidence + (double)p.n_obs * log(c),
-                   relative + 1e-13));
+  assert_true(
+      near(b.neg_log_evidence, a.neg_log_evidence + (double)p.n_obs * log(c), relative + 1e-13));
   sky_posterior_free(&a);
   sky_posterior_free(&b);
   sky_problem_free(&p);
@@ -392,13 +426,15 @@ static void test_permutation_of_cells(void **state) {
       q.x0[t * nc + c] = p.x0[t * nc + nc - 1 - c];
       q.x_sd[t * nc + c] = p.x_sd[t * nc + nc - 1 - c];
     }
-  for (size_t i = 0; i < nc * nc; i++) q.E[i] = p.E[nc * nc - 1 - i];
+  for (size_t i = 0; i < nc * nc; i++)
+    q.E[i] = p.E[nc * nc - 1 - i];
   for (size_t i = 0; i < p.n_obs; i++) { /* reverse each time's run inside the row */
     size_t k = p.rowptr[i];
     while (k < p.rowptr[i + 1]) {
       const int32_t t = p.col[k] / (int32_t)nc;
       size_t end = k;
-      while (end < p.rowptr[i + 1] && p.col[end] / (int32_t)nc == t) end++;
+      while (end < p.rowptr[i + 1] && p.col[end] / (int32_t)nc == t)
+        end++;
       for (size_t e = k; e < end; e++) {
         const size_t o = k + end - 1 - e;
         q.col[e] = (int32_t)(2 * (size_t)t * nc + nc - 1 - (size_t)p.col[o]);
@@ -432,7 +468,8 @@ static void test_threads_same_bits(void **state) {
     sky_problem p;
     fixture_problem(ctx, 6, 40, 5, 270, 2, &p);
     double *W = fixture_new(ctx, 2 * p.n_state);
-    for (size_t i = 0; i < 2 * p.n_state; i++) W[i] = (double)(i % 3);
+    for (size_t i = 0; i < 2 * p.n_state; i++)
+      W[i] = (double)(i % 3);
     const sky_functionals zones = {.n_zone = 2, .W = W};
     assert_int_equal(sky_problem_solve(ctx, &p, &zones, &post[k]), SKY_OK);
     sky_free(W);
@@ -463,7 +500,8 @@ static void test_threads_same_bits(void **state) {
                         sizeof post[0].neg_log_evidence);
 #undef SAME
   }
-  for (int k = 0; k < 3; k++) sky_posterior_free(&post[k]);
+  for (int k = 0; k < 3; k++)
+    sky_posterior_free(&post[k]);
 }
 
 /* ---- failures ------------------------------------------------------------------------------- */
@@ -481,12 +519,12 @@ static void test_bad_problems(void **state) {
   sky_context *ctx = fixture_context(2);
   sky_problem p;
   fixture_problem(ctx, 2, 6, 2, 10, 2, &p);
-#define WITH(lvalue, bad, status, text)      \
-  do {                                       \
+#define WITH(lvalue, bad, status, text)       \
+  do {                                        \
     const __typeof__(lvalue) good = (lvalue); \
-    (lvalue) = (bad);                        \
-    expect_failure(ctx, &p, status, text);   \
-    (lvalue) = good;                         \
+    (lvalue) = (bad);                         \
+    expect_failure(ctx, &p, status, text);    \
+    (lvalue) = good;                          \
   } while (0)
   WITH(p.y[3], NAN, SKY_E_RANGE, "y[3]");
   WITH(p.r_sd[2], -1, SKY_E_RANGE, "r_sd[2]");
@@ -511,8 +549,19 @@ static void test_singular(void **state) {
   size_t rowptr[] = {0, 1, 2};
   int32_t col[] = {0, 0};
   double h[] = {1, 1}, y[] = {1, 2}, r[] = {0, 0}, x0 = 0, sd = 1, one = 1;
-  sky_problem p = {.n_obs = 2, .n_state = 1, .n_cell = 1, .n_time = 1, .rowptr = rowptr, .col = col,
-                   .val = h, .y = y, .r_sd = r, .x0 = &x0, .x_sd = &sd, .E = &one, .D = &one};
+  sky_problem p = {.n_obs = 2,
+                   .n_state = 1,
+                   .n_cell = 1,
+                   .n_time = 1,
+                   .rowptr = rowptr,
+                   .col = col,
+                   .val = h,
+                   .y = y,
+                   .r_sd = r,
+                   .x0 = &x0,
+                   .x_sd = &sd,
+                   .E = &one,
+                   .D = &one};
   expect_failure(ctx, &p, SKY_E_NOT_SPD, "pivot 1");
   sky_context_free(ctx);
 }
@@ -528,7 +577,8 @@ static void test_memory_budget(void **state) {
   sky_context_free(ctx);
 }
 
-/* Whichever allocation fails, the solver says so and leaves nothing behind (the sanitizer looks). */
+/* Whichever allocation fails, the solver says so and leaves nothing behind (the sanitizer looks).
+ */
 static void test_every_allocation_fails(void **state) {
   (void)state;
   sky_context *ctx = fixture_context(1);

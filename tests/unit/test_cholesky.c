@@ -15,9 +15,11 @@
 /* A = G Gᵀ/n + I with G random: symmetric positive definite, dense. */
 static double *spd(sky_context *ctx, size_t n) {
   double *G = fixture_new(ctx, n * n), *A = fixture_new(ctx, n * n);
-  for (size_t i = 0; i < n * n; i++) G[i] = sky_rng_normal(7, n, i) / sqrt((double)n);
+  for (size_t i = 0; i < n * n; i++)
+    G[i] = sky_rng_normal(7, n, i) / sqrt((double)n);
   sky_gram(ctx, n, n, G, G, A);
-  for (size_t i = 0; i < n; i++) A[i * n + i] += 1;
+  for (size_t i = 0; i < n; i++)
+    A[i * n + i] += 1;
   sky_free(G);
   return A;
 }
@@ -48,7 +50,8 @@ static void check_factor(size_t n) {
 static void test_factor(void **state) {
   (void)state;
   const size_t sizes[] = {1, 2, 17, 255, 256, 257, 600};
-  for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) check_factor(sizes[i]);
+  for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+    check_factor(sizes[i]);
 }
 
 static void test_known_values(void **state) {
@@ -57,7 +60,8 @@ static void test_known_values(void **state) {
   double A[9] = {4, 0, 0, 12, 37, 0, -16, -43, 98};
   assert_int_equal(sky_cholesky(ctx, 3, A), SKY_OK);
   const double L[9] = {2, 0, 0, 6, 1, 0, -8, 5, 3};
-  for (int i = 0; i < 9; i++) assert_true(A[i] == L[i]);
+  for (int i = 0; i < 9; i++)
+    assert_true(A[i] == L[i]);
   assert_true(fabs(sky_cholesky_logdet(3, A) - log(36)) < 1e-15);
   double b[3] = {2, 7, 0}, rows[6] = {2, 7, 0, 0, 1, 8};
   sky_cholesky_forward(ctx, 3, A, 1, b); /* 2x=2, 6x+y=7, -8x+5y+3z=0 */
@@ -79,7 +83,8 @@ static void run_all(int threads, size_t n, size_t m, const double *A, double *L,
                     double *Y, double *C) {
   sky_context *ctx = fixture_context(threads);
   memcpy(L, A, n * n * sizeof *A);
-  for (size_t i = 0; i < n * m; i++) X[i] = Y[i] = sky_rng_normal(8, 0, i);
+  for (size_t i = 0; i < n * m; i++)
+    X[i] = Y[i] = sky_rng_normal(8, 0, i);
   assert_int_equal(sky_cholesky(ctx, n, L), SKY_OK);
   sky_cholesky_forward(ctx, n, L, m, X);
   sky_cholesky_backward(ctx, n, L, m, X);
@@ -169,8 +174,10 @@ static void test_product(void **state) {
   const size_t m = 150, k = 33, n = 41;
   double *A = fixture_new(ctx, m * k), *B = fixture_new(ctx, k * n);
   double *C = fixture_new(ctx, m * n), *want = fixture_new(ctx, m * n);
-  for (size_t i = 0; i < m * k; i++) A[i] = sky_rng_normal(9, 0, i);
-  for (size_t i = 0; i < k * n; i++) B[i] = sky_rng_normal(9, 1, i);
+  for (size_t i = 0; i < m * k; i++)
+    A[i] = sky_rng_normal(9, 0, i);
+  for (size_t i = 0; i < k * n; i++)
+    B[i] = sky_rng_normal(9, 1, i);
   sky_product(ctx, m, k, n, A, B, C);
   fixture_multiply(m, k, n, false, A, false, B, want);
   assert_true(fixture_difference(m * n, C, want) < 1e-14);
@@ -182,10 +189,12 @@ static void test_product(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_factor),         cmocka_unit_test(test_known_values),
-      cmocka_unit_test(test_threads_same_bits), cmocka_unit_test(test_failing_pivot),
-      cmocka_unit_test(test_nan_and_infinity_fail), cmocka_unit_test(test_cancelled),
-      cmocka_unit_test(test_product)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_factor),
+                                     cmocka_unit_test(test_known_values),
+                                     cmocka_unit_test(test_threads_same_bits),
+                                     cmocka_unit_test(test_failing_pivot),
+                                     cmocka_unit_test(test_nan_and_infinity_fail),
+                                     cmocka_unit_test(test_cancelled),
+                                     cmocka_unit_test(test_product)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

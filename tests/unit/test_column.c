@@ -38,14 +38,16 @@ static void test_reversed_kernel_differs(void **state) {
   (void)state;
   const double c[] = {430, 410, 401, 395, 389};
   double reversed[5];
-  for (int k = 0; k < 5; k++) reversed[k] = AK[4 - k];
+  for (int k = 0; k < 5; k++)
+    reversed[k] = AK[4 - k];
   /* 0.15*1.3*20 + 0.25*1.1*5 + 0.25*1*1 + 0 - 0.10*0.6 = 3.9 + 1.375 + 0.25 - 0.06 = 5.465 */
   const double value = sky_column_apply(5, 400.25, W, reversed, CA, c);
   assert_true(fabs(value - 405.715) < 1e-12);
   assert_true(fabs(value - 403.17) > 1);
 }
 
-/* Levels padded above a top have weight 0 or NaN; what stands there does not matter. NaN inside does. */
+/* Levels padded above a top have weight 0 or NaN; what stands there does not matter. NaN inside
+ * does. */
 static void test_padding_and_gaps(void **state) {
   (void)state;
   const double w[] = {0.5, 0.5, 0, NAN}, ak[] = {1, 1, NAN, 7}, ca[] = {1, 2, NAN, NAN};

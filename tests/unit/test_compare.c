@@ -1,5 +1,5 @@
-/* Reasons, the FDR by itself, and simulation: z of the general test has sd 1 where the inventory's own
- * covariance is not the prior's; the two naive forms do not. */
+/* Reasons, the FDR by itself, and simulation: z of the general test has sd 1 where the inventory's
+ * own covariance is not the prior's; the two naive forms do not. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +20,8 @@ static void test_fdr(void **state) {
   double q[17], with_gaps[17];
   size_t order[17], rejected = 0;
   sky_fdr_adjust(15, p, q, order);
-  for (size_t i = 0; i < 15; i++) rejected += q[i] <= 0.05;
+  for (size_t i = 0; i < 15; i++)
+    rejected += q[i] <= 0.05;
   assert_int_equal(rejected, 4);
   assert_true(fabs(q[1] - 0.0015) < 1e-15 && fabs(q[4] - 0.0095 * 15 / 4) < 1e-15);
   assert_true(q[14] == 1);
@@ -38,21 +39,37 @@ static void test_reasons(void **state) {
   (void)state;
   sky_context *ctx = fixture_context(1);
   char long_text[301];
-  for (size_t i = 0; i < 300; i++) long_text[i] = "\xe5\x8c\xba"[i % 3]; /* 区, 3 bytes each */
+  for (size_t i = 0; i < 300; i++)
+    long_text[i] = "\xe5\x8c\xba"[i % 3]; /* 区, 3 bytes each */
   long_text[300] = '\0';
-  const sky_comparison rows[] = {
-      {.comparable = false, .why_not = "no footprints"},
-      {.comparable = false},
-      {.comparable = false, .why_not = long_text},
-      {.comparable = true, .top_down = 12, .bottom_up_seen = 10, .prior_sd = 5, .post_sd = 4.9,
-       .null_var = 4, .sensitivity = 0},
-      {.comparable = true, .top_down = 16, .bottom_up_seen = 10, .prior_sd = 5, .post_sd = 1,
-       .null_var = 4, .sensitivity = 0.9},
-      {.comparable = true, .top_down = 4, .bottom_up_seen = 10, .prior_sd = 5, .post_sd = 1,
-       .null_var = 4, .sensitivity = 0.9}};
+  const sky_comparison rows[] = {{.comparable = false, .why_not = "no footprints"},
+                                 {.comparable = false},
+                                 {.comparable = false, .why_not = long_text},
+                                 {.comparable = true,
+                                  .top_down = 12,
+                                  .bottom_up_seen = 10,
+                                  .prior_sd = 5,
+                                  .post_sd = 4.9,
+                                  .null_var = 4,
+                                  .sensitivity = 0},
+                                 {.comparable = true,
+                                  .top_down = 16,
+                                  .bottom_up_seen = 10,
+                                  .prior_sd = 5,
+                                  .post_sd = 1,
+                                  .null_var = 4,
+                                  .sensitivity = 0.9},
+                                 {.comparable = true,
+                                  .top_down = 4,
+                                  .bottom_up_seen = 10,
+                                  .prior_sd = 5,
+                                  .post_sd = 1,
+                                  .null_var = 4,
+                                  .sensitivity = 0.9}};
   sky_comparison t[6];
   memcpy(t, rows, sizeof rows);
-  for (size_t i = 0; i < 6; i++) t[i].chi2_per_obs = i < 5 ? 1.21 : 1; /* one row, one inversion */
+  for (size_t i = 0; i < 6; i++)
+    t[i].chi2_per_obs = i < 5 ? 1.21 : 1; /* one row, one inversion */
   assert_int_equal(sky_compare(ctx, 6, t), SKY_OK);
   assert_string_equal(t[0].reason, "no footprints");
   assert_string_equal(t[1].reason, "no reason given");
@@ -79,8 +96,8 @@ typedef struct spread { /* sd of z over the draws with three null variances */
   double general, difference, sum;
 } spread;
 
-/* Truth = inventory + error of the inventory's own sd (factor × the prior's); the inversion starts from
- * another mean than the inventory and looks at it through its kernel. */
+/* Truth = inventory + error of the inventory's own sd (factor × the prior's); the inversion starts
+ * from another mean than the inventory and looks at it through its kernel. */
 static spread simulate(double factor) {
   sky_context *ctx = fixture_context(1);
   sky_problem p;
@@ -95,11 +112,13 @@ static spread simulate(double factor) {
   const double rc = p.E[1], rt = p.D[1];
   for (uint64_t draw = 0; draw < DRAWS; draw++) {
     double e[STATE];
-    for (size_t i = 0; i < STATE; i++) e[i] = sky_rng_normal(78, draw, i);
+    for (size_t i = 0; i < STATE; i++)
+      e[i] = sky_rng_normal(78, draw, i);
     for (size_t t = 0; t < TIMES; t++)
       for (size_t c = 1; c < CELLS; c++)
         e[t * CELLS + c] = rc * e[t * CELLS + c - 1] + sqrt(1 - rc * rc) * e[t * CELLS + c];
-    for (size_t i = CELLS; i < STATE; i++) e[i] = rt * e[i - CELLS] + sqrt(1 - rt * rt) * e[i];
+    for (size_t i = CELLS; i < STATE; i++)
+      e[i] = rt * e[i - CELLS] + sqrt(1 - rt * rt) * e[i];
     for (size_t i = 0; i < OBS; i++) {
       p.y[i] = p.r_sd[i] * sky_rng_normal(79, draw, i);
       for (size_t k = p.rowptr[i]; k < p.rowptr[i + 1]; k++)
@@ -108,14 +127,19 @@ static spread simulate(double factor) {
     sky_posterior post;
     assert_int_equal(sky_problem_solve(ctx, &p, &zones, &post), SKY_OK);
     double seen = post.prior_total[0];
-    for (size_t i = 0; i < STATE; i++) seen += post.zone_A[i] * (inventory[i] - p.x0[i]);
+    for (size_t i = 0; i < STATE; i++)
+      seen += post.zone_A[i] * (inventory[i] - p.x0[i]);
     const double prior = pow(post.prior_sd[0], 2), posterior = pow(post.total_sd[0], 2);
     const double variances[3] = {pow(post.zone_null_sd[0], 2), prior - posterior,
                                  prior + posterior};
     for (int k = 0; k < 3; k++) {
-      sky_comparison row = {.comparable = true, .top_down = post.total[0], .bottom_up_seen = seen,
-                            .prior_sd = post.prior_sd[0], .post_sd = post.total_sd[0],
-                            .null_var = variances[k], .sensitivity = post.zone_sensitivity[0],
+      sky_comparison row = {.comparable = true,
+                            .top_down = post.total[0],
+                            .bottom_up_seen = seen,
+                            .prior_sd = post.prior_sd[0],
+                            .post_sd = post.total_sd[0],
+                            .null_var = variances[k],
+                            .sensitivity = post.zone_sensitivity[0],
                             .chi2_per_obs = 1};
       assert_int_equal(sky_compare(ctx, 1, &row), SKY_OK);
       s2[k] += row.z * row.z / DRAWS;

@@ -38,7 +38,8 @@ static void test_matrix(void **state) {
                   sky_correlation_value(SKY_CORR_SPHERICAL, fabs((double)i - (double)j), 3));
   spacing = 0; /* all cells at one place: without correlation still the identity */
   sky_correlation_matrix(ctx, SKY_CORR_NONE, 3, gap, &spacing, 7, C);
-  for (size_t i = 0; i < 49; i++) assert_true(C[i] == (i % 8 == 0));
+  for (size_t i = 0; i < 49; i++)
+    assert_true(C[i] == (i % 8 == 0));
   sky_context_free(ctx);
 }
 
@@ -74,8 +75,10 @@ static void test_kronecker(void **state) {
   fixture_problem(ctx, 1, 13, 4, 6, 0, &p);
   const size_t size = COUNT * p.n_state;
   double *Q = fixture_dense_Q(ctx, &p, p.x_sd, p.E, p.D), *v = fixture_new(ctx, size);
-  double *want = fixture_new(ctx, size), *one = fixture_new(ctx, size), *many = fixture_new(ctx, size);
-  for (size_t i = 0; i < size; i++) v[i] = sky_rng_normal(2, 0, i);
+  double *want = fixture_new(ctx, size), *one = fixture_new(ctx, size),
+         *many = fixture_new(ctx, size);
+  for (size_t i = 0; i < size; i++)
+    v[i] = sky_rng_normal(2, 0, i);
   fixture_multiply(COUNT, p.n_state, p.n_state, false, v, false, Q, want);
   apply(1, &p, v, COUNT, one);
   assert_true(fixture_difference(size, one, want) < 1e-14);
