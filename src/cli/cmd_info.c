@@ -263,7 +263,6 @@ static sky_status print_json(sky_context *ctx, const cJSON *all, int n_args) {
   char *text = sky_json_text(ctx, shown, true);
   if (text == NULL) return SKY_E_NOMEM;
   fputs(text, stdout);
-  if (text[0] != '\0' && text[strlen(text) - 1] != '\n') putchar('\n');
   sky_free(text);
   return SKY_OK;
 }

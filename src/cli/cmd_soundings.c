@@ -134,7 +134,7 @@ static sky_status report(sky_context *ctx, const soundings_args *a, const sky_so
   char *text = sky_json_text(ctx, o, true);
   cJSON_Delete(o);
   if (text == NULL) return SKY_E_NOMEM;
-  puts(text);
+  fputs(text, stdout);
   sky_free(text);
   return SKY_OK;
 }

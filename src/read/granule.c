@@ -29,6 +29,7 @@ enum {
   ARG_START,
   ARG_END,
   ARG_KEEP,
+  ARG_MEMORY,
   ARG_COUNT
 };
 
@@ -44,6 +45,7 @@ static sky_status parse_arguments(sky_context *ctx, int argc, char **argv, sky_s
   sel->start = strtod(argv[ARG_START], NULL);
   sel->end = strtod(argv[ARG_END], NULL);
   sel->keep_dropped = strcmp(argv[ARG_KEEP], "1") == 0;
+  sky_context_set_memory(ctx, strtoull(argv[ARG_MEMORY], NULL, 10));
   return SKY_OK;
 }
 
@@ -194,15 +196,17 @@ typedef struct request { /* what argv_of prints; texts live as long as the reque
   char *const *paths;
   const char *product, *gas;
   const sky_selection *sel;
-  char number[6][32];
+  char number[6][32], memory[32];
 } request;
 
+/* memory: what one child may use. */
 static void request_init(request *q, const char *task, char *const *paths, const char *product,
-                         const char *gas, const sky_selection *sel) {
+                         const char *gas, const sky_selection *sel, size_t memory) {
   static const sky_selection ALL = {.start = NAN, .end = NAN};
   *q = (request){.task = task, .paths = paths, .sel = sel != NULL ? sel : &ALL};
   q->product = product != NULL ? product : "auto";
   q->gas = gas != NULL ? gas : "";
+  snprintf(q->memory, sizeof q->memory, "%zu", memory);
   const double value[6] = {q->sel->west,  q->sel->south, q->sel->east,
                            q->sel->north, q->sel->start, q->sel->end};
   for (int k = 0; k < 6; ++k)
@@ -220,6 +224,7 @@ static void request_argv(void *user, size_t i, const char **argv) {
   for (int k = 0; k < 6; ++k)
     argv[ARG_WEST + k] = q->number[k];
   argv[ARG_KEEP] = q->sel->keep_dropped ? "1" : "0";
+  argv[ARG_MEMORY] = q->memory;
   argv[ARG_COUNT] = NULL;
 }
 
@@ -229,7 +234,7 @@ sky_status sky_granule_describe(sky_context *ctx, const char *path, const char *
   char *const paths[1] = {(char *)path};
   request q;
   sky_worker_result result = {0};
-  request_init(&q, "describe", paths, product, NULL, sel);
+  request_init(&q, "describe", paths, product, NULL, sel, sky_context_memory(ctx));
   SKY_TRY(sky_worker_run(ctx, 1, 1, timeout_s, request_argv, &q, &result));
   sky_status st = result.status;
   if (st == SKY_E_WORKER) {
@@ -256,8 +261,14 @@ void sky_granule_failures_free(sky_granule_failures *f) {
   memset(f, 0, sizeof *f);
 }
 
+/* The reason is kept without the path in front. */
 static sky_status add_failure(sky_context *ctx, sky_granule_failures *f, const char *path,
                               const char *reason, sky_status status) {
+  const size_t length = strlen(path);
+  if (strncmp(reason, path, length) == 0 && strncmp(reason + length, ": ", 2) == 0) {
+    reason += length + 2;
+  }
+  sky_log(ctx, SKY_LOG_WARN, "%s: granule skipped: %s", sky_file_base(path), reason);
   sky_granule_failure *grown = sky_realloc(ctx, f->item, f->n, f->n + 1, sizeof *f->item);
   if (grown == NULL) return SKY_E_NOMEM;
   f->item = grown;
@@ -289,7 +300,6 @@ static sky_status take_result(sky_context *ctx, const char *path, const sky_work
     reason = sky_error(ctx);
   }
   if (st != SKY_OK) {
-    sky_log(ctx, SKY_LOG_WARN, "%s: granule skipped: %s", sky_file_base(path), reason);
     return add_failure(ctx, failed, path, reason, st);
   }
   for (int k = 0; k < SKY_DROP_COUNT; ++k)
@@ -333,11 +343,11 @@ sky_status sky_granules_read(sky_context *ctx, char *const *paths, size_t n, con
   gathering g = {0};
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(g.part, SKY_NEW0(ctx, sky_soundings, n));
-  const size_t batch = (size_t)sky_context_threads(ctx) * BATCH_PER_THREAD;
+  const size_t threads = (size_t)sky_context_threads(ctx), batch = threads * BATCH_PER_THREAD;
   sky_progress_begin(ctx, "granules", n);
   for (size_t i = 0; i < n && st == SKY_OK; i += batch) {
     request q;
-    request_init(&q, "granule", paths + i, product, gas, sel);
+    request_init(&q, "granule", paths + i, product, gas, sel, sky_context_memory(ctx) / threads);
     st = read_batch(ctx, &q, n - i < batch ? n - i : batch, timeout_s, &g);
   }
   sky_progress_end(ctx);

@@ -37,7 +37,9 @@ static sky_status fail_nc(sky_context *ctx, const sky_nc *f, const char *var, in
 
 sky_status sky_nc_open(sky_context *ctx, const char *path, sky_nc **out) {
   *out = NULL;
-  if (access(path, R_OK) != 0) return sky_fail(ctx, SKY_E_MISSING, "%s: %s", path, strerror(errno));
+  if (access(path, R_OK) != 0) {
+    return sky_fail(ctx, SKY_E_MISSING, "%s: cannot be opened (%s)", path, strerror(errno));
+  }
   sky_status st = SKY_OK;
   sky_nc *f = NULL;
   SKY_GO_ALLOC(f, SKY_NEW0(ctx, sky_nc, 1));

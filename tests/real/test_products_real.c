@@ -146,8 +146,6 @@ static void test_acos_prior_column(void **state) {
     assert_int_equal(sky_granule_read(ctx, path, "auto", NULL, &ALL, &s), SKY_OK);
     assert_true(worst_identity(&s) <= 0.004e-6);
     for (size_t k = 0; k < s.n; ++k) {
-      assert_true(fabs(sky_column_mean(s.n_levels, s.weight + k * s.n_levels,
-                                       s.weight + k * s.n_levels)) < 1);
       assert_int_equal(sky_kernel_check(&s, k, 1e-6, 1e-5), SKY_KERNEL_SOUND);
     }
     reverse_levels(&s, s.profile);
