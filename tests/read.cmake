@@ -11,3 +11,4 @@ sky_test(test_products_real SOURCES real/test_products_real.c LIBS skyflux_read 
 sky_test(test_granule_damage SOURCES fault/test_granule_damage.c LIBS skyflux_read
          LABELS read real fault)
 add_dependencies(test_granule_damage skyflux_cli) # the worker's program
+sky_script(soundings_real real/test_soundings_real.py LABELS read real)
