@@ -131,8 +131,17 @@ sky_status sky_job_grid(sky_context *ctx, const sky_job *job, sky_grid *grid) {
     const double cell = sky_node_number(node, "cell");
     double edge[4];
     for (size_t i = 0; i < 4; i++) edge[i] = sky_node_number(sky_node_item(box, i), "");
-    return sky_grid_from_box(ctx, sky_node_text(node, "crs"), edge[0], edge[1], edge[2], edge[3],
-                             cell, cell, grid);
+    SKY_TRY(sky_grid_from_box(ctx, sky_node_text(node, "crs"), edge[0], edge[1], edge[2], edge[3],
+                              cell, cell, grid));
+    if (sky_node_unit_is(node, "cell", grid->geographic ? "degree" : "m")) return SKY_OK;
+    char *where = sky_node_where(ctx, job->file, sky_node_get(node, "cell"));
+    const sky_status st = sky_fail(ctx, SKY_E_JOB, "%s%s counts in %s, the cell is given in %s",
+                                   where != NULL ? where : "", grid->crs,
+                                   grid->geographic ? "degree" : "m",
+                                   grid->geographic ? "m" : "degree");
+    sky_free(where);
+    sky_grid_free(grid);
+    return st;
   }
   const char *gas = information_gas(job);
   if (gas == NULL)

@@ -89,14 +89,35 @@ static sky_status transform(sky_context *ctx, const source *s, sky_ring *r) {
   return SKY_OK;
 }
 
-static sky_status prepare_ring(sky_context *ctx, const source *s, const sky_ring *first,
-                               sky_ring *r) {
-  if (s->geographic && s->to_grid != NULL) SKY_TRY(unwrap(ctx, r, r->x[0]));
-  if (s->to_grid != NULL) {
-    SKY_TRY(densify(ctx, r, s->geographic ? STEP_DEGREES : STEP_METRES));
-    SKY_TRY(transform(ctx, s, r));
+/* From the source's system to the grid's. */
+static sky_status move_ring(sky_context *ctx, const source *s, const sky_ring *first, sky_ring *r) {
+  if (s->to_grid == NULL) return SKY_OK;
+  SKY_TRY(densify(ctx, r, s->geographic ? STEP_DEGREES : STEP_METRES));
+  SKY_TRY(transform(ctx, s, r));
+  return s->grid_geographic ? unwrap(ctx, r, first == r ? r->x[0] : first->x[0]) : SKY_OK;
+}
+
+static void add_points(OGRGeometryH polygon, const sky_ring *r) {
+  OGRGeometryH ring = OGR_G_CreateGeometry(wkbLinearRing);
+  for (size_t i = 0; i <= r->n; i++)
+    OGR_G_AddPoint_2D(ring, r->x[i % r->n], r->y[i % r->n]);
+  OGR_G_AddGeometryDirectly(polygon, ring);
+}
+
+/* Validity of the unwrapped rings: in a file's own longitudes a polygon across the antimeridian
+ * crosses itself. */
+static sky_status check_validity(sky_context *ctx, const sky_zone *zone) {
+  OGRGeometryH all = OGR_G_CreateGeometry(wkbMultiPolygon), polygon = NULL;
+  for (size_t i = 0; i < zone->n_rings; i++) {
+    if (!zone->ring[i].hole) {
+      polygon = OGR_G_CreateGeometry(wkbPolygon);
+      OGR_G_AddGeometryDirectly(all, polygon);
+    }
+    add_points(polygon, &zone->ring[i]);
   }
-  return s->grid_geographic ? unwrap(ctx, r, first == NULL ? r->x[0] : first->x[0]) : SKY_OK;
+  const bool valid = OGR_G_IsValid(all) != 0;
+  OGR_G_DestroyGeometry(all);
+  return valid ? SKY_OK : sky_gdal_fail(ctx, SKY_E_FORMAT, "geometry is not valid");
 }
 
 static sky_status add_polygon(sky_context *ctx, const source *s, OGRGeometryH polygon,
@@ -106,7 +127,7 @@ static sky_status add_polygon(sky_context *ctx, const source *s, OGRGeometryH po
     sky_ring *r = &zone->ring[zone->n_rings];
     SKY_TRY(copy_ring(ctx, OGR_G_GetGeometryRef(polygon, i), i > 0, r));
     zone->n_rings++;
-    SKY_TRY(prepare_ring(ctx, s, zone->n_rings > 1 ? zone->ring : NULL, r));
+    if (s->geographic) SKY_TRY(unwrap(ctx, r, zone->ring[0].x[0]));
   }
   return SKY_OK;
 }
@@ -119,17 +140,18 @@ static sky_status add_geometry(sky_context *ctx, const source *s, OGRGeometryH g
     return sky_fail(ctx, SKY_E_FORMAT, "geometry is a %s, expected polygons",
                     OGRGeometryTypeToName(type));
   if (OGR_G_IsEmpty(geometry)) return sky_fail(ctx, SKY_E_FORMAT, "geometry is empty");
-  if (!OGR_G_IsValid(geometry)) return sky_gdal_fail(ctx, SKY_E_FORMAT, "geometry is not valid");
-  const int parts = type == wkbPolygon ? 1 : OGR_G_GetGeometryCount(geometry);
+  const bool single = type == wkbPolygon;
+  const int parts = single ? 1 : OGR_G_GetGeometryCount(geometry);
   size_t rings = 0;
   for (int i = 0; i < parts; i++)
-    rings += (size_t)OGR_G_GetGeometryCount(type == wkbPolygon ? geometry
-                                                               : OGR_G_GetGeometryRef(geometry, i));
+    rings += (size_t)OGR_G_GetGeometryCount(single ? geometry : OGR_G_GetGeometryRef(geometry, i));
   zone->ring = SKY_NEW0(ctx, sky_ring, rings);
   if (zone->ring == NULL) return SKY_E_NOMEM;
   for (int i = 0; i < parts; i++)
-    SKY_TRY(add_polygon(ctx, s, type == wkbPolygon ? geometry : OGR_G_GetGeometryRef(geometry, i),
-                        zone));
+    SKY_TRY(add_polygon(ctx, s, single ? geometry : OGR_G_GetGeometryRef(geometry, i), zone));
+  SKY_TRY(check_validity(ctx, zone));
+  for (size_t i = 0; i < zone->n_rings; i++)
+    SKY_TRY(move_ring(ctx, s, zone->ring, &zone->ring[i]));
   return SKY_OK;
 }
 
@@ -251,7 +273,7 @@ static sky_status open_transformation(sky_context *ctx, const sky_grid *grid, so
       st = sky_fail(ctx, SKY_E_COVERAGE, "%s: no transformation from crs '%s' to '%s'", s->path,
                     OSRGetName(from), grid->crs);
   }
-  sky_log(ctx, SKY_LOG_INFO, "%s: crs %s, grid %s", s->path, OSRGetName(from), grid->crs);
+  sky_log(ctx, SKY_LOG_DEBUG, "%s: crs %s, grid %s", s->path, OSRGetName(from), grid->crs);
 cleanup:
   OSRDestroySpatialReference(from);
   OSRDestroySpatialReference(to);
