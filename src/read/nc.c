@@ -147,7 +147,7 @@ static int describe(const sky_nc *f, const char *path, located *at, sky_nc_var *
     char name[NC_MAX_NAME + 1];
     err = nc_inq_dim(at->group, dims[i], name, &out->size[i]);
     if (err != NC_NOERR) return err;
-    strncpy(out->dim[i], name, sizeof out->dim[i] - 1);
+    memcpy(out->dim[i], name, strnlen(name, sizeof out->dim[i] - 1)); /* the rest is 0 */
     if (__builtin_mul_overflow(out->count, out->size[i], &out->count)) return NC_EDIMSIZE;
   }
   return NC_NOERR;
@@ -261,7 +261,7 @@ sky_status sky_nc_info(sky_context *ctx, sky_nc *f, const char *var, sky_nc_var 
   char *units;
   SKY_TRY(locate(ctx, f, var, &at, out));
   SKY_TRY(sky_nc_attr_text(ctx, f, var, "units", &units));
-  if (units != NULL) strncpy(out->units, units, sizeof out->units - 1);
+  if (units != NULL) memcpy(out->units, units, strnlen(units, sizeof out->units - 1));
   sky_free(units);
   return SKY_OK;
 }

@@ -28,7 +28,7 @@ static char folder[256];
 static int setup(void **state) {
   (void)state;
   const char *base = getenv("TMPDIR");
-  snprintf(folder, sizeof folder, "%s/skyflux damage XXXXXX", base != NULL ? base : "/tmp");
+  snprintf(folder, sizeof folder, "%s/skyflux damage XXXXXX", base != NULL ? base : P_tmpdir);
   if (mkdtemp(folder) == NULL || sky_context_create(&ctx) != SKY_OK) return 1;
   sky_context_set_log(ctx, NULL, NULL, SKY_LOG_ERROR);
   sky_context_set_progress(ctx, SKY_PROGRESS_NONE);

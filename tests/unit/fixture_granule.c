@@ -21,7 +21,7 @@ const char *fixture_path(const char *name) {
   static int next;
   const char *base = getenv("TMPDIR");
   char *out = path[next++ % 4];
-  snprintf(out, sizeof path[0], "%s/skyflux-%ld-%s", base != NULL ? base : "/tmp", (long)getpid(),
+  snprintf(out, sizeof path[0], "%s/skyflux-%ld-%s", base != NULL ? base : P_tmpdir, (long)getpid(),
            name);
   return out;
 }
