@@ -53,7 +53,6 @@ static void test_allocation_failures(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_allocation_failures, sky_test_setup, sky_test_teardown)};
+  const struct CMUnitTest tests[] = {SKY_UNIT(test_allocation_failures)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
