@@ -204,6 +204,65 @@ def models(path):
     assert len(totals) == 3
 
 
+def add_variables(path, name, dims, variables):
+    """A copy of the problem with more variables: name -> (dimension, values)."""
+    out = damaged(path, name, {})
+    f = netCDF4.Dataset(out, "a")
+    for k, n in dims.items():
+        f.createDimension(k, n)
+    for k, (dim, value) in variables.items():
+        f.createVariable(k, "i4" if k == "group" else "f8", (dim,))[:] = value
+    f.close()
+    return out
+
+
+def offsets_and_sds(path):
+    """Own sd for every element and observation, and offsets: the same as a state with three more."""
+    y, x0, H, Q, _ = read(path)
+    n, m = H.shape
+    x_sd, r_sd = 1 + np.arange(m) % 3, 0.3 + 0.1 * (np.arange(n) % 4)
+    group, b0, b_sd = np.arange(n) % 4 - 1, np.array([0.1, -0.2, 0.3]), np.array([0.5, 1.0, 0.2])
+    variables = {"x_sd": ("state", x_sd), "r_sd": ("obs", r_sd), "group": ("obs", group),
+                 "b0": ("background", b0), "b_sd": ("background", b_sd)}
+    out = os.path.join(WORK, "offsets_posterior.nc")
+    answer = solve(add_variables(path, "offsets", {"background": 3}, variables), "-o", out)
+    B = (group[:, None] == np.arange(3)).astype(float)
+    Q = Q / 4 * np.outer(x_sd, x_sd)
+    psi = H @ Q @ H.T + B @ np.diag(b_sd**2) @ B.T + np.diag(r_sd**2)
+    w = np.linalg.solve(psi, y - H @ x0 - B @ b0)
+    x, b = x0 + Q @ H.T @ w, b0 + b_sd**2 * (B.T @ w)
+    f = netCDF4.Dataset(out)
+    assert np.abs(np.array(f["posterior"][:]).ravel() - x).max() < 1e-10 * np.abs(x).max()
+    assert np.abs(np.array(f["background"][:]) - b).max() < 1e-10
+    assert answer["background_offsets"] == 3
+    left = n - np.trace(np.linalg.solve(psi, np.diag(r_sd**2)))
+    assert abs(answer["dofs"] + answer["dofs_background"] - left) < 1e-8
+    for name, where, value in (("group", 5, 3), ("b_sd", 1, -1.0)):
+        bad = dict(variables)
+        changed = np.array(bad[name][1])
+        changed[where] = value
+        bad[name] = (bad[name][0], changed)
+        expect(add_variables(path, "bad_" + name, {"background": 3}, bad), 3, f"{name}[{where}]")
+
+
+def great_circles(path):
+    """Axes in degrees: correlation over great-circle distances (mean Earth radius)."""
+    lon, lat = 100 + np.arange(300) % 20 * 0.1, 30 + np.arange(300) // 20 * 0.1
+    here = damaged(path, "degrees", {"values": {"xc": (slice(None), lon), "yc": (slice(None), lat)},
+                                     "units": {"xc": "degrees_east", "yc": "degrees_north"}})
+    answer = solve(here)
+    f = netCDF4.Dataset(here)
+    phi, lam = np.radians(lat), np.radians(lon)
+    hav = (np.sin((phi[:, None] - phi) / 2)**2
+           + np.outer(np.cos(phi), np.cos(phi)) * np.sin((lam[:, None] - lam) / 2)**2)
+    h = 2 * 6371.0088 * np.arcsin(np.sqrt(hav)) / f.Lx_km
+    E = np.where(h < 1, 1 - 1.5 * h + 0.5 * h**3, 0)
+    t = np.abs(np.subtract.outer(np.arange(8), np.arange(8))) / f.Lt_steps
+    D = np.where(t < 1, 1 - 1.5 * t + 0.5 * t**3, 0)
+    variance = f.sigma_q**2 * E.sum() * D.sum()
+    assert abs(answer["prior_total_sd"] - np.sqrt(variance)) < 1e-9 * answer["prior_total_sd"]
+
+
 def main():
     shutil.rmtree(WORK, ignore_errors=True)
     os.makedirs(WORK)
@@ -226,6 +285,8 @@ def main():
         usage()
         memory(path)
         models(path)
+        offsets_and_sds(path)
+        great_circles(path)
     print("ok")
     return 0
 

@@ -24,8 +24,10 @@ typedef struct normal { /* F = HᵀR⁻¹H, g = HᵀR⁻¹(y - Hx0) of a fixture
 static void normal_build(sky_context *ctx, uint64_t seed, normal *out) {
   sky_problem *p = &out->p;
   fixture_problem(ctx, seed, 7, 3, 19, 0, p);
-  for (size_t i = 0; i < p->n_cell * p->n_cell; i++) p->E[i] = i % (p->n_cell + 1) == 0;
-  for (size_t i = 0; i < p->n_time * p->n_time; i++) p->D[i] = i % (p->n_time + 1) == 0;
+  for (size_t i = 0; i < p->n_cell * p->n_cell; i++)
+    p->E[i] = i % (p->n_cell + 1) == 0;
+  for (size_t i = 0; i < p->n_time * p->n_time; i++)
+    p->D[i] = i % (p->n_time + 1) == 0;
   const size_t n = p->n_obs, m = p->n_state;
   double *weighted = fixture_new(ctx, n * m), *d = fixture_new(ctx, n);
   out->H = fixture_dense_H(ctx, p);
@@ -68,12 +70,14 @@ static void check_primal_dual(double gamma) {
     W[m + i] = i < 9 ? 0.5 : 0;
     inv_sd[i] = 0.3 + 0.2 * (double)(i % 4);
   }
-  for (size_t i = 0; i < 49; i++) inv_E[i] = i % 8 == 0;
+  for (size_t i = 0; i < 49; i++)
+    inv_E[i] = i % 8 == 0;
   sky_functionals zones = {2, W, NULL, inv_sd, NULL, NULL};
   const sky_information_problem info = information(&o, gamma);
   sky_posterior primal, dual;
   assert_int_equal(sky_information_solve(ctx, &info, &zones, NULL, NULL, &primal), SKY_OK);
-  for (size_t i = 0; i < o.p.n_obs; i++) o.p.r_sd[i] /= sqrt(gamma);
+  for (size_t i = 0; i < o.p.n_obs; i++)
+    o.p.r_sd[i] /= sqrt(gamma);
   zones.inventory_E = inv_E;
   assert_int_equal(sky_problem_solve(ctx, &o.p, &zones, &dual), SKY_OK);
   for (size_t i = 0; i < m; i++) {
@@ -122,7 +126,8 @@ static void test_regularised_null_variance(void **state) {
   normal o;
   normal_build(ctx, 32, &o);
   double *W = fixture_new(ctx, o.p.n_state);
-  for (size_t i = 0; i < o.p.n_state; i++) W[i] = 1;
+  for (size_t i = 0; i < o.p.n_state; i++)
+    W[i] = 1;
   const sky_functionals zones = {.n_zone = 1, .W = W};
   const double gammas[] = {0.2, 1, 4};
   for (size_t k = 0; k < 3; k++) {
@@ -225,6 +230,31 @@ static void test_bad_problems(void **state) {
   sky_context_free(ctx);
 }
 
+static void test_every_allocation_fails(void **state) {
+  (void)state;
+  sky_context *ctx = fixture_context(1);
+  normal o;
+  normal_build(ctx, 36, &o);
+  double *W = fixture_new(ctx, o.p.n_state);
+  const sky_functionals zones = {.n_zone = 1, .W = W};
+  const sky_information_problem info = information(&o, 1);
+  sky_status st = SKY_E_NOMEM;
+  int failures = 0;
+  for (uint64_t nth = 1; st == SKY_E_NOMEM; nth++) {
+    sky_posterior post;
+    sky_memory_fail_at(ctx, nth);
+    st = sky_information_solve(ctx, &info, &zones, NULL, NULL, &post);
+    if (st == SKY_OK) sky_posterior_free(&post);
+    failures += st == SKY_E_NOMEM;
+  }
+  assert_int_equal(st, SKY_OK);
+  assert_true(failures > 20);
+  sky_memory_fail_at(ctx, 0);
+  sky_free(W);
+  normal_free(&o);
+  sky_context_free(ctx);
+}
+
 /* ---- a stored inversion of real TROPOMI information ----------------------------------------- */
 
 #define STORED SKYFLUX_DATA "/data/imi_permian_testcase/inversion_result.nc"
@@ -271,7 +301,8 @@ static void test_stored_inversion(void **state) {
   assert_true(fabs(post.dofs - 5.290560408954519) < 1e-12);
   sky_posterior_free(&post);
   /* negative control: without the boundary's own prior the trace is another one */
-  for (int i = EMISSIONS; i < N; i++) x_sd[i] = 0.5;
+  for (int i = EMISSIONS; i < N; i++)
+    x_sd[i] = 0.5;
   assert_int_equal(sky_information_solve(ctx, &info, NULL, NULL, NULL, &post), SKY_OK);
   assert_true(fabs(post.dofs - 5.290560408954519) > 0.1);
   sky_posterior_free(&post);
@@ -285,11 +316,10 @@ static void test_stored_inversion(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_primal_is_dual),
-                                     cmocka_unit_test(test_regularised_null_variance),
-                                     cmocka_unit_test(test_units),
-                                     cmocka_unit_test(test_fixed_element_stays),
-                                     cmocka_unit_test(test_bad_problems),
-                                     cmocka_unit_test(test_stored_inversion)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_primal_is_dual),  cmocka_unit_test(test_regularised_null_variance),
+      cmocka_unit_test(test_units),           cmocka_unit_test(test_fixed_element_stays),
+      cmocka_unit_test(test_bad_problems),    cmocka_unit_test(test_every_allocation_fails),
+      cmocka_unit_test(test_stored_inversion)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
