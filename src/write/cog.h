@@ -1,7 +1,8 @@
 /* cog.h: one field -> Cloud Optimized GeoTIFF (GDAL COG driver), deterministic bytes.
  *
  * float32, NaN nodata, DEFLATE predictor 3, 512 tiles, internal overviews by field kind, statistics,
- * unit, description. Input row 0 is south (grid.h); the file is north-up. Regular grids only. */
+ * unit, description. Input row 0 is south (grid.h); the file is north-up. Regular grids only.
+ * Beside it "<name>.qml", the QGIS style of the field (not for classes). */
 #ifndef SKY_WRITE_COG_H
 #define SKY_WRITE_COG_H
 
@@ -22,7 +23,9 @@ typedef struct sky_field {
   const double *value;     /* [cells], in `unit`; NaN nodata */
 } sky_field;
 
-/* tags: "KEY=VALUE" strings for the default metadata domain (provenance), NULL-terminated. */
+/* tags: "KEY=VALUE" strings for the default metadata domain (provenance), NULL-terminated. Errors:
+ * SKY_E_UNITS, SKY_E_FORMAT (cells not equally spaced, unknown CRS), SKY_E_RANGE (infinite or beyond
+ * float32), SKY_E_DISK. */
 SKY_NODISCARD sky_status sky_cog_write(sky_context *ctx, const char *path, const sky_grid *grid,
                                        const sky_field *field, const char *const *tags);
 #endif

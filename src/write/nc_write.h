@@ -1,7 +1,8 @@
 /* nc_write.h: CF-1.11 / ACDD-1.3 NetCDF-4 files, deterministic bytes, under the lane.
  *
  * A thin builder used by every NetCDF writer (fields, soundings, problems, stage files): define
- * dimensions, variables with attributes, then data; commit is atomic (file.h). */
+ * dimensions, variables with attributes, then data; commit is atomic (file.h). A `units` attribute
+ * that udunits2 does not parse is SKY_E_UNITS. A failed call leaves w to sky_ncw_abort. */
 #ifndef SKY_WRITE_NC_WRITE_H
 #define SKY_WRITE_NC_WRITE_H
 
@@ -17,7 +18,15 @@ SKY_NODISCARD sky_status sky_ncw_dim(sky_ncw *w, const char *name, size_t size);
 SKY_NODISCARD sky_status sky_ncw_var(sky_ncw *w, const char *name, char type, const char *dims);
 SKY_NODISCARD sky_status sky_ncw_att(sky_ncw *w, const char *var, const char *name,
                                      const char *text); /* var "" = global */
+/* double; but in the variable's own type for _FillValue, missing_value, valid_min, valid_max. */
 SKY_NODISCARD sky_status sky_ncw_att_num(sky_ncw *w, const char *var, const char *name, double v);
+/* "name=value" global attributes, NULL-terminated; NULL = none. */
+SKY_NODISCARD sky_status sky_ncw_globals(sky_ncw *w, const char *const *attrs);
+SKY_NODISCARD sky_status sky_ncw_att_nums(sky_ncw *w, const char *var, const char *name,
+                                          const double *v, size_t n);
+/* In the variable's own type ('i', 'b'): flag_values, flag_masks. */
+SKY_NODISCARD sky_status sky_ncw_att_flags(sky_ncw *w, const char *var, const char *name,
+                                           const int32_t *v, size_t n);
 SKY_NODISCARD sky_status sky_ncw_put(sky_ncw *w, const char *var, const double *data);
 SKY_NODISCARD sky_status sky_ncw_put_i32(sky_ncw *w, const char *var, const int32_t *data);
 SKY_NODISCARD sky_status sky_ncw_put_u64(sky_ncw *w, const char *var, const uint64_t *data);
@@ -25,8 +34,13 @@ SKY_NODISCARD sky_status sky_ncw_put_strings(sky_ncw *w, const char *var, const 
 SKY_NODISCARD sky_status sky_ncw_commit(sky_ncw *w); /* frees w in every case */
 void sky_ncw_abort(sky_ncw *w);                      /* NULL-safe */
 
-/* Grid axes with bounds, grid_mapping variable "crs" with crs_wkt, cell areas. */
+/* Grid axes with bounds (dims "lat,lon", or "y,x" with auxiliary lat(y,x) and lon(y,x) for projected
+ * grids), grid_mapping variable "crs" with crs_wkt, and "cell_area". */
 SKY_NODISCARD sky_status sky_ncw_grid(sky_ncw *w, const sky_grid *g);
+/* Define one field of the grid given to sky_ncw_grid, with its CF attributes, and write it. */
+SKY_NODISCARD sky_status sky_ncw_field(sky_ncw *w, const sky_grid *g, const sky_field *field);
+sky_context *sky_ncw_context(const sky_ncw *w);
+const char *sky_ncw_path(const sky_ncw *w);
 
 /* All fields of one gridded result in one file; attrs: "name=value" global attributes,
  * NULL-terminated. */

@@ -1,7 +1,8 @@
 /* zone_table.h: the zone × gas × quantity table of a job, as CSV and GPKG.
  *
  * One row is one zone and gas. Values are in reporting units (t yr-1 of the gas, ppm/ppb); NaN cells
- * are empty. Columns are fixed and documented in docs/outputs.md. */
+ * are empty, infinities "inf"; NULL text is empty. Numbers read back exactly. Columns are fixed and
+ * documented in docs/outputs.md. */
 #ifndef SKY_WRITE_ZONE_TABLE_H
 #define SKY_WRITE_ZONE_TABLE_H
 
@@ -22,10 +23,11 @@ typedef struct sky_zone_row {
 SKY_NODISCARD sky_status sky_zone_table_csv(sky_context *ctx, const char *path,
                                             const sky_zone_row *rows, size_t n);
 SKY_NODISCARD sky_status sky_zone_table_read(sky_context *ctx, const char *path,
-                                             sky_zone_row **rows, size_t *n); /* one malloc block set */
+                                             sky_zone_row **rows, size_t *n); /* strings are owned by the rows */
 void sky_zone_rows_free(sky_zone_row *rows, size_t n);
-/* One layer "zones" (geometry + the row's columns; zones without rings get NULL geometry) with a
- * graduated style in layer_styles. Fixed OGR_CURRENT_DATE. crs: of the rings. */
+/* One layer "zones" (geometry + the row's columns; zones without rings get NULL geometry) with a style
+ * categorised on status in layer_styles. Fixed OGR_CURRENT_DATE. crs: of the rings. zones may be NULL;
+ * rows find their zone by id. */
 SKY_NODISCARD sky_status sky_zone_table_gpkg(sky_context *ctx, const char *path, const char *crs,
                                              const sky_zones *zones, const sky_zone_row *rows,
                                              size_t n);

@@ -1,0 +1,291 @@
+/* nc_write.c: the only place that calls netCDF-C to write. Every call holds the lane.
+ *
+ * The file is built in memory and written as a whole at the commit: libhdf5 crashes or hangs on close
+ * after a failed disk write, so it must not see the disk, and a full disk is one clear error. It
+ * starts from an empty HDF5 image whose root group keeps creation order: nc_create_mem's do not, and
+ * netCDF-C refuses to edit such files later.
+ *
+ * Bytes depend on the content only: netCDF-C switches HDF5's object times off, nothing here writes a
+ * clock, and pre-filling is off (every variable is written whole). Arrays above PACK_ABOVE elements
+ * are shuffled and deflated; chunk shapes are the library's own choice, a function of the shape. */
+#include "src/write/nc_write.h"
+
+#include <hdf5.h>
+#include <netcdf.h>
+#include <netcdf_mem.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/core/file.h"
+#include "src/core/lane.h"
+#include "src/core/memory.h"
+#include "src/core/units.h"
+
+#define PACK_ABOVE 1000 /* elements; below, a compressed chunk costs more than it saves */
+#define DEFLATE_LEVEL 4
+#define IMAGE_STEP ((size_t)4096)
+
+struct sky_ncw {
+  sky_context *ctx;
+  char *path;
+  int ncid;
+  bool open;
+};
+
+/* Whose fault a netCDF error is: the data's, ours (wrong names and shapes), or the memory's. */
+static sky_status nc_culprit(int rc) {
+  switch (rc) {
+    case NC_ERANGE: return SKY_E_RANGE;
+    case NC_EBADNAME:
+    case NC_ENAMEINUSE:
+    case NC_ENOTVAR:
+    case NC_EBADDIM:
+    case NC_EBADTYPE:
+    case NC_ENOTATT:
+    case NC_ELATEFILL:
+    case NC_ELATEDEF:
+    case NC_ECHAR:
+    case NC_EINVAL: return SKY_E_INTERNAL;
+    default: return SKY_E_NOMEM; /* HDF5 failed in memory */
+  }
+}
+
+static sky_status nc_failed(sky_ncw *w, int rc, const char *what, const char *name) {
+  return sky_fail(w->ctx, nc_culprit(rc), "%s: %s%s%s: cannot be written: %s", w->path, what,
+                  name[0] == '\0' ? "" : " ", name, nc_strerror(rc));
+}
+
+sky_context *sky_ncw_context(const sky_ncw *w) { return w->ctx; }
+const char *sky_ncw_path(const sky_ncw *w) { return w->path; }
+
+_Static_assert(sizeof(uint64_t) == sizeof(unsigned long long), "nc_put_var_ulonglong takes uint64_t");
+
+/* Image of a file with nothing in it, malloc'd as netCDF-C wants to own it; NULL on failure. Needs
+ * the lane. The oldest file format is taken on purpose: H5Fget_file_image of HDF5 1.10 breaks the
+ * checksum that the superblocks of later ones carry. */
+static NC_memio empty_image(void) {
+  NC_memio image = {0};
+  const hid_t fcpl = H5Pcreate(H5P_FILE_CREATE), fapl = H5Pcreate(H5P_FILE_ACCESS);
+  H5Pset_link_creation_order(fcpl, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
+  H5Pset_attr_creation_order(fcpl, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
+  H5Pset_obj_track_times(fcpl, false);
+  H5Pset_fapl_core(fapl, IMAGE_STEP, false);
+  const hid_t file = H5Fcreate("skyflux-empty", H5F_ACC_TRUNC, fcpl, fapl);
+  if (file >= 0 && H5Fflush(file, H5F_SCOPE_LOCAL) >= 0) {
+    const ssize_t size = H5Fget_file_image(file, NULL, 0);
+    image.memory = size > 0 ? malloc((size_t)size) : NULL;
+    image.size = size > 0 ? (size_t)size : 0;
+    if (image.memory != NULL && H5Fget_file_image(file, image.memory, image.size) != size) {
+      free(image.memory);
+      image.memory = NULL;
+    }
+  }
+  if (file >= 0) H5Fclose(file);
+  H5Pclose(fapl);
+  H5Pclose(fcpl);
+  return image;
+}
+
+sky_status sky_ncw_create(sky_context *ctx, const char *path, sky_ncw **out) {
+  sky_status st = SKY_OK;
+  *out = NULL;
+  sky_ncw *w = SKY_NEW0(ctx, sky_ncw, 1);
+  if (w == NULL) return SKY_E_NOMEM;
+  w->ctx = ctx;
+  SKY_GO_ALLOC(w->path, sky_strdup(ctx, path));
+
+  sky_lane_lock();
+  NC_memio image = empty_image();
+  int rc = image.memory == NULL
+               ? NC_EHDFERR
+               : nc_open_memio(sky_file_base(path), NC_WRITE | NC_NETCDF4, &image, &w->ncid);
+  w->open = rc == NC_NOERR;
+  if (w->open) rc = nc_set_fill(w->ncid, NC_NOFILL, NULL);
+  sky_lane_unlock();
+  if (rc != NC_NOERR) {
+    st = nc_failed(w, rc, "file", "");
+    goto cleanup;
+  }
+  SKY_GO(sky_ncw_att(w, "", "Conventions", "CF-1.11, ACDD-1.3"));
+  *out = w;
+  return SKY_OK;
+
+cleanup:
+  sky_ncw_abort(w);
+  return st;
+}
+
+sky_status sky_ncw_dim(sky_ncw *w, const char *name, size_t size) {
+  int id = -1;
+  sky_lane_lock();
+  /* Size 0 is NC_UNLIMITED: an empty dimension is an unlimited one without records. */
+  const int rc = nc_def_dim(w->ncid, name, size, &id);
+  sky_lane_unlock();
+  return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "dimension", name);
+}
+
+static int type_of(char type) {
+  switch (type) {
+    case 'd': return NC_DOUBLE;
+    case 'f': return NC_FLOAT;
+    case 'i': return NC_INT;
+    case 'b': return NC_BYTE;
+    case 'u': return NC_UINT64;
+    case 's': return NC_STRING;
+    default: return NC_NAT;
+  }
+}
+
+/* Ids and number of elements of a comma-separated list of dimensions. */
+static int find_dims(int ncid, const char *dims, int ids[NC_MAX_VAR_DIMS], int *ndims,
+                     size_t *count) {
+  *ndims = 0;
+  *count = 1;
+  while (dims[0] != '\0') {
+    char name[NC_MAX_NAME + 1];
+    const size_t n = strcspn(dims, ",");
+    if (n >= sizeof name || *ndims == NC_MAX_VAR_DIMS) return NC_EBADDIM;
+    memcpy(name, dims, n);
+    name[n] = '\0';
+    size_t length = 0;
+    int rc = nc_inq_dimid(ncid, name, &ids[*ndims]);
+    if (rc == NC_NOERR) rc = nc_inq_dimlen(ncid, ids[*ndims], &length);
+    if (rc != NC_NOERR) return rc;
+    *count *= length;
+    ++*ndims;
+    dims += n;
+    if (dims[0] == ',') dims++;
+  }
+  return NC_NOERR;
+}
+
+sky_status sky_ncw_var(sky_ncw *w, const char *name, char type, const char *dims) {
+  int ids[NC_MAX_VAR_DIMS], ndims = 0, id = -1;
+  size_t count = 0;
+  sky_lane_lock();
+  int rc = find_dims(w->ncid, dims, ids, &ndims, &count);
+  if (rc == NC_NOERR) rc = nc_def_var(w->ncid, name, type_of(type), ndims, ids, &id);
+  if (rc == NC_NOERR && type != 's' && count > PACK_ABOVE) {
+    rc = nc_def_var_deflate(w->ncid, id, NC_SHUFFLE, 1, DEFLATE_LEVEL);
+  }
+  sky_lane_unlock();
+  return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", name);
+}
+
+static int find_var(const sky_ncw *w, const char *var, int *id) {
+  *id = NC_GLOBAL;
+  return var[0] == '\0' ? NC_NOERR : nc_inq_varid(w->ncid, var, id);
+}
+
+sky_status sky_ncw_att(sky_ncw *w, const char *var, const char *name, const char *text) {
+  if (var[0] != '\0' && strcmp(name, "units") == 0 && (text[0] == '\0' || !sky_units_valid(text))) {
+    return sky_fail(w->ctx, SKY_E_UNITS, "%s: variable %s: unit '%s' is not known to udunits2",
+                    w->path, var, text);
+  }
+  int id = -1;
+  sky_lane_lock();
+  int rc = find_var(w, var, &id);
+  if (rc == NC_NOERR) rc = nc_put_att_text(w->ncid, id, name, strlen(text), text);
+  sky_lane_unlock();
+  return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "attribute", name);
+}
+
+/* CF 2.5.1: these must have the type of the variable that they describe. */
+static bool is_typed_like_variable(const char *name) {
+  static const char *const names[] = {"_FillValue", "missing_value", "valid_min", "valid_max"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    if (strcmp(name, names[i]) == 0) return true;
+  }
+  return false;
+}
+
+sky_status sky_ncw_att_nums(sky_ncw *w, const char *var, const char *name, const double *v,
+                            size_t n) {
+  int id = -1;
+  nc_type type = NC_DOUBLE;
+  sky_lane_lock();
+  int rc = find_var(w, var, &id);
+  if (rc == NC_NOERR && id != NC_GLOBAL && is_typed_like_variable(name)) {
+    rc = nc_inq_vartype(w->ncid, id, &type);
+  }
+  if (rc == NC_NOERR) rc = nc_put_att_double(w->ncid, id, name, type, n, v);
+  sky_lane_unlock();
+  return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "attribute", name);
+}
+
+sky_status sky_ncw_att_num(sky_ncw *w, const char *var, const char *name, double v) {
+  return sky_ncw_att_nums(w, var, name, &v, 1);
+}
+
+sky_status sky_ncw_att_flags(sky_ncw *w, const char *var, const char *name, const int32_t *v,
+                             size_t n) {
+  int id = -1;
+  nc_type type = NC_INT;
+  sky_lane_lock();
+  int rc = find_var(w, var, &id);
+  if (rc == NC_NOERR) rc = nc_inq_vartype(w->ncid, id, &type);
+  if (rc == NC_NOERR) rc = nc_put_att_int(w->ncid, id, name, type, n, v);
+  sky_lane_unlock();
+  return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "attribute", name);
+}
+
+sky_status sky_ncw_put(sky_ncw *w, const char *var, const double *data) {
+  int id = -1;
+  sky_lane_lock();
+  int rc = nc_inq_varid(w->ncid, var, &id);
+  if (rc == NC_NOERR) rc = nc_put_var_double(w->ncid, id, data);
+  sky_lane_unlock();
+  return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", var);
+}
+
+sky_status sky_ncw_put_i32(sky_ncw *w, const char *var, const int32_t *data) {
+  int id = -1;
+  sky_lane_lock();
+  int rc = nc_inq_varid(w->ncid, var, &id);
+  if (rc == NC_NOERR) rc = nc_put_var_int(w->ncid, id, data);
+  sky_lane_unlock();
+  return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", var);
+}
+
+sky_status sky_ncw_put_u64(sky_ncw *w, const char *var, const uint64_t *data) {
+  int id = -1;
+  sky_lane_lock();
+  int rc = nc_inq_varid(w->ncid, var, &id);
+  if (rc == NC_NOERR) rc = nc_put_var_ulonglong(w->ncid, id, (const unsigned long long *)data);
+  sky_lane_unlock();
+  return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", var);
+}
+
+sky_status sky_ncw_put_strings(sky_ncw *w, const char *var, const char *const *data) {
+  int id = -1;
+  sky_lane_lock();
+  int rc = nc_inq_varid(w->ncid, var, &id);
+  if (rc == NC_NOERR) rc = nc_put_var_string(w->ncid, id, (const char **)data);
+  sky_lane_unlock();
+  return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", var);
+}
+
+sky_status sky_ncw_commit(sky_ncw *w) {
+  NC_memio image = {0};
+  sky_lane_lock();
+  const int rc = nc_close_memio(w->ncid, &image);
+  sky_lane_unlock();
+  w->open = false;
+  const sky_status st = rc == NC_NOERR
+                            ? sky_file_write_text(w->ctx, w->path, image.memory, image.size)
+                            : nc_failed(w, rc, "file", "");
+  free(image.memory); /* netCDF's own malloc */
+  sky_ncw_abort(w);
+  return st;
+}
+
+void sky_ncw_abort(sky_ncw *w) {
+  if (w == NULL) return;
+  if (w->open) {
+    sky_lane_lock();
+    nc_abort(w->ncid);
+    sky_lane_unlock();
+  }
+  sky_free(w->path);
+  sky_free(w);
+}
