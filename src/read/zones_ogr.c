@@ -104,9 +104,10 @@ static void add_points(OGRGeometryH polygon, const sky_ring *r) {
   OGR_G_AddGeometryDirectly(polygon, ring);
 }
 
-/* Validity of the unwrapped rings: in a file's own longitudes a polygon across the antimeridian
- * crosses itself. */
-static sky_status check_validity(sky_context *ctx, const sky_zone *zone) {
+/* Valid as the file has it, or as unwrapped: in a file's own longitudes a polygon across the
+ * antimeridian crosses itself, unwrapped the parts of one that was cut there share an edge. */
+static sky_status check_validity(sky_context *ctx, OGRGeometryH as_read, const sky_zone *zone) {
+  if (OGR_G_IsValid(as_read)) return SKY_OK;
   OGRGeometryH all = OGR_G_CreateGeometry(wkbMultiPolygon), polygon = NULL;
   for (size_t i = 0; i < zone->n_rings; i++) {
     if (!zone->ring[i].hole) {
@@ -149,7 +150,7 @@ static sky_status add_geometry(sky_context *ctx, const source *s, OGRGeometryH g
   if (zone->ring == NULL) return SKY_E_NOMEM;
   for (int i = 0; i < parts; i++)
     SKY_TRY(add_polygon(ctx, s, single ? geometry : OGR_G_GetGeometryRef(geometry, i), zone));
-  SKY_TRY(check_validity(ctx, zone));
+  SKY_TRY(check_validity(ctx, geometry, zone));
   for (size_t i = 0; i < zone->n_rings; i++)
     SKY_TRY(move_ring(ctx, s, zone->ring, &zone->ring[i]));
   return SKY_OK;
