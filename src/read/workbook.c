@@ -224,7 +224,7 @@ static int sheet_year(const char *name, size_t *length) {
 
 static sky_status read_sector_sheet(sky_context *ctx, const sheet *s, int year, size_t length,
                                     sky_workbook *w, size_t *capacity) {
-  columns c;
+  columns c = {-1, -1, -1, -1};
   sums sum = {.stated = NAN};
   double kg;
   SKY_TRY(read_sectors(ctx, s, &c, w->unit, &kg, &sum));
