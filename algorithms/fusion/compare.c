@@ -9,6 +9,8 @@
 
 #include "src/core/memory.h"
 
+#define TONNE 1e3 /* kg; reasons are read by people */
+
 #define Z_975 1.9599639845400545 /* normal quantiles */
 #define Z_80 0.84162123357291421
 
@@ -116,15 +118,15 @@ static void judge_alone(sky_comparison *row, double inflation) {
 }
 
 static void explain(sky_comparison *row) {
-  const double delta = row->top_down - row->bottom_up_seen;
+  const double delta = (row->top_down - row->bottom_up_seen) / TONNE;
   switch (row->verdict) {
     case SKY_VERDICT_CONSISTENT:
-      say(row, "difference %+.3g kg yr-1, z = %.2f, q = %.2g: not told from noise", delta, row->z,
+      say(row, "difference %+.3g t/yr, z = %.2f, q = %.2g: not told from noise", delta, row->z,
           row->q);
       break;
     case SKY_VERDICT_HIGHER:
     case SKY_VERDICT_LOWER:
-      say(row, "top-down is %.3g kg yr-1 %s the inventory seen by the kernel, z = %.2f, q = %.2g",
+      say(row, "top-down is %.3g t/yr %s the inventory seen by the kernel, z = %.2f, q = %.2g",
           fabs(delta), delta > 0 ? "above" : "below", row->z, row->q);
       break;
     case SKY_VERDICT_INSUFFICIENT:
@@ -139,7 +141,7 @@ static void explain(sky_comparison *row) {
       return; /* said already */
   }
   if (isfinite(row->detectable))
-    say(row, "; detectable error %.3g kg yr-1", row->detectable);
+    say(row, "; detectable error %.3g t/yr", row->detectable / TONNE);
   else
     say(row, "; no error of the inventory is detectable");
 }

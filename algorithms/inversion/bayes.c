@@ -87,21 +87,25 @@ static sky_status check_problem(sky_context *ctx, const sky_problem *p) {
   return check_groups(ctx, p);
 }
 
-static sky_status check_memory(sky_context *ctx, const sky_problem *p, size_t n_zone) {
-  const double n = (double)p->n_obs, m = (double)p->n_state, c = (double)p->n_cell;
-  const double nt = (double)p->n_time, nz = (double)n_zone, nb = (double)p->n_background;
-  const double given = (c * c + nt * nt + 2 * m + 2 * n) * 8 + (double)p->rowptr[p->n_obs] * 12;
+double sky_problem_bytes(size_t n_obs, size_t n_cell, size_t n_time, size_t nnz,
+                         size_t n_background, size_t n_zone) {
+  const double n = (double)n_obs, c = (double)n_cell, nt = (double)n_time, m = c * nt;
+  const double nz = (double)n_zone, nb = (double)n_background;
+  const double given = (c * c + nt * nt + 2 * m + 2 * n) * 8 + (double)nnz * 12;
   const double own = (n * n + 2 * c * n + 2 * n + 3 * m + n * (nt + 1)) * 8;
-  const double extra = (n * nb + 2 * nz * m + nz * (n + nb)) * 8;
-  const double need =
-      given + own + extra + sky_posterior_bytes(p->n_state, p->n_obs, p->n_background, n_zone);
+  const double extra = n * nb * 8 + (2 * nz * m + n * nz) * 8;
+  return given + own + extra + sky_posterior_bytes(n_cell * n_time, n_obs, n_background, n_zone);
+}
+
+static sky_status check_memory(sky_context *ctx, const sky_problem *p, size_t n_zone) {
+  const double need = sky_problem_bytes(p->n_obs, p->n_cell, p->n_time, p->rowptr[p->n_obs],
+                                        p->n_background, n_zone);
   if (need <= (double)sky_context_memory(ctx)) return SKY_OK;
-  return sky_fail(
-      ctx, SKY_E_NOMEM,
-      "inversion of %zu observations, %zu cells x %zu times and %zu zones needs %.0f MB, "
-      "the memory budget is %.0f MB (--memory)",
-      p->n_obs, p->n_cell, p->n_time, n_zone, ceil(need / 1e6),
-      (double)sky_context_memory(ctx) / 1e6);
+  return sky_fail(ctx, SKY_E_NOMEM,
+                  "inversion of %zu observations, %zu cells x %zu times and %zu zones needs %.0f MB, "
+                  "the memory budget is %.0f MB (--memory)",
+                  p->n_obs, p->n_cell, p->n_time, n_zone, ceil(need / 1e6),
+                  (double)sky_context_memory(ctx) / 1e6);
 }
 
 /* ---- H -------------------------------------------------------------------------------------- */

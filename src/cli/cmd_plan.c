@@ -20,10 +20,10 @@ static double number(const cJSON *item, const char *key) {
 
 static void print_plan(const cJSON *plan) {
   const cJSON *s, *outputs = cJSON_GetObjectItemCaseSensitive(plan, "stages"), *o;
-  printf("job %s -> %s\ngrid %.0f x %.0f cells, memory budget %.1f GB\n\n",
+  printf("job %s -> %s\ngrid %.0f x %.0f cells, %.0f zones, memory budget %.1f GB\n\n",
          cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(plan, "job")),
          cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(plan, "output")),
-         number(plan, "nx"), number(plan, "ny"), number(plan, "memory_budget_bytes") / 1e9);
+         number(plan, "nx"), number(plan, "ny"), number(plan, "zones"), number(plan, "memory_budget_bytes") / 1e9);
   printf("%-24s  %-10s  %6s  %9s  %s\n", "stage", "state", "inputs", "MB", "what");
   cJSON_ArrayForEach(s, outputs) {
     printf("%-24s  %-10s  %6.0f  %9.2f  %s\n",

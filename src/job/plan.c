@@ -9,12 +9,7 @@
 #include "src/core/memory.h"
 #include "src/job/stage.h"
 #include "src/read/footprint.h"
-
-/* Bytes that the exact solver holds: E, two blocks of QHᵀ, Ψ, and zone rows (bayes.md). */
-static double solver_bytes(double n_cell, double n_time, double n_obs, double n_zone) {
-  const double state = n_cell * n_time;
-  return 8.0 * (n_cell * n_cell + 2.0 * n_obs * state + n_obs * n_obs + 3.0 * n_zone * state);
-}
+#include "skyflux/problem.h"
 
 static double input_bytes(const sky_stage *s) {
   double bytes = 0.0;
@@ -58,12 +53,12 @@ static sky_status count_receptors(sky_context *ctx, const sky_job *job, size_t *
 }
 
 static sky_status plan_inversion(sky_context *ctx, const sky_job *job, const sky_stage *s,
-                                 const sky_grid *grid, cJSON *item) {
+                                 const sky_grid *grid, size_t n_zones, cJSON *item) {
   const sky_node *node = sky_job_inversion(job, s->gas);
   const double step = sky_node_number(node, "time.step");
   const double span = sky_node_time(job->root, "period.end") -
                       sky_node_time(job->root, "period.start");
-  double n_time = isnan(step) ? 1.0 : fmax(1.0, ceil(span / step));
+  const double n_time = isnan(step) ? 1.0 : fmax(1.0, ceil(span / step));
   size_t n_obs = 0;
   const double cells = (double)sky_grid_cells(grid);
   cJSON_AddNumberToObject(item, "cells", cells);
@@ -71,24 +66,32 @@ static sky_status plan_inversion(sky_context *ctx, const sky_job *job, const sky
   SKY_TRY(count_receptors(ctx, job, &n_obs));
   cJSON_AddNumberToObject(item, "time_steps", n_time);
   cJSON_AddNumberToObject(item, "observations_at_most", (double)n_obs);
-  cJSON_AddNumberToObject(item, "memory_bytes", solver_bytes(cells, n_time, (double)n_obs, 16.0));
+  /* At most: every receptor observed, dense rows, an offset for each. */
+  const size_t n_cell = sky_grid_cells(grid);
+  cJSON_AddNumberToObject(item, "memory_bytes",
+                          sky_problem_bytes(n_obs, n_cell, (size_t)n_time,
+                                            n_obs * n_cell * (size_t)n_time, n_obs, n_zones));
   return SKY_OK;
 }
 
 sky_status sky_job_plan(sky_context *ctx, const sky_job *job, cJSON **out) {
   sky_stage_list list = {0};
   sky_grid grid = {0};
+  sky_zones zones = {0};
+  sky_coverage *cover = NULL;
   bool *done = NULL;
   cJSON *root = cJSON_CreateObject();
   sky_status st = SKY_OK;
   *out = NULL;
   SKY_GO(sky_stages_build(ctx, job, &list));
   SKY_GO(sky_job_grid(ctx, job, &grid));
+  SKY_GO(sky_job_zones(ctx, job, &grid, &zones, &cover));
   SKY_GO_ALLOC(done, SKY_NEW0(ctx, bool, list.n));
   cJSON_AddStringToObject(root, "job", job->name);
   cJSON_AddStringToObject(root, "output", job->out);
   cJSON_AddNumberToObject(root, "nx", (double)grid.nx);
   cJSON_AddNumberToObject(root, "ny", (double)grid.ny);
+  cJSON_AddNumberToObject(root, "zones", (double)zones.n);
   cJSON_AddNumberToObject(root, "memory_budget_bytes", (double)sky_context_memory(ctx));
   cJSON *stages = cJSON_AddArrayToObject(root, "stages");
   for (size_t i = 0; i < list.n; i++) {
@@ -105,13 +108,15 @@ sky_status sky_job_plan(sky_context *ctx, const sky_job *job, cJSON **out) {
     for (size_t k = 0; k < s->n_outputs; k++)
       cJSON_AddItemToArray(outputs, cJSON_CreateString(s->outputs[k]));
     if (strcmp(s->row->kind, "invert") == 0)
-      SKY_GO(plan_inversion(ctx, job, s, &grid, item));
+      SKY_GO(plan_inversion(ctx, job, s, &grid, zones.n, item));
   }
   *out = root;
   root = NULL;
 cleanup:
   cJSON_Delete(root);
   sky_free(done);
+  sky_job_coverage_free(cover, zones.n);
+  sky_zones_free(&zones);
   sky_grid_free(&grid);
   sky_stages_free(&list);
   return st;
