@@ -194,6 +194,7 @@ static sky_status label_zone(sky_context *ctx, const sky_node *item, const sky_i
   SKY_GO_ALLOC(zone->name, sky_strdup(ctx, name != NULL ? name : zone->id));
   SKY_GO_ALLOC(zone->level, sky_strdup(ctx, "state"));
   zone->role = role_of(sky_node_text(item, "role"));
+  zone->geographic = g->geographic;
   SKY_GO_ALLOC(cover->cell, SKY_NEW(ctx, size_t, sky_grid_cells(g)));
   SKY_GO_ALLOC(cover->fraction, SKY_NEW(ctx, double, sky_grid_cells(g)));
   SKY_GO_ALLOC(zone->ring, SKY_NEW0(ctx, sky_ring, sky_grid_cells(g)));
