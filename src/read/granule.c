@@ -299,9 +299,9 @@ static sky_status take_result(sky_context *ctx, const char *path, const sky_work
     if (st == SKY_E_NOMEM) return st;
     reason = sky_error(ctx);
   }
-  if (st != SKY_OK) {
-    return add_failure(ctx, failed, path, reason, st);
-  }
+  /* A worker that died did so over this file: the file is what is unreadable. */
+  if (st == SKY_E_WORKER) st = SKY_E_READ;
+  if (st != SKY_OK) return add_failure(ctx, failed, path, reason, st);
   for (int k = 0; k < SKY_DROP_COUNT; ++k)
     drops[k] += counts[k];
   return SKY_OK;

@@ -220,6 +220,11 @@ def errors():
         assert all(w in done.stderr for w in words), done.stderr
     footprint = find("footprints/THW-column_NAME*.nc")
     assert json.loads(run("info", footprint, "--json").stdout)["product"] == "footprint"
+    flux = find("openghg_ch4_europe2019/flux_total_ch4_europe_edgar7_2019*.nc")
+    told = json.loads(run("info", flux, "--json").stdout)
+    assert told["product"] == "flux" and told["variables"][0]["name"] == "flux", told
+    done = run("info", acos, no_qa, "--json", code=5)
+    assert [item["product"] for item in json.loads(done.stdout)] == ["acos-lite"]
 
 
 def main():
