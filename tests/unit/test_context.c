@@ -258,7 +258,8 @@ static void test_terminal(void **state) {
   assert_null(strstr(text, "\033[33m"));
   on_terminal("dumb", "", text, sizeof text);
   assert_null(strchr(text, '\033'));
-  assert_non_null(strstr(text, "orbits:  25 %"));
+  assert_null(strstr(text, "orbits")); /* lines of a task that is over at once are noise */
+  assert_non_null(strstr(text, "warning: one granule is bad"));
 }
 
 int main(void) {
