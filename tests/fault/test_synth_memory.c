@@ -48,7 +48,7 @@ static void test_allocation_failures(void **state) {
       failures++;
     }
   }
-  assert_true(failures >= 20);
+  assert_true(failures >= 10);
   assert_int_equal(rmdir(dir), 0);
 }
 
