@@ -37,8 +37,8 @@ def ours(path):
 
 def cdo(path):
     out = path.with_suffix(".cdo.nc")
-    subprocess.run(["cdo", "-s", "-b", "F64", f"remapcon,{WORK / 'grid.txt'}", path, out], check=True,
-                   capture_output=True)
+    subprocess.run(["cdo", "-s", "-b", "F64", "remapcon,grid.txt", path.name, out.name], check=True,
+                   cwd=WORK, capture_output=True)  # an operator's argument may hold no blank
     with Dataset(out) as d:
         return np.ma.filled(d["field"][:].astype(float), np.nan)
 
