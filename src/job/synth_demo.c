@@ -2,9 +2,10 @@
  *
  * Inventory: a rural background and Gaussian hot spots (mines, landfill, gas grid). Truth:
  *     F = F_inventory (1 + sigma g),  g ~ N(0, exp(-d/L)),
- * with the sigma and L that the job states, so that the posterior must be calibrated. One offset of
- * the background per overpass and every error are drawn as the job states them, too. The footprints
- * in the file are those that made the observations: transport error enters as noise only. */
+ * with the sigma and L that the job states, so that the posterior must be calibrated. (Being
+ * Gaussian, it makes a weak sink of one cell in 160.) One offset of the background per overpass and
+ * every error are drawn as the job states them, too. The footprints in the file are those that made
+ * the observations: transport error enters as noise only. */
 #include "src/job/synth_demo.h"
 
 #include <math.h>
