@@ -204,6 +204,12 @@ static bool has_stage(const sky_stage_list *list, const char *kind, const char *
 static const char *const FLUX_FIELDS[] = {"prior", "posterior", "sd", "increment", "ak"};
 static const char *const COLUMN_FIELDS[] = {"column", "column_sd", "column_count"};
 
+/* A GeoTIFF and the style beside it (write/cog.h). */
+static sky_status add_raster(sky_context *ctx, sky_stage *s, const char *gas, const char *field) {
+  SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "%s_%s.tif", gas, field)));
+  return add_output(ctx, s, sky_sprintf(ctx, "%s_%s.qml", gas, field));
+}
+
 static sky_status add_results(sky_context *ctx, const sky_job *job, sky_stage_list *list) {
   const char *gases[8];
   const size_t n_gases = sky_job_gases(job, gases);
@@ -220,10 +226,10 @@ static sky_status add_results(sky_context *ctx, const sky_job *job, sky_stage_li
   for (size_t g = 0; g < n_gases; g++) {
     if (has_stage(list, "invert", gases[g]))
       for (size_t k = 0; k < sizeof FLUX_FIELDS / sizeof *FLUX_FIELDS; k++)
-        SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "%s_%s.tif", gases[g], FLUX_FIELDS[k])));
+        SKY_TRY(add_raster(ctx, s, gases[g], FLUX_FIELDS[k]));
     if (has_stage(list, "columns", gases[g]))
       for (size_t k = 0; k < sizeof COLUMN_FIELDS / sizeof *COLUMN_FIELDS; k++)
-        SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "%s_%s.tif", gases[g], COLUMN_FIELDS[k])));
+        SKY_TRY(add_raster(ctx, s, gases[g], COLUMN_FIELDS[k]));
     if (has_stage(list, "footprint", gases[g]))
       SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "observations-%s.csv", gases[g])));
   }

@@ -38,6 +38,15 @@ static sky_status input_sha(sky_context *ctx, sky_stage_list *list, const char *
   return SKY_OK;
 }
 
+static sky_status output_sha(sky_context *ctx, const sky_job *job, const char *output,
+                             char hex[65]) {
+  char *path = sky_job_path(ctx, job, output);
+  if (path == NULL) return SKY_E_NOMEM;
+  const sky_status st = sky_file_sha256(ctx, path, hex);
+  sky_free(path);
+  return st;
+}
+
 /* Append a formatted line to a growing text. */
 static sky_status add_line(sky_context *ctx, char **text, const char *a, const char *b) {
   char *grown = sky_sprintf(ctx, "%s%s %s\n", *text != NULL ? *text : "", a, b);
@@ -76,14 +85,7 @@ sky_status sky_stage_hash(sky_context *ctx, const sky_job *job, sky_stage_list *
   for (size_t k = 0; k < s->n_after; k++) {
     const sky_stage *before = &list->stage[s->after[k]];
     for (size_t o = 0; o < before->n_outputs; o++) {
-      char *path = sky_job_path(ctx, job, before->outputs[o]);
-      if (path == NULL) {
-        st = SKY_E_NOMEM;
-        goto cleanup;
-      }
-      st = sky_file_sha256(ctx, path, sum);
-      sky_free(path);
-      if (st != SKY_OK) goto cleanup;
+      SKY_GO(output_sha(ctx, job, before->outputs[o], sum));
       SKY_GO(add_line(ctx, &text, before->outputs[o], sum));
     }
   }
@@ -112,14 +114,8 @@ static sky_status write_stamp(sky_context *ctx, const sky_job *job, const sky_st
   cJSON_AddStringToObject(root, "hash", s->hash);
   cJSON *outputs = cJSON_AddObjectToObject(root, "outputs");
   for (size_t k = 0; k < s->n_outputs; k++) {
-    char sum[65], *path = sky_job_path(ctx, job, s->outputs[k]);
-    if (path == NULL) {
-      st = SKY_E_NOMEM;
-      goto cleanup;
-    }
-    st = sky_file_sha256(ctx, path, sum);
-    sky_free(path);
-    if (st != SKY_OK) goto cleanup;
+    char sum[65];
+    SKY_GO(output_sha(ctx, job, s->outputs[k], sum));
     cJSON_AddStringToObject(outputs, s->outputs[k], sum);
   }
   st = sky_json_write(ctx, stamp, root);
@@ -134,11 +130,10 @@ static bool outputs_match(sky_context *ctx, const sky_job *job, const sky_stage 
   for (size_t k = 0; k < s->n_outputs; k++) {
     const char *recorded =
         cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(outputs, s->outputs[k]));
-    char sum[65], *path = sky_job_path(ctx, job, s->outputs[k]);
-    const bool same = recorded != NULL && path != NULL && sky_file_exists(path) &&
-                      sky_file_sha256(ctx, path, sum) == SKY_OK && strcmp(sum, recorded) == 0;
-    sky_free(path);
-    if (!same) return false;
+    char sum[65];
+    if (recorded == NULL || output_sha(ctx, job, s->outputs[k], sum) != SKY_OK ||
+        strcmp(sum, recorded) != 0)
+      return false;
   }
   return true;
 }
@@ -344,12 +339,8 @@ sky_status sky_job_run(sky_context *ctx, const sky_job *job, const sky_run_optio
                   job->out, failed);
 cleanup:
   if (fd >= 0) {
-    if (st != SKY_OK && st != SKY_E_PARTIAL) {
-      unlink(lock);
-      remove_if_empty(ctx, job, &list);
-    } else {
-      unlink(lock);
-    }
+    unlink(lock);
+    if (st != SKY_OK && st != SKY_E_PARTIAL) remove_if_empty(ctx, job, &list);
     close(fd);
   }
   cJSON_Delete(log);

@@ -10,7 +10,7 @@
 #include "src/job/job.h"
 
 #define SKY_STAGE_MAX_AFTER 24
-#define SKY_STAGE_MAX_OUTPUTS 32
+#define SKY_STAGE_MAX_OUTPUTS 96 /* 3 gases × 8 fields × 2 files and some */
 
 typedef struct sky_stage sky_stage;
 typedef sky_status (*sky_stage_fn)(sky_context *ctx, const sky_job *job, const sky_stage *stage);

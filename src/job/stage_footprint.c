@@ -13,16 +13,15 @@
 #include <string.h>
 
 #include "algorithms/column/column.h"
-#include "grids/regrid.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/species.h"
 #include "src/core/sum.h"
 #include "src/core/timeutil.h"
 #include "src/job/facts.h"
+#include "src/job/job_flux.h"
 #include "src/job/stage.h"
 #include "src/job/stage_file.h"
-#include "src/read/flux.h"
 #include "src/read/footprint.h"
 #include "src/read/granule.h"
 #include "skyflux/problem.h"
@@ -110,45 +109,21 @@ static sky_status read_footprints(sky_context *ctx, const sky_job *job, jacobian
 
 /* Prior flux on the footprints' cells: as it is where grids agree, else by conservative sums of mass. */
 static sky_status read_prior(sky_context *ctx, const sky_job *job, jacobian *j) {
-  const sky_node *node =
-      sky_job_find(job, "inventories", "id", sky_node_text(j->inversion, "prior"));
-  const double resolution = sky_node_number(node, "stated_resolution");
-  const sky_flux_options opt = {
-      .gas = sky_node_text(node, "gas"),
-      .variable = sky_node_text(node, "variable"),
-      .units = sky_node_text(node, "units"),
-      .start = NAN,
-      .end = NAN,
-      .as_prior = true,
-      .stated_dx = resolution,
-      .stated_dy = resolution,
-  };
   const size_t n = sky_grid_cells(&j->native.grid);
   sky_flux f = {0};
-  double *area = NULL, *amount = NULL, *valid = NULL;
+  double *valid = NULL;
   sky_audit audit;
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(j->prior, SKY_NEW(ctx, double, n));
-  SKY_GO(sky_flux_read(ctx, sky_node_text(node, "file"), &opt, &f));
+  SKY_GO(sky_job_flux(ctx, job, sky_node_text(j->inversion, "prior"), &f));
   if (sky_grid_equal(&f.grid, &j->native.grid)) {
     memcpy(j->prior, f.flux, n * sizeof(double));
     goto cleanup;
   }
-  const size_t n_src = sky_grid_cells(&f.grid);
-  SKY_GO_ALLOC(area, SKY_NEW(ctx, double, n_src > n ? n_src : n));
-  SKY_GO_ALLOC(amount, SKY_NEW(ctx, double, n_src));
   SKY_GO_ALLOC(valid, SKY_NEW(ctx, double, n));
-  SKY_GO(sky_grid_areas(ctx, &f.grid, area));
-  for (size_t c = 0; c < n_src; c++) amount[c] = isnan(f.flux[c]) ? 0.0 : area[c];
-  SKY_GO(sky_regrid_extensive(ctx, &f.grid, amount, &j->native.grid, valid, &audit));
-  for (size_t c = 0; c < n_src; c++) amount[c] = f.flux[c] * area[c];
-  SKY_GO(sky_regrid_extensive(ctx, &f.grid, amount, &j->native.grid, j->prior, &audit));
-  SKY_GO(sky_audit_check(ctx, "prior to footprint grid", "mol s-1", &audit, 1e-6));
-  SKY_GO(sky_grid_areas(ctx, &j->native.grid, area));
-  for (size_t c = 0; c < n; c++) j->prior[c] = valid[c] > 0.0 ? j->prior[c] / area[c] : NAN;
+  SKY_GO(sky_job_flux_to_grid(ctx, "prior on the footprints' cells", &f, &j->native.grid, j->prior,
+                              valid, &audit));
 cleanup:
-  sky_free(area);
-  sky_free(amount);
   sky_free(valid);
   sky_flux_free(&f);
   return st;

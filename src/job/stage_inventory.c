@@ -9,18 +9,16 @@
 #include <string.h>
 
 #include "algorithms/inversion/covariance.h"
-#include "grids/regrid.h"
 #include "src/core/memory.h"
 #include "src/core/species.h"
 #include "src/core/sum.h"
 #include "src/core/timeutil.h"
 #include "src/job/facts.h"
+#include "src/job/job_flux.h"
 #include "src/job/stage.h"
 #include "src/job/stage_file.h"
-#include "src/read/flux.h"
 #include "src/read/workbook.h"
 
-#define AUDIT_TOLERANCE 1e-6 /* design law 3 */
 #define TG 1e9               /* kg */
 
 typedef struct inventory {
@@ -65,44 +63,21 @@ cleanup:
   return st;
 }
 
-/* Is this inventory the prior (or the unscaled part) of an inversion? */
-static bool serves_as_prior(const sky_job *job, const char *id) {
-  return sky_job_find(job, "inversions", "prior", id) != NULL ||
-         sky_job_find(job, "inversions", "unscaled", id) != NULL;
-}
-
-/* Mass and valid area of the file's cells, carried to the job's grid. */
-static sky_status flux_to_grid(sky_context *ctx, const sky_flux *f, const double *native_area,
-                               double kg, inventory *inv, sky_facts *facts, const char *id) {
-  const size_t n_src = sky_grid_cells(&f->grid), n = sky_grid_cells(&inv->grid);
-  double *amount = NULL, *mass = NULL;
+/* The file's flux on the job's grid, and the audit in kg. */
+static sky_status flux_to_grid(sky_context *ctx, const sky_flux *f, double kg, inventory *inv,
+                               sky_facts *facts, const char *id) {
   sky_audit audit;
-  char unit[16] = "kg yr-1";
-  sky_status st = SKY_OK;
-  SKY_GO_ALLOC(amount, SKY_NEW(ctx, double, n_src));
-  SKY_GO_ALLOC(mass, SKY_NEW(ctx, double, n));
-  for (size_t c = 0; c < n_src; c++) amount[c] = isnan(f->flux[c]) ? 0.0 : native_area[c];
-  SKY_GO(sky_regrid_extensive(ctx, &f->grid, amount, &inv->grid, inv->valid, &audit));
-  for (size_t c = 0; c < n_src; c++) amount[c] = f->flux[c] * native_area[c] * kg;
-  SKY_GO(sky_regrid_extensive(ctx, &f->grid, amount, &inv->grid, mass, &audit));
-  SKY_GO(sky_audit_check(ctx, id, unit, &audit, AUDIT_TOLERANCE));
-  for (size_t c = 0; c < n; c++) {
-    inv->valid[c] /= inv->area[c];
-    inv->flux[c] = inv->valid[c] > 0.0 ? mass[c] / inv->area[c] / kg : NAN;
-  }
+  SKY_TRY(sky_job_flux_to_grid(ctx, id, f, &inv->grid, inv->flux, inv->valid, &audit));
   sky_fact(facts, "audit", id,
            "%.6g Tg/yr in the file, %.6g in the grid, %.6g outside, residual %.1e of the total; "
            "%.0f cells without data",
-           audit.in / TG, audit.out / TG, audit.outside / TG,
+           audit.in * kg / TG, audit.out * kg / TG, audit.outside * kg / TG,
            audit.in != 0.0 ? fabs(audit.residual / audit.in) : fabs(audit.residual), audit.nodata);
-  sky_fact_number(facts, "in_kg_yr", audit.in);
-  sky_fact_number(facts, "grid_kg_yr", audit.out);
-  sky_fact_number(facts, "outside_kg_yr", audit.outside);
-  sky_fact_number(facts, "residual_kg_yr", audit.residual);
-cleanup:
-  sky_free(amount);
-  sky_free(mass);
-  return st;
+  sky_fact_number(facts, "in_kg_yr", audit.in * kg);
+  sky_fact_number(facts, "grid_kg_yr", audit.out * kg);
+  sky_fact_number(facts, "outside_kg_yr", audit.outside * kg);
+  sky_fact_number(facts, "residual_kg_yr", audit.residual * kg);
+  return SKY_OK;
 }
 
 /* Zone totals on the file's own cells. */
@@ -185,25 +160,14 @@ static void record_flux(sky_facts *facts, const char *id, const sky_node *node, 
 
 static sky_status read_gridded(sky_context *ctx, const sky_job *job, const sky_stage *stage,
                                const sky_node *node, inventory *inv, sky_facts *facts) {
-  const double resolution = sky_node_number(node, "stated_resolution");
-  const sky_flux_options opt = {
-      .gas = stage->gas,
-      .variable = sky_node_text(node, "variable"),
-      .units = sky_node_text(node, "units"),
-      .start = NAN,
-      .end = NAN,
-      .as_prior = serves_as_prior(job, stage->id),
-      .stated_dx = resolution,
-      .stated_dy = resolution,
-  };
   sky_flux f = {0};
   double *native_area = NULL;
   const double kg = sky_species_find(stage->gas)->molar_mass * SKY_SECONDS_PER_YEAR;
   sky_status st = SKY_OK;
-  SKY_GO(sky_flux_read(ctx, sky_node_text(node, "file"), &opt, &f));
+  SKY_GO(sky_job_flux(ctx, job, stage->id, &f));
   SKY_GO_ALLOC(native_area, SKY_NEW(ctx, double, sky_grid_cells(&f.grid)));
   SKY_GO(sky_grid_areas(ctx, &f.grid, native_area));
-  SKY_GO(flux_to_grid(ctx, &f, native_area, kg, inv, facts, stage->id));
+  SKY_GO(flux_to_grid(ctx, &f, kg, inv, facts, stage->id));
   SKY_GO(zone_totals(ctx, &f, native_area, kg, inv));
   SKY_GO(zone_uncertainty(ctx, job, node, kg, inv));
   record_flux(facts, stage->id, node, &f);

@@ -1,0 +1,56 @@
+/* job_flux.c: see job_flux.h. */
+#include "src/job/job_flux.h"
+
+#include <math.h>
+
+#include "src/core/memory.h"
+
+#define AUDIT_TOLERANCE 1e-6 /* design law 3 */
+
+static bool serves_as_prior(const sky_job *job, const char *id) {
+  return sky_job_find(job, "inversions", "prior", id) != NULL ||
+         sky_job_find(job, "inversions", "unscaled", id) != NULL;
+}
+
+sky_status sky_job_flux(sky_context *ctx, const sky_job *job, const char *id, sky_flux *out) {
+  const sky_node *node = sky_job_find(job, "inventories", "id", id);
+  const double resolution = sky_node_number(node, "stated_resolution");
+  const sky_flux_options opt = {
+      .gas = sky_node_text(node, "gas"),
+      .variable = sky_node_text(node, "variable"),
+      .units = sky_node_text(node, "units"),
+      .start = NAN,
+      .end = NAN,
+      .as_prior = serves_as_prior(job, id),
+      .stated_dx = resolution,
+      .stated_dy = resolution,
+  };
+  return sky_flux_read(ctx, sky_node_text(node, "file"), &opt, out);
+}
+
+sky_status sky_job_flux_to_grid(sky_context *ctx, const char *what, const sky_flux *f,
+                                const sky_grid *dst, double *flux, double *valid,
+                                sky_audit *audit) {
+  const size_t n_src = sky_grid_cells(&f->grid), n = sky_grid_cells(dst);
+  double *src_area = NULL, *amount = NULL, *area = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(src_area, SKY_NEW(ctx, double, n_src));
+  SKY_GO_ALLOC(amount, SKY_NEW(ctx, double, n_src));
+  SKY_GO_ALLOC(area, SKY_NEW(ctx, double, n));
+  SKY_GO(sky_grid_areas(ctx, &f->grid, src_area));
+  SKY_GO(sky_grid_areas(ctx, dst, area));
+  for (size_t c = 0; c < n_src; c++) amount[c] = isnan(f->flux[c]) ? 0.0 : src_area[c];
+  SKY_GO(sky_regrid_extensive(ctx, &f->grid, amount, dst, valid, audit));
+  for (size_t c = 0; c < n_src; c++) amount[c] = f->flux[c] * src_area[c];
+  SKY_GO(sky_regrid_extensive(ctx, &f->grid, amount, dst, flux, audit));
+  SKY_GO(sky_audit_check(ctx, what, "mol s-1", audit, AUDIT_TOLERANCE));
+  for (size_t c = 0; c < n; c++) {
+    valid[c] /= area[c];
+    flux[c] = valid[c] > 0.0 ? flux[c] / area[c] : NAN;
+  }
+cleanup:
+  sky_free(src_area);
+  sky_free(amount);
+  sky_free(area);
+  return st;
+}
