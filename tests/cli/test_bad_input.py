@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Bad input to a job: its own message, its exit code, and nothing left behind.
+"""Bad input to a job: its own message, its exit code, and nothing left behind but finished stages, which
+a rerun resumes from: no partial file, no result.
 
 arguments: BINARY DATA WORK SOURCE"""
 import glob
@@ -27,8 +28,12 @@ def run(name, code, *needles, sets=(), path=job, clean=True, command="run"):
     last = result.stderr
     for needle in needles:
         assert needle in last, f"{name}: '{needle}' not in: {last}"
+    left = [os.path.join(d, n) for d, _, names in os.walk(out) for n in names]
+    assert not [p for p in left if ".part" in p or p.endswith(".lock")], f"{name}: left {left}"
     if clean:
-        assert not os.path.exists(out), f"{name}: left {os.listdir(out)}"
+        assert not [p for p in left if f"{out}/stages/" not in p], f"{name}: left {left}"
+    if code == 2:
+        assert not os.path.exists(out), f"{name}: left {left}"
     shutil.rmtree(out, ignore_errors=True)
     print(f"{name}: ok")
     return result
@@ -50,15 +55,15 @@ run("unknown key", 2, "grid.cel", "did you mean", path=edited("unknown", "  cell
 run("duplicate key", 2, "duplicate", path=edited("twice", "  box:", "  crs: EPSG:4326\n  crs: EPSG:4326\n  box:"))
 run("end before start", 2, "before", sets=("period.end=2019-02-01",))
 run("bad unit", 2, "grid.cell", "1 lm", sets=("grid.cell=1 lm",))
-run("wrong gas", 2, "gas", sets=("inventories[0].gas=co2",))
+run("wrong gas", 2, "is of co2, expected ch4", sets=("inventories[0].gas=co2",))
 run("missing file", 3, "nothing.nc", sets=(f"inventories[0].file={scene}/nothing.nc",))
 run("no sounding in the period", 4, "no good sounding", sets=("period.start=2019-02-13", "period.end=2019-02-14"))
 with open(f"{scene}/far.geojson", "w") as f:
     f.write('{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"id":"far","name":"Far"},'
             '"geometry":{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,1],[0,1],[0,0]]]}}]}')
 run("zone outside the grid", 3, "far.geojson", "lies in the grid", sets=(f"zones.file={scene}/far.geojson",))
-run("footprints do not cover", 3, "does not cover", clean=False, sets=("grid.box=[113, 37, 119, 43]",))
-run("too many cells", 1, "5000", clean=False, sets=("grid.cell=0.02 degree",))
+run("footprints do not cover", 3, "does not cover", sets=("grid.box=[114.5, 38.5, 116.5, 40.5]",))
+run("too many cells", 1, "5000", sets=("grid.cell=0.02 degree",))
 granules = sorted(glob.glob(f"{scene}/S5P*.nc"))
 assert len(granules) == 2
 

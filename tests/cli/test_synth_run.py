@@ -54,7 +54,7 @@ def check_totals(scene):
     for zone in zones:
         t = float(truth[zone]["truth_t_yr"])
         assert math.isclose(number(zone, "prior_t_yr"), float(truth[zone]["inventory_t_yr"]),
-                            rel_tol=1e-6), zone
+                            rel_tol=1e-5), zone  # the file's axes are float32
         assert abs(number(zone, "posterior_t_yr") - t) < 3.3 * number(zone, "posterior_sd_t_yr"), zone
     rms = lambda key: math.sqrt(sum((number(z, key) - float(truth[z]["truth_t_yr"])) ** 2 for z in SEEN))
     assert rms("posterior_t_yr") < 0.6 * rms("prior_t_yr"), (rms("posterior_t_yr"), rms("prior_t_yr"))
