@@ -1,6 +1,10 @@
 # embed.cmake: text files as a C table. Called as
-#   cmake -DOUT=file.c "-DFILES=a;b" -P embed.cmake
+#   cmake -DOUT=file.c "-DFILES=a;b" [-DFUNCTION=name -DHEADER=declares/it.h] -P embed.cmake
 # The bytes are written as numbers: any content is safe, and there is no limit on string length.
+if(NOT DEFINED FUNCTION)
+  set(FUNCTION sky_embedded)
+  set(HEADER src/core/file.h)
+endif()
 set(arrays "")
 set(rows "")
 set(i 0)
@@ -17,10 +21,10 @@ foreach(path IN LISTS FILES)
   string(APPEND rows "    {\"${name}\", (const char *)FILE_${i}, ${length}},\n")
   math(EXPR i "${i} + 1")
 endforeach()
-file(WRITE "${OUT}" "/* Written by cmake/embed.cmake from ancillary/. */
+file(WRITE "${OUT}" "/* Written by cmake/embed.cmake. */
 #include <string.h>
 
-#include \"src/core/file.h\"
+#include \"${HEADER}\"
 
 ${arrays}
 static const struct {
@@ -29,7 +33,7 @@ static const struct {
 } FILES[] = {
 ${rows}};
 
-const char *sky_embedded(const char *name, size_t *length) {
+const char *${FUNCTION}(const char *name, size_t *length) {
   for (size_t i = 0; i < sizeof FILES / sizeof *FILES; i++) {
     if (strcmp(FILES[i].name, name) != 0) continue;
     if (length != NULL) *length = FILES[i].length;

@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CACHE_BYTES ((GIntBig)64 << 20) /* our tiles are written once; a larger block cache idles */
+#define CACHE_BYTES ((GIntBig)64 << 20) /* our tiles are written once; a larger block cache idles \
+                                         */
 
 /* Drivers that would call HDF5 or netCDF-C outside the lane. */
 static const char *const lane_drivers[] = {"netCDF", "HDF5", "HDF5Image", "BAG", "KEA"};
@@ -43,7 +44,8 @@ sky_status sky_gdal_fail(sky_context *ctx, sky_status status, const char *fmt, .
   va_end(ap);
   const char *why = CPLGetLastErrorMsg();
   size_t n = strlen(why); /* our messages end without a period */
-  while (n > 0 && (why[n - 1] == '.' || why[n - 1] == '\n')) n--;
+  while (n > 0 && (why[n - 1] == '.' || why[n - 1] == '\n'))
+    n--;
   if (n == 0) return sky_fail(ctx, status, "%s", text);
   return sky_fail(ctx, status, "%s: %.*s", text, (int)n, why);
 }

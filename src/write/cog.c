@@ -61,8 +61,8 @@ static sky_status to_float(sky_context *ctx, const char *path, const sky_grid *g
     const double *row = f->value + (g->ny - 1 - iy) * g->nx;
     for (size_t ix = 0; ix < g->nx; ix++) {
       if (!isnan(row[ix]) && fabs(row[ix]) > (double)FLT_MAX) {
-        return sky_fail(ctx, SKY_E_RANGE, "%s: cell (%zu, %zu): %g %s does not fit in float32", path,
-                        ix, g->ny - 1 - iy, row[ix], f->unit);
+        return sky_fail(ctx, SKY_E_RANGE, "%s: cell (%zu, %zu): %g %s does not fit in float32",
+                        path, ix, g->ny - 1 - iy, row[ix], f->unit);
       }
       out[iy * g->nx + ix] = (float)row[ix];
     }
@@ -72,8 +72,8 @@ static sky_status to_float(sky_context *ctx, const char *path, const sky_grid *g
 
 static GDALDatasetH mem_dataset(const sky_grid *g, float *value) {
   char pointer[64];
-  GDALDatasetH ds = GDALCreate(GDALGetDriverByName("MEM"), "", (int)g->nx, (int)g->ny, 0,
-                               GDT_Float32, NULL);
+  GDALDatasetH ds =
+      GDALCreate(GDALGetDriverByName("MEM"), "", (int)g->nx, (int)g->ny, 0, GDT_Float32, NULL);
   if (ds == NULL) return NULL;
   pointer[CPLPrintPointer(pointer, value, sizeof pointer - 1)] = '\0';
   char **options = CSLSetNameValue(NULL, "DATAPOINTER", pointer);
@@ -87,8 +87,12 @@ static GDALDatasetH mem_dataset(const sky_grid *g, float *value) {
 static bool describe(GDALDatasetH ds, const sky_grid *g, const sky_crs *crs, const sky_field *f,
                      const char *const *tags) {
   GDALRasterBandH band = GDALGetRasterBand(ds, 1);
-  double transform[6] = {g->x_edge[0],      (g->x_edge[g->nx] - g->x_edge[0]) / (double)g->nx, 0,
-                         g->y_edge[g->ny], 0, -(g->y_edge[g->ny] - g->y_edge[0]) / (double)g->ny};
+  double transform[6] = {g->x_edge[0],
+                         (g->x_edge[g->nx] - g->x_edge[0]) / (double)g->nx,
+                         0,
+                         g->y_edge[g->ny],
+                         0,
+                         -(g->y_edge[g->ny] - g->y_edge[0]) / (double)g->ny};
   if (GDALSetGeoTransform(ds, transform) != CE_None) return false;
   if (GDALSetSpatialRef(ds, sky_crs_handle(crs)) != CE_None) return false;
   if (GDALSetRasterNoDataValue(band, NAN) != CE_None) return false;
@@ -130,7 +134,8 @@ static sky_status describe_values(sky_context *ctx, const float *value, size_t n
   SKY_GO(sky_ramp_fit(ctx, valid, m, s->min < 0 && s->max > 0, ramp));
   if (m == 0) goto cleanup;
   s->mean = sky_sum(valid, m) / (double)m;
-  for (size_t i = 0; i < m; i++) valid[i] = (valid[i] - s->mean) * (valid[i] - s->mean);
+  for (size_t i = 0; i < m; i++)
+    valid[i] = (valid[i] - s->mean) * (valid[i] - s->mean);
   s->sd = sqrt(sky_sum(valid, m) / (double)m);
 
 cleanup:
@@ -182,12 +187,13 @@ static sky_status sum_overviews(sky_context *ctx, GDALDatasetH ds, const float *
   float *sums = NULL;
   GDALRasterBandH band = GDALGetRasterBand(ds, 1);
   const int nx = GDALGetRasterXSize(ds), ny = GDALGetRasterYSize(ds);
-  SKY_GO_ALLOC(sums, SKY_NEW(ctx, float, (size_t)nx * (size_t)ny));
+  SKY_GO_ALLOC(sums, SKY_NEW(ctx, float, (size_t)nx *(size_t)ny));
   for (int i = 0; i < GDALGetOverviewCount(band); i++) {
     GDALRasterBandH overview = GDALGetOverview(band, i);
     const int ox = GDALGetRasterBandXSize(overview), oy = GDALGetRasterBandYSize(overview);
     SKY_GO(sum_overview(ctx, value, (size_t)nx, (size_t)ny, (size_t)1 << (i + 1), sums));
-    if (GDALRasterIO(overview, GF_Write, 0, 0, ox, oy, sums, ox, oy, GDT_Float32, 0, 0) != CE_None) {
+    if (GDALRasterIO(overview, GF_Write, 0, 0, ox, oy, sums, ox, oy, GDT_Float32, 0, 0) !=
+        CE_None) {
       st = sky_gdal_fail(ctx, SKY_E_INTERNAL, "overview of %d x %d cells", ox, oy);
       goto cleanup;
     }
@@ -218,15 +224,19 @@ static sky_status build_overviews(sky_context *ctx, GDALDatasetH ds, sky_field_k
 
 /* Run the COG driver into a memory file and write its bytes. */
 static sky_status encode(sky_context *ctx, const char *path, GDALDatasetH ds) {
-  static const char *const options[] = {"COMPRESS=DEFLATE", "PREDICTOR=FLOATING_POINT",
-                                        "BLOCKSIZE=512",    "BIGTIFF=IF_SAFER",
-                                        "NUM_THREADS=1",    "OVERVIEWS=AUTO", NULL};
+  static const char *const options[] = {"COMPRESS=DEFLATE",
+                                        "PREDICTOR=FLOATING_POINT",
+                                        "BLOCKSIZE=512",
+                                        "BIGTIFF=IF_SAFER",
+                                        "NUM_THREADS=1",
+                                        "OVERVIEWS=AUTO",
+                                        NULL};
   sky_status st = SKY_OK;
   char name[64];
   snprintf(name, sizeof name, "/vsimem/skyflux-%p.tif", (void *)ds); /* unique while ds lives */
   CPLErrorReset();
-  GDALDatasetH cog = GDALCreateCopy(GDALGetDriverByName("COG"), name, ds, TRUE, (char **)options,
-                                    NULL, NULL);
+  GDALDatasetH cog =
+      GDALCreateCopy(GDALGetDriverByName("COG"), name, ds, TRUE, (char **)options, NULL, NULL);
   if (cog != NULL) GDALClose(cog);
   vsi_l_offset size = 0;
   const GByte *bytes = VSIGetMemFileBuffer(name, &size, FALSE);

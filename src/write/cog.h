@@ -1,8 +1,8 @@
 /* cog.h: one field -> Cloud Optimized GeoTIFF (GDAL COG driver), deterministic bytes.
  *
- * float32, NaN nodata, DEFLATE predictor 3, 512 tiles, internal overviews by field kind, statistics,
- * unit, description. Input row 0 is south (grid.h); the file is north-up. Regular grids only.
- * Beside it "<name>.qml", the QGIS style of the field (not for classes). */
+ * float32, NaN nodata, DEFLATE predictor 3, 512 tiles, internal overviews by field kind,
+ * statistics, unit, description. Input row 0 is south (grid.h); the file is north-up. Regular grids
+ * only. Beside it "<name>.qml", the QGIS style of the field (not for classes). */
 #ifndef SKY_WRITE_COG_H
 #define SKY_WRITE_COG_H
 
@@ -15,17 +15,17 @@ typedef enum sky_field_kind {
 } sky_field_kind;
 
 typedef struct sky_field {
-  const char *name;        /* file-safe, e.g. "ch4_posterior" */
-  const char *long_name;   /* band description */
+  const char *name;          /* file-safe, e.g. "ch4_posterior" */
+  const char *long_name;     /* band description */
   const char *standard_name; /* CF; NULL if there is none */
-  const char *unit;        /* udunits2 parses it */
+  const char *unit;          /* udunits2 parses it */
   sky_field_kind kind;
-  const double *value;     /* [cells], in `unit`; NaN nodata */
+  const double *value; /* [cells], in `unit`; NaN nodata */
 } sky_field;
 
 /* tags: "KEY=VALUE" strings for the default metadata domain (provenance), NULL-terminated. Errors:
- * SKY_E_UNITS, SKY_E_FORMAT (cells not equally spaced, unknown CRS), SKY_E_RANGE (infinite or beyond
- * float32), SKY_E_DISK. */
+ * SKY_E_UNITS, SKY_E_FORMAT (cells not equally spaced, unknown CRS), SKY_E_RANGE (infinite or
+ * beyond float32), SKY_E_DISK. */
 SKY_NODISCARD sky_status sky_cog_write(sky_context *ctx, const char *path, const sky_grid *grid,
                                        const sky_field *field, const char *const *tags);
 #endif

@@ -2,6 +2,8 @@
 #include "src/write/crs.h"
 
 #include <cpl_conv.h>
+#include <math.h>
+#include <ogr_api.h>
 #include <ogr_srs_api.h>
 #include <string.h>
 
@@ -11,7 +13,20 @@
 struct sky_crs {
   OGRSpatialReferenceH srs;
   char *wkt; /* owned by CPL */
+  OGRCoordinateTransformationH to_lonlat, from_lonlat;
 };
+
+/* Transformations between srs and WGS 84 longitude, latitude. */
+static bool connect_lonlat(sky_crs *crs) {
+  OGRSpatialReferenceH wgs84 = OSRNewSpatialReference(NULL);
+  if (OSRImportFromEPSG(wgs84, 4326) == OGRERR_NONE) {
+    OSRSetAxisMappingStrategy(wgs84, OAMS_TRADITIONAL_GIS_ORDER);
+    crs->to_lonlat = OCTNewCoordinateTransformation(crs->srs, wgs84);
+    crs->from_lonlat = OCTNewCoordinateTransformation(wgs84, crs->srs);
+  }
+  OSRDestroySpatialReference(wgs84);
+  return crs->to_lonlat != NULL && crs->from_lonlat != NULL;
+}
 
 sky_status sky_crs_create(sky_context *ctx, const char *definition, sky_crs **out) {
   static const char *const wkt2[] = {"FORMAT=WKT2_2019", "MULTILINE=NO", NULL};
@@ -27,6 +42,10 @@ sky_status sky_crs_create(sky_context *ctx, const char *definition, sky_crs **ou
     goto cleanup;
   }
   OSRSetAxisMappingStrategy(crs->srs, OAMS_TRADITIONAL_GIS_ORDER);
+  if (!connect_lonlat(crs)) {
+    st = sky_gdal_fail(ctx, SKY_E_FORMAT, "'%s' has no way to longitude and latitude", definition);
+    goto cleanup;
+  }
   *out = crs;
   return SKY_OK;
 
@@ -37,42 +56,48 @@ cleanup:
 
 void sky_crs_free(sky_crs *crs) {
   if (crs == NULL) return;
+  if (crs->from_lonlat != NULL) OCTDestroyCoordinateTransformation(crs->from_lonlat);
+  if (crs->to_lonlat != NULL) OCTDestroyCoordinateTransformation(crs->to_lonlat);
   OSRDestroySpatialReference(crs->srs);
   CPLFree(crs->wkt);
   sky_free(crs);
 }
 
-const char *sky_crs_wkt(const sky_crs *crs) { return crs->wkt; }
-void *sky_crs_handle(const sky_crs *crs) { return crs->srs; }
+const char *sky_crs_wkt(const sky_crs *crs) {
+  return crs->wkt;
+}
+void *sky_crs_handle(const sky_crs *crs) {
+  return crs->srs;
+}
+
+/* Points that fail become NaN. */
+static void transform(OGRCoordinateTransformationH way, size_t n, double *x, double *y) {
+  enum { PART = 1024 }; /* OCT counts with int */
+  int done[PART];
+  for (size_t at = 0; at < n; at += PART) {
+    const int part = n - at > PART ? PART : (int)(n - at);
+    OCTTransformEx(way, part, x + at, y + at, NULL, done);
+    for (int i = 0; i < part; i++) {
+      if (!done[i] || !isfinite(x[at + (size_t)i])) x[at + (size_t)i] = y[at + (size_t)i] = NAN;
+    }
+  }
+}
 
 sky_status sky_crs_to_lonlat(sky_context *ctx, const sky_crs *crs, size_t n, double *x, double *y) {
-  sky_status st = SKY_OK;
-  sky_crs *wgs84 = NULL;
-  OGRCoordinateTransformationH to_lonlat = NULL;
-  int *done = NULL;
-  SKY_GO(sky_crs_create(ctx, "EPSG:4326", &wgs84));
-  SKY_GO_ALLOC(done, SKY_NEW(ctx, int, n));
-  to_lonlat = OCTNewCoordinateTransformation(crs->srs, wgs84->srs);
-  if (to_lonlat == NULL) {
-    st = sky_gdal_fail(ctx, SKY_E_FORMAT, "no transformation to longitude and latitude");
-    goto cleanup;
-  }
-  for (size_t at = 0; at < n;) { /* OCT counts with int */
-    const int part = n - at > 1 << 20 ? 1 << 20 : (int)(n - at);
-    OCTTransformEx(to_lonlat, part, x + at, y + at, NULL, done + at);
-    at += (size_t)part;
-  }
+  transform(crs->to_lonlat, n, x, y);
   for (size_t i = 0; i < n; i++) {
-    if (done[i]) continue;
-    st = sky_gdal_fail(ctx, SKY_E_RANGE, "a grid corner has no longitude and latitude");
-    goto cleanup;
+    if (!isnan(x[i])) continue;
+    return sky_gdal_fail(ctx, SKY_E_RANGE, "a point of the grid has no longitude and latitude");
   }
+  return SKY_OK;
+}
 
-cleanup:
-  if (to_lonlat != NULL) OCTDestroyCoordinateTransformation(to_lonlat);
-  sky_crs_free(wgs84);
-  sky_free(done);
-  return st;
+void sky_crs_from_lonlat(const sky_crs *crs, size_t n, double *x, double *y) {
+  transform(crs->from_lonlat, n, x, y);
+}
+
+bool sky_crs_geometry_to_lonlat(const sky_crs *crs, void *geometry) {
+  return OGR_G_Transform(geometry, crs->to_lonlat) == OGRERR_NONE;
 }
 
 static void add(sky_crs_mapping *m, const char *name, double value) {
@@ -92,10 +117,14 @@ typedef struct projection {
   } parameter[5];
 } projection;
 
-#define ORIGIN {SRS_PP_LATITUDE_OF_ORIGIN, "latitude_of_projection_origin"}
-#define CENTRE {SRS_PP_CENTRAL_MERIDIAN, "longitude_of_central_meridian"}
-#define LONGITUDE(p) {p, "longitude_of_projection_origin"}
-#define PARALLEL_1 {SRS_PP_STANDARD_PARALLEL_1, "standard_parallel"}
+#define ORIGIN \
+  { SRS_PP_LATITUDE_OF_ORIGIN, "latitude_of_projection_origin" }
+#define CENTRE \
+  { SRS_PP_CENTRAL_MERIDIAN, "longitude_of_central_meridian" }
+#define LONGITUDE(p) \
+  { p, "longitude_of_projection_origin" }
+#define PARALLEL_1 \
+  { SRS_PP_STANDARD_PARALLEL_1, "standard_parallel" }
 
 static const projection projections[] = {
     {SRS_PT_TRANSVERSE_MERCATOR,
@@ -109,7 +138,8 @@ static const projection projections[] = {
       LONGITUDE(SRS_PP_LONGITUDE_OF_CENTER)}},
     {SRS_PT_MERCATOR_1SP,
      "mercator",
-     {LONGITUDE(SRS_PP_CENTRAL_MERIDIAN), {SRS_PP_SCALE_FACTOR, "scale_factor_at_projection_origin"}}},
+     {LONGITUDE(SRS_PP_CENTRAL_MERIDIAN),
+      {SRS_PP_SCALE_FACTOR, "scale_factor_at_projection_origin"}}},
     {SRS_PT_MERCATOR_2SP, "mercator", {LONGITUDE(SRS_PP_CENTRAL_MERIDIAN), PARALLEL_1}},
     {SRS_PT_CYLINDRICAL_EQUAL_AREA, "lambert_cylindrical_equal_area", {CENTRE, PARALLEL_1}},
     {SRS_PT_SINUSOIDAL, "sinusoidal", {LONGITUDE(SRS_PP_LONGITUDE_OF_CENTER)}},

@@ -1,7 +1,7 @@
 /* json_out.c: JSON text with stable numbers.
  *
- * cJSON prints numbers by its own rule; ours is the shortest text that reads back, the same that the
- * CSV tables use, so that one number looks the same everywhere. */
+ * cJSON prints numbers by its own rule; ours is the shortest text that reads back, the same that
+ * the CSV tables use, so that one number looks the same everywhere. */
 #include "src/write/json_out.h"
 
 #include <math.h>
@@ -27,7 +27,8 @@ void sky_number_text(double v, char out[32]) {
 static void new_line(sky_text *t, bool indent, int depth) {
   if (!indent) return;
   sky_text_put(t, "\n");
-  for (int i = 0; i < depth; i++) sky_text_put(t, "  ");
+  for (int i = 0; i < depth; i++)
+    sky_text_put(t, "  ");
 }
 
 static void put_value(sky_text *t, const cJSON *j, bool indent, int depth);

@@ -9,8 +9,8 @@
 
 #include "skyflux/context.h"
 
-/* Shortest decimal text that strtod reads back to v; out holds at least 32 bytes. "null", "NaN" etc.
- * are up to the caller: v must be finite. */
+/* Shortest decimal text that strtod reads back to v; out holds at least 32 bytes. "null", "NaN"
+ * etc. are up to the caller: v must be finite. */
 void sky_number_text(double v, char out[32]);
 /* Whole document as text, malloc'd (sky_free), without the final newline when indent is false. */
 char *sky_json_text(sky_context *ctx, const cJSON *json, bool indent);

@@ -22,7 +22,9 @@ static const axis axes[2][2] = {
      {"lon", "lon_bnds", "longitude", "longitude of the cell centre", "degrees_east", "X"}},
 };
 
-static const char *grid_dims(const sky_grid *g) { return g->geographic ? "lat,lon" : "y,x"; }
+static const char *grid_dims(const sky_grid *g) {
+  return g->geographic ? "lat,lon" : "y,x";
+}
 
 static sky_status put_axis(sky_ncw *w, const axis *a, const double *edge, size_t n) {
   sky_context *ctx = sky_ncw_context(w);
@@ -84,7 +86,8 @@ static sky_status put_lonlat(sky_ncw *w, const sky_crs *crs, const sky_grid *g) 
   double *value[2] = {NULL, NULL}; /* latitude, longitude */
   SKY_GO_ALLOC(value[0], SKY_NEW(ctx, double, n));
   SKY_GO_ALLOC(value[1], SKY_NEW(ctx, double, n));
-  for (size_t i = 0; i < n; i++) sky_grid_centre(g, i, &value[1][i], &value[0][i]);
+  for (size_t i = 0; i < n; i++)
+    sky_grid_centre(g, i, &value[1][i], &value[0][i]);
   SKY_GO(sky_crs_to_lonlat(ctx, crs, n, value[1], value[0]));
   for (size_t k = 0; k < 2; k++) {
     const axis *a = &axes[1][k];
@@ -139,7 +142,8 @@ static sky_status put_bounds(sky_ncw *w, const sky_crs *crs, const sky_grid *g) 
     box[2] = fmax(box[2], x[i]);
     box[3] = fmax(box[3], y[i]);
   }
-  for (size_t i = 0; i < 4; i++) SKY_TRY(sky_ncw_att_num(w, "", names[i], box[i]));
+  for (size_t i = 0; i < 4; i++)
+    SKY_TRY(sky_ncw_att_num(w, "", names[i], box[i]));
   SKY_TRY(sky_ncw_att(w, "", "geospatial_lat_units", "degrees_north"));
   return sky_ncw_att(w, "", "geospatial_lon_units", "degrees_east");
 }
@@ -214,7 +218,8 @@ static sky_status put_global(sky_ncw *w, const char *assignment) {
 }
 
 sky_status sky_ncw_globals(sky_ncw *w, const char *const *attrs) {
-  for (size_t i = 0; attrs != NULL && attrs[i] != NULL; i++) SKY_TRY(put_global(w, attrs[i]));
+  for (size_t i = 0; attrs != NULL && attrs[i] != NULL; i++)
+    SKY_TRY(put_global(w, attrs[i]));
   return SKY_OK;
 }
 

@@ -1,13 +1,14 @@
 /* nc_write.c: the only place that calls netCDF-C to write. Every call holds the lane.
  *
- * The file is built in memory and written as a whole at the commit: libhdf5 crashes or hangs on close
- * after a failed disk write, so it must not see the disk, and a full disk is one clear error. It
- * starts from an empty HDF5 image whose root group keeps creation order: nc_create_mem's do not, and
- * netCDF-C refuses to edit such files later.
+ * The file is built in memory and written as a whole at the commit: libhdf5 crashes or hangs on
+ * close after a failed disk write, so it must not see the disk, and a full disk is one clear error.
+ * It starts from an empty HDF5 image whose root group keeps creation order: nc_create_mem's do not,
+ * and netCDF-C refuses to edit such files later.
  *
- * Bytes depend on the content only: netCDF-C switches HDF5's object times off, nothing here writes a
- * clock, and pre-filling is off (every variable is written whole). Arrays above PACK_ABOVE elements
- * are shuffled and deflated; chunk shapes are the library's own choice, a function of the shape. */
+ * Bytes depend on the content only: netCDF-C switches HDF5's object times off, nothing here writes
+ * a clock, and pre-filling is off (every variable is written whole). Arrays above PACK_ABOVE
+ * elements are shuffled and deflated; chunk shapes are the library's own choice, a function of the
+ * shape. */
 #include "src/write/nc_write.h"
 
 #include <hdf5.h>
@@ -35,7 +36,8 @@ struct sky_ncw {
 /* Whose fault a netCDF error is: the data's, ours (wrong names and shapes), or the memory's. */
 static sky_status nc_culprit(int rc) {
   switch (rc) {
-    case NC_ERANGE: return SKY_E_RANGE;
+    case NC_ERANGE:
+      return SKY_E_RANGE;
     case NC_EBADNAME:
     case NC_ENAMEINUSE:
     case NC_ENOTVAR:
@@ -45,8 +47,10 @@ static sky_status nc_culprit(int rc) {
     case NC_ELATEFILL:
     case NC_ELATEDEF:
     case NC_ECHAR:
-    case NC_EINVAL: return SKY_E_INTERNAL;
-    default: return SKY_E_NOMEM; /* HDF5 failed in memory */
+    case NC_EINVAL:
+      return SKY_E_INTERNAL;
+    default:
+      return SKY_E_NOMEM; /* HDF5 failed in memory */
   }
 }
 
@@ -55,10 +59,15 @@ static sky_status nc_failed(sky_ncw *w, int rc, const char *what, const char *na
                   name[0] == '\0' ? "" : " ", name, nc_strerror(rc));
 }
 
-sky_context *sky_ncw_context(const sky_ncw *w) { return w->ctx; }
-const char *sky_ncw_path(const sky_ncw *w) { return w->path; }
+sky_context *sky_ncw_context(const sky_ncw *w) {
+  return w->ctx;
+}
+const char *sky_ncw_path(const sky_ncw *w) {
+  return w->path;
+}
 
-_Static_assert(sizeof(uint64_t) == sizeof(unsigned long long), "nc_put_var_ulonglong takes uint64_t");
+_Static_assert(sizeof(uint64_t) == sizeof(unsigned long long),
+               "nc_put_var_ulonglong takes uint64_t");
 
 /* Image of a file with nothing in it, malloc'd as netCDF-C wants to own it; NULL on failure. Needs
  * the lane. The oldest file format is taken on purpose: H5Fget_file_image of HDF5 1.10 breaks the
@@ -126,13 +135,20 @@ sky_status sky_ncw_dim(sky_ncw *w, const char *name, size_t size) {
 
 static int type_of(char type) {
   switch (type) {
-    case 'd': return NC_DOUBLE;
-    case 'f': return NC_FLOAT;
-    case 'i': return NC_INT;
-    case 'b': return NC_BYTE;
-    case 'u': return NC_UINT64;
-    case 's': return NC_STRING;
-    default: return NC_NAT;
+    case 'd':
+      return NC_DOUBLE;
+    case 'f':
+      return NC_FLOAT;
+    case 'i':
+      return NC_INT;
+    case 'b':
+      return NC_BYTE;
+    case 'u':
+      return NC_UINT64;
+    case 's':
+      return NC_STRING;
+    default:
+      return NC_NAT;
   }
 }
 

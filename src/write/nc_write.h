@@ -34,8 +34,8 @@ SKY_NODISCARD sky_status sky_ncw_put_strings(sky_ncw *w, const char *var, const 
 SKY_NODISCARD sky_status sky_ncw_commit(sky_ncw *w); /* frees w in every case */
 void sky_ncw_abort(sky_ncw *w);                      /* NULL-safe */
 
-/* Grid axes with bounds (dims "lat,lon", or "y,x" with auxiliary lat(y,x) and lon(y,x) for projected
- * grids), grid_mapping variable "crs" with crs_wkt, and "cell_area". */
+/* Grid axes with bounds (dims "lat,lon", or "y,x" with auxiliary lat(y,x) and lon(y,x) for
+ * projected grids), grid_mapping variable "crs" with crs_wkt, and "cell_area". */
 SKY_NODISCARD sky_status sky_ncw_grid(sky_ncw *w, const sky_grid *g);
 /* Define one field of the grid given to sky_ncw_grid, with its CF attributes, and write it. */
 SKY_NODISCARD sky_status sky_ncw_field(sky_ncw *w, const sky_grid *g, const sky_field *field);

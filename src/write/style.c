@@ -21,9 +21,9 @@ static const uint8_t diverging_colours[SKY_RAMP_STOPS][3] = {
     {244, 204, 182}, {226, 145, 114}, {190, 76, 69},   {127, 24, 45}};
 
 static const sky_status_style statuses[] = {
-    {"consistent", "#3b7d4f"},     {"higher", "#b8433a"},
-    {"lower", "#2f6db0"},          {"insufficient information", "#b0a58f"},
-    {"model misfit", "#7b4aa0"},   {"not comparable", "#8b949e"},
+    {"consistent", "#3b7d4f"},   {"higher", "#b8433a"},
+    {"lower", "#2f6db0"},        {"insufficient information", "#b0a58f"},
+    {"model misfit", "#7b4aa0"}, {"not comparable", "#8b949e"},
 };
 #define N_STATUSES (sizeof statuses / sizeof statuses[0])
 
@@ -142,9 +142,8 @@ char *sky_style_zones_qml(sky_context *ctx) {
                " <renderer-v2 type=\"categorizedSymbol\" attr=\"status\" symbollevels=\"0\">\n"
                "  <categories>\n");
   for (size_t i = 0; i < N_STATUSES; i++) {
-    sky_text_printf(&t,
-                    "   <category symbol=\"%zu\" value=\"%s\" label=\"%s\" render=\"true\"/>\n", i,
-                    statuses[i].status, statuses[i].status);
+    sky_text_printf(&t, "   <category symbol=\"%zu\" value=\"%s\" label=\"%s\" render=\"true\"/>\n",
+                    i, statuses[i].status, statuses[i].status);
   }
   sky_text_put(&t, "  </categories>\n  <symbols>\n");
   for (size_t i = 0; i < N_STATUSES; i++) {

@@ -22,6 +22,7 @@
 #include "src/write/crs.h"
 #include "src/write/json_out.h"
 #include "src/write/style.h"
+#include "src/write/zone_geometry.h"
 
 #define FIXED_DATE "2000-01-01T00:00:00.000Z" /* a GeoPackage must state one; ours says nothing */
 
@@ -32,8 +33,10 @@ typedef struct column {
   size_t offset;
 } column;
 
-#define TEXT(name, member) {name, COLUMN_TEXT, offsetof(sky_zone_row, member)}
-#define NUMBER(name, member) {name, COLUMN_NUMBER, offsetof(sky_zone_row, member)}
+#define TEXT(name, member) \
+  { name, COLUMN_TEXT, offsetof(sky_zone_row, member) }
+#define NUMBER(name, member) \
+  { name, COLUMN_NUMBER, offsetof(sky_zone_row, member) }
 static const column columns[] = {
     TEXT("zone_id", zone_id),
     TEXT("zone_name", zone_name),
@@ -160,7 +163,8 @@ sky_status sky_zone_table_read(sky_context *ctx, const char *path, sky_zone_row 
       st = sky_fail(ctx, SKY_E_FORMAT, "%s: column '%s' is missing", path, columns[k].name);
       goto cleanup;
     }
-    for (size_t i = 0; i < count; i++) SKY_GO(read_cell(ctx, t, i, at, &columns[k], &out[i]));
+    for (size_t i = 0; i < count; i++)
+      SKY_GO(read_cell(ctx, t, i, at, &columns[k], &out[i]));
   }
   *rows = out;
   *n = count;
@@ -185,37 +189,6 @@ void sky_zone_rows_free(sky_zone_row *rows, size_t n) {
 
 /* ---- GeoPackage ---- */
 
-static const sky_zone *find_zone(const sky_zones *zones, const char *id) {
-  for (size_t i = 0; zones != NULL && i < zones->n; i++) {
-    if (strcmp(zones->zone[i].id, id) == 0) return &zones->zone[i];
-  }
-  return NULL;
-}
-
-static OGRGeometryH linear_ring(const sky_ring *r) {
-  OGRGeometryH ring = OGR_G_CreateGeometry(wkbLinearRing);
-  OGR_G_SetPointCount(ring, (int)r->n + 1); /* closed, unlike ours */
-  for (size_t i = 0; i <= r->n; i++) {
-    OGR_G_SetPoint_2D(ring, (int)i, r->x[i % r->n], r->y[i % r->n]);
-  }
-  return ring;
-}
-
-/* Rings come as OGR gave them: each outer ring is followed by its holes. NULL without rings. */
-static OGRGeometryH multi_polygon(const sky_zone *zone) {
-  if (zone == NULL || zone->n_rings == 0) return NULL;
-  OGRGeometryH multi = OGR_G_CreateGeometry(wkbMultiPolygon), polygon = NULL;
-  for (size_t i = 0; i < zone->n_rings; i++) {
-    if (polygon == NULL || !zone->ring[i].hole) {
-      if (polygon != NULL) OGR_G_AddGeometryDirectly(multi, polygon);
-      polygon = OGR_G_CreateGeometry(wkbPolygon);
-    }
-    OGR_G_AddGeometryDirectly(polygon, linear_ring(&zone->ring[i]));
-  }
-  OGR_G_AddGeometryDirectly(multi, polygon);
-  return multi;
-}
-
 static bool create_field(OGRLayerH layer, const char *name, OGRFieldType type) {
   OGRFieldDefnH field = OGR_Fld_Create(name, type);
   const bool ok = OGR_L_CreateField(layer, field, FALSE) == OGRERR_NONE;
@@ -235,7 +208,7 @@ static bool put_feature(OGRLayerH layer, const sky_zones *zones, const sky_zone_
     }
   }
   OGRGeometryH geometry =
-      multi_polygon(row->zone_id == NULL ? NULL : find_zone(zones, row->zone_id));
+      sky_zone_geometry(row->zone_id == NULL ? NULL : sky_zone_find(zones, row->zone_id));
   bool ok = geometry == NULL || OGR_F_SetGeometryDirectly(feature, geometry) == OGRERR_NONE;
   ok = ok && OGR_L_CreateFeature(layer, feature) == OGRERR_NONE;
   OGR_F_Destroy(feature);
@@ -245,14 +218,15 @@ static bool put_feature(OGRLayerH layer, const sky_zones *zones, const sky_zone_
 static bool put_zones(GDALDatasetH ds, const sky_crs *crs, const sky_zones *zones,
                       const sky_zone_row *rows, size_t n) {
   static const char *const options[] = {"GEOMETRY_NAME=geom", "FID=fid", NULL};
-  OGRLayerH layer = GDALDatasetCreateLayer(ds, "zones", sky_crs_handle(crs), wkbMultiPolygon,
-                                           (char **)options);
+  OGRLayerH layer =
+      GDALDatasetCreateLayer(ds, "zones", sky_crs_handle(crs), wkbMultiPolygon, (char **)options);
   bool ok = layer != NULL;
   for (size_t k = 0; ok && k < N_COLUMNS; k++) {
     ok = create_field(layer, columns[k].name,
                       columns[k].kind == COLUMN_NUMBER ? OFTReal : OFTString);
   }
-  for (size_t i = 0; ok && i < n; i++) ok = put_feature(layer, zones, &rows[i]);
+  for (size_t i = 0; ok && i < n; i++)
+    ok = put_feature(layer, zones, &rows[i]);
   return ok;
 }
 
@@ -277,10 +251,12 @@ static bool put_style(GDALDatasetH ds, const char *qml, const char *sld) {
   const int n = (int)(sizeof fields / sizeof fields[0]);
   OGRLayerH layer = GDALDatasetCreateLayer(ds, "layer_styles", NULL, wkbNone, NULL);
   bool ok = layer != NULL;
-  for (int k = 0; ok && k < n; k++) ok = create_field(layer, fields[k].name, fields[k].type);
+  for (int k = 0; ok && k < n; k++)
+    ok = create_field(layer, fields[k].name, fields[k].type);
   if (!ok) return false;
   OGRFeatureH feature = OGR_F_Create(OGR_L_GetLayerDefn(layer));
-  for (int k = 0; k < n; k++) OGR_F_SetFieldString(feature, k, fields[k].value);
+  for (int k = 0; k < n; k++)
+    OGR_F_SetFieldString(feature, k, fields[k].value);
   ok = OGR_L_CreateFeature(layer, feature) == OGRERR_NONE;
   OGR_F_Destroy(feature);
   return ok;

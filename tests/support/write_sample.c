@@ -10,13 +10,13 @@
 #include "src/write/report.h"
 #include "src/write/zone_table.h"
 
-#define DIE(expr)                                                      \
-  do {                                                                 \
-    const sky_status die_ = (expr);                                    \
-    if (die_ != SKY_OK) {                                              \
+#define DIE(expr)                                                         \
+  do {                                                                    \
+    const sky_status die_ = (expr);                                       \
+    if (die_ != SKY_OK) {                                                 \
       fprintf(stderr, "%s: %s\n", sky_status_name(die_), sky_error(ctx)); \
-      return 1;                                                        \
-    }                                                                  \
+      return 1;                                                           \
+    }                                                                     \
   } while (0)
 
 static const char *const tags[] = {"TIFFTAG_SOFTWARE=skyflux 0.1.0", "JOB_SHA256=0123456789abcdef",
@@ -39,11 +39,12 @@ static sky_status write_small(sky_context *ctx, const char *dir) {
   SKY_GO(sky_grid_from_box(ctx, "EPSG:4326", -10, 40, 20, 60, 0.5, 0.5, &g));
   SKY_GO(sky_grid_from_box(ctx, "EPSG:32650", 400000, 4400000, 460000, 4440000, 1000, 1000, &utm));
   fill(&g, value, 1.0);
-  for (size_t i = 0; i < 60 * 40; i++) increment[i] = sin(0.1 * (double)i);
+  for (size_t i = 0; i < 60 * 40; i++)
+    increment[i] = sin(0.1 * (double)i);
   value[7] = NAN;
   const sky_field fields[] = {
-      {"ch4_posterior", "CH4 posterior flux", "surface_upward_mole_flux_of_methane",
-       "umol m-2 s-1", SKY_FIELD_INTENSIVE, value},
+      {"ch4_posterior", "CH4 posterior flux", "surface_upward_mole_flux_of_methane", "umol m-2 s-1",
+       SKY_FIELD_INTENSIVE, value},
       {"ch4_posterior_sd", "standard deviation of the CH4 posterior flux", NULL, "umol m-2 s-1",
        SKY_FIELD_INTENSIVE, value},
       {"ch4_increment", "CH4 posterior minus prior", NULL, "umol m-2 s-1", SKY_FIELD_INTENSIVE,
@@ -74,11 +75,12 @@ static sky_status write_large(sky_context *ctx, const char *dir) {
   char path[512];
   SKY_GO(sky_grid_from_box(ctx, "EPSG:4326", 100, 20, 111, 27, 0.01, 0.01, &g));
   SKY_GO_ALLOC(v, SKY_NEW(ctx, double, sky_grid_cells(&g)));
-  for (size_t i = 0; i < sky_grid_cells(&g); i++) v[i] = (double)(i % 7);
+  for (size_t i = 0; i < sky_grid_cells(&g); i++)
+    v[i] = (double)(i % 7);
   v[0] = NAN;
   for (int kind = 0; kind < 3; kind++) {
     static const char *const names[] = {"mean", "sum", "class"};
-    const sky_field f = {names[kind], "invented", NULL, kind == 1 ? "t yr-1" : "1",
+    const sky_field f = {names[kind],          "invented", NULL, kind == 1 ? "t yr-1" : "1",
                          (sky_field_kind)kind, v};
     snprintf(path, sizeof path, "%s/large_%s.tif", dir, names[kind]);
     SKY_GO(sky_cog_write(ctx, path, &g, &f, tags));
@@ -95,27 +97,111 @@ static double lake_x[] = {-5, -5, -3, -3}, lake_y[] = {48, 50, 50, 48};
 static double isle_x[] = {-9.5, -9, -9, -9.5}, isle_y[] = {52, 52, 53, 53};
 static double east_x[] = {0.5, 18, 19, 8, 0.2}, east_y[] = {50, 44, 57, 59, 57};
 
-static sky_ring west_rings[] = {{5, west_x, west_y, false}, {4, lake_x, lake_y, true},
-                                {4, isle_x, isle_y, false}};
+static sky_ring west_rings[] = {
+    {5, west_x, west_y, false}, {4, lake_x, lake_y, true}, {4, isle_x, isle_y, false}};
 static sky_ring east_rings[] = {{5, east_x, east_y, false}};
 static sky_zone zone_list[] = {
-    {.id = "east", .name = "East <b>\"Land\"</b>", .level = "state", .n_rings = 1, .ring = east_rings},
+    {.id = "east",
+     .name = "East <b>\"Land\"</b>",
+     .level = "state",
+     .n_rings = 1,
+     .ring = east_rings},
     {.id = "void", .name = "Nowhere, really", .level = "state", .role = SKY_ZONE_OUTSIDE},
     {.id = "west", .name = "West & Isle", .level = "state", .n_rings = 3, .ring = west_rings}};
 static const sky_zones zones = {3, zone_list};
 
 static const sky_zone_row rows[] = {
-    {"east", "East <b>\"Land\"</b>", "state", "ch4", 812345.25, 0.998, 1234, 1893.21, 0.4, 1.2e6,
-     3.1e5, 1.62e6, 9.4e4, 1.3e6, 2.2e5, 1.28e6, "gepa", 3.25, 0.908, 0.93, 2.4e5, 3.4, 0.00067,
-     0.0013, "higher", "top-down is 340 kt yr-1 above the inventory"},
-    {"east", "East <b>\"Land\"</b>", "state", "co2", 812345.25, 0.998, 20, 419.01, 0.21, NAN, NAN,
-     NAN, NAN, 4.5e8, 2.1e7, NAN, "edgar, v7", NAN, NAN, NAN, INFINITY, NAN, NAN, NAN,
-     "not comparable", "no footprints"},
-    {"void", "Nowhere, really", "state", "ch4", 0, 0, 0, NAN, NAN, 0, 0, 0, 0, NAN, NAN, NAN, NULL,
-     0, 0, 0, INFINITY, NAN, NAN, NAN, "not comparable", "no cell of the grid"},
-    {"west", "West & Isle", "state", "ch4", 655321.5, 1, 867, 1880.5, 0.6, 8e5, 2e5, 7.9e5, 1.9e5,
-     7.6e5, 1.1e5, 7.9e5, "gepa", 0.2, 0.0975, 0.06, 3.3e6, 0.1, 0.92, 0.92,
-     "insufficient information", "variance of the total falls by 9.8 % (20 % needed)\nsecond line"},
+    {"east",    "East <b>\"Land\"</b>",
+     "state",   "ch4",
+     812345.25, 0.998,
+     1234,      1893.21,
+     0.4,       1.2e6,
+     3.1e5,     1.62e6,
+     9.4e4,     1.3e6,
+     2.2e5,     1.28e6,
+     "gepa",    3.25,
+     0.908,     0.93,
+     2.4e5,     3.4,
+     0.00067,   0.0013,
+     "higher",  "top-down is 340 kt yr-1 above the inventory"},
+    {"east",
+     "East <b>\"Land\"</b>",
+     "state",
+     "co2",
+     812345.25,
+     0.998,
+     20,
+     419.01,
+     0.21,
+     NAN,
+     NAN,
+     NAN,
+     NAN,
+     4.5e8,
+     2.1e7,
+     NAN,
+     "edgar, v7",
+     NAN,
+     NAN,
+     NAN,
+     INFINITY,
+     NAN,
+     NAN,
+     NAN,
+     "not comparable",
+     "no footprints"},
+    {"void",
+     "Nowhere, really",
+     "state",
+     "ch4",
+     0,
+     0,
+     0,
+     NAN,
+     NAN,
+     0,
+     0,
+     0,
+     0,
+     NAN,
+     NAN,
+     NAN,
+     NULL,
+     0,
+     0,
+     0,
+     INFINITY,
+     NAN,
+     NAN,
+     NAN,
+     "not comparable",
+     "no cell of the grid"},
+    {"west",
+     "West & Isle",
+     "state",
+     "ch4",
+     655321.5,
+     1,
+     867,
+     1880.5,
+     0.6,
+     8e5,
+     2e5,
+     7.9e5,
+     1.9e5,
+     7.6e5,
+     1.1e5,
+     7.9e5,
+     "gepa",
+     0.2,
+     0.0975,
+     0.06,
+     3.3e6,
+     0.1,
+     0.92,
+     0.92,
+     "insufficient information",
+     "variance of the total falls by 9.8 % (20 % needed)\nsecond line"},
 };
 #define N_ROWS (sizeof rows / sizeof rows[0])
 
@@ -150,8 +236,16 @@ static sky_status write_report(sky_context *ctx, const char *dir) {
       {"sources", "Molar masses", "IUPAC 2021"},
       {"warnings", "job", "12 soundings lie outside the grid"},
   };
-  const sky_report r = {"Invented region, CH4 & CO2", "May 2018", &g, layers, 2, &zones, rows, N_ROWS,
-                        facts, sizeof facts / sizeof facts[0],
+  const sky_report r = {"Invented region, CH4 & CO2",
+                        "May 2018",
+                        &g,
+                        layers,
+                        2,
+                        &zones,
+                        rows,
+                        N_ROWS,
+                        facts,
+                        sizeof facts / sizeof facts[0],
                         "Satellites see more methane from the East than its inventory says.\n"
                         "The West cannot be judged: too few observations reach it."};
   snprintf(path, sizeof path, "%s/report.html", dir);

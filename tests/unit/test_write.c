@@ -18,6 +18,7 @@
 #include "src/core/memory.h"
 #include "src/write/json_out.h"
 #include "src/write/nc_write.h"
+#include "src/write/report.h"
 #include "src/write/style.h"
 #include "src/write/zone_table.h"
 
@@ -33,7 +34,8 @@ static int set_up(void **state) {
   strcpy(f->dir, "/tmp/skyflux-write-XXXXXX");
   if (mkdtemp(f->dir) == NULL || sky_context_create(&f->ctx) != SKY_OK) return 1;
   sky_context_set_log(f->ctx, NULL, NULL, SKY_LOG_ERROR);
-  for (int i = 0; i < 24; i++) f->value[i] = i;
+  for (int i = 0; i < 24; i++)
+    f->value[i] = i;
   *state = f;
   return sky_grid_from_box(f->ctx, "EPSG:4326", 0, 0, 6, 4, 1, 1, &f->grid) != SKY_OK;
 }
@@ -41,7 +43,8 @@ static int set_up(void **state) {
 static size_t entries(const fixture *f) {
   size_t n = 0;
   DIR *d = opendir(f->dir);
-  for (struct dirent *e; (e = readdir(d)) != NULL;) n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+  for (struct dirent *e; (e = readdir(d)) != NULL;)
+    n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
   closedir(d);
   return n;
 }
@@ -92,7 +95,8 @@ static void test_json(void **state) {
   cJSON_AddItemToObject(j, "none", cJSON_CreateObject());
   char *text = sky_json_text(f->ctx, j, false);
   assert_string_equal(
-      text, "{\"zeta\":0.1,\"alpha\":null,\"name\":\"a \\\"b\\\"\\u000a\",\"list\":[1,2],\"none\":{}}");
+      text,
+      "{\"zeta\":0.1,\"alpha\":null,\"name\":\"a \\\"b\\\"\\u000a\",\"list\":[1,2],\"none\":{}}");
   sky_free(text);
   assert_int_equal(sky_json_write(f->ctx, in_dir(f, "a.json"), j), SKY_OK);
   size_t n = 0;
@@ -107,11 +111,22 @@ static void test_json(void **state) {
 
 static void test_table_round_trip(void **state) {
   fixture *f = *state;
-  const sky_zone_row row = {.zone_id = "a,b", .zone_name = "say \"x\"\nline", .level = "#1",
-                            .gas = "ch4", .area_km2 = 1.0 / 3, .covered_fraction = 1,
-                            .n_soundings = 0, .column_mean = NAN, .column_sd = NAN, .prior = 1e6,
-                            .prior_sd = 0.1, .posterior = -3.7e-9, .detectable = INFINITY,
-                            .z = -INFINITY, .status = "consistent", .reason = NULL};
+  const sky_zone_row row = {.zone_id = "a,b",
+                            .zone_name = "say \"x\"\nline",
+                            .level = "#1",
+                            .gas = "ch4",
+                            .area_km2 = 1.0 / 3,
+                            .covered_fraction = 1,
+                            .n_soundings = 0,
+                            .column_mean = NAN,
+                            .column_sd = NAN,
+                            .prior = 1e6,
+                            .prior_sd = 0.1,
+                            .posterior = -3.7e-9,
+                            .detectable = INFINITY,
+                            .z = -INFINITY,
+                            .status = "consistent",
+                            .reason = NULL};
   assert_int_equal(sky_zone_table_csv(f->ctx, in_dir(f, "z.csv"), &row, 1), SKY_OK);
   sky_zone_row *back = NULL;
   size_t n = 0;
@@ -178,7 +193,8 @@ static void test_cog_refusals(void **state) {
 
 static void test_all_nodata(void **state) {
   fixture *f = *state;
-  for (int i = 0; i < 24; i++) f->value[i] = NAN;
+  for (int i = 0; i < 24; i++)
+    f->value[i] = NAN;
   const sky_field field = field_of(f);
   assert_int_equal(sky_cog_write(f->ctx, in_dir(f, "x.tif"), &f->grid, &field, NULL), SKY_OK);
   assert_int_equal(sky_fields_nc_write(f->ctx, in_dir(f, "x.nc"), &f->grid, &field, 1, NULL),
@@ -223,6 +239,18 @@ static void test_nc_misuse(void **state) {
   assert_int_equal(entries(f), 0);
 }
 
+static sky_status write_report(fixture *f) {
+  static double x[] = {1, 5, 5, 1}, y[] = {1, 1, 3, 3};
+  sky_ring ring = {4, x, y, false};
+  sky_zone zone = {.id = "a", .name = "A", .level = "zone", .n_rings = 1, .ring = &ring};
+  const sky_zones zones = {1, &zone};
+  const sky_zone_row row = {.zone_id = "a", .gas = "ch4", .posterior = 3, .status = "higher"};
+  const sky_report_layer layer = {"x", "1", f->value, true};
+  const sky_report_fact fact = {"inputs", "label", "value"};
+  const sky_report r = {"t", "s", &f->grid, &layer, 1, &zones, &row, 1, &fact, 1, "one\n\ntwo\n"};
+  return sky_report_write(f->ctx, in_dir(f, "r.html"), &r);
+}
+
 /* A file-size limit stands for a full disk: writes fail half way in the same manner. */
 static void test_disk_full(void **state) {
   fixture *f = *state;
@@ -230,7 +258,8 @@ static void test_disk_full(void **state) {
   struct rlimit before, small;
   assert_int_equal(sky_grid_from_box(f->ctx, "EPSG:4326", 0, 0, 40, 40, 0.1, 0.1, &big), SKY_OK);
   double *v = SKY_NEW(f->ctx, double, sky_grid_cells(&big));
-  for (size_t i = 0; i < sky_grid_cells(&big); i++) v[i] = sin((double)i * (double)i);
+  for (size_t i = 0; i < sky_grid_cells(&big); i++)
+    v[i] = sin((double)i * (double)i);
   const sky_field field = {"x", "x", NULL, "1", SKY_FIELD_INTENSIVE, v};
   const sky_zone_row row = {.zone_id = "a", .gas = "ch4"};
 
@@ -240,8 +269,11 @@ static void test_disk_full(void **state) {
   assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
   const sky_status nc = sky_fields_nc_write(f->ctx, in_dir(f, "x.nc"), &big, &field, 1, NULL);
   const sky_status tif = sky_cog_write(f->ctx, in_dir(f, "x.tif"), &big, &field, NULL);
-  const sky_status gpkg = sky_zone_table_gpkg(f->ctx, in_dir(f, "z.gpkg"), "EPSG:4326", NULL, &row, 1);
+  const sky_status gpkg =
+      sky_zone_table_gpkg(f->ctx, in_dir(f, "z.gpkg"), "EPSG:4326", NULL, &row, 1);
+  const sky_status html = write_report(f);
   setrlimit(RLIMIT_FSIZE, &before);
+  assert_int_equal(html, SKY_E_DISK);
   assert_int_equal(nc, SKY_E_DISK);
   assert_int_equal(tif, SKY_E_DISK);
   assert_int_equal(gpkg, SKY_E_DISK);
@@ -252,20 +284,58 @@ static void test_disk_full(void **state) {
   sky_grid_free(&big);
 }
 
+static void test_report_without_anything(void **state) {
+  fixture *f = *state;
+  const sky_report r = {.title = "nothing"};
+  assert_int_equal(sky_report_write(f->ctx, in_dir(f, "r.html"), &r), SKY_OK);
+  char *text = NULL;
+  size_t n = 0;
+  assert_int_equal(sky_file_read_text(f->ctx, f->path, &text, &n), SKY_OK);
+  assert_null(strstr(text, "id=\"map\""));
+  assert_null(strstr(text, "<h2>"));
+  sky_free(text);
+}
+
+static void test_report_of_projected_grid(void **state) {
+  fixture *f = *state;
+  sky_grid_free(&f->grid);
+  assert_int_equal(sky_grid_from_box(f->ctx, "EPSG:32650", 400000, 4400000, 406000, 4404000, 1000,
+                                     1000, &f->grid),
+                   SKY_OK);
+  for (int i = 0; i < 24; i++)
+    f->value[i] = NAN;
+  assert_int_equal(write_report(f), SKY_OK);
+  char *text = NULL;
+  size_t n = 0;
+  assert_int_equal(sky_file_read_text(f->ctx, f->path, &text, &n), SKY_OK);
+  const char *bounds = strstr(text, "\"bounds\":[[");
+  double south = 0, west = 0;
+  assert_non_null(bounds);
+  assert_int_equal(sscanf(bounds, "\"bounds\":[[%lf,%lf]", &south, &west), 2);
+  assert_true(fabs(south - 39.744) < 0.01 && fabs(west - 115.83) < 0.01);
+  assert_non_null(strstr(text, "\"stops\":[]")); /* no value, no ramp */
+  sky_free(text);
+}
+
 static sky_status write_nth(fixture *f, int what) {
   const sky_field field = field_of(f);
   const sky_zone_row row = {.zone_id = "a", .gas = "ch4", .status = "higher"};
   switch (what) {
-    case 0: return sky_fields_nc_write(f->ctx, in_dir(f, "x.nc"), &f->grid, &field, 1, NULL);
-    case 1: return sky_cog_write(f->ctx, in_dir(f, "x.tif"), &f->grid, &field, NULL);
-    default: return sky_zone_table_gpkg(f->ctx, in_dir(f, "z.gpkg"), "EPSG:4326", NULL, &row, 1);
+    case 0:
+      return sky_fields_nc_write(f->ctx, in_dir(f, "x.nc"), &f->grid, &field, 1, NULL);
+    case 1:
+      return sky_cog_write(f->ctx, in_dir(f, "x.tif"), &f->grid, &field, NULL);
+    case 2:
+      return write_report(f);
+    default:
+      return sky_zone_table_gpkg(f->ctx, in_dir(f, "z.gpkg"), "EPSG:4326", NULL, &row, 1);
   }
 }
 
 /* Whichever allocation fails, the writer says so and leaves nothing behind. */
 static void test_allocation_faults(void **state) {
   fixture *f = *state;
-  for (int what = 0; what < 3; what++) {
+  for (int what = 0; what < 4; what++) {
     sky_status st = SKY_E_NOMEM;
     for (uint64_t n = 1; n < 400 && st == SKY_E_NOMEM; n++) {
       sky_memory_fail_at(f->ctx, n);
@@ -277,6 +347,7 @@ static void test_allocation_faults(void **state) {
     unlink(in_dir(f, "x.nc"));
     unlink(in_dir(f, "x.tif"));
     unlink(in_dir(f, "x.qml"));
+    unlink(in_dir(f, "r.html"));
   }
 }
 
@@ -285,7 +356,8 @@ static void test_ramp(void **state) {
   sky_ramp r;
   uint8_t low[3], high[3], middle[3];
   double v[200];
-  for (int i = 0; i < 200; i++) v[i] = i;
+  for (int i = 0; i < 200; i++)
+    v[i] = i;
   v[199] = 1e9; /* one hot cell */
   v[0] = NAN;
   assert_int_equal(sky_ramp_fit(f->ctx, v, 200, false, &r), SKY_OK);
@@ -303,10 +375,19 @@ static void test_ramp(void **state) {
 
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-  const struct CMUnitTest tests[] = {
-      T(test_numbers_read_back), T(test_json),         T(test_table_round_trip),
-      T(test_empty_table),       T(test_units_refused), T(test_cog_refusals),
-      T(test_all_nodata),        T(test_nc_types),     T(test_nc_misuse),
-      T(test_disk_full),         T(test_allocation_faults), T(test_ramp)};
+  const struct CMUnitTest tests[] = {T(test_numbers_read_back),
+                                     T(test_json),
+                                     T(test_table_round_trip),
+                                     T(test_empty_table),
+                                     T(test_units_refused),
+                                     T(test_cog_refusals),
+                                     T(test_all_nodata),
+                                     T(test_nc_types),
+                                     T(test_nc_misuse),
+                                     T(test_disk_full),
+                                     T(test_allocation_faults),
+                                     T(test_ramp),
+                                     T(test_report_without_anything),
+                                     T(test_report_of_projected_grid)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,240 @@
+/* report_map.c: a gridded layer as a picture that Leaflet can lay on its map.
+ *
+ * Leaflet stretches a picture evenly in Web Mercator (EPSG:3857), so its rows must be even there:
+ * each pixel takes the cell that its centre lies in (nearest neighbour; the pixels are finer than
+ * the cells). Geographic grids need only rows for that; projected ones are looked up pixel by
+ * pixel. */
+#include <cpl_conv.h>
+#include <cpl_error.h>
+#include <cpl_string.h>
+#include <cpl_vsi.h>
+#include <gdal.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "src/core/memory.h"
+#include "src/engine/gdal_start.h"
+#include "src/write/crs.h"
+#include "src/write/report_parts.h"
+#include "src/write/style.h"
+
+#define MAX_PIXELS 2048     /* on each side */
+#define MERCATOR_LIMIT 85.0 /* degrees; Web Mercator ends at 85.05 */
+#define EDGE_POINTS 64      /* per side, to find the extent of a projected grid */
+#define COLOURS 255         /* of the palette; entry 0 is transparent */
+
+typedef struct picture {
+  size_t nx, ny;
+  double west, south, east, north; /* degrees */
+  size_t *cell;                    /* [ny*nx] of the grid, row 0 north; SIZE_MAX outside */
+} picture;
+
+static const double RADIAN = 0.017453292519943295;
+
+static double mercator(double lat) {
+  return log(tan(0.785398163397448310 + 0.5 * RADIAN * lat));
+}
+static double latitude(double y) {
+  return (2 * atan(exp(y)) - 1.5707963267948966) / RADIAN;
+}
+
+static size_t clamp_pixels(double wanted) {
+  return wanted < 1 ? 1 : wanted > MAX_PIXELS ? MAX_PIXELS : (size_t)ceil(wanted);
+}
+
+static double smallest_step(const double *edge, size_t n, double (*map)(double)) {
+  double least = INFINITY;
+  for (size_t i = 0; i < n; i++) {
+    const double step = map == NULL ? edge[i + 1] - edge[i] : map(edge[i + 1]) - map(edge[i]);
+    if (step > 0) least = fmin(least, step); /* NaN and 0 beyond the limits of the projection */
+  }
+  return least;
+}
+
+/* Extent and size; a geographic grid keeps its columns (one pixel a cell if they are even). */
+static sky_status frame(sky_context *ctx, const sky_grid *g, const sky_crs *crs, picture *p) {
+  if (g->geographic) {
+    p->west = g->x_edge[0];
+    p->east = g->x_edge[g->nx];
+    p->south = fmax(g->y_edge[0], -MERCATOR_LIMIT);
+    p->north = fmin(g->y_edge[g->ny], MERCATOR_LIMIT);
+    const double dx = smallest_step(g->x_edge, g->nx, NULL);
+    const double dy = smallest_step(g->y_edge, g->ny, mercator);
+    /* 1e-6 less, so that rounding does not add a column to even ones. */
+    p->nx = clamp_pixels((p->east - p->west) / dx - 1e-6);
+    p->ny = clamp_pixels(2 * (mercator(p->north) - mercator(p->south)) / dy);
+    return SKY_OK;
+  }
+  double x[4 * EDGE_POINTS], y[4 * EDGE_POINTS];
+  for (size_t i = 0; i < EDGE_POINTS; i++) {
+    const double f = (double)i / EDGE_POINTS;
+    const double along_x = g->x_edge[0] + f * (g->x_edge[g->nx] - g->x_edge[0]);
+    const double along_y = g->y_edge[0] + f * (g->y_edge[g->ny] - g->y_edge[0]);
+    x[4 * i] = along_x, y[4 * i] = g->y_edge[0];
+    x[4 * i + 1] = g->x_edge[g->nx], y[4 * i + 1] = along_y;
+    x[4 * i + 2] = along_x, y[4 * i + 2] = g->y_edge[g->ny];
+    x[4 * i + 3] = g->x_edge[0], y[4 * i + 3] = along_y;
+  }
+  x[2] = g->x_edge[g->nx]; /* the corner that the sides leave out */
+  SKY_TRY(sky_crs_to_lonlat(ctx, crs, 4 * EDGE_POINTS, x, y));
+  p->west = p->south = INFINITY;
+  p->east = p->north = -INFINITY;
+  for (size_t i = 0; i < 4 * EDGE_POINTS; i++) {
+    p->west = fmin(p->west, x[i]);
+    p->east = fmax(p->east, x[i]);
+    p->south = fmin(p->south, y[i]);
+    p->north = fmax(p->north, y[i]);
+  }
+  p->nx = clamp_pixels(2.0 * (double)g->nx);
+  p->ny = clamp_pixels(2.0 * (double)g->ny);
+  return SKY_OK;
+}
+
+static sky_status find_cells(sky_context *ctx, const sky_grid *g, const sky_crs *crs, picture *p) {
+  sky_status st = SKY_OK;
+  const double top = mercator(p->north), height = top - mercator(p->south);
+  double *x = NULL, *y = NULL;
+  SKY_GO_ALLOC(x, SKY_NEW(ctx, double, p->nx));
+  SKY_GO_ALLOC(y, SKY_NEW(ctx, double, p->nx));
+  SKY_GO_ALLOC(p->cell, SKY_NEW(ctx, size_t, p->nx * p->ny));
+  for (size_t iy = 0; iy < p->ny; iy++) {
+    const double lat = latitude(top - ((double)iy + 0.5) / (double)p->ny * height);
+    for (size_t ix = 0; ix < p->nx; ix++) {
+      x[ix] = p->west + ((double)ix + 0.5) / (double)p->nx * (p->east - p->west);
+      y[ix] = lat;
+    }
+    if (!g->geographic) sky_crs_from_lonlat(crs, p->nx, x, y); /* failures become NaN: outside */
+    for (size_t ix = 0; ix < p->nx; ix++) {
+      p->cell[iy * p->nx + ix] = isnan(x[ix]) ? SIZE_MAX : sky_grid_find(g, x[ix], y[ix]);
+    }
+  }
+
+cleanup:
+  sky_free(y);
+  sky_free(x);
+  return st;
+}
+
+/* ---- PNG with a palette: entry 0 transparent, the others along the ramp ---- */
+
+static void fill_palette(GDALRasterBandH band, const sky_ramp *ramp) {
+  GDALColorTableH table = GDALCreateColorTable(GPI_RGB);
+  const GDALColorEntry clear = {255, 255, 255, 0};
+  GDALSetColorEntry(table, 0, &clear);
+  for (int i = 1; i <= COLOURS; i++) {
+    uint8_t rgb[3];
+    const double f = (double)(i - 1) / (COLOURS - 1);
+    sky_ramp_colour(ramp, ramp->low + f * (ramp->high - ramp->low), rgb);
+    const GDALColorEntry entry = {rgb[0], rgb[1], rgb[2], 255};
+    GDALSetColorEntry(table, i, &entry);
+  }
+  GDALSetRasterColorTable(band, table);
+  GDALDestroyColorTable(table);
+}
+
+static uint8_t palette_index(const sky_ramp *ramp, double v) {
+  if (isnan(v)) return 0;
+  const double range = ramp->high - ramp->low;
+  const double f = range > 0 ? fmin(fmax((v - ramp->low) / range, 0), 1) : 0;
+  return (uint8_t)(1 + lround(f * (COLOURS - 1)));
+}
+
+/* Data URI of the picture, malloc'd. */
+static sky_status encode_png(sky_context *ctx, const picture *p, const double *value,
+                             const sky_ramp *ramp, char **uri) {
+  sky_status st = SKY_OK;
+  uint8_t *pixels = NULL;
+  char name[64];
+  char *base64 = NULL;
+  GDALDatasetH mem = NULL, png = NULL;
+  snprintf(name, sizeof name, "/vsimem/skyflux-%p.png", (void *)&pixels); /* this call's own */
+  SKY_GO_ALLOC(pixels, SKY_NEW(ctx, uint8_t, p->nx * p->ny));
+  for (size_t i = 0; i < p->nx * p->ny; i++) {
+    pixels[i] = p->cell[i] == SIZE_MAX ? 0 : palette_index(ramp, value[p->cell[i]]);
+  }
+  CPLErrorReset();
+  mem = GDALCreate(GDALGetDriverByName("MEM"), "", (int)p->nx, (int)p->ny, 1, GDT_Byte, NULL);
+  if (mem != NULL) {
+    GDALRasterBandH band = GDALGetRasterBand(mem, 1);
+    fill_palette(band, ramp);
+    if (GDALRasterIO(band, GF_Write, 0, 0, (int)p->nx, (int)p->ny, pixels, (int)p->nx, (int)p->ny,
+                     GDT_Byte, 0, 0) == CE_None) {
+      png = GDALCreateCopy(GDALGetDriverByName("PNG"), name, mem, TRUE, NULL, NULL, NULL);
+    }
+  }
+  if (png != NULL) GDALClose(png);
+  vsi_l_offset size = 0;
+  const GByte *bytes = VSIGetMemFileBuffer(name, &size, FALSE);
+  if (png == NULL || bytes == NULL || CPLGetLastErrorType() >= CE_Failure) {
+    st = sky_gdal_fail(ctx, SKY_E_INTERNAL, "map picture of %zu x %zu pixels", p->nx, p->ny);
+    goto cleanup;
+  }
+  base64 = CPLBase64Encode((int)size, bytes);
+  SKY_GO_ALLOC(*uri, sky_sprintf(ctx, "data:image/png;base64,%s", base64));
+
+cleanup:
+  CPLFree(base64);
+  if (mem != NULL) GDALClose(mem);
+  VSIUnlink(name);
+  sky_free(pixels);
+  return st;
+}
+
+/* ---- layers ---- */
+
+static void add_stops(cJSON *layer, const sky_ramp *ramp) {
+  cJSON *stops = cJSON_AddArrayToObject(layer, "stops");
+  if (isnan(ramp->low)) return;
+  for (size_t i = 0; i < SKY_RAMP_STOPS; i++) {
+    char text[32];
+    cJSON *stop = cJSON_CreateObject();
+    const double v = sky_ramp_stop(ramp, i);
+    /* The middle of a diverging ramp is 0, not what rounding left of it. */
+    snprintf(text, sizeof text, "%.3g", fabs(v) < 1e-9 * (ramp->high - ramp->low) ? 0.0 : v);
+    cJSON_AddStringToObject(stop, "label", text);
+    snprintf(text, sizeof text, "#%02x%02x%02x", ramp->colour[i][0], ramp->colour[i][1],
+             ramp->colour[i][2]);
+    cJSON_AddStringToObject(stop, "colour", text);
+    cJSON_AddItemToArray(stops, stop);
+  }
+}
+
+static sky_status add_layer(sky_context *ctx, const picture *p, size_t cells,
+                            const sky_report_layer *layer, cJSON *out) {
+  sky_ramp ramp;
+  char *uri = NULL, unit[96];
+  SKY_TRY(sky_ramp_fit(ctx, layer->value, cells, layer->diverging, &ramp));
+  SKY_TRY(encode_png(ctx, p, layer->value, &ramp, &uri));
+  cJSON *item = cJSON_CreateObject();
+  sky_unit_pretty(layer->unit, unit);
+  cJSON_AddStringToObject(item, "title", layer->title);
+  cJSON_AddStringToObject(item, "unit", unit);
+  const double south_west[] = {p->south, p->west}, north_east[] = {p->north, p->east};
+  cJSON *bounds = cJSON_AddArrayToObject(item, "bounds");
+  cJSON_AddItemToArray(bounds, cJSON_CreateDoubleArray(south_west, 2));
+  cJSON_AddItemToArray(bounds, cJSON_CreateDoubleArray(north_east, 2));
+  add_stops(item, &ramp);
+  cJSON_AddStringToObject(item, "png", uri);
+  cJSON_AddItemToArray(out, item);
+  sky_free(uri);
+  return SKY_OK;
+}
+
+sky_status sky_report_layers(sky_context *ctx, const sky_report *r, cJSON *out) {
+  sky_status st = SKY_OK;
+  sky_crs *crs = NULL;
+  picture p = {0};
+  if (r->grid == NULL || r->n_layers == 0) return SKY_OK;
+  SKY_GO(sky_crs_create(ctx, r->grid->crs, &crs));
+  SKY_GO(frame(ctx, r->grid, crs, &p));
+  SKY_GO(find_cells(ctx, r->grid, crs, &p));
+  for (size_t i = 0; i < r->n_layers; i++) {
+    SKY_GO(add_layer(ctx, &p, sky_grid_cells(r->grid), &r->layers[i], out));
+  }
+
+cleanup:
+  sky_free(p.cell);
+  sky_crs_free(crs);
+  return st;
+}
