@@ -11,7 +11,7 @@
 
 const sky_stage_kind *sky_stage_kinds(size_t *n) {
   static const sky_stage_kind kinds[] = {
-#define SKY_STAGE(kind, function, version, sections, doc) {#kind, function, version, sections, doc},
+#define SKY_STAGE(kind, function, sections, doc) {#kind, function, sections, doc},
 #include "src/job/stages.def"
 #undef SKY_STAGE
   };

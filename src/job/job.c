@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grids/outline.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/species.h"
@@ -183,51 +184,38 @@ static sky_zone_role role_of(const char *name) {
   return SKY_ZONE_BOUNDARY;
 }
 
-/* Cells of one label group: whole cells, and their rectangles merged along rows as rings. */
+/* Cells of one label group: whole cells, and their outline as rings. */
 static sky_status label_zone(sky_context *ctx, const sky_node *item, const sky_information *info,
                              const double *area, sky_zone *zone, sky_coverage *cover) {
   const sky_grid *g = &info->grid;
   const char *ranges = sky_node_text(item, "labels"), *name = sky_node_text(item, "name");
-  size_t n_cells = 0, n_runs = 0;
+  const size_t n_cells = sky_grid_cells(g);
+  bool *inside = NULL;
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(zone->id, sky_strdup(ctx, sky_node_text(item, "id")));
   SKY_GO_ALLOC(zone->name, sky_strdup(ctx, name != NULL ? name : zone->id));
   SKY_GO_ALLOC(zone->level, sky_strdup(ctx, "state"));
   zone->role = role_of(sky_node_text(item, "role"));
   zone->geographic = g->geographic;
-  SKY_GO_ALLOC(cover->cell, SKY_NEW(ctx, size_t, sky_grid_cells(g)));
-  SKY_GO_ALLOC(cover->fraction, SKY_NEW(ctx, double, sky_grid_cells(g)));
-  SKY_GO_ALLOC(zone->ring, SKY_NEW0(ctx, sky_ring, sky_grid_cells(g)));
-  for (size_t iy = 0; iy < g->ny; iy++) {
-    for (size_t ix = 0; ix < g->nx; ix++) {
-      const size_t c = iy * g->nx + ix;
-      if (!labels_hold(ranges, info->label[c])) continue;
-      const bool extends = n_cells > 0 && cover->cell[n_cells - 1] + 1 == c && ix > 0;
-      cover->cell[n_cells] = c;
-      cover->fraction[n_cells++] = 1.0;
-      cover->area_in += area[c];
-      if (extends) {
-        sky_ring *run = &zone->ring[n_runs - 1];
-        run->x[1] = run->x[2] = g->x_edge[ix + 1];
-        continue;
-      }
-      sky_ring *run = &zone->ring[n_runs++];
-      zone->n_rings = n_runs;
-      run->n = 4;
-      SKY_GO_ALLOC(run->x, SKY_NEW(ctx, double, 4));
-      SKY_GO_ALLOC(run->y, SKY_NEW(ctx, double, 4));
-      run->x[0] = run->x[3] = g->x_edge[ix];
-      run->x[1] = run->x[2] = g->x_edge[ix + 1];
-      run->y[0] = run->y[1] = g->y_edge[iy];
-      run->y[2] = run->y[3] = g->y_edge[iy + 1];
-    }
+  SKY_GO_ALLOC(inside, SKY_NEW0(ctx, bool, n_cells));
+  SKY_GO_ALLOC(cover->cell, SKY_NEW(ctx, size_t, n_cells));
+  SKY_GO_ALLOC(cover->fraction, SKY_NEW(ctx, double, n_cells));
+  for (size_t c = 0; c < n_cells; c++) {
+    inside[c] = labels_hold(ranges, info->label[c]);
+    if (!inside[c]) continue;
+    cover->cell[cover->n] = c;
+    cover->fraction[cover->n++] = 1.0;
+    cover->area_in += area[c];
   }
-  cover->n = n_cells;
   cover->area_zone = cover->area_in;
-  if (n_cells == 0)
+  if (cover->n == 0) {
     st = sky_fail(ctx, SKY_E_COVERAGE, "zones.labels: '%s': no cell has a label in '%s'", zone->id,
                   ranges);
+    goto cleanup;
+  }
+  SKY_GO(sky_outline(ctx, g, inside, &zone->ring, &zone->n_rings));
 cleanup:
+  sky_free(inside);
   return st;
 }
 

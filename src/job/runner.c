@@ -13,6 +13,7 @@
 #include "src/core/memory.h"
 #include "src/core/timeutil.h"
 #include "src/job/facts.h"
+#include "src/job/source_id.h"
 #include "src/job/stage.h"
 #include "src/write/json_out.h"
 
@@ -71,11 +72,10 @@ static char *sections_text(sky_context *ctx, const sky_job *job, const char *sec
 sky_status sky_stage_hash(sky_context *ctx, const sky_job *job, sky_stage_list *list, size_t i,
                           char hex[65]) {
   const sky_stage *s = &list->stage[i];
-  char *text = NULL, *canonical = NULL, version[64], sum[65];
+  char *text = NULL, *canonical = NULL, sum[65];
   const char *input;
   sky_status st = SKY_OK;
-  snprintf(version, sizeof version, "%s %d", SKYFLUX_VERSION, s->row->version);
-  SKY_GO(add_line(ctx, &text, s->name, version));
+  SKY_GO(add_line(ctx, &text, s->name, sky_source_id()));
   SKY_GO_ALLOC(canonical, sections_text(ctx, job, s->row->sections));
   SKY_GO(add_line(ctx, &text, "job", canonical));
   for (size_t k = 0; k < s->n_inputs; k++) {

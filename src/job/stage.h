@@ -1,7 +1,7 @@
 /* stage.h: the stage runner: what is up to date, resume, stamps.
  *
- * A stage is up to date when its stamp holds the hash of everything that it depends on (its name and
- * code version, the job sections it reads, the SHA-256 of its input files and of the outputs of the
+ * A stage is up to date when its stamp holds the hash of everything that it depends on (its name, the
+ * sources of the program, the job sections it reads, the SHA-256 of its input files and of the outputs of the
  * stages before it) and its outputs still have the SHA-256 recorded. Outputs are renamed into
  * place before the stamp, so a run killed anywhere resumes with the same bytes. */
 #ifndef SKY_JOB_STAGE_H
@@ -45,7 +45,6 @@ typedef struct sky_stage_list {
 typedef struct sky_stage_kind {
   const char *kind;
   sky_stage_fn run;
-  int version;
   const char *sections, *doc;
 } sky_stage_kind;
 const sky_stage_kind *sky_stage_kinds(size_t *n);

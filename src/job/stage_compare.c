@@ -110,6 +110,11 @@ static sky_status fill_gas(sky_context *ctx, table *t, size_t g, size_t n_gases,
   for (size_t k = 0; k < sizeof sources / sizeof *sources; k++)
     SKY_TRY(fill(ctx, t, g, n_gases, sources[k].stage, sources[k].key, sources[k].var,
                  sources[k].scale, sources[k].member));
+  for (size_t z = 0; z < t->zones.n; z++) { /* what the state does not hold has no posterior */
+    sky_zone_row *row = &t->row[z * n_gases + g];
+    if (t->zones.zone[z].role == SKY_ZONE_OUTSIDE)
+      row->posterior = row->posterior_sd = row->prior_sd = row->dofs = NAN;
+  }
   return SKY_OK;
 }
 

@@ -455,11 +455,19 @@ cleanup:
 static void record(sky_facts *facts, const char *gas, const jacobian *j) {
   const sky_species *species = sky_species_find(gas);
   sky_acc before = {0}, outside = {0}, unseen = {0};
+  double least = INFINITY, most = -INFINITY;
   for (size_t row = 0; row < j->native.n_rows; row++) {
     sky_acc_add(&before, j->native.sum[row]);
     sky_acc_add(&outside, j->row_outside[row]);
   }
-  for (size_t i = 0; i < j->n_obs; i++) sky_acc_add(&unseen, j->unseen[i]);
+  for (size_t i = 0; i < j->n_obs; i++) {
+    sky_acc_add(&unseen, j->unseen[i]);
+    least = fmin(least, j->prior_part[i]);
+    most = fmax(most, j->prior_part[i]);
+  }
+  sky_fact(facts, "diagnostics", species->formula,
+           "forward: the prior flux adds %.4g to %.4g %s to the columns, with all of the footprint",
+           least * species->column_scale, most * species->column_scale, species->column_unit);
   const double total = sky_acc_value(&before), out = sky_acc_value(&outside);
   sky_fact(facts, "audit", "footprints",
            "sum over %zu rows %.6f before, %.6f on the grid, %.6f outside it (mol mol-1 per mol m-2 "

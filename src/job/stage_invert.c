@@ -27,6 +27,7 @@ typedef struct inversion {
   sky_coverage *cover;
   double *area;
   size_t n_cell, n_time, n_state;
+  size_t n_emission;     /* information form: the state elements before the boundary */
   double *prior_flux;    /* [cells] scaled by the state */
   double *unscaled_flux; /* [cells] or NULL */
   double *compared_flux; /* [cells] or NULL */
@@ -347,6 +348,7 @@ static sky_status solve_information(sky_context *ctx, const sky_job *job, const 
     v->seen[z] = v->x_compared != NULL ? v->post.prior_total[z] + sky_acc_value(&seen) : NAN;
   }
   label_fields(v, &info);
+  v->n_emission = n_emission;
   sky_fact(facts, "inputs", sky_species_find(stage->gas)->formula,
            "ready-made information: %zu emission elements and %zu boundary elements, gamma %g, "
            "prior sd %g (the file states %g)",
@@ -405,30 +407,60 @@ static sky_status write_posterior(sky_context *ctx, const char *path, const inve
   return st;
 }
 
-static void record(sky_facts *facts, const inversion *v) {
-  const sky_posterior *p = &v->post;
-  const char *formula = sky_species_find(v->gas)->formula;
-  const double n = (double)p->n_obs;
-  sky_fact(facts, "diagnostics", formula, "degrees of freedom for signal %.4g%s", p->dofs,
-           p->n_obs > 0 ? "" : " (with the boundary elements)");
-  sky_fact_number(facts, "dofs", p->dofs);
-  sky_fact_number(facts, "observations", n);
-  if (p->n_obs == 0) {
-    sky_fact(facts, "diagnostics", formula,
-             "innovation chi2, Jo and the evidence need the observations themselves and are not "
-             "available from normal equations");
-    return;
+/* Mean and root mean square of simulated minus observed, in the gas's column unit. */
+static void misfit(const double *residual, const double *shift, size_t n, double scale, double *mean,
+                   double *rms) {
+  double sum = 0.0, square = 0.0;
+  for (size_t i = 0; i < n; i++) {
+    const double d = -(residual[i] + (shift != NULL ? shift[i] : 0.0)) * scale;
+    sum += d;
+    square += d * d;
   }
-  const double all_dofs = p->dofs + or_zero(p->dofs_background);
+  *mean = sum / (double)n;
+  *rms = sqrt(square / (double)n);
+}
+
+static void record_information(sky_facts *facts, const inversion *v) {
+  const char *formula = sky_species_find(v->gas)->formula;
+  const double emission = sky_sum(v->post.ak, v->n_emission);
   sky_fact(facts, "diagnostics", formula,
+           "degrees of freedom for signal %.4g for the emissions and %.4g for the boundary (trace of "
+           "the averaging kernel %.6g)",
+           emission, v->post.dofs - emission, v->post.dofs);
+  sky_fact(facts, "diagnostics", formula,
+           "innovation chi2, Jo and the evidence need the observations themselves and are not "
+           "available from normal equations");
+  sky_fact_number(facts, "dofs", emission);
+  sky_fact_number(facts, "dofs_with_boundary", v->post.dofs);
+}
+
+static sky_status record_observations(sky_context *ctx, sky_facts *facts, const inversion *v) {
+  const sky_posterior *p = &v->post;
+  const sky_species *species = sky_species_find(v->gas);
+  const double n = (double)p->n_obs, all_dofs = p->dofs + or_zero(p->dofs_background);
+  double mean[2], rms[2];
+  double *moved = SKY_NEW(ctx, double, p->n_obs);
+  if (moved == NULL) return SKY_E_NOMEM;
+  for (size_t i = 0; i < p->n_obs; i++) moved[i] = p->simulated[i] - p->simulated_prior[i];
+  misfit(p->residual, moved, p->n_obs, species->column_scale, &mean[0], &rms[0]);
+  misfit(p->residual, NULL, p->n_obs, species->column_scale, &mean[1], &rms[1]);
+  sky_free(moved);
+  sky_fact(facts, "diagnostics", species->formula,
+           "forward comparison: simulated minus observed %.3g %s in the mean and %.3g rms with the "
+           "prior and the unadjusted background, %.3g and %.3g with the posterior",
+           mean[0], species->column_unit, rms[0], mean[1], rms[1]);
+  sky_fact(facts, "diagnostics", species->formula, "degrees of freedom for signal %.4g", p->dofs);
+  sky_fact(facts, "diagnostics", species->formula,
            "%zu observations, innovation chi2 per observation %.4g, Jb/DOFS %.4g, Jo/(n-DOFS) "
            "%.4g, -log evidence %.6g",
            p->n_obs, p->chi2 / n, p->jb / all_dofs, p->jo / (n - all_dofs), p->neg_log_evidence);
+  sky_fact_number(facts, "dofs", p->dofs);
   sky_fact_number(facts, "dofs_background", p->dofs_background);
   sky_fact_number(facts, "chi2_innovation_per_obs", p->chi2 / n);
   sky_fact_number(facts, "jb", p->jb);
   sky_fact_number(facts, "jo", p->jo);
   sky_fact_number(facts, "neg_log_evidence", p->neg_log_evidence);
+  return SKY_OK;
 }
 
 sky_status sky_stage_invert(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
@@ -446,7 +478,11 @@ sky_status sky_stage_invert(sky_context *ctx, const sky_job *job, const sky_stag
   SKY_GO_ALLOC(path, sky_job_path(ctx, job, stage->outputs[1]));
   SKY_GO(sky_job_tags(ctx, job, stage, &tags));
   SKY_GO(write_posterior(ctx, path, &v, tags));
-  record(&facts, &v);
+  sky_fact_number(&facts, "observations", (double)v.post.n_obs);
+  if (v.post.n_obs == 0)
+    record_information(&facts, &v);
+  else
+    SKY_GO(record_observations(ctx, &facts, &v));
   SKY_GO(sky_facts_write(&facts, job, stage->name));
 cleanup:
   sky_tags_free(tags);
