@@ -225,8 +225,11 @@ static void work_on_terminal(sky_context *ctx) {
 /* stderr is a pseudo terminal while a context of this environment works. */
 static void on_terminal(const char *term, const char *no_colour, char *out, size_t size) {
   int master, slave;
+  if (openpty(&master, &slave, NULL, NULL, NULL) != 0) {
+    print_message("no pseudo terminal here (is /dev/pts mounted?)\n");
+    skip();
+  }
   const int kept = dup(STDERR_FILENO);
-  assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
   setenv("TERM", term, 1);
   setenv("NO_COLOR", no_colour, 1);
   fflush(stderr);
