@@ -25,8 +25,8 @@ for folder in (first, second):
     time.sleep(1.1)  # a clock in the bytes would show
 
 
-def run(*command):
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def run(*command, cwd=None):
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=cwd).stdout
 
 
 def same_bytes():
@@ -109,7 +109,7 @@ def netcdf():
                  'ancillary_variables = "ch4_posterior_sd"', 'title = "Invented fields"']:
         assert text in header, text
     for name in ("fields", "utm") if shutil.which("cdo") else ():
-        assert "ch4_posterior" in run("cdo", "-s", "sinfon", f"{first}/{name}.nc")
+        assert "ch4_posterior" in run("cdo", "-s", "sinfon", f"{name}.nc", cwd=first)  # no blank
     with netCDF4.Dataset(f"{first}/fields.nc") as d:
         lat, lon = d["lat"][:], d["lon"][:]
         flux = d["ch4_posterior"][:]
