@@ -6,6 +6,7 @@
 #include "src/core/memory.h"
 #include "src/core/schema.h"
 #include "src/core/species.h"
+#include "src/job/stage.h"
 #include "src/read/product.h"
 #include "src/write/json_out.h"
 
@@ -69,6 +70,13 @@ static void list_gases(listing *l) {
   }
 }
 
+static void list_stages(listing *l) {
+  size_t n;
+  const sky_stage_kind *kinds = sky_stage_kinds(&n);
+  ROW(l, "stage", "what", "job sections");
+  for (size_t i = 0; i < n; i++) ROW(l, kinds[i].kind, kinds[i].doc, kinds[i].sections);
+}
+
 static void list_keys(listing *l) {
   const sky_schema *schema = sky_schema_job();
   ROW(l, "key", "what it takes", "default", "meaning");
@@ -91,6 +99,7 @@ static const struct topic {
   void (*fill)(listing *l);
 } topics[] = {{"readers", list_readers},
               {"methods", list_methods},
+              {"stages", list_stages},
               {"gases", list_gases},
               {"keys", list_keys},
               {"commands", list_commands}};
@@ -100,7 +109,7 @@ static const struct topic {
 static const sky_cli_option options[] = {{"markdown", 0, NULL, "keys, readers: the reference page"},
                                          {NULL, 0, NULL, NULL}};
 
-static const sky_cli_spec spec = {"list", "readers|methods|gases|keys|commands [options]",
+static const sky_cli_spec spec = {"list", "readers|methods|stages|gases|keys|commands [options]",
                                   "what this build reads, computes and understands",
                                   "skyflux list readers", options};
 

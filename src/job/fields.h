@@ -13,7 +13,7 @@ typedef struct sky_fields {
   sky_field field[SKY_FIELDS_MAX];
   const char *kind[SKY_FIELDS_MAX]; /* "prior", "posterior", … */
   double *value[SKY_FIELDS_MAX];
-  char *name[SKY_FIELDS_MAX], *long_name[SKY_FIELDS_MAX];
+  char *name[SKY_FIELDS_MAX], *long_name[SKY_FIELDS_MAX], *standard_name[SKY_FIELDS_MAX];
 } sky_fields;
 
 /* Zero-initialise first; freed by sky_fields_free, also after a failure. */

@@ -201,7 +201,7 @@ static bool has_stage(const sky_stage_list *list, const char *kind, const char *
   return false;
 }
 
-static const char *const FLUX_FIELDS[] = {"prior", "posterior", "sd", "increment", "ak"};
+static const char *const FLUX_FIELDS[] = {"prior", "posterior", "posterior_sd", "increment", "posterior_ak"};
 static const char *const COLUMN_FIELDS[] = {"column", "column_sd", "column_count"};
 
 /* A GeoTIFF and the style beside it (write/cog.h). */

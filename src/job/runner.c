@@ -219,6 +219,44 @@ static void remove_outputs(sky_context *ctx, const sky_job *job, const sky_stage
   }
 }
 
+static bool is_output(const sky_stage_list *list, const char *name) {
+  for (size_t i = 0; i < list->n; i++)
+    for (size_t k = 0; k < list->stage[i].n_outputs; k++)
+      if (strcmp(list->stage[i].outputs[k], name) == 0) return true;
+  return false;
+}
+
+/* Files that an earlier form of the job wrote and this one does not: they would look like results. The
+ * stamps say which files are ours. */
+static void remove_orphans(sky_context *ctx, const sky_job *job, const sky_stage_list *list) {
+  char *pattern = sky_sprintf(ctx, "%s/*.stamp.json", job->stage_dir), **stamps = NULL;
+  size_t n = 0;
+  if (pattern != NULL && sky_file_glob(ctx, pattern, &stamps, &n) != SKY_OK) n = 0;
+  for (size_t i = 0; i < n; i++) {
+    char *text = NULL;
+    size_t length = 0;
+    bool known = false;
+    if (sky_file_read_text(ctx, stamps[i], &text, &length) != SKY_OK) continue;
+    cJSON *root = cJSON_ParseWithLength(text, length);
+    const char *stage = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(root, "stage"));
+    const cJSON *item;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(root, "outputs")) {
+      if (is_output(list, item->string) || strstr(item->string, "..") != NULL) continue;
+      char *path = sky_job_path(ctx, job, item->string);
+      if (path != NULL) unlink(path);
+      sky_free(path);
+    }
+    for (size_t k = 0; stage != NULL && k < list->n; k++)
+      known |= strcmp(list->stage[k].name, stage) == 0;
+    if (!known) unlink(stamps[i]);
+    cJSON_Delete(root);
+    sky_free(text);
+  }
+  sky_error_clear(ctx); /* a folder without stamps is a new one */
+  sky_file_list_free(stamps, n);
+  sky_free(pattern);
+}
+
 /* After a failure before anything was finished, leave no folder behind. */
 static void remove_if_empty(sky_context *ctx, const sky_job *job, const sky_stage_list *list) {
   for (size_t i = 0; i < list->n; i++) {
@@ -325,6 +363,7 @@ sky_status sky_job_run(sky_context *ctx, const sky_job *job, const sky_run_optio
   sky_file_sweep(ctx, job->out);
   sky_file_sweep(ctx, job->stage_dir);
   SKY_GO(claim_folder(ctx, job, opt->fresh));
+  remove_orphans(ctx, job, &list);
   for (size_t i = 0; i < list.n; i++) {
     sky_stage *s = &list.stage[i];
     SKY_GO(sky_stage_hash(ctx, job, &list, i, s->hash));

@@ -15,26 +15,31 @@
 #include "src/write/json_out.h"
 #include "src/write/nc_write.h"
 
+#define FLUX_NAME "surface_upward_mole_flux_of"
+#define COLUMN_NAME "dry_atmosphere_mole_fraction_of"
+
+/* standard: CF standard name without the gas; the CF table (v85) has both for CO2 and CH4 only. */
 static const struct {
-  const char *suffix, *stage, *var, *text;
+  const char *suffix, *stage, *var, *text, *standard;
   bool flux, column;
 } FIELDS[] = {
-    {"prior", "posterior", "cell_prior", "prior flux to the atmosphere", true, false},
-    {"posterior", "posterior", "cell_posterior", "posterior flux to the atmosphere", true, false},
-    {"sd", "posterior", "cell_sd", "1-sigma of the posterior flux", true, false},
-    {"increment", "posterior", NULL, "posterior minus prior flux", true, false},
-    {"ak", "posterior", "cell_ak", "diagonal of the averaging kernel", false, false},
-    {"column", "columns", "cell_mean", "mean column dry-air mole fraction", false, true},
-    {"column_sd", "columns", "cell_sigma", "1-sigma of the mean column", false, true},
-    {"column_count", "columns", "cell_count", "number of soundings", false, false},
+    {"prior", "posterior", "cell_prior", "prior flux to the atmosphere", FLUX_NAME, true, false},
+    {"posterior", "posterior", "cell_posterior", "posterior flux to the atmosphere", FLUX_NAME, true, false},
+    {"posterior_sd", "posterior", "cell_sd", "1-sigma of the posterior flux", NULL, true, false},
+    {"increment", "posterior", NULL, "posterior minus prior flux", NULL, true, false},
+    {"posterior_ak", "posterior", "cell_ak", "diagonal of the averaging kernel", NULL, false, false},
+    {"column", "columns", "cell_mean", "mean column dry-air mole fraction", COLUMN_NAME, false, true},
+    {"column_sd", "columns", "cell_sigma", "1-sigma of the mean column", NULL, false, true},
+    {"column_count", "columns", "cell_count", "number of soundings", NULL, false, false},
 };
 #define N_KINDS (sizeof FIELDS / sizeof *FIELDS)
 
 void sky_fields_free(sky_fields *f) {
-  for (size_t i = 0; i < f->n; i++) {
+  for (size_t i = 0; i < SKY_FIELDS_MAX; i++) {
     sky_free(f->value[i]);
     sky_free(f->name[i]);
     sky_free(f->long_name[i]);
+    sky_free(f->standard_name[i]);
   }
   sky_grid_free(&f->grid);
   f->n = 0;
@@ -66,10 +71,14 @@ static sky_status add_field(sky_context *ctx, const sky_job *job, const char *ga
   SKY_GO_ALLOC(f->name[i], sky_sprintf(ctx, "%s_%s", gas, FIELDS[kind].suffix));
   SKY_GO_ALLOC(f->long_name[i], sky_sprintf(ctx, "%s%s %s", FIELDS[kind].column ? "X" : "",
                                             species->formula, FIELDS[kind].text));
+  if (FIELDS[kind].standard != NULL && strcmp(gas, "n2o") != 0)
+    SKY_GO_ALLOC(f->standard_name[i],
+                 sky_sprintf(ctx, "%s_%s", FIELDS[kind].standard, species->long_name));
   f->value[i] = value;
   value = NULL;
   f->field[i] = (sky_field){.name = f->name[i],
                             .long_name = f->long_name[i],
+                            .standard_name = f->standard_name[i],
                             .unit = unit,
                             .kind = SKY_FIELD_INTENSIVE,
                             .value = f->value[i]};

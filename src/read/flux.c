@@ -55,7 +55,7 @@ static sky_status is_flux_like(sky_context *ctx, sky_nc *f, const char *name, co
                                bool *yes) {
   sky_nc_var info;
   double factor;
-  SKY_TRY(sky_var_info(ctx, f, name, &info));
+  SKY_TRY(sky_nc_info(ctx, f, name, &info));
   *yes = sky_gridded_suits(&info) && info.units[0] != '\0' &&
          sky_units_flux(ctx, info.units, gas, &factor) == SKY_OK;
   return SKY_OK;
@@ -179,7 +179,7 @@ static sky_status read_sector(sky_context *ctx, sky_nc *nc, const char *var, con
                               double *out) {
   sky_nc_var info;
   double *v = NULL, factor = 1;
-  SKY_TRY(sky_var_info(ctx, nc, var, &info));
+  SKY_TRY(sky_nc_info(ctx, nc, var, &info));
   bool same = info.ndims == g->info.ndims;
   for (int d = 0; d < info.ndims && same; d++)
     same = strcmp(info.dim[d], g->info.dim[d]) == 0;
@@ -234,11 +234,11 @@ static sky_status stated_resolution(sky_context *ctx, sky_nc *nc, double *a, dou
                                        "comment",    "description", "source"};
   char *text = NULL;
   bool regridded = false, found = false;
-  SKY_TRY(sky_attr_text(ctx, nc, "", "regridder_used", &text));
+  SKY_TRY(sky_nc_attr_text(ctx, nc, "", "regridder_used", &text));
   regridded = text != NULL;
   sky_free(text);
   for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-    SKY_TRY(sky_attr_text(ctx, nc, "", places[i], &text));
+    SKY_TRY(sky_nc_attr_text(ctx, nc, "", places[i], &text));
     if (text == NULL) continue;
     regridded =
         regridded || strcasestr(text, "regrid") != NULL || strcasestr(text, "remap") != NULL;
@@ -273,7 +273,7 @@ static sky_status stated_total(sky_context *ctx, sky_nc *nc, const char *var, co
   char name[32], *text = NULL;
   snprintf(name, sizeof name, "total_emi_%s", gas);
   *total = NAN;
-  SKY_TRY(sky_attr_text(ctx, nc, var, name, &text));
+  SKY_TRY(sky_nc_attr_text(ctx, nc, var, name, &text));
   double value, scale, offset;
   const char *unit = NULL;
   if (text != NULL && sky_number_parse(text, &value, &unit) &&
@@ -342,7 +342,7 @@ sky_status sky_flux_read(sky_context *ctx, const char *path, const sky_flux_opti
   SKY_GO(read_steps(ctx, nc, opt, &g, &s, &f));
   SKY_GO(sum_sectors(ctx, nc, names, n, &g, &s, opt, gas->molar_mass, &f));
   if (n == 1) SKY_GO(stated_total(ctx, nc, names[0], opt->gas, &f.stated_total));
-  SKY_GO(sky_attr_text(ctx, nc, "", "title", &title));
+  SKY_GO(sky_nc_attr_text(ctx, nc, "", "title", &title));
   snprintf(f.title, sizeof f.title, "%s", title != NULL ? title : "");
   f.grid = g.grid;
   memset(&g.grid, 0, sizeof g.grid);

@@ -138,7 +138,7 @@ static bool has_word(const char *text, const char *word) {
 static sky_status attr_has_word(sky_context *ctx, sky_nc *f, const char *name, const char *word,
                                 bool *found) {
   char *text = NULL;
-  SKY_TRY(sky_attr_text(ctx, f, "", name, &text));
+  SKY_TRY(sky_nc_attr_text(ctx, f, "", name, &text));
   if (text != NULL && has_word(text, word)) *found = true;
   sky_free(text);
   return SKY_OK;
@@ -147,7 +147,7 @@ static sky_status attr_has_word(sky_context *ctx, sky_nc *f, const char *name, c
 static sky_status find_column(sky_context *ctx, sky_nc *f, bool *column) {
   static const char *const places[] = {"site", "inlet", "inlet_height", "release_comment"};
   char *levels = NULL;
-  SKY_TRY(sky_attr_text(ctx, f, "", "max_level", &levels));
+  SKY_TRY(sky_nc_attr_text(ctx, f, "", "max_level", &levels));
   *column = levels != NULL || has_word(sky_file_base(sky_nc_path(f)), "column");
   sky_free(levels);
   for (size_t i = 0; i < sizeof places / sizeof *places; i++)
@@ -157,7 +157,7 @@ static sky_status find_column(sky_context *ctx, sky_nc *f, bool *column) {
 
 static sky_status read_period(sky_context *ctx, sky_nc *f, const char *var, double *seconds) {
   char *text = NULL;
-  SKY_TRY(sky_attr_text(ctx, f, var, "period", &text));
+  SKY_TRY(sky_nc_attr_text(ctx, f, var, "period", &text));
   *seconds = 0;
   sky_status st = SKY_OK;
   if (text != NULL) {
@@ -172,7 +172,7 @@ static sky_status read_period(sky_context *ctx, sky_nc *f, const char *var, doub
 
 static sky_status read_label(sky_context *ctx, sky_nc *f, const char *var, time_label *label) {
   char *text = NULL;
-  SKY_TRY(sky_attr_text(ctx, f, var, "label", &text));
+  SKY_TRY(sky_nc_attr_text(ctx, f, var, "label", &text));
   *label = LABEL_LEFT;
   sky_status st = SKY_OK;
   if (text != NULL && strcmp(text, "left") != 0) {
@@ -209,7 +209,7 @@ static sky_status read_per_receptor(sky_context *ctx, sky_nc *f, const char *var
   if (!sky_nc_has(f, var)) return SKY_OK;
   sky_nc_var info;
   double *v = NULL;
-  SKY_TRY(sky_var_info(ctx, f, var, &info));
+  SKY_TRY(sky_nc_info(ctx, f, var, &info));
   if (info.count != n) return SKY_OK; /* e.g. one release of several parts: no single position */
   SKY_TRY(sky_nc_read(ctx, f, var, &info, &v));
   memcpy(out, v, n * sizeof *out);
@@ -221,7 +221,7 @@ static sky_status read_per_receptor(sky_context *ctx, sky_nc *f, const char *var
 static sky_status add_side(sky_context *ctx, sky_nc *f, const char *var, size_t n, double *out) {
   sky_nc_var info;
   double *v = NULL;
-  SKY_TRY(sky_var_info(ctx, f, var, &info));
+  SKY_TRY(sky_nc_info(ctx, f, var, &info));
   size_t inner = 1;
   int t = -1;
   for (int d = info.ndims - 1; d >= 0 && t < 0; d--) {
@@ -347,7 +347,7 @@ static sky_status read_named_receptor(sky_context *ctx, sky_nc *nc, sky_footprin
 static sky_status fill_is_zero(sky_context *ctx, sky_nc *nc, const char *var, bool *yes) {
   char *text = NULL;
   double value;
-  SKY_TRY(sky_attr_text(ctx, nc, var, "_FillValue", &text));
+  SKY_TRY(sky_nc_attr_text(ctx, nc, var, "_FillValue", &text));
   *yes = text != NULL && sky_number_parse(text, &value, NULL);
   sky_free(text);
   return SKY_OK;

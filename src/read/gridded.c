@@ -8,19 +8,6 @@
 
 #include "src/core/memory.h"
 
-sky_status sky_attr_text(sky_context *ctx, sky_nc *f, const char *var, const char *name,
-                         char **out) {
-  sky_error_clear(ctx);
-  *out = sky_nc_attr(ctx, f, var, name);
-  return *out == NULL && sky_error(ctx)[0] != '\0' ? SKY_E_NOMEM : SKY_OK;
-}
-
-sky_status sky_var_info(sky_context *ctx, sky_nc *f, const char *var, sky_nc_var *out) {
-  sky_error_clear(ctx);
-  SKY_TRY(sky_nc_info(ctx, f, var, out));
-  return out->units[0] == '\0' && sky_error(ctx)[0] != '\0' ? SKY_E_NOMEM : SKY_OK;
-}
-
 typedef enum role { ROLE_X, ROLE_Y, ROLE_TIME, ROLE_OTHER } role;
 
 static role role_of(const char *dim) {
@@ -64,7 +51,7 @@ static sky_status wrong_shape(sky_context *ctx, const sky_nc *f, const char *var
 
 static sky_status read_axis(sky_context *ctx, sky_nc *f, const char *name, size_t n, double **out) {
   sky_nc_var info;
-  SKY_TRY(sky_var_info(ctx, f, name, &info));
+  SKY_TRY(sky_nc_info(ctx, f, name, &info));
   if (info.ndims != 1 || info.count != n)
     return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: not a coordinate of %zu values", sky_nc_path(f),
                     name, n);
@@ -77,7 +64,7 @@ static sky_status read_grid(sky_context *ctx, sky_nc *f, const char *x_dim, size
   double *x = NULL, *y = NULL;
   char *crs = NULL;
   if (strcmp(x_dim, "x") == 0) {
-    SKY_GO(sky_attr_text(ctx, f, "", "crs", &crs));
+    SKY_GO(sky_nc_attr_text(ctx, f, "", "crs", &crs));
     if (crs == NULL) {
       st = sky_fail(ctx, SKY_E_FORMAT, "%s: dimensions x and y without a global attribute crs",
                     sky_nc_path(f));
@@ -109,7 +96,7 @@ void sky_gridded_free(sky_gridded *g) {
 
 sky_status sky_gridded_open(sky_context *ctx, sky_nc *f, const char *var, sky_gridded *out) {
   sky_gridded g = {.n_time = 1};
-  SKY_TRY(sky_var_info(ctx, f, var, &g.info));
+  SKY_TRY(sky_nc_info(ctx, f, var, &g.info));
   if (!sky_gridded_suits(&g.info)) return wrong_shape(ctx, f, var, &g.info);
   const int x = find_role(&g.info, ROLE_X), y = find_role(&g.info, ROLE_Y);
   const int t = find_role(&g.info, ROLE_TIME);

@@ -40,11 +40,4 @@ bool sky_gridded_suits(const sky_nc_var *info);
 SKY_NODISCARD sky_status sky_gridded_values(sky_context *ctx, sky_nc *f, const char *var,
                                             const sky_nc_var *info, double **out);
 
-/* Attribute text (malloc'd) or *out = NULL if absent; only a failed allocation is an error. */
-SKY_NODISCARD sky_status sky_attr_text(sky_context *ctx, sky_nc *f, const char *var,
-                                       const char *name, char **out);
-/* sky_nc_info that tells a missing unit from a failed allocation. */
-SKY_NODISCARD sky_status sky_var_info(sky_context *ctx, sky_nc *f, const char *var,
-                                      sky_nc_var *out);
-
 #endif

@@ -24,7 +24,7 @@ void sky_information_free(sky_information *i) {
 static sky_status read_shape(sky_context *ctx, sky_nc *nc, const char *var, int ndims, size_t n,
                              double **out) {
   sky_nc_var info;
-  SKY_TRY(sky_var_info(ctx, nc, var, &info));
+  SKY_TRY(sky_nc_info(ctx, nc, var, &info));
   bool fits = info.ndims == ndims;
   for (int d = 0; d < info.ndims && fits; d++)
     fits = info.size[d] == n;
@@ -59,7 +59,7 @@ static sky_status read_scalar(sky_context *ctx, sky_nc *nc, const char *var, dou
   double *v = NULL;
   *out = absent;
   if (!sky_nc_has(nc, var)) return SKY_OK;
-  SKY_TRY(sky_var_info(ctx, nc, var, &info));
+  SKY_TRY(sky_nc_info(ctx, nc, var, &info));
   if (info.count != 1)
     return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: %zu values, expected one", sky_nc_path(nc), var,
                     info.count);
@@ -74,7 +74,7 @@ static sky_status read_result(sky_context *ctx, const char *path, sky_informatio
   sky_nc *nc = NULL;
   sky_nc_var info;
   SKY_GO(sky_nc_open(ctx, path, &nc));
-  SKY_GO(sky_var_info(ctx, nc, "KTinvSoyKxA", &info));
+  SKY_GO(sky_nc_info(ctx, nc, "KTinvSoyKxA", &info));
   i->n = info.count;
   if (i->n == 0) {
     st = sky_fail(ctx, SKY_E_NODATA, "%s: KTinvSoyKxA: no state element", path);

@@ -266,11 +266,6 @@ sky_status sky_nc_info(sky_context *ctx, sky_nc *f, const char *var, sky_nc_var 
   return SKY_OK;
 }
 
-char *sky_nc_attr(sky_context *ctx, sky_nc *f, const char *var, const char *name) {
-  char *text;
-  return sky_nc_attr_text(ctx, f, var, name, &text) == SKY_OK ? text : NULL;
-}
-
 sky_status sky_nc_attr_number(sky_context *ctx, sky_nc *f, const char *var, const char *name,
                               double *out) {
   int group, id;

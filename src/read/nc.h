@@ -40,9 +40,8 @@ SKY_NODISCARD sky_status sky_nc_read_strings(sky_context *ctx, sky_nc *f, const 
 /* Time variable -> s since 1970 by its CF units. */
 SKY_NODISCARD sky_status sky_nc_read_time(sky_context *ctx, sky_nc *f, const char *var,
                                           size_t *count, double **out);
-/* Attribute text of var ("" = global); numbers are printed with %.17g. NULL if absent. malloc'd. */
-char *sky_nc_attr(sky_context *ctx, sky_nc *f, const char *var, const char *name);
-/* The same with a status: *out = NULL if absent, which is no error; a failed allocation is one. */
+/* Attribute text of var ("" = global), malloc'd; numbers are printed with %.17g. *out = NULL if
+ * absent, which is no error. */
 SKY_NODISCARD sky_status sky_nc_attr_text(sky_context *ctx, sky_nc *f, const char *var,
                                           const char *name, char **out);
 SKY_NODISCARD sky_status sky_nc_attr_number(sky_context *ctx, sky_nc *f, const char *var,

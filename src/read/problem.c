@@ -70,7 +70,8 @@ static sky_status parse_models(sky_context *ctx, sky_nc *f, const char *text, co
 static sky_status read_covariance(sky_context *ctx, sky_nc *f, covariance *cov) {
   SKY_TRY(positive_attribute(ctx, f, "Lx_km", &cov->length_km));
   SKY_TRY(positive_attribute(ctx, f, "Lt_steps", &cov->length_steps));
-  char *text = sky_nc_attr(ctx, f, "", "cov");
+  char *text;
+  SKY_TRY(sky_nc_attr_text(ctx, f, "", "cov", &text));
   if (text == NULL)
     return sky_fail(ctx, SKY_E_FORMAT, "%s: cov: attribute missing (names the covariance models)",
                     sky_nc_path(f));

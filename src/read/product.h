@@ -52,12 +52,12 @@ typedef struct sky_field_decl { /* one variable of a product */
   const char *doc;
 } sky_field_decl;
 
-typedef enum sky_compare { SKY_EQ, SKY_GE, SKY_GT } sky_compare;
+typedef enum sky_relation { SKY_EQ, SKY_GE, SKY_GT } sky_relation;
 
 typedef struct sky_clause { /* (value & mask) compare number; mask 0 = the value itself */
   sky_role role;
   unsigned mask;
-  sky_compare compare;
+  sky_relation compare;
   double number;
 } sky_clause;
 

@@ -110,6 +110,16 @@ assert subprocess.run([binary, "verify", out], stdout=subprocess.DEVNULL).return
 other = subprocess.run(command + ["--set", "job.name=other"], capture_output=True, text=True)
 assert other.returncode == 2 and "demo" in other.stderr, other.stderr
 assert digest() == reference
-# Two runs at once: the second says so.
-fresh()
+# A job that no longer inverts leaves no posterior behind.
+with open(job) as f:
+    text = f.read()
+part = f"{work}/scene/columns.yaml"
+with open(part, "w") as f:
+    f.write(text[:text.index("inversions:")] + text[text.index("zones:"):])
+only = subprocess.run([binary, "run", part, "--set", f"job.output={out}", "--progress=none"],
+                      capture_output=True, text=True)
+assert only.returncode == 0, only.stderr
+left = sorted(digest())
+assert not [name for name in left if "posterior" in name], left
+assert "ch4_column.tif" in left and "zones.csv" in left, left
 print("ok")

@@ -191,13 +191,15 @@ static void test_text(void **state) {
 
 static void test_attributes(void **state) {
   (void)state;
-  char *text = sky_nc_attr(ctx, f, "real", "units");
+  char *text;
+  assert_int_equal(sky_nc_attr_text(ctx, f, "real", "units", &text), SKY_OK);
   assert_string_equal(text, "ppm");
   sky_free(text);
-  text = sky_nc_attr(ctx, f, "", "numbers");
+  assert_int_equal(sky_nc_attr_text(ctx, f, "", "numbers", &text), SKY_OK);
   assert_string_equal(text, "1.5 0.10000000000000001");
   sky_free(text);
-  assert_null(sky_nc_attr(ctx, f, "real", "absent"));
+  assert_int_equal(sky_nc_attr_text(ctx, f, "real", "absent", &text), SKY_OK);
+  assert_null(text);
   double value;
   assert_int_equal(sky_nc_attr_number(ctx, f, "", "numbers", &value), SKY_OK);
   assert_true(value == 1.5);
