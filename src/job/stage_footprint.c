@@ -34,6 +34,8 @@ typedef struct jacobian {
   const sky_node *inversion;
   sky_grid mesh;
   sky_footprints native, rows; /* rows: on the mesh */
+  double *max_distance;        /* [receptors] m, of the job entry that the receptor came with */
+  double *max_time;            /* [receptors] s */
   double *row_outside;         /* [rows] sensitivity outside the mesh */
   double *prior;               /* [native cells] mol m-2 s-1, NaN no data */
   double *x0, *x_sd;           /* [n_state] */
@@ -52,7 +54,7 @@ typedef struct jacobian {
 } jacobian;
 
 static void jacobian_free(jacobian *j) {
-  double *const arrays[] = {j->row_outside, j->prior, j->x0,    j->x_sd, j->observed,
+  double *const arrays[] = {j->max_distance, j->max_time, j->row_outside, j->prior, j->x0,    j->x_sd, j->observed,
                             j->r_sd,        j->baseline, j->fixed, j->y, j->time,
                             j->count,       j->prior_part, j->unseen, j->b0, j->b_sd, j->val};
   for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++) sky_free(arrays[k]);
@@ -67,34 +69,46 @@ static void jacobian_free(jacobian *j) {
 
 /* --- reading ------------------------------------------------------------------------------------ */
 
+/* One file, with the matching rules of its entry for each of its receptors. */
+static sky_status read_file(sky_context *ctx, const sky_node *item, const char *path, jacobian *j) {
+  sky_footprints part = {0};
+  const size_t before = j->native.n_receptors;
+  double *grown;
+  sky_status st = SKY_OK;
+  SKY_GO(sky_footprints_read(ctx, path, &part));
+  if (!part.column && !sky_node_bool(item, "column")) {
+    st = sky_fail(ctx, SKY_E_FORMAT,
+                  "%s: is not marked as a column footprint, and column retrievals need one; set "
+                  "footprints.column: true if it is already kernel- and pressure-weighted",
+                  path);
+    goto cleanup;
+  }
+  part.column = true;
+  SKY_GO(sky_footprints_append(ctx, &j->native, &part));
+  const size_t n = j->native.n_receptors;
+  SKY_GO_ALLOC(grown, sky_realloc(ctx, j->max_distance, before, n, sizeof *grown));
+  j->max_distance = grown;
+  SKY_GO_ALLOC(grown, sky_realloc(ctx, j->max_time, before, n, sizeof *grown));
+  j->max_time = grown;
+  for (size_t r = before; r < n; r++) {
+    j->max_distance[r] = sky_node_number(item, "max_distance");
+    j->max_time[r] = sky_node_number(item, "max_time");
+  }
+cleanup:
+  sky_footprints_free(&part);
+  return st;
+}
+
 static sky_status read_footprints(sky_context *ctx, const sky_job *job, jacobian *j) {
   const sky_node *items = sky_node_get(job->root, "footprints");
   for (size_t i = 0; i < sky_node_count(items); i++) {
     const sky_node *item = sky_node_item(items, i);
     char **files = NULL;
     size_t n_files = 0;
-    SKY_TRY(sky_job_files(ctx, item, "files", &files, &n_files));
-    for (size_t k = 0; k < n_files; k++) {
-      sky_footprints part = {0};
-      sky_status st = sky_footprints_read(ctx, files[k], &part);
-      if (st == SKY_OK && !part.column && !sky_node_bool(item, "column"))
-        st = sky_fail(ctx, SKY_E_FORMAT,
-                      "%s: is not marked as a column footprint, and column retrievals need one; set "
-                      "footprints.column: true if it is already kernel- and pressure-weighted",
-                      files[k]);
-      if (st == SKY_OK && j->native.n_receptors == 0) {
-        j->native = part;
-        memset(&part, 0, sizeof part);
-      } else if (st == SKY_OK) {
-        st = sky_footprints_append(ctx, &j->native, &part);
-      }
-      sky_footprints_free(&part);
-      if (st != SKY_OK) {
-        sky_file_list_free(files, n_files);
-        return st;
-      }
-    }
+    sky_status st = sky_job_files(ctx, item, "files", &files, &n_files);
+    for (size_t k = 0; k < n_files && st == SKY_OK; k++) st = read_file(ctx, item, files[k], j);
     sky_file_list_free(files, n_files);
+    SKY_TRY(st);
   }
   if (!sky_grid_contains(&j->native.grid, &j->mesh))
     return sky_fail(ctx, SKY_E_COVERAGE,
@@ -195,17 +209,17 @@ cleanup:
 /* --- observations ------------------------------------------------------------------------------- */
 
 /* Receptor of one sounding: its period holds the time, nearest first, then the earlier one. */
-static size_t match(const sky_footprints *f, double time, double lon, double lat,
-                    double max_distance, double max_time) {
+static size_t match(const jacobian *j, double time, double lon, double lat) {
+  const sky_footprints *f = &j->native;
   size_t best = SIZE_MAX;
   double best_distance = INFINITY;
   for (size_t r = 0; r < f->n_receptors; r++) {
     const double late = time - (f->time[r] + f->period[r]);
-    if (time < f->time[r] - max_time || late > max_time || (late == 0.0 && f->period[r] > 0.0))
+    if (time < f->time[r] - j->max_time[r] || late > j->max_time[r] ||
+        (late == 0.0 && f->period[r] > 0.0))
       continue;
-    if (isnan(f->lon[r]) || isnan(f->lat[r])) continue;
     const double d = sky_distance(lon, lat, f->lon[r], f->lat[r]);
-    if (d <= max_distance && d < best_distance) {
+    if (d <= j->max_distance[r] && d < best_distance) { /* false for a receptor without position */
       best = r;
       best_distance = d;
     }
@@ -245,11 +259,14 @@ static void superobserve(jacobian *j, size_t i, const sky_soundings *s, const si
   j->r_sd[i] = sky_superobs_sigma(n, sigma, correlation, representation);
 }
 
-static sky_status set_observations(sky_context *ctx, const sky_job *job, const sky_soundings *s,
-                                   sky_facts *facts, jacobian *j) {
-  const sky_node *first = sky_node_item(sky_node_get(job->root, "footprints"), 0);
-  const double max_distance = sky_node_number(first, "max_distance");
-  const double max_time = sky_node_number(first, "max_time");
+static size_t without_position(const sky_footprints *f) {
+  size_t n = 0;
+  for (size_t r = 0; r < f->n_receptors; r++) n += isnan(f->lon[r]) || isnan(f->lat[r]);
+  return n;
+}
+
+static sky_status set_observations(sky_context *ctx, const sky_soundings *s, sky_facts *facts,
+                                   jacobian *j) {
   size_t *of = NULL, *member = NULL, matched = 0;
   double *sigma = NULL;
   sky_status st = SKY_OK;
@@ -259,8 +276,7 @@ static sky_status set_observations(sky_context *ctx, const sky_job *job, const s
   SKY_GO_ALLOC(sigma, SKY_NEW(ctx, double, s->n));
   for (size_t i = 0; i < s->n; i++) {
     of[i] = s->drop[i] != SKY_DROP_NONE ? SIZE_MAX
-                                        : match(&j->native, s->time[i], s->lon[i], s->lat[i],
-                                                max_distance, max_time);
+                                        : match(j, s->time[i], s->lon[i], s->lat[i]);
     matched += of[i] != SIZE_MAX;
   }
   for (size_t r = 0; r < j->native.n_receptors; r++) {
@@ -274,9 +290,9 @@ static sky_status set_observations(sky_context *ctx, const sky_job *job, const s
   const size_t good = sky_soundings_good(s);
   if (j->n_obs == 0) {
     st = sky_fail(ctx, SKY_E_NODATA,
-                  "%s: none of %zu good soundings lies within %g km and the period of one of %zu "
-                  "footprint receptors",
-                  s->gas, good, max_distance / 1e3, j->native.n_receptors);
+                  "%s: none of %zu good soundings lies within max_distance of one of %zu footprint "
+                  "receptors (%zu of them without a position) and in its period",
+                  s->gas, good, j->native.n_receptors, without_position(&j->native));
     goto cleanup;
   }
   sky_fact(facts, "inputs", sky_species_find(s->gas)->formula,
@@ -512,7 +528,7 @@ sky_status sky_stage_footprint(sky_context *ctx, const sky_job *job, const sky_s
   SKY_GO(read_prior(ctx, job, &j));
   SKY_GO(set_steps(ctx, job, &j));
   SKY_GO(set_state(ctx, job, &j));
-  SKY_GO(set_observations(ctx, job, &s, &facts, &j));
+  SKY_GO(set_observations(ctx, &s, &facts, &j));
   SKY_GO(set_background(ctx, &j));
   SKY_GO(build_rows(ctx, &j));
   SKY_GO(write_problem(ctx, out, &j, tags));
