@@ -441,3 +441,21 @@ sky_status sky_polygon_area(sky_context *ctx, const char *crs, const double *x, 
   inverse_close(&t);
   return st;
 }
+
+sky_status sky_grid_from_lonlat(sky_context *ctx, const sky_grid *g, size_t n, const double *lon,
+                                const double *lat, double *x, double *y) {
+  if (g->geographic) {
+    memmove(x, lon, n * sizeof *x);
+    memmove(y, lat, n * sizeof *y);
+    return SKY_OK;
+  }
+  inverse t = {0};
+  SKY_TRY(inverse_open(ctx, g->crs, &t));
+  for (size_t i = 0; i < n; i++) { /* a point that the system cannot hold lies in no cell */
+    const PJ_COORD c = proj_trans(t.to_lonlat, PJ_INV, proj_coord(lon[i], lat[i], 0, 0));
+    x[i] = isfinite(c.xy.x) ? c.xy.x : NAN;
+    y[i] = isfinite(c.xy.y) ? c.xy.y : NAN;
+  }
+  inverse_close(&t);
+  return SKY_OK;
+}

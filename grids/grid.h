@@ -67,4 +67,10 @@ double sky_distance(double lon1, double lat1, double lon2, double lat2);
 void sky_grid_centre(const sky_grid *g, size_t cell, double *x, double *y);
 double sky_grid_distance(const sky_grid *g, size_t a, size_t b);
 
+/* Longitude and latitude (degrees, WGS 84) -> coordinates of the grid's CRS; geographic grids keep them.
+ * NaN where the projection has no value. */
+SKY_NODISCARD sky_status sky_grid_from_lonlat(sky_context *ctx, const sky_grid *g, size_t n,
+                                              const double *lon, const double *lat, double *x,
+                                              double *y);
+
 #endif

@@ -404,6 +404,9 @@ static void scalar_put(sky_text *t, const sky_node *node) {
         sky_text_printf(t, "\"%.17g %.*s\"", node->number, (int)node->unit_length, node->unit);
       }
       return;
+    case SKY_KEY_INPUT: /* what a file holds counts, not where it lies */
+      sky_text_json(t, sky_file_base(node->text));
+      return;
     default:
       break;
   }
@@ -418,7 +421,7 @@ static bool wanted(const char *key, const char *const *only, size_t n_only) {
   return false;
 }
 
-/* Variables are left out: they stand where they are used. */
+/* Variables are left out (they stand where they are used), and where results go. */
 static void node_put(sky_text *t, const sky_node *node, const char *const *only, size_t n_only) {
   if (node->kind == SKY_NODE_SCALAR) {
     scalar_put(t, node);
@@ -437,7 +440,9 @@ static void node_put(sky_text *t, const sky_node *node, const char *const *only,
   for (size_t i = 0; i < node->n_child; i++) {
     const sky_node *child = sorted[i];
     if (map && !wanted(child->key, only, n_only)) continue;
-    if (child->schema != NULL && child->schema->type == SKY_KEY_VARS) continue;
+    if (child->schema != NULL &&
+        (child->schema->type == SKY_KEY_VARS || child->schema->type == SKY_KEY_OUTPUT))
+      continue;
     sky_text_put(t, comma);
     comma = ",";
     if (map) {

@@ -51,7 +51,8 @@ SKY_NODISCARD sky_status sky_jobfile_inputs_exist(sky_context *ctx, const sky_jo
 char *sky_node_where(sky_context *ctx, const sky_jobfile *job, const sky_node *node);
 
 /* Canonical text of the validated tree (sorted keys, converted numbers with %.17g): what is hashed
- * and what run.json shows. `only`: list of top-level keys, NULL = all. malloc'd. */
+ * and what run.json shows. Input files stand with their base names and output folders not at all, so
+ * that the same job in another place is the same job. `only`: list of top-level keys, NULL = all. malloc'd. */
 char *sky_jobfile_canonical(sky_context *ctx, const sky_jobfile *job, const char *const *only,
                             size_t n_only);
 

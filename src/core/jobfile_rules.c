@@ -175,7 +175,7 @@ static sky_status unique(const sky_node *root, sky_faults *f) {
   SKY_TRY(differ(f, sky_node_get(root, "inventories"), "id", NULL));
   SKY_TRY(differ(f, sky_node_get(root, "inversions"), "gas", NULL));
   SKY_TRY(differ(f, sky_node_get(root, "zones.labels"), "id", NULL));
-  return differ(f, sky_node_get(root, "compare"), "gas", "inventory");
+  return differ(f, sky_node_get(root, "compare"), "gas", NULL);
 }
 
 #define NAMES_MAX 128
@@ -264,6 +264,17 @@ static bool reads_gas(const sky_node *root, const char *gas) {
   return false;
 }
 
+static sky_status steps_divide_period(const sky_node *root, sky_faults *f, const sky_node *item) {
+  if (sky_node_get(item, "time") == NULL) return SKY_OK;
+  if (sky_node_get(root, "period") == NULL)
+    return fault(f, item, "time", "needs period, which its steps divide");
+  const double span = sky_node_time(root, "period.end") - sky_node_time(root, "period.start");
+  const double step = sky_node_number(item, "time.step"), n = span / step;
+  if (!(n > 0) || fabs(n - round(n)) * step <= 1e-3) return SKY_OK; /* s; others say bad values */
+  return sky_fault_at(f, sky_node_get(item, "time.step"), "%g s do not divide the period of %g s",
+                      step, span);
+}
+
 static sky_status check_inversion(const sky_node *root, sky_faults *f, const sky_node *item) {
   static const char *const of_prior[] = {"unscaled",    "sigma", "floor",      "correlation",
                                          "length",      "time",  "background", "information",
@@ -286,9 +297,7 @@ static sky_status check_inversion(const sky_node *root, sky_faults *f, const sky
   if (sky_node_get(item, "background") == NULL) {
     SKY_TRY(fault(f, item, "background", "required, as soundings see the background too"));
   }
-  if (sky_node_get(item, "time") != NULL && sky_node_get(root, "period") == NULL) {
-    SKY_TRY(fault(f, item, "time", "needs period, which its steps divide"));
-  }
+  SKY_TRY(steps_divide_period(root, f, item));
   return no_effect(f, item, of_information, "has no effect without information");
 }
 
@@ -338,8 +347,8 @@ const sky_job_rule sky_job_rules[] = {
      "`information`)."},
     {label_ranges, "`zones.labels[].labels` are numbers and ranges: `1-15, 20`."},
     {unique,
-     "Ids of inventories and of label zones, gases of inversions, and pairs of gas and "
-     "inventory in `compare` occur once."},
+     "Ids of inventories and of label zones, and gases of inversions and of `compare` occur "
+     "once."},
     {references,
      "`prior`, `unscaled` and `compare[].inventory` name an inventory of the same gas."},
     {correlations,

@@ -8,6 +8,7 @@
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/job/stage.h"
+#include "src/read/zones_ogr.h"
 
 const sky_stage_kind *sky_stage_kinds(size_t *n) {
   static const sky_stage_kind kinds[] = {
@@ -76,28 +77,18 @@ static void after(const sky_stage_list *list, sky_stage *s, const char *kind, co
 static sky_status after_all(sky_context *ctx, const sky_stage_list *list, sky_stage *s) {
   const size_t self = (size_t)(s - list->stage);
   if (self > SKY_STAGE_MAX_AFTER)
-    return sky_fail(ctx, SKY_E_SIZE, "job: %zu stages; at most %d can feed the comparison", self,
-                    SKY_STAGE_MAX_AFTER);
+    return sky_fail(ctx, SKY_E_SIZE, "inventories: the job has %zu stages; at most %d can feed the "
+                    "comparison", self, SKY_STAGE_MAX_AFTER);
   for (s->n_after = 0; s->n_after < self; s->n_after++) s->after[s->n_after] = s->n_after;
   return SKY_OK;
 }
 
-/* A polygon file with its sidecars (shapefile: same stem, any suffix). */
-static sky_status add_zone_inputs(sky_context *ctx, const sky_job *job, sky_stage *s) {
+/* What grid and zones come from: the polygon file with its sidecars, and the state vector of an
+ * inversion's information. Every stage that asks for the grid or the zones depends on it. */
+static sky_status add_geometry_inputs(sky_context *ctx, const sky_job *job, sky_stage *s) {
   const char *file = sky_node_text(job->root, "zones.file");
-  if (file == NULL) return SKY_OK;
-  const size_t length = strlen(file);
-  if (length < 4 || strcmp(file + length - 4, ".shp") != 0) return add_input(ctx, s, file);
-  char *pattern = sky_sprintf(ctx, "%.*s.*", (int)(length - 4), file);
-  if (pattern == NULL) return SKY_E_NOMEM;
-  const sky_status st = add_input(ctx, s, pattern);
-  sky_free(pattern);
-  return st;
-}
-
-/* Files of the state vector, where the grid comes from an inversion's information. */
-static sky_status add_information_inputs(sky_context *ctx, const sky_job *job, sky_stage *s) {
   const sky_node *items = sky_node_get(job->root, "inversions");
+  if (file != NULL) SKY_TRY(sky_zones_files(ctx, file, &s->inputs, &s->n_inputs));
   for (size_t i = 0; items != NULL && i < sky_node_count(items); i++) {
     const sky_node *item = sky_node_item(items, i);
     if (sky_node_get(item, "information") == NULL) continue;
@@ -136,7 +127,7 @@ static sky_status add_soundings(sky_context *ctx, const sky_job *job, sky_stage_
   SKY_TRY(add_stage(ctx, list, "columns", gas, &s));
   snprintf(s->gas, sizeof s->gas, "%s", gas);
   SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/columns-%s.nc", gas)));
-  SKY_TRY(add_zone_inputs(ctx, job, s));
+  SKY_TRY(add_geometry_inputs(ctx, job, s));
   after(list, s, "soundings", gas);
   return SKY_OK;
 }
@@ -152,8 +143,7 @@ static sky_status add_inventories(sky_context *ctx, const sky_job *job, sky_stag
     snprintf(s->gas, sizeof s->gas, "%s", sky_node_text(item, "gas"));
     SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/inventory-%s.nc", id)));
     SKY_TRY(add_input(ctx, s, sky_node_text(item, "file")));
-    SKY_TRY(add_zone_inputs(ctx, job, s));
-    SKY_TRY(add_information_inputs(ctx, job, s));
+    SKY_TRY(add_geometry_inputs(ctx, job, s));
   }
   return SKY_OK;
 }
@@ -178,14 +168,14 @@ static sky_status add_inversion(sky_context *ctx, const sky_job *job, sky_stage_
         SKY_TRY(add_input(ctx, s, sky_node_text(sky_node_item(files, k), "")));
     }
     SKY_TRY(add_input(ctx, s, sky_node_text(sky_job_find(job, "inventories", "id", prior), "file")));
+    SKY_TRY(add_geometry_inputs(ctx, job, s));
     after(list, s, "soundings", gas);
     after(list, s, "inventory", prior);
   }
   SKY_TRY(add_stage(ctx, list, "invert", gas, &s));
   snprintf(s->gas, sizeof s->gas, "%s", gas);
   SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/posterior-%s.nc", gas)));
-  SKY_TRY(add_zone_inputs(ctx, job, s));
-  if (information) SKY_TRY(add_information_inputs(ctx, job, s));
+  SKY_TRY(add_geometry_inputs(ctx, job, s));
   after(list, s, "footprint", gas);
   after(list, s, "inventory", prior);
   after(list, s, "inventory", sky_node_text(inversion, "unscaled"));
@@ -216,12 +206,12 @@ static sky_status add_results(sky_context *ctx, const sky_job *job, sky_stage_li
   sky_stage *s;
   SKY_TRY(add_stage(ctx, list, "compare", NULL, &s));
   SKY_TRY(after_all(ctx, list, s));
-  SKY_TRY(add_zone_inputs(ctx, job, s));
-  SKY_TRY(add_information_inputs(ctx, job, s));
+  SKY_TRY(add_geometry_inputs(ctx, job, s));
   SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "zones.csv")));
   SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "zones.gpkg")));
   SKY_TRY(add_stage(ctx, list, "fields", NULL, &s));
   SKY_TRY(after_all(ctx, list, s));
+  SKY_TRY(add_geometry_inputs(ctx, job, s));
   SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "fields.nc")));
   for (size_t g = 0; g < n_gases; g++) {
     if (has_stage(list, "invert", gases[g]))
@@ -235,6 +225,7 @@ static sky_status add_results(sky_context *ctx, const sky_job *job, sky_stage_li
   }
   SKY_TRY(add_stage(ctx, list, "report", NULL, &s));
   SKY_TRY(after_all(ctx, list, s));
+  SKY_TRY(add_geometry_inputs(ctx, job, s));
   SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "report.html")));
   return add_output(ctx, s, sky_sprintf(ctx, "run.json"));
 }

@@ -89,6 +89,22 @@ size_t sky_job_gases(const sky_job *job, const char *gases[8]) {
   return n;
 }
 
+/* A file that two patterns match is one file. */
+static void drop_repeats(sky_context *ctx, char **list, size_t *count) {
+  size_t n = 0;
+  for (size_t i = 0; i < *count; i++) {
+    bool seen = false;
+    for (size_t k = 0; k < n && !seen; k++) seen = strcmp(list[k], list[i]) == 0;
+    if (seen) {
+      sky_log(ctx, SKY_LOG_WARN, "%s: listed more than once; read once", list[i]);
+      sky_free(list[i]);
+    } else {
+      list[n++] = list[i];
+    }
+  }
+  *count = n;
+}
+
 sky_status sky_job_files(sky_context *ctx, const sky_node *node, const char *key, char ***list,
                          size_t *count) {
   const sky_node *patterns = sky_node_get(node, key);
@@ -104,6 +120,7 @@ sky_status sky_job_files(sky_context *ctx, const sky_node *node, const char *key
       return st;
     }
   }
+  drop_repeats(ctx, *list, count);
   return SKY_OK;
 }
 
@@ -169,10 +186,12 @@ static bool labels_hold(const char *ranges, long label) {
     const long first = strtol(p, &end, 10);
     long last = first;
     if (end == p) return false;
+    end += strspn(end, " ");
     if (*end == '-') last = strtol(end + 1, &end, 10);
+    end += strspn(end, " ");
     if (label >= first && label <= last) return true;
-    p = *end == ',' ? end + 1 : end;
-    if (*end != ',' && *end != '\0') return false;
+    if (*end != ',') return false;
+    p = end + 1;
   }
   return false;
 }

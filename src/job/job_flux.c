@@ -12,20 +12,27 @@ static bool serves_as_prior(const sky_job *job, const char *id) {
          sky_job_find(job, "inversions", "unscaled", id) != NULL;
 }
 
-sky_status sky_job_flux(sky_context *ctx, const sky_job *job, const char *id, sky_flux *out) {
+sky_status sky_job_flux(sky_context *ctx, const sky_job *job, const char *id, sky_flux *out,
+                        bool *other_time) {
   const sky_node *node = sky_job_find(job, "inventories", "id", id);
   const double resolution = sky_node_number(node, "stated_resolution");
-  const sky_flux_options opt = {
+  sky_flux_options opt = {
       .gas = sky_node_text(node, "gas"),
       .variable = sky_node_text(node, "variable"),
       .units = sky_node_text(node, "units"),
-      .start = NAN,
-      .end = NAN,
+      .start = sky_node_time(job->root, "period.start"),
+      .end = sky_node_time(job->root, "period.end"),
       .as_prior = serves_as_prior(job, id),
       .stated_dx = resolution,
       .stated_dy = resolution,
   };
-  return sky_flux_read(ctx, sky_node_text(node, "file"), &opt, out);
+  const char *path = sky_node_text(node, "file");
+  const sky_status st = sky_flux_read(ctx, path, &opt, out);
+  *other_time = st == SKY_E_NODATA;
+  if (!*other_time) return st;
+  sky_error_clear(ctx);
+  opt.start = opt.end = NAN;
+  return sky_flux_read(ctx, path, &opt, out);
 }
 
 sky_status sky_job_flux_to_grid(sky_context *ctx, const char *what, const sky_flux *f,

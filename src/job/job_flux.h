@@ -6,9 +6,11 @@
 #include "src/job/job.h"
 #include "src/read/flux.h"
 
-/* The file behind inventories[id]. One that serves as prior is refused when it is decimated. */
+/* The file behind inventories[id], as the mean over the job's period; over all of its steps when none
+ * falls into the period, which *other_time tells. A file that serves as prior is refused when it is
+ * decimated. */
 SKY_NODISCARD sky_status sky_job_flux(sky_context *ctx, const sky_job *job, const char *id,
-                                      sky_flux *out);
+                                      sky_flux *out, bool *other_time);
 
 /* Mean flux of each cell of dst, mol m-2 s-1, by conservative sums of flux × area; cells without any
  * data are NaN, parts of cells without data count as 0. valid [cells]: share of the area with

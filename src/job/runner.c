@@ -177,27 +177,72 @@ static sky_status lock_folder(sky_context *ctx, const char *path, int *fd) {
   }
 }
 
+static bool is_output(const sky_stage_list *list, const char *name) {
+  char stamp[96];
+  for (size_t i = 0; i < list->n; i++) {
+    snprintf(stamp, sizeof stamp, "stages/%s.stamp.json", list->stage[i].name);
+    if (strcmp(stamp, name) == 0) return true;
+    for (size_t k = 0; k < list->stage[i].n_outputs; k++)
+      if (strcmp(list->stage[i].outputs[k], name) == 0) return true;
+  }
+  return false;
+}
+
+/* Files that an earlier form of the job could write and this one does not would look like results. */
+static void remove_orphans(sky_context *ctx, const sky_job *job, const sky_stage_list *list,
+                           const cJSON *outputs) {
+  const cJSON *item;
+  cJSON_ArrayForEach(item, outputs) {
+    const char *name = cJSON_GetStringValue(item);
+    if (name == NULL || is_output(list, name) || name[0] == '/' || strstr(name, "..") != NULL)
+      continue;
+    char *path = sky_job_path(ctx, job, name);
+    if (path != NULL) unlink(path);
+    sky_free(path);
+  }
+}
+
+/* stages/job.json: whose folder this is, and every file that its stages may write. It is written before
+ * any stage runs, so it also knows what a killed run left. */
+static sky_status write_claim(sky_context *ctx, const sky_job *job, const sky_stage_list *list,
+                              const char *path) {
+  cJSON *root = cJSON_CreateObject();
+  cJSON_AddStringToObject(root, "name", job->name);
+  cJSON *outputs = cJSON_AddArrayToObject(root, "outputs");
+  for (size_t i = 0; i < list->n; i++) {
+    char stamp[96];
+    snprintf(stamp, sizeof stamp, "stages/%s.stamp.json", list->stage[i].name);
+    cJSON_AddItemToArray(outputs, cJSON_CreateString(stamp));
+    for (size_t k = 0; k < list->stage[i].n_outputs; k++)
+      cJSON_AddItemToArray(outputs, cJSON_CreateString(list->stage[i].outputs[k]));
+  }
+  const sky_status st = sky_json_write(ctx, path, root);
+  cJSON_Delete(root);
+  return st;
+}
+
 /* The folder belongs to one job name; another job does not overwrite it. */
-static sky_status claim_folder(sky_context *ctx, const sky_job *job, bool fresh) {
+static sky_status claim_folder(sky_context *ctx, const sky_job *job, const sky_stage_list *list,
+                               bool fresh) {
   char *path = sky_job_stage_path(ctx, job, "job.json"), *text = NULL;
   size_t length = 0;
   cJSON *root = NULL;
   sky_status st = SKY_OK;
   if (path == NULL) return SKY_E_NOMEM;
-  if (!fresh && sky_file_exists(path)) {
+  if (sky_file_exists(path)) {
     SKY_GO(sky_file_read_text(ctx, path, &text, &length));
     root = cJSON_ParseWithLength(text, length);
     const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(root, "name"));
-    if (name == NULL || strcmp(name, job->name) != 0)
+    if (!fresh && (name == NULL || strcmp(name, job->name) != 0)) {
       st = sky_fail(ctx, SKY_E_USAGE,
                     "%s: holds the results of job '%s', not of '%s'; choose another job.output or "
                     "use --fresh",
                     job->out, name != NULL ? name : "?", job->name);
-    goto cleanup;
+      goto cleanup;
+    }
+    remove_orphans(ctx, job, list, cJSON_GetObjectItemCaseSensitive(root, "outputs"));
   }
-  root = cJSON_CreateObject();
-  cJSON_AddStringToObject(root, "name", job->name);
-  st = sky_json_write(ctx, path, root);
+  st = write_claim(ctx, job, list, path);
 cleanup:
   cJSON_Delete(root);
   sky_free(text);
@@ -219,46 +264,9 @@ static void remove_outputs(sky_context *ctx, const sky_job *job, const sky_stage
   }
 }
 
-static bool is_output(const sky_stage_list *list, const char *name) {
-  for (size_t i = 0; i < list->n; i++)
-    for (size_t k = 0; k < list->stage[i].n_outputs; k++)
-      if (strcmp(list->stage[i].outputs[k], name) == 0) return true;
-  return false;
-}
-
-/* Files that an earlier form of the job wrote and this one does not: they would look like results. The
- * stamps say which files are ours. */
-static void remove_orphans(sky_context *ctx, const sky_job *job, const sky_stage_list *list) {
-  char *pattern = sky_sprintf(ctx, "%s/*.stamp.json", job->stage_dir), **stamps = NULL;
-  size_t n = 0;
-  if (pattern != NULL && sky_file_glob(ctx, pattern, &stamps, &n) != SKY_OK) n = 0;
-  for (size_t i = 0; i < n; i++) {
-    char *text = NULL;
-    size_t length = 0;
-    bool known = false;
-    if (sky_file_read_text(ctx, stamps[i], &text, &length) != SKY_OK) continue;
-    cJSON *root = cJSON_ParseWithLength(text, length);
-    const char *stage = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(root, "stage"));
-    const cJSON *item;
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(root, "outputs")) {
-      if (is_output(list, item->string) || strstr(item->string, "..") != NULL) continue;
-      char *path = sky_job_path(ctx, job, item->string);
-      if (path != NULL) unlink(path);
-      sky_free(path);
-    }
-    for (size_t k = 0; stage != NULL && k < list->n; k++)
-      known |= strcmp(list->stage[k].name, stage) == 0;
-    if (!known) unlink(stamps[i]);
-    cJSON_Delete(root);
-    sky_free(text);
-  }
-  sky_error_clear(ctx); /* a folder without stamps is a new one */
-  sky_file_list_free(stamps, n);
-  sky_free(pattern);
-}
-
-/* After a failure before anything was finished, leave no folder behind. */
-static void remove_if_empty(sky_context *ctx, const sky_job *job, const sky_stage_list *list) {
+/* After a failure before anything was finished, leave no folder behind. The lock goes last. */
+static void remove_if_empty(sky_context *ctx, const sky_job *job, const sky_stage_list *list,
+                            const char *lock) {
   for (size_t i = 0; i < list->n; i++) {
     char *stamp = stamp_path(ctx, job, &list->stage[i]);
     const bool finished = stamp == NULL || sky_file_exists(stamp);
@@ -268,6 +276,7 @@ static void remove_if_empty(sky_context *ctx, const sky_job *job, const sky_stag
   char *claim = sky_job_stage_path(ctx, job, "job.json");
   if (claim != NULL) unlink(claim);
   sky_free(claim);
+  unlink(lock);
   rmdir(job->stage_dir);
   rmdir(job->out);
 }
@@ -362,24 +371,24 @@ sky_status sky_job_run(sky_context *ctx, const sky_job *job, const sky_run_optio
   SKY_GO(lock_folder(ctx, lock, &fd));
   sky_file_sweep(ctx, job->out);
   sky_file_sweep(ctx, job->stage_dir);
-  SKY_GO(claim_folder(ctx, job, opt->fresh));
-  remove_orphans(ctx, job, &list);
+  SKY_GO(claim_folder(ctx, job, &list, opt->fresh));
   for (size_t i = 0; i < list.n; i++) {
     sky_stage *s = &list.stage[i];
     SKY_GO(sky_stage_hash(ctx, job, &list, i, s->hash));
     SKY_GO(run_stage(ctx, job, s, opt->fresh, log));
     if (opt->only != NULL && strcmp(s->name, opt->only) == 0) break;
   }
-  SKY_GO(write_run_log(ctx, job, opt, log, seconds_now() - start));
-  log = NULL;
+  st = write_run_log(ctx, job, opt, log, seconds_now() - start);
+  log = NULL; /* it is part of the written document now, also after a failure */
+  if (st != SKY_OK) goto cleanup;
   const size_t failed = failed_granules(ctx, job, &list);
   if (failed > 0)
     st = sky_fail(ctx, SKY_E_PARTIAL, "%s: finished without %zu unreadable granules; see report.html",
                   job->out, failed);
 cleanup:
   if (fd >= 0) {
+    if (st != SKY_OK && st != SKY_E_PARTIAL) remove_if_empty(ctx, job, &list, lock);
     unlink(lock);
-    if (st != SKY_OK && st != SKY_E_PARTIAL) remove_if_empty(ctx, job, &list);
     close(fd);
   }
   cJSON_Delete(log);
@@ -390,13 +399,12 @@ cleanup:
 
 sky_status sky_job_tags(sky_context *ctx, const sky_job *job, const sky_stage *stage,
                         char ***out) {
-  char **tags = SKY_NEW0(ctx, char *, 5);
+  char **tags = SKY_NEW0(ctx, char *, 4);
   if (tags == NULL) return SKY_E_NOMEM;
   tags[0] = sky_sprintf(ctx, "SKYFLUX_VERSION=%s", SKYFLUX_VERSION);
   tags[1] = sky_sprintf(ctx, "SKYFLUX_JOB=%s", job->name);
-  tags[2] = sky_sprintf(ctx, "SKYFLUX_JOB_SHA256=%s", job->hash);
-  tags[3] = sky_sprintf(ctx, "SKYFLUX_STAGE_SHA256=%s", stage->hash);
-  for (int i = 0; i < 4; i++) {
+  tags[2] = sky_sprintf(ctx, "SKYFLUX_STAGE_SHA256=%s", stage->hash);
+  for (int i = 0; i < 3; i++) {
     if (tags[i] == NULL) {
       sky_tags_free(tags);
       return SKY_E_NOMEM;

@@ -9,7 +9,7 @@
 
 #include "src/job/job.h"
 
-#define SKY_STAGE_MAX_AFTER 24
+#define SKY_STAGE_MAX_AFTER 512
 #define SKY_STAGE_MAX_OUTPUTS 96 /* 3 gases × 8 fields × 2 files and some */
 
 typedef struct sky_stage sky_stage;
@@ -71,8 +71,8 @@ typedef struct sky_run_options {
 SKY_NODISCARD sky_status sky_job_run(sky_context *ctx, const sky_job *job,
                                      const sky_run_options *opt);
 
-/* Provenance tags "KEY=VALUE" for data files: version, job name and hash, stage hash (which covers the
- * checksums of every input); NULL-terminated, malloc'd, freed by sky_tags_free. */
+/* Provenance tags "KEY=VALUE" for data files: version, job name, stage hash (which covers the job sections
+ * and the checksums of every input that made the file; run.json holds both); NULL-terminated, malloc'd, freed by sky_tags_free. */
 SKY_NODISCARD sky_status sky_job_tags(sky_context *ctx, const sky_job *job, const sky_stage *stage,
                                       char ***tags);
 void sky_tags_free(char **tags);

@@ -91,7 +91,7 @@ sky_status sky_stage_columns(sky_context *ctx, const sky_job *job, const sky_sta
   sky_facts facts = {0};
   char *in = NULL, *out = NULL, **tags = NULL, name[64];
   size_t *bin = NULL;
-  double *cell = NULL, *zone = NULL;
+  double *cell = NULL, *zone = NULL, *x = NULL, *y = NULL;
   /* The correlation that the inversion of this gas uses; fully stated in the job reference. */
   double correlation = inversion != NULL ? sky_node_number(inversion, "error.correlation") : NAN;
   sky_status st = SKY_OK;
@@ -104,16 +104,19 @@ sky_status sky_stage_columns(sky_context *ctx, const sky_job *job, const sky_sta
   SKY_GO(sky_job_grid(ctx, job, &grid));
   SKY_GO(sky_job_zones(ctx, job, &grid, &zones, &cover));
   const size_t n_cells = sky_grid_cells(&grid);
+  SKY_GO_ALLOC(x, SKY_NEW(ctx, double, s.n));
+  SKY_GO_ALLOC(y, SKY_NEW(ctx, double, s.n));
+  SKY_GO(sky_grid_from_lonlat(ctx, &grid, s.n, s.lon, s.lat, x, y));
   SKY_GO_ALLOC(bin, SKY_NEW(ctx, size_t, s.n));
   SKY_GO_ALLOC(cell, SKY_NEW(ctx, double, 3 * n_cells));
   SKY_GO_ALLOC(zone, SKY_NEW(ctx, double, 3 * zones.n));
   for (size_t i = 0; i < s.n; i++)
-    bin[i] = s.drop[i] == SKY_DROP_NONE ? sky_grid_find(&grid, s.lon[i], s.lat[i]) : SIZE_MAX;
+    bin[i] = s.drop[i] == SKY_DROP_NONE ? sky_grid_find(&grid, x[i], y[i]) : SIZE_MAX;
   SKY_GO(bin_all(ctx, &s, bin, n_cells, correlation, cell, cell + n_cells, cell + 2 * n_cells));
   for (size_t z = 0; z < zones.n; z++) { /* zones may overlap: one pass each */
     for (size_t i = 0; i < s.n; i++)
       bin[i] = s.drop[i] == SKY_DROP_NONE && zones.zone[z].n_rings > 0 &&
-                       sky_zone_contains(&zones.zone[z], s.lon[i], s.lat[i])
+                       sky_zone_contains(&zones.zone[z], x[i], y[i])
                    ? 0
                    : SIZE_MAX;
     SKY_GO(bin_all(ctx, &s, bin, 1, correlation, zone + z, zone + zones.n + z,
@@ -131,6 +134,8 @@ cleanup:
   sky_free(in);
   sky_free(out);
   sky_free(bin);
+  sky_free(x);
+  sky_free(y);
   sky_free(cell);
   sky_free(zone);
   sky_facts_free(&facts);

@@ -45,9 +45,26 @@ void sky_fields_free(sky_fields *f) {
   f->n = 0;
 }
 
+/* Time steps of the state of a gas; NaN where nothing was inverted or time has no steps. */
+static sky_status time_steps(sky_context *ctx, const sky_job *job, const char *gas, double *steps) {
+  char *path = sky_sprintf(ctx, "%s/posterior-%s.nc", job->stage_dir, gas), stage[64];
+  sky_facts facts = {0};
+  sky_status st = SKY_OK;
+  *steps = NAN;
+  if (path == NULL) return SKY_E_NOMEM;
+  snprintf(stage, sizeof stage, "invert-%s", gas);
+  if (sky_file_exists(path)) {
+    st = sky_facts_read(ctx, job, stage, &facts);
+    if (st == SKY_OK) *steps = sky_facts_number(&facts, "time_steps");
+    sky_facts_free(&facts);
+  }
+  sky_free(path);
+  return st;
+}
+
 /* One kind of field of one gas, if the job has it. */
 static sky_status add_field(sky_context *ctx, const sky_job *job, const char *gas, size_t kind,
-                            sky_fields *f) {
+                            double steps, sky_fields *f) {
   const sky_species *species = sky_species_find(gas);
   const size_t n = sky_grid_cells(&f->grid), i = f->n;
   double scale = 1.0, *value = NULL;
@@ -55,6 +72,7 @@ static sky_status add_field(sky_context *ctx, const sky_job *job, const char *ga
   sky_status st = SKY_OK;
   if (path == NULL) return SKY_E_NOMEM;
   if (!sky_file_exists(path)) goto cleanup;
+  const bool of_steps = strcmp(FIELDS[kind].suffix, "posterior_sd") == 0 && steps > 1.0;
   const char *unit = "1";
   if (FIELDS[kind].flux) unit = sky_flux_unit(gas, &scale);
   if (FIELDS[kind].column) {
@@ -69,8 +87,9 @@ static sky_status add_field(sky_context *ctx, const sky_job *job, const char *ga
     for (size_t c = 0; c < n; c++) value[c] = f->value[i - 2][c] - f->value[i - 3][c];
   }
   SKY_GO_ALLOC(f->name[i], sky_sprintf(ctx, "%s_%s", gas, FIELDS[kind].suffix));
-  SKY_GO_ALLOC(f->long_name[i], sky_sprintf(ctx, "%s%s %s", FIELDS[kind].column ? "X" : "",
-                                            species->formula, FIELDS[kind].text));
+  SKY_GO_ALLOC(f->long_name[i],
+               sky_sprintf(ctx, "%s%s %s%s", FIELDS[kind].column ? "X" : "", species->formula,
+                           FIELDS[kind].text, of_steps ? " of one time step (root mean square)" : ""));
   if (FIELDS[kind].standard != NULL && strcmp(gas, "n2o") != 0)
     SKY_GO_ALLOC(f->standard_name[i],
                  sky_sprintf(ctx, "%s_%s", FIELDS[kind].standard, species->long_name));
@@ -95,8 +114,11 @@ sky_status sky_fields_load(sky_context *ctx, const sky_job *job, sky_fields *f) 
   const size_t n_gases = sky_job_gases(job, gases);
   memset(f, 0, sizeof *f);
   SKY_TRY(sky_job_grid(ctx, job, &f->grid));
-  for (size_t g = 0; g < n_gases; g++)
-    for (size_t k = 0; k < N_KINDS; k++) SKY_TRY(add_field(ctx, job, gases[g], k, f));
+  for (size_t g = 0; g < n_gases; g++) {
+    double steps;
+    SKY_TRY(time_steps(ctx, job, gases[g], &steps));
+    for (size_t k = 0; k < N_KINDS; k++) SKY_TRY(add_field(ctx, job, gases[g], k, steps, f));
+  }
   return SKY_OK;
 }
 
@@ -178,7 +200,7 @@ sky_status sky_stage_fields(sky_context *ctx, const sky_job *job, const sky_stag
   }
   SKY_GO_ALLOC(path, sky_job_path(ctx, job, "fields.nc"));
   SKY_GO_ALLOC(title, sky_sprintf(ctx, "title=%s", job->title));
-  const char *attrs[] = {title, tags[0], tags[1], tags[2], tags[3], NULL};
+  const char *attrs[] = {title, tags[0], tags[1], tags[2], NULL};
   SKY_GO(sky_fields_nc_write(ctx, path, &f.grid, f.field, f.n, attrs));
   for (size_t k = 0; k < stage->n_outputs; k++) {
     char gas[8];

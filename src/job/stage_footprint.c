@@ -38,6 +38,8 @@ typedef struct jacobian {
   double *max_time;            /* [receptors] s */
   double *row_outside;         /* [rows] sensitivity outside the mesh */
   double *prior;               /* [native cells] mol m-2 s-1, NaN no data */
+  double *prior_valid;         /* [native cells] share of the cell with prior data */
+  size_t *first_row;           /* [receptors+1] rows of a receptor stand together */
   double *x0, *x_sd;           /* [n_state] */
   size_t n_cell, n_time;
   double step_start, step;     /* s */
@@ -51,14 +53,17 @@ typedef struct jacobian {
   int32_t *rowptr, *col;
   double *val;
   size_t nnz;
+  /* audit over the rows of observations: all, outside the grid, inside it at other times */
+  double used_sum, used_outside, used_other_time;
 } jacobian;
 
 static void jacobian_free(jacobian *j) {
-  double *const arrays[] = {j->max_distance, j->max_time, j->row_outside, j->prior, j->x0,    j->x_sd, j->observed,
+  double *const arrays[] = {j->max_distance, j->max_time, j->row_outside, j->prior, j->prior_valid, j->x0,    j->x_sd, j->observed,
                             j->r_sd,        j->baseline, j->fixed, j->y, j->time,
                             j->count,       j->prior_part, j->unseen, j->b0, j->b_sd, j->val};
   for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++) sky_free(arrays[k]);
   sky_free(j->receptor);
+  sky_free(j->first_row);
   sky_free(j->group);
   sky_free(j->rowptr);
   sky_free(j->col);
@@ -125,20 +130,20 @@ static sky_status read_footprints(sky_context *ctx, const sky_job *job, jacobian
 static sky_status read_prior(sky_context *ctx, const sky_job *job, jacobian *j) {
   const size_t n = sky_grid_cells(&j->native.grid);
   sky_flux f = {0};
-  double *valid = NULL;
   sky_audit audit;
+  bool other_time; /* the inventory stage has said so */
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(j->prior, SKY_NEW(ctx, double, n));
-  SKY_GO(sky_job_flux(ctx, job, sky_node_text(j->inversion, "prior"), &f));
+  SKY_GO_ALLOC(j->prior_valid, SKY_NEW(ctx, double, n));
+  SKY_GO(sky_job_flux(ctx, job, sky_node_text(j->inversion, "prior"), &f, &other_time));
   if (sky_grid_equal(&f.grid, &j->native.grid)) {
     memcpy(j->prior, f.flux, n * sizeof(double));
+    for (size_t c = 0; c < n; c++) j->prior_valid[c] = isnan(f.flux[c]) ? 0.0 : 1.0;
     goto cleanup;
   }
-  SKY_GO_ALLOC(valid, SKY_NEW(ctx, double, n));
   SKY_GO(sky_job_flux_to_grid(ctx, "prior on the footprints' cells", &f, &j->native.grid, j->prior,
-                              valid, &audit));
+                              j->prior_valid, &audit));
 cleanup:
-  sky_free(valid);
   sky_flux_free(&f);
   return st;
 }
@@ -156,10 +161,10 @@ static sky_status set_steps(sky_context *ctx, const sky_job *job, jacobian *j) {
   if (isnan(start) || isnan(end))
     return sky_fail(ctx, SKY_E_JOB, "%s: inversions.time.step: needs period.start and period.end",
                     sky_jobfile_path(job->file));
-  const double count = ceil((end - start) / step - 1e-9);
-  if (!(count >= 1 && count <= MAX_STEPS))
-    return sky_fail(ctx, SKY_E_SIZE, "%s: inversions.time.step: %g steps; expected 1 to %d",
-                    sky_jobfile_path(job->file), count, MAX_STEPS);
+  const double count = round((end - start) / step);
+  if (!(count >= 1 && count <= MAX_STEPS && fabs(count * step - (end - start)) <= 1e-3))
+    return sky_fail(ctx, SKY_E_SIZE, "%s: inversions.time.step: %g s in a period of %g s; expected 1 to %d whole steps",
+                    sky_jobfile_path(job->file), step, end - start, MAX_STEPS);
   for (size_t r = 0; r < j->native.n_rows; r++)
     if (isnan(j->native.flux_time[r]) && count > 1)
       return sky_fail(ctx, SKY_E_FORMAT,
@@ -208,21 +213,30 @@ cleanup:
 
 /* --- observations ------------------------------------------------------------------------------- */
 
-/* Receptor of one sounding: its period holds the time, nearest first, then the earlier one. */
+/* How far a time lies outside the period of receptor r: -1 inside [start, end), else s >= 0. */
+static double outside_period(const sky_footprints *f, size_t r, double time) {
+  const double early = f->time[r] - time, late = time - (f->time[r] + f->period[r]);
+  if (early > 0.0) return early;
+  return late < 0.0 || (late == 0.0 && f->period[r] == 0.0) ? -1.0 : late;
+}
+
+/* Receptor of one sounding: one whose period holds the time before one that only comes near it, then
+ * the nearest in space, then the first. */
 static size_t match(const jacobian *j, double time, double lon, double lat) {
   const sky_footprints *f = &j->native;
   size_t best = SIZE_MAX;
-  double best_distance = INFINITY;
+  double best_outside = INFINITY, best_distance = INFINITY;
   for (size_t r = 0; r < f->n_receptors; r++) {
-    const double late = time - (f->time[r] + f->period[r]);
-    if (time < f->time[r] - j->max_time[r] || late > j->max_time[r] ||
-        (late == 0.0 && f->period[r] > 0.0))
+    const double outside = outside_period(f, r, time);
+    if (outside > best_outside || (outside >= 0.0 && !(j->max_time[r] > 0.0)) ||
+        outside > j->max_time[r])
       continue;
     const double d = sky_distance(lon, lat, f->lon[r], f->lat[r]);
-    if (d <= j->max_distance[r] && d < best_distance) { /* false for a receptor without position */
-      best = r;
-      best_distance = d;
-    }
+    if (!(d <= j->max_distance[r])) continue; /* also a receptor without position */
+    if (outside == best_outside && d >= best_distance) continue;
+    best = r;
+    best_outside = outside;
+    best_distance = d;
   }
   return best;
 }
@@ -345,24 +359,26 @@ static sky_status set_background(sky_context *ctx, jacobian *j) {
 /* Prior contribution on the footprint's own cells, and sensitivity where the prior has no data. */
 static void prior_signal(const jacobian *j, size_t row, sky_acc *signal, sky_acc *unseen) {
   for (size_t k = j->native.rowptr[row]; k < j->native.rowptr[row + 1]; k++) {
-    const double flux = j->prior[j->native.col[k]];
-    if (isnan(flux))
-      sky_acc_add(unseen, j->native.val[k]);
-    else
-      sky_acc_add(signal, j->native.val[k] * flux);
+    const size_t c = (size_t)j->native.col[k];
+    if (!isnan(j->prior[c])) sky_acc_add(signal, j->native.val[k] * j->prior[c]);
+    if (j->prior_valid[c] < 1.0) sky_acc_add(unseen, j->native.val[k] * (1.0 - j->prior_valid[c]));
   }
 }
 
 /* Observation i: dense accumulation over its layers, then the non-zeros in ascending state order. */
 static void build_row(jacobian *j, size_t i, double *dense) {
-  const size_t n_state = j->n_cell * j->n_time;
+  const size_t n_state = j->n_cell * j->n_time, r = j->receptor[i];
   sky_acc signal = {0}, unseen = {0}, mesh = {0};
   memset(dense, 0, n_state * sizeof(double));
-  for (size_t row = 0; row < j->native.n_rows; row++) {
-    if (j->native.receptor[row] != j->receptor[i]) continue;
+  for (size_t row = j->first_row[r]; row < j->first_row[r + 1]; row++) {
     const size_t step = row_step(j, row);
     prior_signal(j, row, &signal, &unseen);
-    if (step == SIZE_MAX) continue;
+    j->used_sum += j->native.sum[row];
+    j->used_outside += j->row_outside[row];
+    if (step == SIZE_MAX) {
+      j->used_other_time += j->native.sum[row] - j->row_outside[row];
+      continue;
+    }
     for (size_t k = j->rows.rowptr[row]; k < j->rows.rowptr[row + 1]; k++)
       dense[step * j->n_cell + (size_t)j->rows.col[k]] += j->rows.val[k];
   }
@@ -379,9 +395,23 @@ static void build_row(jacobian *j, size_t i, double *dense) {
   j->y[i] = j->observed[i] - j->baseline[i] - j->fixed[i];
 }
 
+static sky_status index_rows(sky_context *ctx, jacobian *j) {
+  const size_t n = j->native.n_receptors;
+  j->first_row = SKY_NEW0(ctx, size_t, n + 1);
+  if (j->first_row == NULL) return SKY_E_NOMEM;
+  for (size_t row = 0; row < j->native.n_rows; row++) {
+    if (row > 0 && j->native.receptor[row] < j->native.receptor[row - 1])
+      return sky_fail(ctx, SKY_E_INTERNAL, "footprints: rows of receptors are not in order");
+    j->first_row[j->native.receptor[row] + 1]++;
+  }
+  for (size_t r = 0; r < n; r++) j->first_row[r + 1] += j->first_row[r];
+  return SKY_OK;
+}
+
 static sky_status build_rows(sky_context *ctx, jacobian *j) {
   double *dense = NULL;
   sky_status st = SKY_OK;
+  SKY_GO(index_rows(ctx, j));
   SKY_GO_ALLOC(j->row_outside, SKY_NEW(ctx, double, j->native.n_rows));
   SKY_GO(sky_footprints_to_grid(ctx, &j->native, &j->mesh, &j->rows, j->row_outside));
   const size_t most = j->rows.rowptr[j->rows.n_rows];
@@ -470,25 +500,21 @@ cleanup:
 
 static void record(sky_facts *facts, const char *gas, const jacobian *j) {
   const sky_species *species = sky_species_find(gas);
-  sky_acc before = {0}, outside = {0}, unseen = {0};
+  sky_acc unseen = {0}, on_grid = {0};
   double least = INFINITY, most = -INFINITY;
-  for (size_t row = 0; row < j->native.n_rows; row++) {
-    sky_acc_add(&before, j->native.sum[row]);
-    sky_acc_add(&outside, j->row_outside[row]);
-  }
   for (size_t i = 0; i < j->n_obs; i++) {
     sky_acc_add(&unseen, j->unseen[i]);
     least = fmin(least, j->prior_part[i]);
     most = fmax(most, j->prior_part[i]);
   }
+  for (size_t k = 0; k < j->nnz; k++) sky_acc_add(&on_grid, j->val[k]);
   sky_fact(facts, "diagnostics", species->formula,
            "forward: the prior flux adds %.4g to %.4g %s to the columns, with all of the footprint",
            least * species->column_scale, most * species->column_scale, species->column_unit);
-  const double total = sky_acc_value(&before), out = sky_acc_value(&outside);
   sky_fact(facts, "audit", "footprints",
-           "sum over %zu rows %.6f before, %.6f on the grid, %.6f outside it (mol mol-1 per mol m-2 "
-           "s-1)",
-           j->native.n_rows, total, total - out, out);
+           "sum over the rows of %zu observations %.6f in the files, %.6f in H, %.6f outside the grid, "
+           "%.6f outside the time steps (mol mol-1 per mol m-2 s-1)",
+           j->n_obs, j->used_sum, sky_acc_value(&on_grid), j->used_outside, j->used_other_time);
   if (sky_acc_value(&unseen) > 0.0)
     sky_fact(facts, "audit", "footprints",
              "sensitivity %.6f lies where the prior file has no data (outside it): no %s is "
@@ -499,8 +525,10 @@ static void record(sky_facts *facts, const char *gas, const jacobian *j) {
            "(one file for all gases); representation error stated in the job: %.3g %s",
            sky_node_number(j->inversion, "error.representation") * species->column_scale,
            species->column_unit);
-  sky_fact_number(facts, "footprint_sum", total);
-  sky_fact_number(facts, "footprint_outside", out);
+  sky_fact_number(facts, "footprint_sum", j->used_sum);
+  sky_fact_number(facts, "footprint_on_grid", sky_acc_value(&on_grid));
+  sky_fact_number(facts, "footprint_outside", j->used_outside);
+  sky_fact_number(facts, "footprint_other_time", j->used_other_time);
   sky_fact_number(facts, "footprint_without_prior", sky_acc_value(&unseen));
 }
 

@@ -19,7 +19,8 @@
 #include "src/job/stage_file.h"
 #include "src/read/workbook.h"
 
-#define TG 1e9               /* kg */
+#define TG 1e9         /* kg */
+#define COMPLETE 0.999 /* share of a zone that must lie in the grid */
 
 typedef struct inventory {
   sky_grid grid;        /* the job's */
@@ -114,7 +115,8 @@ static sky_status zone_uncertainty(sky_context *ctx, const sky_job *job, const s
   SKY_TRY(sky_correlation_parse(ctx, sky_node_text(node, "uncertainty.correlation"), &model));
   for (size_t z = 0; z < inv->zones.n; z++) {
     const sky_coverage *cover = &inv->cover[z];
-    if (isnan(inv->zone_total[z])) continue;
+    /* The error model lives on the grid: no statement for a zone that is not all in it. */
+    if (isnan(inv->zone_total[z]) || cover->area_in < COMPLETE * cover->area_zone) continue;
     if (cover->n > SKY_DENSE_CELL_LIMIT)
       return sky_fail(ctx, SKY_E_SIZE,
                       "%s: zone '%s' has %zu grid cells; correlated inventory errors are limited to "
@@ -143,14 +145,18 @@ static sky_status zone_uncertainty(sky_context *ctx, const sky_job *job, const s
   return SKY_OK;
 }
 
-static void record_flux(sky_facts *facts, const char *id, const sky_node *node, const sky_flux *f) {
+static void record_flux(sky_facts *facts, const char *id, const sky_node *node, const sky_flux *f,
+                        bool other_time) {
   const double independent = sky_node_number(node, "total");
   const double stated = isnan(independent) ? f->stated_total : independent;
   char when[24];
   sky_time_format(f->time_start, when, sizeof when);
-  sky_fact(facts, "sources", id, "%s%s%s, %zu variable%s, cells %.4g by %.4g degrees%s%.10s",
+  sky_fact(facts, "sources", id, "%s%s%s, %zu variable%s, cells %.4g by %.4g %s%s%.10s",
            f->title, f->title[0] != '\0' ? "; " : "", f->units, f->n_sectors, f->n_sectors == 1 ? "" : "s", sky_grid_dx(&f->grid),
-           sky_grid_dy(&f->grid), when[0] != '\0' ? ", from " : "", when);
+           sky_grid_dy(&f->grid), f->grid.geographic ? "degrees" : "m", when[0] != '\0' ? ", from " : "", when);
+  if (other_time)
+    sky_fact(facts, "sources", id,
+             "no time step falls into the job's period: the mean of all %zu steps is used", f->n_times);
   if (!isnan(stated))
     sky_fact(facts, "audit", id, "independent total %.6g Tg/yr, read %.6g Tg/yr (%+.2f %%)",
              stated / TG, f->total / TG, 100.0 * (f->total / stated - 1.0));
@@ -162,15 +168,16 @@ static sky_status read_gridded(sky_context *ctx, const sky_job *job, const sky_s
                                const sky_node *node, inventory *inv, sky_facts *facts) {
   sky_flux f = {0};
   double *native_area = NULL;
+  bool other_time;
   const double kg = sky_species_find(stage->gas)->molar_mass * SKY_SECONDS_PER_YEAR;
   sky_status st = SKY_OK;
-  SKY_GO(sky_job_flux(ctx, job, stage->id, &f));
+  SKY_GO(sky_job_flux(ctx, job, stage->id, &f, &other_time));
   SKY_GO_ALLOC(native_area, SKY_NEW(ctx, double, sky_grid_cells(&f.grid)));
   SKY_GO(sky_grid_areas(ctx, &f.grid, native_area));
   SKY_GO(flux_to_grid(ctx, &f, kg, inv, facts, stage->id));
   SKY_GO(zone_totals(ctx, &f, native_area, kg, inv));
   SKY_GO(zone_uncertainty(ctx, job, node, kg, inv));
-  record_flux(facts, stage->id, node, &f);
+  record_flux(facts, stage->id, node, &f, other_time);
 cleanup:
   sky_free(native_area);
   sky_flux_free(&f);

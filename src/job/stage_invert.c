@@ -34,7 +34,7 @@ typedef struct inversion {
   double *W;             /* [zones*state] kg yr-1 per unit of state */
   double *constant;      /* [zones] kg yr-1 */
   double *x_compared;    /* [state] the compared inventory as a state, or NULL */
-  double *compared_sd, *compared_E; /* its own covariance, or NULL */
+  double *compared_sd, *compared_E, *compared_D; /* its own covariance, or NULL */
   double *seen;          /* [zones] kg yr-1, NaN without inventory */
   double *cell[4];       /* prior, posterior, sd (mol m-2 s-1), ak */
   sky_posterior post;
@@ -43,7 +43,7 @@ typedef struct inversion {
 static void inversion_free(inversion *v) {
   double *const arrays[] = {v->area,        v->prior_flux, v->unscaled_flux, v->compared_flux,
                             v->W,           v->constant,   v->x_compared,    v->compared_sd,
-                            v->compared_E,  v->seen,       v->cell[0],       v->cell[1],
+                            v->compared_E,  v->compared_D, v->seen,       v->cell[0],       v->cell[1],
                             v->cell[2],     v->cell[3]};
   for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++) sky_free(arrays[k]);
   sky_job_coverage_free(v->cover, v->zones.n);
@@ -109,10 +109,16 @@ static double distance_of(const void *user, size_t i, size_t k) {
   return sky_grid_distance(((const cell_distance *)user)->grid, i, k);
 }
 
-/* The compared inventory's own covariance on the grid's cells. */
+/* 1-sigma of one cell of the compared inventory, in the unit of its flux. */
+static double compared_cell_sd(const inversion *v, double flux) {
+  return hypot(sky_node_number(v->compared, "uncertainty.sigma") * or_zero(flux),
+               or_zero(sky_node_number(v->compared, "uncertainty.floor")));
+}
+
+/* The compared inventory's own covariance on the grid's cells. It is one number a cell for all time
+ * steps, so its error is the same in all of them. */
 static sky_status compared_covariance(sky_context *ctx, inversion *v) {
   const double sigma = sky_node_number(v->compared, "uncertainty.sigma");
-  const double least = or_zero(sky_node_number(v->compared, "uncertainty.floor"));
   const double length = sky_node_number(v->compared, "uncertainty.length");
   const cell_distance user = {&v->grid};
   sky_correlation model;
@@ -120,9 +126,10 @@ static sky_status compared_covariance(sky_context *ctx, inversion *v) {
   SKY_TRY(sky_correlation_parse(ctx, sky_node_text(v->compared, "uncertainty.correlation"), &model));
   v->compared_sd = SKY_NEW(ctx, double, v->n_state);
   v->compared_E = SKY_NEW(ctx, double, v->n_cell * v->n_cell);
-  if (v->compared_sd == NULL || v->compared_E == NULL) return SKY_E_NOMEM;
-  for (size_t k = 0; k < v->n_state; k++)
-    v->compared_sd[k] = hypot(sigma * v->x_compared[k], least);
+  v->compared_D = SKY_NEW(ctx, double, v->n_time * v->n_time);
+  if (v->compared_sd == NULL || v->compared_E == NULL || v->compared_D == NULL) return SKY_E_NOMEM;
+  for (size_t k = 0; k < v->n_state; k++) v->compared_sd[k] = compared_cell_sd(v, v->x_compared[k]);
+  for (size_t k = 0; k < v->n_time * v->n_time; k++) v->compared_D[k] = 1.0;
   sky_correlation_matrix(ctx, model, length, distance_of, &user, v->n_cell, v->compared_E);
   return SKY_OK;
 }
@@ -196,7 +203,8 @@ static sky_status solve_observations(sky_context *ctx, const sky_job *job, const
                                  .W = v->W,
                                  .constant = v->constant,
                                  .inventory_sd = v->compared_sd,
-                                 .inventory_E = v->compared_E};
+                                 .inventory_E = v->compared_E,
+                                 .inventory_D = v->compared_D};
   SKY_GO(sky_problem_solve(ctx, &p, &zones, &v->post));
   for (size_t z = 0; z < v->zones.n; z++) {
     const double *a = v->post.zone_A + z * v->n_state;
@@ -222,40 +230,49 @@ static void element_mass(const inversion *v, const sky_information *info, const 
     if (info->label[c] > 0) mass[info->label[c] - 1] += or_zero(flux[c]) * v->area[c] * v->kg;
 }
 
-/* Covariance of the compared inventory between elements, in units of scale factors:
- * Σ_{c∈i,d∈j} s_c s_d ρ(c,d) / (m_i m_j), as sd and correlation. */
+/* Covariance of the compared inventory between elements, in units of scale factors, as sd and
+ * correlation: Σ_{c∈i,d∈j} s_c s_d ρ(c,d) / (m_i m_j). An element without prior emission has none: no
+ * scale factor can express the inventory there. The boundary keeps its prior error, which is not the
+ * inventory's but enters the null difference all the same. */
 static sky_status element_covariance(sky_context *ctx, inversion *v, const sky_information *info,
-                                     const double *prior_mass) {
-  const double sigma = sky_node_number(v->compared, "uncertainty.sigma");
+                                     const double *prior_mass, double boundary_sd) {
   const double length = sky_node_number(v->compared, "uncertainty.length");
   const size_t n = info->n;
+  double *mass = NULL;
   sky_correlation model;
-  if (isnan(sigma)) return SKY_OK;
+  sky_status st = SKY_OK;
+  if (isnan(sky_node_number(v->compared, "uncertainty.sigma"))) return SKY_OK;
   SKY_TRY(sky_correlation_parse(ctx, sky_node_text(v->compared, "uncertainty.correlation"), &model));
-  v->compared_sd = SKY_NEW0(ctx, double, n);
-  v->compared_E = SKY_NEW0(ctx, double, n * n);
-  if (v->compared_sd == NULL || v->compared_E == NULL) return SKY_E_NOMEM;
+  SKY_GO_ALLOC(v->compared_sd, SKY_NEW0(ctx, double, n));
+  SKY_GO_ALLOC(v->compared_E, SKY_NEW0(ctx, double, n * n));
+  SKY_GO_ALLOC(mass, SKY_NEW(ctx, double, v->n_cell)); /* s_c, 0 where there is no scale factor */
+  for (size_t c = 0; c < v->n_cell; c++) {
+    const int32_t label = info->label[c];
+    mass[c] = label > 0 && prior_mass[label - 1] != 0.0
+                  ? compared_cell_sd(v, v->compared_flux[c]) * v->area[c] * v->kg /
+                        prior_mass[label - 1]
+                  : 0.0;
+  }
   double *C = v->compared_E;
   for (size_t c = 0; c < v->n_cell; c++) {
-    if (info->label[c] <= 0) continue;
-    const size_t i = (size_t)info->label[c] - 1;
-    const double sc = sigma * or_zero(v->compared_flux[c]) * v->area[c] * v->kg;
-    for (size_t d = 0; d < v->n_cell; d++) {
-      if (info->label[d] <= 0) continue;
-      const size_t k = (size_t)info->label[d] - 1;
-      const double sd = sigma * or_zero(v->compared_flux[d]) * v->area[d] * v->kg;
-      C[i * n + k] += sc * sd *
-                      sky_correlation_value(model, sky_grid_distance(&v->grid, c, d), length) /
-                      (prior_mass[i] * prior_mass[k]);
-    }
+    if (mass[c] == 0.0) continue;
+    double *row = C + (size_t)(info->label[c] - 1) * n;
+    for (size_t d = 0; d < v->n_cell; d++)
+      if (mass[d] != 0.0)
+        row[info->label[d] - 1] +=
+            mass[c] * mass[d] *
+            sky_correlation_value(model, sky_grid_distance(&v->grid, c, d), length);
   }
+  for (size_t i = n - info->n_boundary; i < n; i++) C[i * n + i] = boundary_sd * boundary_sd;
   for (size_t i = 0; i < n; i++) v->compared_sd[i] = sqrt(C[i * n + i]);
   for (size_t i = 0; i < n; i++)
     for (size_t k = 0; k < n; k++) {
       const double s = v->compared_sd[i] * v->compared_sd[k];
       C[i * n + k] = i == k ? 1.0 : (s > 0.0 ? C[i * n + k] / s : 0.0);
     }
-  return SKY_OK;
+cleanup:
+  sky_free(mass);
+  return st;
 }
 
 static sky_status label_functionals(sky_context *ctx, const sky_information *info, inversion *v) {
@@ -329,8 +346,15 @@ static sky_status solve_information(sky_context *ctx, const sky_job *job, const 
   if (v->compared_flux != NULL) {
     SKY_GO_ALLOC(v->x_compared, SKY_NEW0(ctx, double, info.n));
     element_mass(v, &info, v->compared_flux, mass + info.n);
-    for (size_t i = 0; i < n_emission; i++) v->x_compared[i] = mass[info.n + i] / mass[i];
-    SKY_GO(element_covariance(ctx, v, &info, mass));
+    for (size_t i = 0; i < n_emission; i++) {
+      v->x_compared[i] = mass[i] != 0.0 ? mass[info.n + i] / mass[i] : x0[i];
+      if (mass[i] == 0.0 && mass[info.n + i] != 0.0)
+        sky_fact(facts, "warnings", sky_node_text(v->compared, "id"),
+                 "%.3g t/yr lie in state element %zu, which has no prior emission to scale: not "
+                 "compared there",
+                 mass[info.n + i] / 1e3, i + 1);
+    }
+    SKY_GO(element_covariance(ctx, v, &info, mass, boundary));
   }
   const sky_information_problem p = {
       .n = info.n, .F = info.F, .g = info.g, .x0 = x0, .x_sd = x_sd, .gamma = info.gamma};
@@ -454,6 +478,7 @@ static sky_status record_observations(sky_context *ctx, sky_facts *facts, const 
            "%zu observations, innovation chi2 per observation %.4g, Jb/DOFS %.4g, Jo/(n-DOFS) "
            "%.4g, -log evidence %.6g",
            p->n_obs, p->chi2 / n, p->jb / all_dofs, p->jo / (n - all_dofs), p->neg_log_evidence);
+  sky_fact_number(facts, "time_steps", (double)v->n_time);
   sky_fact_number(facts, "dofs", p->dofs);
   sky_fact_number(facts, "dofs_background", p->dofs_background);
   sky_fact_number(facts, "chi2_innovation_per_obs", p->chi2 / n);

@@ -163,10 +163,13 @@ cleanup:
 
 /* --- run.json -------------------------------------------------------------------------------------- */
 
+/* Files of one name in two folders stand both, as long as they differ. */
 static sky_status add_checksum(sky_context *ctx, cJSON *map, const char *name, const char *path) {
   char sum[65];
-  if (cJSON_GetObjectItemCaseSensitive(map, name) != NULL) return SKY_OK;
+  const cJSON *item;
   SKY_TRY(sky_file_sha256(ctx, path, sum));
+  cJSON_ArrayForEach(item, map)
+    if (strcmp(item->string, name) == 0 && strcmp(item->valuestring, sum) == 0) return SKY_OK;
   cJSON_AddStringToObject(map, name, sum);
   return SKY_OK;
 }

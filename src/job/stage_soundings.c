@@ -98,6 +98,21 @@ static void record(sky_facts *facts, const char *gas, const sky_soundings *s,
   sky_fact_text(facts, "product", s->product);
 }
 
+/* "ch4: no good sounding is left of 32 in 2 granules (20 dropped: quality, 12 dropped: box)" */
+static sky_status no_sounding(sky_context *ctx, const char *gas, size_t n_granules,
+                              const size_t drops[SKY_DROP_COUNT]) {
+  char reasons[512] = "";
+  size_t used = 0, total = 0;
+  for (size_t k = 1; k < SKY_DROP_COUNT; k++) {
+    total += drops[k];
+    if (drops[k] > 0 && used < sizeof reasons)
+      used += (size_t)snprintf(reasons + used, sizeof reasons - used, "%s%zu dropped: %s",
+                               used > 0 ? ", " : "", drops[k], sky_drop_name((sky_drop)k));
+  }
+  return sky_fail(ctx, SKY_E_NODATA, "%s: no good sounding is left of %zu in %zu granules (%s)", gas,
+                  total, n_granules, reasons);
+}
+
 sky_status sky_stage_soundings(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
   const sky_node *items = sky_node_get(job->root, "soundings");
   sky_soundings all = {0};
@@ -111,11 +126,7 @@ sky_status sky_stage_soundings(sky_context *ctx, const sky_job *job, const sky_s
       SKY_GO(read_entry(ctx, job, sky_node_item(items, i), stage->gas, &facts, &all, drops,
                         &n_granules, &n_failed));
   if (sky_soundings_good(&all) == 0) {
-    st = sky_fail(ctx, SKY_E_NODATA,
-                  "%s: no good sounding is left in the box and period (%zu granules read, %zu "
-                  "dropped by quality, %zu outside)",
-                  stage->gas, n_granules - n_failed, drops[SKY_DROP_QUALITY],
-                  drops[SKY_DROP_BOX] + drops[SKY_DROP_PERIOD]);
+    st = no_sounding(ctx, stage->gas, n_granules - n_failed, drops);
     goto cleanup;
   }
   record(&facts, stage->gas, &all, drops, n_granules, n_failed);

@@ -101,10 +101,15 @@ typedef struct steps {
   double *weight; /* [n] sums to 1; 0 = outside the period */
 } steps;
 
-static bool inside_period(const sky_flux_options *opt, double t) {
-  return !(t < opt->start) && !(t >= opt->end); /* NaN = open */
+/* Seconds of [from, to) inside the period of the options; NaN limits are open. */
+static double overlap(const sky_flux_options *opt, double from, double to) {
+  const double start = isnan(opt->start) ? from : fmax(from, opt->start);
+  const double end = isnan(opt->end) ? to : fmin(to, opt->end);
+  return end > start ? end - start : 0;
 }
 
+/* A step lasts until the next one, the last as long as the one before; a single one stands for all
+ * times. */
 static sky_status weigh_steps(sky_context *ctx, const sky_nc *nc, const sky_flux_options *opt,
                               const double *time, steps *s, sky_flux *f) {
   double total = 0;
@@ -113,7 +118,7 @@ static sky_status weigh_steps(sky_context *ctx, const sky_nc *nc, const sky_flux
     const double length = s->n == 1 ? 1 : next > i ? time[next] - time[i] : time[i] - time[i - 1];
     if (!isfinite(time[i]) || !(length > 0))
       return sky_fail(ctx, SKY_E_FORMAT, "%s: time: steps do not ascend", sky_nc_path(nc));
-    s->weight[i] = inside_period(opt, time[i]) ? length : 0;
+    s->weight[i] = s->n == 1 ? 1 : overlap(opt, time[i], time[i] + length);
     if (s->weight[i] > 0 && f->n_times++ == 0) f->time_start = time[i];
     total += s->weight[i];
   }

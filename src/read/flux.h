@@ -14,7 +14,8 @@ typedef struct sky_flux_options {
   const char *gas;       /* required */
   const char *variable;  /* name or pattern with '*'; NULL = the only flux-like variable */
   const char *units;     /* used when the file states none; NULL = error then */
-  double start, end;     /* s since 1970: mean over the time steps inside; NaN = all steps */
+  double start, end;     /* s since 1970: mean over the parts of time steps inside; NaN = open. A file
+                            of one step stands for all times */
   bool as_prior;         /* refuse decimated files (SKY_E_COVERAGE) */
   double stated_dx, stated_dy; /* NaN, or the source resolution in degrees from the job */
 } sky_flux_options;

@@ -252,7 +252,7 @@ sky_kernel_fault sky_kernel_check(const sky_soundings *s, size_t i, double weigh
   /* CH4 and N2O are destroyed in the stratosphere: the top of a true profile is never the richer
    * end. This notices reversed layers where the file states no pressure per layer. */
   const bool lost_aloft = strcmp(s->gas, "ch4") == 0 || strcmp(s->gas, "n2o") == 0;
-  if (lost_aloft && K > 1 && c[K - 1] >= c[0]) return SKY_KERNEL_INVERTED;
+  if (lost_aloft && K > 1 && c[K - 1] > c[0]) return SKY_KERNEL_INVERTED;
   return SKY_KERNEL_SOUND;
 }
 

@@ -6,6 +6,7 @@
  * and after. */
 #include "src/read/zones_ogr.h"
 
+#include <cpl_string.h>
 #include <gdal.h>
 #include <math.h>
 #include <ogr_api.h>
@@ -281,6 +282,39 @@ cleanup:
   return st;
 }
 
+static sky_status open_vector(sky_context *ctx, const char *path, GDALDatasetH *data) {
+  SKY_TRY(sky_gdal_start(ctx));
+  if (strncmp(path, "/vsi", 4) != 0 && !sky_file_exists(path))
+    return sky_fail(ctx, SKY_E_MISSING, "%s: no such file", path);
+  *data = GDALOpenEx(path, GDAL_OF_VECTOR | GDAL_OF_READONLY, NULL, NULL, NULL);
+  if (*data != NULL) return SKY_OK;
+  return sky_gdal_fail(ctx, SKY_E_READ, "%s: not a vector file that GDAL reads", path);
+}
+
+static int by_bytes(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+sky_status sky_zones_files(sky_context *ctx, const char *path, char ***list, size_t *count) {
+  GDALDatasetH data = NULL;
+  SKY_TRY(open_vector(ctx, path, &data));
+  char **files = GDALGetFileList(data);
+  const size_t before = *count, n = (size_t)CSLCount(files);
+  sky_status st = SKY_OK;
+  char **grown;
+  SKY_GO_ALLOC(grown, sky_realloc(ctx, *list, before, before + n, sizeof *grown));
+  *list = grown;
+  for (size_t i = 0; i < n; i++) {
+    SKY_GO_ALLOC(grown[*count], sky_strdup(ctx, files[i]));
+    (*count)++;
+  }
+  qsort(grown + before, n, sizeof *grown, by_bytes);
+cleanup:
+  CSLDestroy(files);
+  GDALClose(data);
+  return st;
+}
+
 sky_status sky_zones_read(sky_context *ctx, const char *path, const sky_zones_options *opt,
                           const sky_grid *grid, sky_zones *out) {
   sky_status st = SKY_OK;
@@ -288,14 +322,7 @@ sky_status sky_zones_read(sky_context *ctx, const char *path, const sky_zones_op
   source s = {.path = path, .opt = opt};
   GDALDatasetH data = NULL;
   if (opt->id == NULL) return sky_fail(ctx, SKY_E_USAGE, "%s: no attribute for the id", path);
-  SKY_TRY(sky_gdal_start(ctx));
-  if (strncmp(path, "/vsi", 4) != 0 && !sky_file_exists(path))
-    return sky_fail(ctx, SKY_E_MISSING, "%s: no such file", path);
-  data = GDALOpenEx(path, GDAL_OF_VECTOR | GDAL_OF_READONLY, NULL, NULL, NULL);
-  if (data == NULL) {
-    st = sky_gdal_fail(ctx, SKY_E_READ, "%s: not a vector file that GDAL reads", path);
-    goto cleanup;
-  }
+  SKY_TRY(open_vector(ctx, path, &data));
   SKY_GO(open_layer(ctx, data, &s));
   SKY_GO(open_transformation(ctx, grid, &s));
   SKY_GO(read_features(ctx, &s, &z));

@@ -18,4 +18,8 @@ typedef struct sky_zones_options {
 SKY_NODISCARD sky_status sky_zones_read(sky_context *ctx, const char *path,
                                         const sky_zones_options *opt, const sky_grid *grid,
                                         sky_zones *out);
+/* Every file that the dataset consists of (a shapefile's sidecars, a geodatabase's parts), sorted;
+ * appended to *list (malloc'd array of malloc'd strings). */
+SKY_NODISCARD sky_status sky_zones_files(sky_context *ctx, const char *path, char ***list,
+                                         size_t *count);
 #endif

@@ -92,7 +92,12 @@ sky_status sky_style_raster(sky_context *ctx, const char *raster_path, const sky
   char *path = NULL, *qml = NULL, low[32], high[32];
   sky_text t = {.ctx = ctx};
   sky_status st = SKY_OK;
-  if (isnan(ramp->low)) return SKY_OK; /* nothing to colour: QGIS's default will do */
+  sky_ramp neutral = *ramp;
+  if (isnan(ramp->low)) { /* no valid value: any range will do, and the file is there as promised */
+    neutral.low = 0;
+    neutral.high = 1;
+    ramp = &neutral;
+  }
   sky_number_text(ramp->low, low);
   sky_number_text(ramp->high, high);
   sky_text_printf(&t,
