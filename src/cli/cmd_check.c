@@ -15,21 +15,6 @@ static const sky_cli_spec spec = {"check", "JOB [options]", "report every error 
                                   "skyflux check tests/real/permian.yaml --set data=../shared/data",
                                   options};
 
-/* Readers are known to the room of readers only, so their names are checked here. */
-static sky_status check_products(sky_context *ctx, const sky_jobfile *job) {
-  const sky_node *list = sky_node_get(sky_jobfile_root(job), "soundings");
-  for (size_t i = 0; i < sky_node_count(list); i++) {
-    const char *id = sky_node_text(sky_node_item(list, i), "product");
-    if (strcmp(id, "auto") == 0 || sky_reader_find(id) != NULL) continue;
-    char *where = sky_node_where(ctx, job, sky_node_get(sky_node_item(list, i), "product"));
-    if (where == NULL) return SKY_E_NOMEM;
-    sky_fail(ctx, SKY_E_JOB, "%sno reader is called '%s' (see skyflux list readers)", where, id);
-    sky_free(where);
-    return SKY_E_JOB;
-  }
-  return SKY_OK;
-}
-
 /* {"ok": …, "status": …, "errors": ["job.yaml:3: …"]}; one line of the message is one error. */
 static sky_status print_json(sky_context *ctx, const char *path, sky_status status) {
   cJSON *json = cJSON_CreateObject();
@@ -57,7 +42,7 @@ static sky_status print_json(sky_context *ctx, const char *path, sky_status stat
 sky_status sky_cmd_check(sky_context *ctx, int argc, char **argv) {
   sky_cli_common common;
   sky_job_args args = {0};
-  sky_jobfile *job = NULL;
+  sky_job job = {0};
   sky_status st = SKY_OK;
   SKY_GO(sky_cli_parse(ctx, &spec, argc, argv, sky_job_args_option, &args, &common));
   if (common.help_shown) goto cleanup;
@@ -67,9 +52,8 @@ sky_status sky_cmd_check(sky_context *ctx, int argc, char **argv) {
     goto cleanup;
   }
   const char *path = common.args[0];
-  st = sky_jobfile_read(ctx, path, args.sets, args.n_sets, &job);
-  if (st == SKY_OK) st = check_products(ctx, job);
-  if (st == SKY_OK) st = sky_jobfile_inputs_exist(ctx, job);
+  st = sky_job_open(ctx, path, args.sets, args.n_sets, &job);
+  if (st == SKY_OK) st = sky_job_check(ctx, &job);
   if (common.json) {
     const sky_status printed = print_json(ctx, path, st);
     if (st == SKY_OK) st = printed;
@@ -77,7 +61,7 @@ sky_status sky_cmd_check(sky_context *ctx, int argc, char **argv) {
     printf("%s: ok\n", path);
   }
 cleanup:
-  sky_jobfile_free(job);
+  sky_job_close(&job);
   sky_job_args_free(&args);
   return st;
 }

@@ -62,6 +62,23 @@ static sky_status check_args(sky_context *ctx, const soundings_args *a, int n_fi
   return SKY_OK;
 }
 
+/* No input is written over, and one that is given twice is read once; returns the number left. */
+static sky_status check_files(sky_context *ctx, const char *output, char **files, size_t *n) {
+  size_t kept = 0;
+  for (size_t i = 0; i < *n; ++i) {
+    bool seen = false;
+    if (sky_file_same(files[i], output))
+      return sky_fail(ctx, SKY_E_USAGE, "soundings: -o %s is one of the inputs", output);
+    for (size_t k = 0; k < kept && !seen; ++k) seen = sky_file_same(files[k], files[i]);
+    if (seen)
+      sky_log(ctx, SKY_LOG_WARN, "%s: given more than once; read once", files[i]);
+    else
+      files[kept++] = files[i];
+  }
+  *n = kept;
+  return SKY_OK;
+}
+
 /* Every granule failed: the culprit is the first file, with its own code. */
 static sky_status all_failed(sky_context *ctx, const sky_granule_failures *failed) {
   const sky_granule_failure *first = &failed->item[0];
@@ -144,9 +161,12 @@ static sky_status harmonise(sky_context *ctx, const soundings_args *a,
   sky_soundings s = {0};
   size_t drops[SKY_DROP_COUNT] = {0};
   sky_granule_failures failed = {0};
-  sky_status st = sky_granules_read(ctx, common->args, (size_t)common->n_args, a->product, a->gas,
-                                    &a->sel, a->timeout, &s, drops, &failed);
+  size_t n = (size_t)common->n_args;
+  SKY_TRY(check_files(ctx, a->output, common->args, &n));
+  sky_status st = sky_granules_read(ctx, common->args, n, a->product, a->gas, &a->sel, a->timeout, &s,
+                                    drops, &failed);
   if (st == SKY_E_NODATA && failed.n > 0) st = all_failed(ctx, &failed);
+  if (st == SKY_E_GAS && a->gas == NULL) st = SKY_E_USAGE; /* several gases: --gas is missing */
   if (st != SKY_OK) goto cleanup;
   if (sky_soundings_good(&s) == 0) {
     st = nothing_good(ctx, drops);
@@ -155,8 +175,8 @@ static sky_status harmonise(sky_context *ctx, const soundings_args *a,
   SKY_GO(write_file(ctx, a, &s));
   SKY_GO(report(ctx, a, &s, drops, &failed, common->json));
   if (failed.n > 0) {
-    st = sky_fail(ctx, SKY_E_PARTIAL, "%zu of %d granules could not be read and were skipped",
-                  failed.n, common->n_args);
+    st = sky_fail(ctx, SKY_E_PARTIAL, "%zu of %zu granules could not be read and were skipped",
+                  failed.n, n);
   }
 cleanup:
   sky_granule_failures_free(&failed);

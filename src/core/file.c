@@ -47,9 +47,20 @@ static bool sync_path(const char *path, int flags) {
   return ok;
 }
 
+/* A rename would replace a device, a pipe or a link, not write to it. */
+static sky_status check_target(sky_context *ctx, const char *path) {
+  struct stat info;
+  if (lstat(path, &info) != 0 || S_ISREG(info.st_mode)) return SKY_OK;
+  return sky_fail(ctx, SKY_E_DISK, "%s: is %s, not a regular file", path,
+                  S_ISDIR(info.st_mode)   ? "a folder"
+                  : S_ISLNK(info.st_mode) ? "a symbolic link"
+                                          : "a device or pipe");
+}
+
 sky_status sky_file_commit(sky_context *ctx, const char *path) {
   sky_status st = SKY_OK;
-  char *folder = NULL, *part;
+  char *folder = NULL, *part = NULL;
+  SKY_GO(check_target(ctx, path));
   const size_t dir_length = (size_t)(sky_file_base(path) - path);
   SKY_GO_ALLOC(part, sky_file_part(ctx, path));
   SKY_GO_ALLOC(folder, dir_length == 0 ? sky_strdup(ctx, ".")
@@ -66,6 +77,27 @@ cleanup:
   sky_free(folder);
   sky_free(part);
   return st;
+}
+
+bool sky_file_same(const char *a, const char *b) {
+  struct stat one, two;
+  return stat(a, &one) == 0 && stat(b, &two) == 0 && one.st_dev == two.st_dev &&
+         one.st_ino == two.st_ino;
+}
+
+size_t sky_file_drop_repeats(sky_context *ctx, char **list, size_t n) {
+  size_t kept = 0;
+  for (size_t i = 0; i < n; i++) {
+    bool seen = false;
+    for (size_t k = 0; k < kept && !seen; k++) seen = sky_file_same(list[k], list[i]);
+    if (!seen) {
+      list[kept++] = list[i];
+      continue;
+    }
+    sky_log(ctx, SKY_LOG_WARN, "%s: given more than once; read once", list[i]);
+    sky_free(list[i]);
+  }
+  return kept;
 }
 
 /* Without allocation: it runs when memory is short, too. */

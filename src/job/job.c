@@ -9,6 +9,7 @@
 #include "src/core/memory.h"
 #include "src/core/species.h"
 #include "src/core/units.h"
+#include "src/read/product.h"
 #include "src/read/zones_ogr.h"
 
 sky_status sky_job_open(sky_context *ctx, const char *path, const char *const *sets, size_t n_sets,
@@ -89,22 +90,6 @@ size_t sky_job_gases(const sky_job *job, const char *gases[8]) {
   return n;
 }
 
-/* A file that two patterns match is one file. */
-static void drop_repeats(sky_context *ctx, char **list, size_t *count) {
-  size_t n = 0;
-  for (size_t i = 0; i < *count; i++) {
-    bool seen = false;
-    for (size_t k = 0; k < n && !seen; k++) seen = strcmp(list[k], list[i]) == 0;
-    if (seen) {
-      sky_log(ctx, SKY_LOG_WARN, "%s: listed more than once; read once", list[i]);
-      sky_free(list[i]);
-    } else {
-      list[n++] = list[i];
-    }
-  }
-  *count = n;
-}
-
 sky_status sky_job_files(sky_context *ctx, const sky_node *node, const char *key, char ***list,
                          size_t *count) {
   const sky_node *patterns = sky_node_get(node, key);
@@ -120,7 +105,7 @@ sky_status sky_job_files(sky_context *ctx, const sky_node *node, const char *key
       return st;
     }
   }
-  drop_repeats(ctx, *list, count);
+  *count = sky_file_drop_repeats(ctx, *list, *count);
   return SKY_OK;
 }
 
@@ -141,6 +126,34 @@ static const char *information_gas(const sky_job *job) {
   return NULL;
 }
 
+/* What the job's grid cannot be is the job file's fault, at its line. */
+static sky_status grid_fault(sky_context *ctx, const sky_job *job, const sky_node *node,
+                             sky_status st) {
+  char *where = sky_node_where(ctx, job->file, node);
+  st = sky_fail_in(ctx, st == SKY_E_NOMEM ? st : SKY_E_JOB, "%s", where != NULL ? where : "");
+  sky_free(where);
+  return st;
+}
+
+#define BYTES_PER_CELL 80.0 /* about ten fields are held at once */
+
+static sky_status check_grid(sky_context *ctx, const sky_job *job, const sky_node *node,
+                             sky_grid *grid) {
+  const char *unit = grid->geographic ? "degree" : "m";
+  const double bytes = BYTES_PER_CELL * (double)grid->nx * (double)grid->ny;
+  sky_status st = SKY_OK;
+  if (!sky_node_unit_is(node, "cell", unit))
+    st = sky_fail(ctx, SKY_E_JOB, "cell: %s counts in %s, the cell is given in %s", grid->crs, unit,
+                  grid->geographic ? "m" : "degree");
+  else if (bytes > (double)sky_context_memory(ctx))
+    st = sky_fail(ctx, SKY_E_NOMEM,
+                  "cell: %zu x %zu cells need %.3g GB, the memory budget is %.3g GB (--memory)",
+                  grid->nx, grid->ny, bytes / 1e9, (double)sky_context_memory(ctx) / 1e9);
+  if (st == SKY_OK) return SKY_OK;
+  sky_grid_free(grid);
+  return grid_fault(ctx, job, node, st);
+}
+
 sky_status sky_job_grid(sky_context *ctx, const sky_job *job, sky_grid *grid) {
   const sky_node *node = sky_node_get(job->root, "grid");
   memset(grid, 0, sizeof *grid);
@@ -149,17 +162,10 @@ sky_status sky_job_grid(sky_context *ctx, const sky_job *job, sky_grid *grid) {
     const double cell = sky_node_number(node, "cell");
     double edge[4];
     for (size_t i = 0; i < 4; i++) edge[i] = sky_node_number(sky_node_item(box, i), "");
-    SKY_TRY(sky_grid_from_box(ctx, sky_node_text(node, "crs"), edge[0], edge[1], edge[2], edge[3],
-                              cell, cell, grid));
-    if (sky_node_unit_is(node, "cell", grid->geographic ? "degree" : "m")) return SKY_OK;
-    char *where = sky_node_where(ctx, job->file, sky_node_get(node, "cell"));
-    const sky_status st = sky_fail(ctx, SKY_E_JOB, "%s%s counts in %s, the cell is given in %s",
-                                   where != NULL ? where : "", grid->crs,
-                                   grid->geographic ? "degree" : "m",
-                                   grid->geographic ? "m" : "degree");
-    sky_free(where);
-    sky_grid_free(grid);
-    return st;
+    sky_status st = sky_grid_from_box(ctx, sky_node_text(node, "crs"), edge[0], edge[1], edge[2],
+                                      edge[3], cell, cell, grid);
+    if (st != SKY_OK) return grid_fault(ctx, job, node, st);
+    return check_grid(ctx, job, node, grid);
   }
   const char *gas = information_gas(job);
   if (gas == NULL)
@@ -313,4 +319,36 @@ const char *sky_flux_unit(const char *gas, double *scale) {
   }
   *scale = 1e9;
   return "nmol m-2 s-1";
+}
+
+static sky_status check_products(sky_context *ctx, const sky_job *job) {
+  const sky_node *list = sky_node_get(job->root, "soundings");
+  for (size_t i = 0; list != NULL && i < sky_node_count(list); i++) {
+    const char *id = sky_node_text(sky_node_item(list, i), "product");
+    if (strcmp(id, "auto") == 0 || sky_reader_find(id) != NULL) continue;
+    char *where =
+        sky_node_where(ctx, job->file, sky_node_get(sky_node_item(list, i), "product"));
+    const sky_status st =
+        sky_fail(ctx, SKY_E_JOB, "%sno reader is called '%s' (see skyflux list readers)",
+                 where != NULL ? where : "", id);
+    sky_free(where);
+    return st;
+  }
+  return SKY_OK;
+}
+
+sky_status sky_job_check(sky_context *ctx, const sky_job *job) {
+  sky_grid grid = {0};
+  sky_zones zones = {0};
+  sky_coverage *cover = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO(check_products(ctx, job));
+  SKY_GO(sky_jobfile_inputs_exist(ctx, job->file));
+  SKY_GO(sky_job_grid(ctx, job, &grid));
+  SKY_GO(sky_job_zones(ctx, job, &grid, &zones, &cover));
+cleanup:
+  sky_job_coverage_free(cover, zones.n);
+  sky_zones_free(&zones);
+  sky_grid_free(&grid);
+  return st;
 }

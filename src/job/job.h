@@ -25,6 +25,10 @@ SKY_NODISCARD sky_status sky_job_open(sky_context *ctx, const char *path, const 
                                       size_t n_sets, sky_job *job);
 void sky_job_close(sky_job *job); /* NULL-safe members */
 
+/* What can be said before anything runs: readers, input files, grid and zones. `check` and `run` both
+ * ask. */
+SKY_NODISCARD sky_status sky_job_check(sky_context *ctx, const sky_job *job);
+
 /* Path below the output folder, or below stages/; malloc'd. */
 char *sky_job_path(sky_context *ctx, const sky_job *job, const char *name);
 char *sky_job_stage_path(sky_context *ctx, const sky_job *job, const char *name);

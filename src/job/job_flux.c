@@ -4,7 +4,9 @@
 #include <math.h>
 
 #include "src/core/memory.h"
+#include "src/core/timeutil.h"
 
+#define DAY 86400.0
 #define AUDIT_TOLERANCE 1e-6 /* design law 3 */
 
 static bool serves_as_prior(const sky_job *job, const char *id) {
@@ -16,22 +18,26 @@ sky_status sky_job_flux(sky_context *ctx, const sky_job *job, const char *id, sk
                         bool *other_time) {
   const sky_node *node = sky_job_find(job, "inventories", "id", id);
   const double resolution = sky_node_number(node, "stated_resolution");
+  const int year = (int)sky_node_integer(node, "year", 0);
+  const double year_start = year > 0 ? (double)sky_days_from_civil(year, 1, 1) * DAY : NAN;
+  const double year_end = year > 0 ? (double)sky_days_from_civil(year + 1, 1, 1) * DAY : NAN;
+  const char *path = sky_node_text(node, "file");
   sky_flux_options opt = {
       .gas = sky_node_text(node, "gas"),
       .variable = sky_node_text(node, "variable"),
       .units = sky_node_text(node, "units"),
-      .start = sky_node_time(job->root, "period.start"),
-      .end = sky_node_time(job->root, "period.end"),
+      .start = fmax(sky_node_time(job->root, "period.start"), year_start), /* NaN = open */
+      .end = fmin(sky_node_time(job->root, "period.end"), year_end),
       .as_prior = serves_as_prior(job, id),
       .stated_dx = resolution,
       .stated_dy = resolution,
   };
-  const char *path = sky_node_text(node, "file");
   const sky_status st = sky_flux_read(ctx, path, &opt, out);
   *other_time = st == SKY_E_NODATA;
   if (!*other_time) return st;
   sky_error_clear(ctx);
-  opt.start = opt.end = NAN;
+  opt.start = year_start;
+  opt.end = year_end;
   return sky_flux_read(ctx, path, &opt, out);
 }
 

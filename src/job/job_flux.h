@@ -6,8 +6,9 @@
 #include "src/job/job.h"
 #include "src/read/flux.h"
 
-/* The file behind inventories[id], as the mean over the job's period; over all of its steps when none
- * falls into the period, which *other_time tells. A file that serves as prior is refused when it is
+/* The file behind inventories[id], as the mean over the steps of inventories[].year that lie in the
+ * job's period; when there are none, of the whole year, or of all steps where no year is given:
+ * *other_time tells. A file that serves as prior is refused when it is
  * decimated. */
 SKY_NODISCARD sky_status sky_job_flux(sky_context *ctx, const sky_job *job, const char *id,
                                       sky_flux *out, bool *other_time);

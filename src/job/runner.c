@@ -360,6 +360,7 @@ sky_status sky_job_run(sky_context *ctx, const sky_job *job, const sky_run_optio
   const double start = seconds_now();
   bool found = opt->only == NULL;
   sky_status st = SKY_OK;
+  SKY_GO(sky_job_check(ctx, job));
   SKY_GO(sky_stages_build(ctx, job, &list));
   for (size_t i = 0; i < list.n && !found; i++) found = strcmp(list.stage[i].name, opt->only) == 0;
   if (!found) {

@@ -121,10 +121,14 @@ sky_status sky_stage_columns(sky_context *ctx, const sky_job *job, const sky_sta
                    : SIZE_MAX;
     SKY_GO(bin_all(ctx, &s, bin, 1, correlation, zone + z, zone + zones.n + z,
                    zone + 2 * zones.n + z));
-    sky_fact(&facts, "columns", zones.zone[z].name,
-             "X%s %.2f ± %.2f %s from %.0f soundings (error correlation %.2g)", species->formula,
-             zone[z] * species->column_scale, zone[zones.n + z] * species->column_scale,
-             species->column_unit, zone[2 * zones.n + z], correlation);
+    const double count = zone[2 * zones.n + z];
+    if (count > 0.0)
+      sky_fact(&facts, "Columns", zones.zone[z].name,
+               "X%s %.2f ± %.2f %s from %.0f soundings (error correlation %.2g)", species->formula,
+               zone[z] * species->column_scale, zone[zones.n + z] * species->column_scale,
+               species->column_unit, count, correlation);
+    else
+      sky_fact(&facts, "Columns", zones.zone[z].name, "X%s: no sounding", species->formula);
   }
   SKY_GO(sky_job_tags(ctx, job, stage, &tags));
   SKY_GO(write_columns(ctx, out, n_cells, cell, zones.n, zone, tags));

@@ -63,6 +63,11 @@ static sky_status fill(sky_context *ctx, table *t, size_t g, size_t n_gases, con
 
 #define MEMBER(name) offsetof(sky_zone_row, name)
 
+static const char *role_name(sky_zone_role role) {
+  static const char *const names[] = {"report", "buffer", "outside", "boundary"};
+  return names[role];
+}
+
 static void empty_row(const table *t, size_t z, const char *gas, sky_zone_row *row) {
   double *const numbers[] = {
       &row->n_soundings, &row->column_mean,  &row->column_sd,      &row->prior,
@@ -74,6 +79,7 @@ static void empty_row(const table *t, size_t z, const char *gas, sky_zone_row *r
   row->zone_id = t->zones.zone[z].id;
   row->zone_name = t->zones.zone[z].name;
   row->level = t->zones.zone[z].level;
+  row->role = role_name(t->zones.zone[z].role);
   row->gas = gas;
   row->inventory_id = "";
   row->area_km2 = t->cover[z].area_zone / 1e6;
@@ -197,12 +203,12 @@ static void record(const table *t, sky_facts *facts) {
     row->status = sky_verdict_name(test->verdict);
     row->reason = test->reason;
     row->z = test->z;
-    row->p = test->p;
+    row->p = isnan(test->q) ? NAN : test->p; /* no p without a test */
     row->q = test->q;
-    row->detectable = test->detectable / TONNE;
+    row->detectable = test->comparable ? test->detectable / TONNE : NAN;
     row->reduction = isnan(row->posterior) ? NAN : 1.0 - pow(row->posterior_sd / row->prior_sd, 2);
     if (row->prior_sd == 0.0) row->reduction = 0.0;
-    sky_fact(facts, "comparison", row->zone_name, "%s: %s (%s)", formula, row->status, row->reason);
+    sky_fact(facts, "Comparison", row->zone_name, "%s: %s (%s)", formula, row->status, row->reason);
   }
 }
 

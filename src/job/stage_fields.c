@@ -99,7 +99,9 @@ static sky_status add_field(sky_context *ctx, const sky_job *job, const char *ga
                             .long_name = f->long_name[i],
                             .standard_name = f->standard_name[i],
                             .unit = unit,
-                            .kind = SKY_FIELD_INTENSIVE,
+                            .kind = strcmp(FIELDS[kind].suffix, "column_count") == 0
+                                        ? SKY_FIELD_EXTENSIVE
+                                        : SKY_FIELD_INTENSIVE,
                             .value = f->value[i]};
   f->kind[i] = FIELDS[kind].suffix;
   f->n++;

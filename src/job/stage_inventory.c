@@ -154,9 +154,14 @@ static void record_flux(sky_facts *facts, const char *id, const sky_node *node, 
   sky_fact(facts, "sources", id, "%s%s%s, %zu variable%s, cells %.4g by %.4g %s%s%.10s",
            f->title, f->title[0] != '\0' ? "; " : "", f->units, f->n_sectors, f->n_sectors == 1 ? "" : "s", sky_grid_dx(&f->grid),
            sky_grid_dy(&f->grid), f->grid.geographic ? "degrees" : "m", when[0] != '\0' ? ", from " : "", when);
+  const int year = (int)sky_node_integer(node, "year", 0);
+  if (year > 0) sky_fact(facts, "sources", id, "emissions of the year %d", year);
+  sky_fact(facts, "sources", id,
+           "totals per year are the mean flux of the time steps used, times one year (365.2425 days)");
   if (other_time)
     sky_fact(facts, "sources", id,
-             "no time step falls into the job's period: the mean of all %zu steps is used", f->n_times);
+             "no time step falls into the job's period: the mean of %zu steps from %.10s is used",
+             f->n_times, when);
   if (!isnan(stated))
     sky_fact(facts, "audit", id, "independent total %.6g Tg/yr, read %.6g Tg/yr (%+.2f %%)",
              stated / TG, f->total / TG, 100.0 * (f->total / stated - 1.0));
@@ -198,7 +203,7 @@ static sky_status read_workbook(sky_context *ctx, const sky_job *job, const sky_
     sky_acc_add(&scope1, book.item[i].scope1);
     sky_acc_add(&stated, book.item[i].stated_total);
     snprintf(key, sizeof key, "%s %d", book.item[i].region, book.item[i].year);
-    sky_fact(facts, "bottom-up", stage->id, "%s: %.2f Mt/yr CO2 in scope 1", key,
+    sky_fact(facts, "Bottom-up regions", stage->id, "%s: %.2f Mt/yr CO2 in scope 1", key,
              book.item[i].scope1 / TG);
     sky_fact_number(facts, key, book.item[i].scope1);
   }

@@ -298,6 +298,37 @@ static void log_totals(sky_context *ctx, const char *path, const sky_flux *f) {
           f->total);
 }
 
+/* ---- the gas -------------------------------------------------------------------------------- */
+
+static sky_status wrong_gas(sky_context *ctx, const sky_nc *nc, const char *where, const char *what,
+                            const char *gas) {
+  return sky_fail(ctx, SKY_E_GAS, "%s: %s: holds %s, expected %s", sky_nc_path(nc), where, what, gas);
+}
+
+/* The attribute `species`, of the variable or of the file, and a gas in the variable's own name
+ * (emi_co2, EmisCH4_Oil) must not name another gas that we know. */
+static sky_status check_gas(sky_context *ctx, sky_nc *nc, const char *var, const char *gas) {
+  const char *const owner[] = {var, ""};
+  for (size_t k = 0; k < 2; k++) {
+    char *text = NULL;
+    SKY_TRY(sky_nc_attr_text(ctx, nc, owner[k], "species", &text));
+    for (size_t i = 0; text != NULL && i < sky_species_count(); i++) {
+      const char *other = sky_species_at(i)->id;
+      if (strcasecmp(text, other) == 0 && strcmp(other, gas) != 0) {
+        const sky_status st = wrong_gas(ctx, nc, "species", text, gas);
+        sky_free(text);
+        return st;
+      }
+    }
+    sky_free(text);
+  }
+  if (strcasestr(var, gas) != NULL) return SKY_OK;
+  for (size_t i = 0; i < sky_species_count(); i++)
+    if (strcasestr(var, sky_species_at(i)->id) != NULL)
+      return wrong_gas(ctx, nc, var, sky_species_at(i)->formula, gas);
+  return SKY_OK;
+}
+
 /* ---- reading -------------------------------------------------------------------------------- */
 
 static sky_status sum_sectors(sky_context *ctx, sky_nc *nc, char **names, size_t n,
@@ -315,6 +346,7 @@ static sky_status sum_sectors(sky_context *ctx, sky_nc *nc, char **names, size_t
   f->n_sectors = n;
   for (size_t k = 0; k < n; k++) {
     SKY_GO_ALLOC(f->sector[k], sky_strdup(ctx, names[k]));
+    SKY_GO(check_gas(ctx, nc, names[k], opt->gas));
     SKY_GO(read_sector(ctx, nc, names[k], g, s, opt, f->units, one));
     f->sector_total[k] = total_kg(one, area, cells, molar_mass);
     for (size_t i = 0; i < cells; i++)

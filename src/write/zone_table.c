@@ -41,6 +41,7 @@ static const column columns[] = {
     TEXT("zone_id", zone_id),
     TEXT("zone_name", zone_name),
     TEXT("level", level),
+    TEXT("role", role),
     TEXT("gas", gas),
     NUMBER("area_km2", area_km2),
     NUMBER("covered_fraction", covered_fraction),

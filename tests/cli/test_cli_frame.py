@@ -90,6 +90,12 @@ def options():
 INPUTS = ("data/soundings/a.nc", "data/footprints/a.nc", "data/inventory.nc", "data/zones.gpkg")
 
 
+# GDAL goes by what is inside, so GeoJSON will do for any name.
+ZONES = json.dumps({"type": "FeatureCollection", "name": "districts", "features": [
+    {"type": "Feature", "properties": {"id": "a", "name": "A", "kind": "district"},
+     "geometry": {"type": "Polygon", "coordinates": [[[0, 51], [1, 51], [1, 52], [0, 52], [0, 51]]]}}]})
+
+
 def template():
     _, text, _ = run("init")
     write("template.yaml", text)
@@ -99,7 +105,7 @@ def template():
            all(re.match(r"template\.yaml:\d+: [\w\[\].]+: (no file matches|'.*' does not exist)", l)
                for l in lines), err)
     for name in INPUTS:
-        write(name, "")
+        write(name, ZONES if name == "data/zones.gpkg" else "")
     status, out, err = run("check", "template.yaml")
     expect("with its files it is right", (status, out, err) == (0, "template.yaml: ok\n", ""), err)
     os.remove(f"{WORK}/{INPUTS[0]}")

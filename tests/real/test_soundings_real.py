@@ -201,7 +201,7 @@ def errors():
         f.write(open(acos, "rb").read()[:300000])
     for args, code, words in (
             ((no_qa,), 3, ("_07407_", "s5p-ch4", "/PRODUCT/qa_value")),
-            ((tccon,), 3, ("co2, ch4, n2o", "name one gas")),
+            ((tccon,), 2, ("co2, ch4, n2o", "name one gas")),
             ((acos, "--gas", "ch4"), 3, ("acos-lite", "ch4")),
             ((acos, "--gas", "sf6"), 2, ("--gas", "sf6")),
             ((acos, "--product", "none"), 2, ("product 'none'",)),

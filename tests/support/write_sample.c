@@ -112,7 +112,7 @@ static const sky_zones zones = {3, zone_list};
 
 static const sky_zone_row rows[] = {
     {"east",    "East <b>\"Land\"</b>",
-     "state",   "ch4",
+     "state",   "report",   "ch4",
      812345.25, 0.998,
      1234,      1893.21,
      0.4,       1.2e6,
@@ -127,6 +127,7 @@ static const sky_zone_row rows[] = {
     {"east",
      "East <b>\"Land\"</b>",
      "state",
+     "report",
      "co2",
      812345.25,
      0.998,
@@ -153,6 +154,7 @@ static const sky_zone_row rows[] = {
     {"void",
      "Nowhere, really",
      "state",
+     "report",
      "ch4",
      0,
      0,
@@ -179,6 +181,7 @@ static const sky_zone_row rows[] = {
     {"west",
      "West & Isle",
      "state",
+     "report",
      "ch4",
      655321.5,
      1,
