@@ -65,7 +65,16 @@ static size_t count_status(const sky_zone_row *rows, size_t n, const char *gas, 
   return count;
 }
 
-static void summarise_gas(FILE *out, const char *gas, const sky_facts *invert,
+/* The facts of stage "kind-gas", NULL if the job has none. */
+static const sky_facts *facts_of(const all_facts *a, const char *kind, const char *gas) {
+  char name[64];
+  snprintf(name, sizeof name, "%s-%s", kind, gas);
+  for (size_t i = 0; i < a->n_stages; i++)
+    if (strcmp(a->name[i], name) == 0) return &a->stage[i];
+  return NULL;
+}
+
+static void summarise_gas(FILE *out, const char *gas, const all_facts *a,
                           const sky_zone_row *rows, size_t n) {
   static const char *const words[][2] = {
       {"higher", "the atmosphere shows significantly more than the inventory"},
@@ -77,6 +86,7 @@ static void summarise_gas(FILE *out, const char *gas, const sky_facts *invert,
       {"not comparable", "there is nothing to compare"},
   };
   const char *formula = sky_species_find(gas)->formula;
+  const sky_facts *invert = facts_of(a, "invert", gas), *seen = facts_of(a, "soundings", gas);
   if (invert == NULL) {
     fprintf(out, "%s: no flux is claimed.", formula);
   } else {
@@ -87,6 +97,11 @@ static void summarise_gas(FILE *out, const char *gas, const sky_facts *invert,
     else fprintf(out, "the ready-made information ");
     fprintf(out, "%s %.2g independent piece%s of information about the fluxes.",
             obs > 1 ? "carry" : "carries", dofs, dofs == 1.0 ? "" : "s");
+    if (seen != NULL)
+      fprintf(out,
+              " Top-down totals are rates of the sampled period only (%.10s to %.10s), written per "
+              "year; they say nothing about the rest of the year.",
+              sky_facts_text(seen, "first"), sky_facts_text(seen, "last"));
   }
   for (size_t k = 0; k < sizeof words / sizeof *words; k++) {
     const size_t count = count_status(rows, n, gas, words[k][0]);
@@ -100,17 +115,11 @@ static char *summary_of(sky_context *ctx, const sky_job *job, const all_facts *a
                         const sky_zone_row *rows, size_t n) {
   const char *gases[8];
   const size_t n_gases = sky_job_gases(job, gases);
-  char *buffer = NULL, name[64];
+  char *buffer = NULL;
   size_t size = 0;
   FILE *out = open_memstream(&buffer, &size);
   if (out == NULL) return NULL;
-  for (size_t g = 0; g < n_gases; g++) {
-    const sky_facts *invert = NULL;
-    snprintf(name, sizeof name, "invert-%s", gases[g]);
-    for (size_t i = 0; i < a->n_stages; i++)
-      if (strcmp(a->name[i], name) == 0) invert = &a->stage[i];
-    summarise_gas(out, gases[g], invert, rows, n);
-  }
+  for (size_t g = 0; g < n_gases; g++) summarise_gas(out, gases[g], a, rows, n);
   fclose(out);
   char *text = sky_strdup(ctx, buffer);
   free(buffer); /* open_memstream's own allocation */

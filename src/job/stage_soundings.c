@@ -96,6 +96,8 @@ static void record(sky_facts *facts, const char *gas, const sky_soundings *s,
   sky_fact_number(facts, "soundings_read", (double)total);
   sky_fact_number(facts, "soundings_good", (double)drops[SKY_DROP_NONE]);
   sky_fact_text(facts, "product", s->product);
+  sky_fact_text(facts, "first", from);
+  sky_fact_text(facts, "last", to);
 }
 
 /* "ch4: no good sounding is left of 32 in 2 granules (20 dropped: quality, 12 dropped: box)" */
