@@ -20,7 +20,7 @@ thread)
     -DSKYFLUX_SANITIZE=thread -DSKYFLUX_TESTS=OFF
   cmake --build "$build" -j2
   export OMP_TOOL_LIBRARIES=/usr/lib/llvm-14/lib/libarcher.so
-  export TSAN_OPTIONS="suppressions=$top/tests/tsan.supp ignore_noninstrumented_modules=1 exitcode=66"
+  export TSAN_OPTIONS="suppressions='$top/tests/tsan.supp' ignore_noninstrumented_modules=1 exitcode=66"
   work=$build/work
   rm -rf "$work"
   sky=$build/src/cli/skyflux
