@@ -67,7 +67,11 @@ static bool enter_child(void) {
   const struct rlimit none = {0, 0};
   setrlimit(RLIMIT_CORE, &none);
   signal(SIGPIPE, SIG_IGN);
-  return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && fcntl(ANSWER_FD, F_SETFD, FD_CLOEXEC) == 0;
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || fcntl(ANSWER_FD, F_SETFD, FD_CLOEXEC) != 0)
+    return false;
+  /* A parent that died before the line above sends no signal, but nobody reads the pipe any more. */
+  struct pollfd answer = {.fd = ANSWER_FD};
+  return poll(&answer, 1, 0) == 0 || (answer.revents & POLLERR) == 0;
 }
 
 static sky_status run_task(sky_context *ctx, int argc, char **argv, const sky_worker_task *tasks,

@@ -325,9 +325,8 @@ static void test_every_allocation_may_fail(void **state) {
   assert_true(nth > 6);
 }
 
-/* A SIGKILLed parent leaves no hanging child behind. */
-static void test_children_end_with_the_parent(void **state) {
-  (void)state;
+/* A SIGKILLed parent leaves no hanging child behind, whether they were up already or not. */
+static void children_end_with_a_parent_of(useconds_t age) {
   int alive[2];
   assert_int_equal(pipe(alive), 0); /* inherited by all: its end of file = all are gone */
   const pid_t parent = fork();
@@ -342,12 +341,18 @@ static void test_children_end_with_the_parent(void **state) {
     _exit(st == SKY_OK ? 0 : 1);
   }
   close(alive[1]);
-  usleep(300000); /* the children shall be up; if they are not yet, the test only proves less */
+  usleep(age);
   assert_int_equal(kill(parent, SIGKILL), 0);
   assert_int_equal(waitpid(parent, NULL, 0), parent);
   char byte;
   assert_int_equal(read(alive[0], &byte, 1), 0);
   close(alive[0]);
+}
+
+static void test_children_end_with_the_parent(void **state) {
+  (void)state;
+  for (useconds_t age = 1000; age <= 512000; age *= 2)
+    children_end_with_a_parent_of(age);
 }
 
 static void test_not_a_command(void **state) {
