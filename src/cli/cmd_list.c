@@ -1,7 +1,9 @@
 /* cmd_list.c: `skyflux list TOPIC`: what this build knows, from the tables that it works with. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "algorithms/inventory/factors.h"
 #include "src/cli/commands.h"
 #include "src/core/memory.h"
 #include "src/core/schema.h"
@@ -70,6 +72,32 @@ static void list_gases(listing *l) {
   }
 }
 
+/* Every row of the factor tables, by the name that --allow-unverified takes. */
+static void list_factors(listing *l) {
+  const sky_factor_rules rules = {.factor_sd = NAN};
+  sky_factors *f = NULL;
+  sky_factor_row r;
+  if (sky_factors_create(l->ctx, &rules, NULL, NULL, &f) != SKY_OK) {
+    l->failed = true;
+    return;
+  }
+  ROW(l, "factor", "value", "verified", "source");
+  for (size_t i = 0; !l->failed && sky_factors_at(f, i, &r); i++) {
+    if (r.value[0] == '\0') continue;
+    char *name = sky_sprintf(l->ctx, "%s:%s:%s", r.table, r.key, r.edition);
+    char *value = sky_sprintf(l->ctx, "%s %s", r.value, r.unit);
+    char *source = sky_sprintf(l->ctx, "%s%s%s", r.name, r.name[0] != '\0' ? "; " : "", r.source);
+    if (name == NULL || value == NULL || source == NULL)
+      l->failed = true;
+    else
+      ROW(l, name, value, r.verified, source);
+    sky_free(name);
+    sky_free(value);
+    sky_free(source);
+  }
+  sky_factors_free(f);
+}
+
 static void list_stages(listing *l) {
   size_t n;
   const sky_stage_kind *kinds = sky_stage_kinds(&n);
@@ -101,6 +129,7 @@ static const struct topic {
               {"methods", list_methods},
               {"stages", list_stages},
               {"gases", list_gases},
+              {"factors", list_factors},
               {"keys", list_keys},
               {"commands", list_commands}};
 
@@ -109,9 +138,9 @@ static const struct topic {
 static const sky_cli_option options[] = {{"markdown", 0, NULL, "keys, readers: the reference page"},
                                          {NULL, 0, NULL, NULL}};
 
-static const sky_cli_spec spec = {"list", "readers|methods|stages|gases|keys|commands [options]",
-                                  "what this build reads, computes and understands",
-                                  "skyflux list readers", options};
+static const sky_cli_spec spec = {
+    "list", "readers|methods|stages|gases|factors|keys|commands [options]",
+    "what this build reads, computes and understands", "skyflux list readers", options};
 
 /* Columns but the last are as wide as their widest cell. */
 static void print_table(const cJSON *rows) {
@@ -198,7 +227,8 @@ sky_status sky_cmd_list(sky_context *ctx, int argc, char **argv) {
   if (common.help_shown) return SKY_OK;
   if (common.n_args != 1)
     return sky_fail(ctx, SKY_E_USAGE,
-                    "list: expected one topic: readers, methods, gases, keys or commands");
+                    "list: expected one topic: readers, methods, stages, gases, factors, keys or "
+                    "commands");
   const char *word = common.args[0], *names[N_TOPICS];
   for (size_t i = 0; i < N_TOPICS; i++) {
     names[i] = topics[i].name;
