@@ -188,7 +188,7 @@ static void test_closure(void **state) {
  * are large, so that the products of errors count. */
 static void test_monte_carlo(void **state) {
   const char *text =
-      "fuel,value,unit,sd_percent,source\nraw_coal,0.7,tce/t,20,own\nraw_coal,2.7,tCO2/tce,15,own\n"
+      "fuel,value,unit,sd_percent,source\nraw_coal,0.7,tce/t,40,own\nraw_coal,2.7,tCO2/tce,30,own\n"
       "coke,2.7,tCO2/t,10,own\n";
   sky_table *user = NULL;
   assert_int_equal(sky_table_parse(*state, "own.csv", text, strlen(text), &user), SKY_OK);
@@ -201,7 +201,7 @@ static void test_monte_carlo(void **state) {
     double g[8];
     for (uint64_t k = 0; k < 8; k++)
       g[k] = sky_rng_normal(11, k, i);
-    const double coal = 0.7 * (1 + 0.2 * g[0]) * 2.7 * (1 + 0.15 * g[1]);
+    const double coal = 0.7 * (1 + 0.4 * g[0]) * 2.7 * (1 + 0.3 * g[1]);
     const double coke = 2.7 * (1 + 0.1 * g[2]);
     const double x[2] = {
         (100 * (1 + 0.3 * g[3]) + 200 * (1 + 0.2 * g[4])) * coal + 50 * (1 + 0.1 * g[5]) * coke,
