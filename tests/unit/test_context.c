@@ -1,6 +1,7 @@
 /* Context: messages per thread, log, warnings, cancel, progress. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <poll.h>
 #include <pty.h>
 #include <unistd.h>
 
@@ -242,7 +243,14 @@ static void on_terminal(const char *term, const char *no_colour, char *out, size
   dup2(kept, STDERR_FILENO);
   close(kept);
   assert_int_equal(st, SKY_OK);
-  const ssize_t n = read(master, out, size - 1);
+  /* A terminal hands its text over in pieces. */
+  struct pollfd more = {.fd = master, .events = POLLIN};
+  size_t n = 0;
+  while (n < size - 1 && poll(&more, 1, 300) == 1 && (more.revents & POLLIN) != 0) {
+    const ssize_t got = read(master, out + n, size - 1 - n);
+    if (got <= 0) break;
+    n += (size_t)got;
+  }
   assert_true(n > 0);
   out[n] = '\0';
   close(slave);
