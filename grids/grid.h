@@ -11,7 +11,7 @@
 #define SKY_WGS84_F (1.0 / 298.257223563)  /* flattening */
 
 typedef struct sky_grid {
-  char crs[64];    /* "EPSG:4326", "EPSG:32650" … (what PROJ and GDAL both accept) */
+  char crs[256];   /* "EPSG:4326", "+proj=aea … +type=crs" (what PROJ and GDAL both accept) */
   bool geographic; /* edges in degrees */
   size_t nx, ny;
   double *x_edge;  /* [nx+1] ascending */

@@ -439,21 +439,24 @@ static sky_status cover(sky_context *ctx, const shape *s, const window *all, sky
     for (size_t row = 0; row < w.ny; row++)
       SKY_GO(append_row(ctx, &w, row, &capacity, out));
   }
-  st = area_inside(ctx, all, out);
 cleanup:
   sky_free(w.inside);
   sky_free(w.beyond);
   return st;
 }
 
-sky_status sky_zone_coverage(sky_context *ctx, const sky_zone *zone, const sky_grid *grid,
-                             sky_coverage *out) {
+/* areas: also the zone's area and the part of it inside the grid. */
+static sky_status zone_cover(sky_context *ctx, const sky_zone *zone, const sky_grid *grid,
+                             bool areas, sky_coverage *out) {
   sky_coverage c = {0};
   shape s;
   window w;
   sky_status st = shape_make(ctx, zone, grid->geographic, &s);
-  if (st == SKY_OK) st = shape_area(ctx, &s, grid, &c.area_zone);
-  if (st == SKY_OK && window_of(&s, grid, &w)) st = cover(ctx, &s, &w, &c);
+  if (st == SKY_OK && areas) st = shape_area(ctx, &s, grid, &c.area_zone);
+  if (st == SKY_OK && window_of(&s, grid, &w)) {
+    st = cover(ctx, &s, &w, &c);
+    if (st == SKY_OK && areas) st = area_inside(ctx, &w, &c);
+  }
   shape_free(&s);
   if (st != SKY_OK) {
     sky_coverage_free(&c);
@@ -461,6 +464,25 @@ sky_status sky_zone_coverage(sky_context *ctx, const sky_zone *zone, const sky_g
   }
   *out = c;
   return SKY_OK;
+}
+
+sky_status sky_zone_coverage(sky_context *ctx, const sky_zone *zone, const sky_grid *grid,
+                             sky_coverage *out) {
+  return zone_cover(ctx, zone, grid, true, out);
+}
+
+sky_status sky_zone_fractions(sky_context *ctx, const sky_zone *zone, const sky_grid *grid,
+                              sky_coverage *out) {
+  return zone_cover(ctx, zone, grid, false, out);
+}
+
+sky_status sky_zone_area(sky_context *ctx, const sky_zone *zone, const sky_grid *grid,
+                         double *area) {
+  shape s;
+  sky_status st = shape_make(ctx, zone, grid->geographic, &s);
+  if (st == SKY_OK) st = shape_area(ctx, &s, grid, area);
+  shape_free(&s);
+  return st;
 }
 
 /* ---- points -------------------------------------------------------------------------------- */

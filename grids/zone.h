@@ -52,6 +52,12 @@ typedef struct sky_coverage {
  * grid by 360° changes nothing. SKY_E_RANGE for rings of fewer than 3 or not finite vertices. */
 SKY_NODISCARD sky_status sky_zone_coverage(sky_context *ctx, const sky_zone *zone,
                                            const sky_grid *grid, sky_coverage *out);
+/* The parts of it, for callers that walk over a large grid in pieces: the fractions alone (both areas
+ * 0), and the area of the whole zone, m2. */
+SKY_NODISCARD sky_status sky_zone_fractions(sky_context *ctx, const sky_zone *zone,
+                                            const sky_grid *grid, sky_coverage *out);
+SKY_NODISCARD sky_status sky_zone_area(sky_context *ctx, const sky_zone *zone, const sky_grid *grid,
+                                       double *area);
 void sky_coverage_free(sky_coverage *c);
 
 /* A copy of a geographic ring without jumps of longitude, its first vertex within 180° of `near`; a

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "algorithms/inventory/factors.h"
+#include "algorithms/sink/factors.h"
 #include "src/cli/commands.h"
 #include "src/core/memory.h"
 #include "src/core/schema.h"
@@ -122,6 +123,30 @@ static void list_keys(listing *l) {
   }
 }
 
+static void list_legends(listing *l) {
+  size_t n;
+  const sky_legend_entry *entries = sky_legend_entries(&n);
+  ROW(l, "legend", "codes", "product");
+  for (size_t i = 0; i < n && !l->failed; i++) {
+    sky_legend legend;
+    char codes[24];
+    l->failed = sky_legend_builtin(l->ctx, entries[i].id, &legend) != SKY_OK;
+    if (l->failed) return;
+    snprintf(codes, sizeof codes, "%zu", legend.n);
+    ROW(l, entries[i].id, codes, entries[i].product);
+    sky_legend_free(&legend);
+  }
+}
+
+static void list_sink_sets(listing *l) {
+  char **names = NULL;
+  size_t n = 0;
+  ROW(l, "set", "for");
+  l->failed |= sky_sink_set_names(l->ctx, &names, &n) != SKY_OK;
+  for (size_t i = 0; i < n; i++) ROW(l, names[i], "sink --factors");
+  sky_free(names);
+}
+
 static const struct topic {
   const char *name;
   void (*fill)(listing *l);
@@ -130,6 +155,8 @@ static const struct topic {
               {"stages", list_stages},
               {"gases", list_gases},
               {"factors", list_factors},
+              {"legends", list_legends},
+              {"sink-sets", list_sink_sets},
               {"keys", list_keys},
               {"commands", list_commands}};
 
@@ -139,7 +166,7 @@ static const sky_cli_option options[] = {{"markdown", 0, NULL, "keys, readers: t
                                          {NULL, 0, NULL, NULL}};
 
 static const sky_cli_spec spec = {
-    "list", "readers|methods|stages|gases|factors|keys|commands [options]",
+    "list", "readers|methods|stages|gases|legends|factors|sink-sets|keys|commands [options]",
     "what this build reads, computes and understands", "skyflux list readers", options};
 
 /* Columns but the last are as wide as their widest cell. */
@@ -227,7 +254,8 @@ sky_status sky_cmd_list(sky_context *ctx, int argc, char **argv) {
   if (common.help_shown) return SKY_OK;
   if (common.n_args != 1)
     return sky_fail(ctx, SKY_E_USAGE,
-                    "list: expected one topic: readers, methods, stages, gases, factors, keys or "
+                    "list: expected one topic: readers, methods, stages, gases, legends, factors, "
+                    "sink-sets, keys or "
                     "commands");
   const char *word = common.args[0], *names[N_TOPICS];
   for (size_t i = 0; i < N_TOPICS; i++) {

@@ -1,0 +1,545 @@
+/* factors.c: from rows of factor tables to pools.
+ *
+ * Invariant: one table row is one factor, however many classes use it, so its error is
+ * shared. The spread between competing defaults (role growth_other; IPCC 2019 Tables 4.9 and 4.12
+ * disagree up to 3.6 times, and the age of a standing forest is not known from a map) widens the
+ * error of the growth as a uniform distribution would: sd² + (max - min)²/12. */
+#include "algorithms/sink/factors.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "src/core/file.h"
+#include "src/core/memory.h"
+#include "src/core/text.h"
+
+#define SETS_FILE "sink_sets.csv"
+#define KEY_COLUMNS 5 /* parameter, domain, zone, stratum, detail */
+
+typedef enum role {
+  ROLE_NONE = 0,
+  ROLE_AGB,
+  ROLE_ROOT,
+  ROLE_CF,
+  ROLE_LITTER,
+  ROLE_DEAD_WOOD,
+  ROLE_GROWTH,
+  ROLE_GROWTH_YOUNG,
+  ROLE_GROWTH_OTHER,
+  ROLE_BIOMASS,
+  ROLE_BIOMASS_CARBON,
+  ROLE_SOC,
+  ROLE_LAND_USE,
+  ROLE_NET_FLUX,
+  ROLE_COUNT
+} role;
+
+static const struct {
+  const char *name;
+  bool stock, growth; /* what it is needed for */
+} roles[ROLE_COUNT] = {{"none", false, false},          {"agb", true, false},
+                       {"root_shoot", true, true},      {"carbon_fraction", true, true},
+                       {"litter", true, false},         {"dead_wood", true, false},
+                       {"growth", false, true},         {"growth_young", true, true},
+                       {"growth_other", false, true},   {"biomass", true, false},
+                       {"biomass_carbon", true, false}, {"soc_reference", true, false},
+                       {"land_use", true, false},       {"net_flux", false, true}};
+
+static const char *const key_columns[KEY_COLUMNS] = {"parameter", "domain", "zone", "stratum",
+                                                     "detail"};
+
+typedef struct source { /* an embedded factor table */
+  const char *file;
+  sky_table *table;
+} source;
+
+typedef struct loader {
+  sky_context *ctx;
+  const sky_sink_need *need;
+  sky_sink_set *set;
+  sky_table *sets;
+  source source[3];
+  size_t capacity;
+  sky_text refused; /* unverified rows that are not allowed */
+  size_t n_refused;
+  size_t of[ROLE_COUNT]; /* factors of the class at hand, SIZE_MAX = none */
+} loader;
+
+/* ---- ownership ------------------------------------------------------------------------------ */
+
+void sky_sink_set_free(sky_sink_set *s) {
+  if (s == NULL) return;
+  for (size_t i = 0; i < s->n_factor; i++) {
+    sky_free(s->factor[i].key);
+    sky_free(s->factor[i].source);
+    sky_free(s->factor[i].unit);
+  }
+  for (size_t i = 0; i < s->n_class && s->cls != NULL; i++)
+    sky_free(s->cls[i].name);
+  sky_free(s->factor);
+  sky_free(s->cls);
+  sky_free(s->name);
+  memset(s, 0, sizeof *s);
+}
+
+double sky_sink_pool_value(const sky_sink_set *s, const sky_sink_pool *p, double scale,
+                           double *grad) {
+  double sum = 0;
+  for (size_t t = 0; t < p->n; t++) {
+    const sky_sink_term *term = &p->term[t];
+    double product = scale;
+    for (size_t k = 0; k < term->n; k++)
+      product *= s->factor[term->factor[k]].value;
+    sum += product;
+    for (size_t k = 0; k < term->n && grad != NULL; k++) {
+      double others = scale;
+      for (size_t m = 0; m < term->n; m++)
+        if (m != k) others *= s->factor[term->factor[m]].value;
+      grad[term->factor[k]] += others;
+    }
+  }
+  return sum;
+}
+
+static void pool_add(sky_sink_pool *p, size_t a, size_t b, size_t c) {
+  sky_sink_term *t = &p->term[p->n++];
+  t->n = 0;
+  t->factor[t->n++] = a;
+  if (b != SIZE_MAX) t->factor[t->n++] = b;
+  if (c != SIZE_MAX) t->factor[t->n++] = c;
+}
+
+/* ---- one factor ----------------------------------------------------------------------------- */
+
+double sky_sink_factor_sd(double value, double unc, const char *kind, double low, double high) {
+  const double uniform = (high - low) / sqrt(12);
+  if (strcmp(kind, "SD") == 0) return fabs(unc);
+  if (strcmp(kind, "2SD_pct") == 0 || strcmp(kind, "nominal_pct") == 0)
+    return fabs(value) * unc / 200;
+  if (strcmp(kind, "CI95_pct") == 0) return fabs(value) * unc / 196;
+  if (strcmp(kind, "CI95_abs") == 0) return (high - low) / (2 * 1.96);
+  if (strcmp(kind, "range") == 0 || strcmp(kind, "minmax") == 0)
+    return isfinite(uniform) ? uniform : 0;
+  return 0;
+}
+
+static bool allowed(const loader *l, const char *key) {
+  for (size_t i = 0; i < l->need->n_allowed; i++)
+    if (strcmp(l->need->allowed[i], key) == 0) return true;
+  return false;
+}
+
+static const char *cell(const sky_table *t, size_t row, const char *header) {
+  const size_t column = sky_table_find(t, header);
+  return column == SIZE_MAX ? "" : sky_table_cell(t, row, column);
+}
+
+/* "file:parameter|zone|…:edition" */
+static char *make_key(loader *l, const char *file, const sky_table *t, size_t row) {
+  sky_text key = {.ctx = l->ctx};
+  sky_text_printf(&key, "%s:", file);
+  for (size_t i = 0; i < KEY_COLUMNS; i++) {
+    const char *part = cell(t, row, key_columns[i]);
+    if (*part != '\0') sky_text_printf(&key, "%s%s", i > 0 ? "|" : "", part);
+  }
+  const char *table = cell(t, row, "table");
+  sky_text_printf(&key, ":%s%s%s", cell(t, row, "source"), *table != '\0' ? " " : "", table);
+  return sky_text_take(&key);
+}
+
+static sky_status grow(loader *l) {
+  sky_sink_set *s = l->set;
+  if (s->n_factor < l->capacity) return SKY_OK;
+  const size_t capacity = l->capacity == 0 ? 32 : 2 * l->capacity;
+  sky_sink_factor *p = sky_realloc(l->ctx, s->factor, s->n_factor, capacity, sizeof *p);
+  if (p == NULL) return SKY_E_NOMEM;
+  s->factor = p;
+  l->capacity = capacity;
+  return SKY_OK;
+}
+
+static sky_status numbers(loader *l, const sky_table *t, size_t row, sky_sink_factor *f) {
+  static const char *const header[4] = {"value", "unc_value", "lo95", "hi95"};
+  double v[4];
+  for (size_t i = 0; i < 4; i++)
+    SKY_TRY(sky_table_number(l->ctx, t, row, sky_table_find(t, header[i]), &v[i]));
+  if (isnan(v[0])) return sky_fail(l->ctx, SKY_E_INTERNAL, "%s: no value", f->key);
+  f->value = v[0];
+  f->sd = sky_sink_factor_sd(v[0], v[1], cell(t, row, "unc_kind"), v[2], v[3]);
+  return SKY_OK;
+}
+
+/* The factor of a table row; a row that was taken before is the same factor. */
+static sky_status take_factor(loader *l, const char *file, const sky_table *t, size_t row,
+                              size_t *index) {
+  sky_sink_set *s = l->set;
+  char *key = make_key(l, file, t, row);
+  if (key == NULL) return SKY_E_NOMEM;
+  for (size_t i = 0; i < s->n_factor; i++) {
+    if (strcmp(s->factor[i].key, key) != 0) continue;
+    sky_free(key);
+    *index = i;
+    return SKY_OK;
+  }
+  const sky_status st = grow(l);
+  if (st != SKY_OK) {
+    sky_free(key);
+    return st;
+  }
+  sky_sink_factor *f = &s->factor[s->n_factor];
+  *f = (sky_sink_factor){.key = key};
+  *index = s->n_factor++;
+  f->source = sky_sprintf(l->ctx, "%s %s", cell(t, row, "source"), cell(t, row, "table"));
+  f->unit = sky_strdup(l->ctx, cell(t, row, "unit"));
+  if (f->source == NULL || f->unit == NULL) return SKY_E_NOMEM;
+  f->verified = strcmp(cell(t, row, "verified"), "yes") == 0;
+  if (!f->verified && !allowed(l, key)) {
+    sky_text_printf(&l->refused, "%s'%s'", l->n_refused > 0 ? ", " : "", key);
+    l->n_refused++;
+  }
+  return numbers(l, t, row, f);
+}
+
+/* ---- the rows of a set ---------------------------------------------------------------------- */
+
+static sky_status find_source(loader *l, const char *file, const sky_table **table) {
+  for (size_t i = 0; i < sizeof l->source / sizeof l->source[0]; i++) {
+    source *s = &l->source[i];
+    if (s->file != NULL && strcmp(s->file, file) != 0) continue;
+    if (s->file == NULL) {
+      char name[64];
+      size_t length = 0;
+      snprintf(name, sizeof name, "%s.csv", file);
+      const char *text = sky_embedded(name, &length);
+      if (text == NULL) break;
+      SKY_TRY(sky_table_parse(l->ctx, name, text, length, &s->table));
+      s->file = file;
+    }
+    *table = s->table;
+    return SKY_OK;
+  }
+  return sky_fail(l->ctx, SKY_E_INTERNAL, SETS_FILE ": no factor table '%s'", file);
+}
+
+static bool row_matches(const loader *l, size_t set_row, const sky_table *t, size_t row) {
+  for (size_t i = 0; i < KEY_COLUMNS; i++) {
+    const char *want = cell(l->sets, set_row, key_columns[i]);
+    if (strcmp(want, "{soil}") == 0) want = l->need->soil;
+    if (strcmp(cell(t, row, key_columns[i]), want) != 0) return false;
+  }
+  return strcmp(cell(t, row, "table"), cell(l->sets, set_row, "table")) == 0;
+}
+
+static sky_status find_factor(loader *l, size_t set_row, size_t *index) {
+  const sky_table *t = NULL;
+  const char *file = cell(l->sets, set_row, "file");
+  size_t found = SIZE_MAX, n = 0;
+  SKY_TRY(find_source(l, file, &t));
+  for (size_t row = 0; row < sky_table_rows(t); row++) {
+    if (!row_matches(l, set_row, t, row)) continue;
+    found = row;
+    n++;
+  }
+  if (n == 0 && strcmp(cell(l->sets, set_row, "stratum"), "{soil}") == 0)
+    return sky_fail(l->ctx, SKY_E_USAGE,
+                    "%s.csv has no SOC_REF for soil '%s' in '%s' (expected HAC, LAC, SAN, POD, VOL "
+                    "or WET, where the table has it)",
+                    file, l->need->soil, cell(l->sets, set_row, "zone"));
+  if (n != 1)
+    return sky_fail(l->ctx, SKY_E_INTERNAL, SETS_FILE ":%d: %zu rows of %s.csv fit, expected 1",
+                    sky_table_line(l->sets, set_row), n, file);
+  return take_factor(l, file, t, found, index);
+}
+
+static role role_of(const char *name) {
+  for (int r = 0; r < ROLE_COUNT; r++)
+    if (strcmp(roles[r].name, name) == 0) return (role)r;
+  return ROLE_COUNT;
+}
+
+/* Needed for what the maps show: stocks where the class changes, growth wherever it stands. */
+static bool needed(const loader *l, role r, size_t cls) {
+  if ((r == ROLE_SOC || r == ROLE_LAND_USE) && l->need->soil == NULL) return false;
+  return (roles[r].stock && l->need->changed[cls]) || (roles[r].growth && l->need->present[cls]);
+}
+
+static void widen(sky_sink_factor *f, double low, double high) {
+  f->sd = sqrt(f->sd * f->sd + (high - low) * (high - low) / 12);
+}
+
+/* low, high: least and greatest of the competing growth rows (NaN if none). */
+static void build_pools(loader *l, sky_sink_class *c, double low, double high) {
+  const size_t *of = l->of;
+  sky_sink_pool *p = c->pool;
+  sky_sink_factor *f = l->set->factor;
+  if (of[ROLE_AGB] != SIZE_MAX) {
+    pool_add(&p[SKY_POOL_ABOVE], of[ROLE_AGB], of[ROLE_CF], SIZE_MAX);
+    pool_add(&p[SKY_POOL_BELOW], of[ROLE_AGB], of[ROLE_ROOT], of[ROLE_CF]);
+  }
+  if (of[ROLE_BIOMASS] != SIZE_MAX)
+    pool_add(&p[SKY_POOL_ABOVE], of[ROLE_BIOMASS], of[ROLE_CF], SIZE_MAX);
+  if (of[ROLE_BIOMASS_CARBON] != SIZE_MAX)
+    pool_add(&p[SKY_POOL_ABOVE], of[ROLE_BIOMASS_CARBON], SIZE_MAX, SIZE_MAX);
+  if (of[ROLE_LITTER] != SIZE_MAX)
+    pool_add(&p[SKY_POOL_LITTER], of[ROLE_LITTER], SIZE_MAX, SIZE_MAX);
+  if (of[ROLE_DEAD_WOOD] != SIZE_MAX)
+    pool_add(&p[SKY_POOL_DEAD_WOOD], of[ROLE_DEAD_WOOD], SIZE_MAX, SIZE_MAX);
+  if (of[ROLE_SOC] != SIZE_MAX)
+    pool_add(&p[SKY_POOL_SOIL], of[ROLE_SOC], of[ROLE_LAND_USE], SIZE_MAX);
+  if (of[ROLE_NET_FLUX] != SIZE_MAX)
+    pool_add(&p[SKY_POOL_NET_FLUX], of[ROLE_NET_FLUX], SIZE_MAX, SIZE_MAX);
+  const size_t old = of[ROLE_GROWTH], young = of[ROLE_GROWTH_YOUNG];
+  if (old != SIZE_MAX) {
+    const double v = f[old].value, y = young != SIZE_MAX ? f[young].value : v;
+    pool_add(&p[SKY_POOL_GROWTH], old, of[ROLE_CF], SIZE_MAX);
+    pool_add(&p[SKY_POOL_GROWTH], old, of[ROLE_ROOT], of[ROLE_CF]);
+    if (young != old) widen(&f[old], fmin(fmin(low, v), y), fmax(fmax(high, v), y));
+  }
+  if (young != SIZE_MAX) {
+    pool_add(&p[SKY_POOL_GROWTH_YOUNG], young, of[ROLE_CF], SIZE_MAX);
+    pool_add(&p[SKY_POOL_GROWTH_YOUNG], young, of[ROLE_ROOT], of[ROLE_CF]);
+    if (young != old) widen(&f[young], fmin(low, f[young].value), fmax(high, f[young].value));
+  }
+}
+
+static sky_status load_class(loader *l, const char *set, size_t cls) {
+  sky_sink_class *c = &l->set->cls[cls];
+  double low = NAN, high = NAN;
+  for (int r = 0; r < ROLE_COUNT; r++)
+    l->of[r] = SIZE_MAX;
+  for (size_t row = 0; row < sky_table_rows(l->sets); row++) {
+    double number = 0;
+    if (strcmp(cell(l->sets, row, "set"), set) != 0) continue;
+    SKY_TRY(sky_table_number(l->ctx, l->sets, row, sky_table_find(l->sets, "class"), &number));
+    if (number != c->number) continue;
+    const role r = role_of(cell(l->sets, row, "role"));
+    if (r == ROLE_COUNT)
+      return sky_fail(l->ctx, SKY_E_INTERNAL, SETS_FILE ":%d: unknown role",
+                      sky_table_line(l->sets, row));
+    c->known = true;
+    if (!needed(l, r, cls)) continue;
+    size_t index = SIZE_MAX;
+    SKY_TRY(find_factor(l, row, &index));
+    l->of[r] = index;
+    if (r == ROLE_GROWTH_OTHER) {
+      low = fmin(low, l->set->factor[index].value);
+      high = fmax(high, l->set->factor[index].value);
+    }
+  }
+  if (l->need->present[cls] && !c->known)
+    return sky_fail(l->ctx, SKY_E_RANGE,
+                    "class %d (%s) occurs in the maps, but set '%s' of " SETS_FILE
+                    " has no pool row for it",
+                    c->number, c->name, set);
+  build_pools(l, c, low, high);
+  return SKY_OK;
+}
+
+/* ---- built-in sets -------------------------------------------------------------------------- */
+
+static sky_status open_sets(sky_context *ctx, sky_table **out) {
+  size_t length = 0;
+  const char *text = sky_embedded(SETS_FILE, &length);
+  return sky_table_parse(ctx, SETS_FILE, text, length, out);
+}
+
+sky_status sky_sink_set_names(sky_context *ctx, char ***names, size_t *n) {
+  sky_table *t = NULL;
+  SKY_TRY(open_sets(ctx, &t));
+  const size_t rows = sky_table_rows(t);
+  size_t bytes = rows * sizeof(char *), count = 0;
+  for (size_t i = 0; i < rows; i++)
+    bytes += strlen(cell(t, i, "set")) + 1;
+  char *block = sky_malloc(ctx, bytes, 1);
+  if (block == NULL) {
+    sky_table_free(t);
+    return SKY_E_NOMEM;
+  }
+  char **list = (char **)(void *)block, *at = block + rows * sizeof(char *);
+  for (size_t i = 0; i < rows; i++) { /* rows of a set stand together */
+    const char *name = cell(t, i, "set");
+    if (count > 0 && strcmp(list[count - 1], name) == 0) continue;
+    list[count++] = at;
+    memcpy(at, name, strlen(name) + 1);
+    at += strlen(name) + 1;
+  }
+  sky_table_free(t);
+  *names = list;
+  *n = count;
+  return SKY_OK;
+}
+
+static sky_status check_name(sky_context *ctx, const char *name) {
+  char **names = NULL;
+  size_t n = 0;
+  bool found = false;
+  SKY_TRY(sky_sink_set_names(ctx, &names, &n));
+  for (size_t i = 0; i < n && !found; i++)
+    found = strcmp(names[i], name) == 0;
+  sky_status st = SKY_OK;
+  if (!found) {
+    const char *near = sky_text_nearest(name, (const char *const *)names, n);
+    st = sky_fail(ctx, SKY_E_USAGE, "factor set '%s' is not known%s%s%s (see skyflux list sink-sets)",
+                  name, near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
+                  near != NULL ? "'?" : "");
+  }
+  sky_free(names);
+  return st;
+}
+
+static sky_status name_classes(sky_context *ctx, const char *name, size_t n, sky_sink_set *s) {
+  s->name = sky_strdup(ctx, name);
+  s->cls = SKY_NEW0(ctx, sky_sink_class, n);
+  if (s->name == NULL || s->cls == NULL) return SKY_E_NOMEM;
+  s->n_class = n;
+  return SKY_OK;
+}
+
+static bool has_stocks(const sky_sink_set *s) {
+  for (size_t i = 0; i < s->n_class; i++)
+    for (int k = SKY_POOL_ABOVE; k <= SKY_POOL_SOIL; k++)
+      if (s->cls[i].pool[k].n > 0) return true;
+  return false;
+}
+
+/* Whether the set is of stocks at all, also where the maps do not ask for any. */
+static bool set_of_stocks(const loader *l, const char *set) {
+  for (size_t row = 0; row < sky_table_rows(l->sets); row++)
+    if (strcmp(cell(l->sets, row, "set"), set) == 0 &&
+        strcmp(cell(l->sets, row, "role"), roles[ROLE_AGB].name) == 0)
+      return true;
+  return false;
+}
+
+sky_status sky_sink_set_builtin(sky_context *ctx, const char *name, const sky_sink_need *need,
+                                sky_sink_set *out) {
+  sky_status st = SKY_OK;
+  sky_sink_set s = {.dynamic = true};
+  loader l = {.ctx = ctx, .need = need, .set = &s, .refused = {.ctx = ctx}};
+  SKY_TRY(check_name(ctx, name));
+  SKY_GO(open_sets(ctx, &l.sets));
+  SKY_GO(name_classes(ctx, name, SKY_SINK_CLASSES, &s));
+  for (size_t i = 0; i < s.n_class; i++) {
+    s.cls[i].id = s.cls[i].number = (int)i + 1;
+    SKY_GO_ALLOC(s.cls[i].name, sky_strdup(ctx, sky_sink_class_name((int)i + 1)));
+    SKY_GO(load_class(&l, name, i));
+  }
+  s.stocks = set_of_stocks(&l, name);
+  if (l.n_refused > 0) {
+    char *list = sky_text_take(&l.refused);
+    st = list == NULL ? SKY_E_NOMEM
+                      : sky_fail(ctx, SKY_E_RANGE,
+                                 "factor rows that nobody verified (%zu): allow each with "
+                                 "--allow-unverified or give your own with --pools: %s",
+                                 l.n_refused, list);
+    sky_free(list);
+    goto cleanup;
+  }
+  *out = s;
+  memset(&s, 0, sizeof s);
+cleanup:
+  sky_text_free(&l.refused);
+  sky_table_free(l.sets);
+  for (size_t i = 0; i < sizeof l.source / sizeof l.source[0]; i++)
+    sky_table_free(l.source[i].table);
+  sky_sink_set_free(&s);
+  return st;
+}
+
+/* ---- a user's pool table -------------------------------------------------------------------- */
+
+static const struct {
+  sky_sink_pool_kind kind;
+  const char *header, *alias;
+} pool_columns[] = {
+    {SKY_POOL_ABOVE, "above", "c_above"}, {SKY_POOL_BELOW, "below", "c_below"},
+    {SKY_POOL_LITTER, "litter", NULL},    {SKY_POOL_DEAD_WOOD, "dead_wood", "c_dead"},
+    {SKY_POOL_SOIL, "soil", "c_soil"},    {SKY_POOL_GROWTH, "gain", NULL}};
+#define N_POOL_COLUMNS (sizeof pool_columns / sizeof pool_columns[0])
+
+static size_t find_column(const sky_table *t, const char *header, const char *suffix) {
+  char want[64];
+  if (header == NULL) return SIZE_MAX;
+  snprintf(want, sizeof want, "%s%s", header, suffix);
+  for (size_t c = 0; c < sky_table_columns(t); c++)
+    if (strcasecmp(sky_table_header(t, c), want) == 0) return c;
+  return SIZE_MAX;
+}
+
+static sky_status user_pool(loader *l, const sky_table *t, const char *path, size_t row,
+                            size_t which, sky_sink_class *c) {
+  size_t column = find_column(t, pool_columns[which].header, "");
+  if (column == SIZE_MAX) column = find_column(t, pool_columns[which].alias, "");
+  if (column == SIZE_MAX) return SKY_OK;
+  const size_t spread = find_column(t, pool_columns[which].header, "_sd");
+  double value = 0, sd = 0;
+  SKY_TRY(sky_table_number(l->ctx, t, row, column, &value));
+  if (spread != SIZE_MAX) SKY_TRY(sky_table_number(l->ctx, t, row, spread, &sd));
+  if (isnan(value)) return SKY_OK; /* an empty cell: no such pool */
+  if (isnan(sd)) sd = 0;
+  if (sd < 0 || (value < 0 && pool_columns[which].kind != SKY_POOL_GROWTH))
+    return sky_fail(l->ctx, SKY_E_RANGE, "%s:%d: %s %g (sd %g) is below 0", path,
+                    sky_table_line(t, row), pool_columns[which].header, value, sd);
+  SKY_TRY(grow(l));
+  sky_sink_factor *f = &l->set->factor[l->set->n_factor];
+  *f = (sky_sink_factor){.value = value, .sd = sd, .verified = true};
+  pool_add(&c->pool[pool_columns[which].kind], l->set->n_factor++, SIZE_MAX, SIZE_MAX);
+  f->key = sky_sprintf(l->ctx, "%s:%d:%s", path, (int)c->id, pool_columns[which].header);
+  f->source = sky_strdup(l->ctx, path);
+  f->unit =
+      sky_strdup(l->ctx, pool_columns[which].kind == SKY_POOL_GROWTH ? "t C/ha/yr" : "t C/ha");
+  return f->key != NULL && f->source != NULL && f->unit != NULL ? SKY_OK : SKY_E_NOMEM;
+}
+
+static sky_status user_rows(loader *l, const sky_table *t, const char *path,
+                            const sky_legend *legend, const bool *present) {
+  sky_context *ctx = l->ctx;
+  size_t code_column = find_column(t, "code", "");
+  if (code_column == SIZE_MAX) code_column = find_column(t, "lucode", "");
+  if (code_column == SIZE_MAX)
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: no column 'code' (or 'lucode')", path);
+  for (size_t row = 0; row < sky_table_rows(t); row++) {
+    double code = 0;
+    SKY_TRY(sky_table_number(ctx, t, row, code_column, &code));
+    if (code != nearbyint(code) || !(fabs(code) <= INT32_MAX))
+      return sky_fail(ctx, SKY_E_RANGE, "%s:%d: code '%s' is not a whole number", path,
+                      sky_table_line(t, row), sky_table_cell(t, row, code_column));
+    const size_t i = sky_legend_find(legend, (int32_t)code);
+    if (i == SIZE_MAX) continue; /* a table may hold more codes than the maps */
+    sky_sink_class *c = &l->set->cls[i];
+    if (c->known)
+      return sky_fail(ctx, SKY_E_RANGE, "%s:%d: code %g occurs twice", path, sky_table_line(t, row),
+                      code);
+    c->known = true;
+    for (size_t k = 0; k < N_POOL_COLUMNS; k++)
+      SKY_TRY(user_pool(l, t, path, row, k, c));
+  }
+  for (size_t i = 0; i < legend->n; i++)
+    if (present[i] && !l->set->cls[i].known)
+      return sky_fail(ctx, SKY_E_RANGE, "%s: no pool row for code %d (%s) of legend %s", path,
+                      (int)legend->row[i].low, legend->row[i].name, legend->name);
+  return SKY_OK;
+}
+
+sky_status sky_sink_set_from_table(sky_context *ctx, const sky_table *table, const char *path,
+                                   const sky_legend *legend, const bool *present,
+                                   sky_sink_set *out) {
+  sky_status st = SKY_OK;
+  sky_sink_set s = {.dynamic = false};
+  loader l = {.ctx = ctx, .set = &s};
+  SKY_GO(name_classes(ctx, path, legend->n, &s));
+  for (size_t i = 0; i < legend->n; i++) {
+    s.cls[i].id = legend->row[i].low;
+    s.cls[i].number = legend->row[i].number;
+    SKY_GO_ALLOC(s.cls[i].name, sky_strdup(ctx, legend->row[i].name));
+  }
+  SKY_GO(user_rows(&l, table, path, legend, present));
+  s.stocks = has_stocks(&s);
+  *out = s;
+  return SKY_OK;
+cleanup:
+  sky_sink_set_free(&s);
+  return st;
+}

@@ -1,0 +1,96 @@
+/* factors.h: carbon pools and growth of the classes, as products of factors with a source each.
+ *
+ * A set (ancillary/sink_sets.csv) names, for each class and role, the row of a factor table; a
+ * user's pool table gives the stocks of each map code directly. Either becomes the same thing:
+ * classes whose pools are sums of products of factors, so that the error of one factor is one error
+ * everywhere it is used.
+ *
+ * Unverified rows are refused unless the caller allows them one by one by their key,
+ * "file:parameter|domain|zone|stratum|detail:edition" (empty parts left out). */
+#ifndef SKY_ALGORITHMS_SINK_FACTORS_H
+#define SKY_ALGORITHMS_SINK_FACTORS_H
+
+#include "algorithms/sink/legend.h"
+
+typedef enum sky_sink_pool_kind { /* stocks t C/ha; growth and flux t C/ha/yr */
+                                  SKY_POOL_ABOVE = 0,
+                                  SKY_POOL_BELOW = 1,
+                                  SKY_POOL_LITTER = 2,
+                                  SKY_POOL_DEAD_WOOD = 3,
+                                  SKY_POOL_SOIL = 4,
+                                  SKY_POOL_GROWTH = 5, /* gain of land that stays in its class;
+                                                          positive = removal */
+                                  SKY_POOL_GROWTH_YOUNG =
+                                      6,                 /* gain of land that came into the class */
+                                  SKY_POOL_NET_FLUX = 7, /* published net coefficient; positive = to
+                                                            the atmosphere */
+                                  SKY_POOL_COUNT = 8
+} sky_sink_pool_kind;
+
+typedef struct sky_sink_factor {
+  char *key;    /* as --allow-unverified takes it */
+  char *source; /* document, table */
+  char *unit;
+  double value, sd; /* sd 0 where none is published */
+  bool verified;
+} sky_sink_factor;
+
+typedef struct sky_sink_term { /* product of up to three factors */
+  size_t n, factor[3];
+} sky_sink_term;
+
+typedef struct sky_sink_pool { /* sum of up to two products; n = 0: none, counts as zero */
+  size_t n;
+  sky_sink_term term[2];
+} sky_sink_pool;
+
+typedef struct sky_sink_class {
+  int32_t id; /* class number, or map code of a user's pool table */
+  int number; /* class 1..11 */
+  char *name;
+  bool known; /* the set has rows for it */
+  sky_sink_pool pool[SKY_POOL_COUNT];
+} sky_sink_class;
+
+typedef struct sky_sink_set {
+  char *name;
+  bool dynamic; /* IPCC time rules; false: the stocks are those at the dates */
+  bool stocks;  /* some class has a stock pool */
+  size_t n_factor, n_class;
+  sky_sink_factor *factor;
+  sky_sink_class *cls;
+} sky_sink_set;
+
+typedef struct sky_sink_need { /* what the maps ask of the set, [n_class] */
+  const bool *present, *changed;
+  const char *soil;           /* soil type of SOC_REF ("HAC"), NULL: soil carbon is not computed */
+  const char *const *allowed; /* keys of unverified rows */
+  size_t n_allowed;
+} sky_sink_need;
+
+/* Set `name` for the 11 classes. SKY_E_USAGE: unknown set or soil; SKY_E_RANGE: a class without a
+ * row (names class and file), or unverified rows that are not allowed (names each). Stocks are
+ * asked for where a class changes, growth wherever it is present. */
+SKY_NODISCARD sky_status sky_sink_set_builtin(sky_context *ctx, const char *name,
+                                              const sky_sink_need *need, sky_sink_set *out);
+/* From a user's table keyed by the codes of the legend: columns code (or lucode) and any of above,
+ * below, litter, dead_wood, soil (t C/ha; C_above … C_dead too), gain (t C/ha/yr, positive =
+ * removal), each with its <column>_sd. One class per legend row; SKY_E_RANGE names a present code
+ * without a row. */
+SKY_NODISCARD sky_status sky_sink_set_from_table(sky_context *ctx, const sky_table *table,
+                                                 const char *path, const sky_legend *legend,
+                                                 const bool *present, sky_sink_set *out);
+void sky_sink_set_free(sky_sink_set *s); /* NULL-safe, zeroes */
+
+/* Value of a pool in its unit per hectare; grad (may be NULL) [n_factor] += scale × derivative. */
+double sky_sink_pool_value(const sky_sink_set *s, const sky_sink_pool *p, double scale,
+                           double *grad);
+
+/* Names of the built-in sets, in the order of the file; *names is sky_free'd, the strings are
+ * inside it. */
+SKY_NODISCARD sky_status sky_sink_set_names(sky_context *ctx, char ***names, size_t *n);
+
+/* Standard deviation from a value and its uncertainty as the factor tables write it; 0 if none. */
+double sky_sink_factor_sd(double value, double unc, const char *kind, double low, double high);
+
+#endif

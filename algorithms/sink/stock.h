@@ -1,0 +1,69 @@
+/* stock.h: carbon stock change and annual uptake of zones, from their area tensor.
+ *
+ * Inside: kg of carbon and m2. A stock change is positive where the land gains carbon; an uptake is
+ * a flux to the atmosphere, so growth is negative (kg C yr-1). Equations, time rules and the error
+ * model are in stock.md. */
+#ifndef SKY_ALGORITHMS_SINK_STOCK_H
+#define SKY_ALGORITHMS_SINK_STOCK_H
+
+#include "algorithms/sink/factors.h"
+#include "algorithms/sink/tensor.h"
+
+#define SKY_CO2_PER_C (44.0 / 12.0) /* as the IPCC guidelines write it */
+
+typedef struct sky_sink_estimate {
+  double value, sd;
+  double low, high; /* 95 %: with what map error alone would show, see stock.md */
+} sky_sink_estimate;
+
+typedef struct sky_sink_row { /* one zone and class; class n_class is the whole zone */
+  size_t zone, cls;
+  double area[2];             /* m2 at both dates, of what has a class at both */
+  double biomass, dead, soil; /* kg C, parts of `stock` */
+  double soil_unknown;        /* m2 that changed class without a soil row on both sides */
+  sky_sink_estimate stock;    /* kg C over the period; NaN for a set without stocks */
+  sky_sink_estimate uptake;   /* kg C yr-1 to the atmosphere */
+} sky_sink_row;
+
+/* rows: [n_zone*(n_class+1)], ordered by zone, then class. years > 0; accuracy: overall accuracy of
+ * each map in (0, 1], NaN if not stated (then only the factors' errors count). */
+SKY_NODISCARD sky_status sky_sink_compute(sky_context *ctx, const sky_tensor *tensor,
+                                          const sky_sink_set *set, double years, double accuracy,
+                                          sky_sink_row *rows);
+
+/* A quantity linear in the areas: Σ_ij a_ij f_ij, f with its derivatives to the factors. */
+typedef struct sky_linear {
+  size_t n, m; /* classes, factors */
+  double *f;   /* [n*n] kg m-2 (yr-1) */
+  double *J;   /* [n*n*m] df/dfactor */
+} sky_linear;
+
+typedef enum sky_sink_quantity {
+  SKY_SINK_BIOMASS = 1,
+  SKY_SINK_DEAD = 2,
+  SKY_SINK_SOIL = 4,
+  SKY_SINK_STOCK = 7,
+  SKY_SINK_UPTAKE = 8
+} sky_sink_quantity;
+
+SKY_NODISCARD sky_status sky_linear_make(sky_context *ctx, const sky_sink_set *set,
+                                         sky_linear *out);
+void sky_linear_free(sky_linear *l);
+/* Fill f and J for one quantity and class (n: all classes together). */
+void sky_linear_fill(const sky_sink_set *set, sky_sink_quantity quantity, size_t cls, double years,
+                     sky_linear *l);
+
+/* Expected area (m2) that a map error alone moves from i to j, [n*n], diagonal 0; all 0 for NaN. */
+void sky_sink_false_areas(const double *area, size_t n, double accuracy, double *w);
+
+typedef struct sky_sink_variance {
+  double factor; /* aᵀSa, S = J diag(sd²) Jᵀ */
+  double area;   /* fᵀCov(a)f, Cov(a) = Σ w_ij² u_ij u_ijᵀ, u_ij = e_ij - ½ e_ii - ½ e_jj */
+  double cross;  /* tr(S Cov a) */
+} sky_sink_variance;
+
+/* area, w: [n*n]; sd: [m]; grad: [m] scratch. */
+sky_sink_variance sky_linear_variance(const sky_linear *l, const double *area, const double *w,
+                                      const double *sd, double *grad);
+
+#endif

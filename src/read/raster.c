@@ -1,0 +1,233 @@
+/* raster.c: class rasters through GDAL.
+ *
+ * Windows are read a strip of at most STRIP_PIXELS at a time, whole rows of the file's blocks at
+ * once where that fits, as doubles (exact for classes of 32 bits), so that memory stays small
+ * whatever window is asked for. */
+#include "src/read/raster.h"
+
+#include <cpl_conv.h>
+#include <gdal.h>
+#include <math.h>
+#include <ogr_srs_api.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "src/core/file.h"
+#include "src/core/memory.h"
+#include "src/engine/gdal_start.h"
+
+#define STRIP_PIXELS 1048576
+#define SAME_GRID 1e-6 /* of a cell */
+
+struct sky_raster {
+  char *path;
+  GDALDatasetH data;
+  GDALRasterBandH band;
+  bool masked;   /* it has a mask of any kind */
+  bool north_up; /* row 0 of the file is the northernmost */
+  size_t block_rows;
+  sky_grid grid;
+};
+
+void sky_raster_close(sky_raster *r) {
+  if (r == NULL) return;
+  GDALClose(r->data);
+  sky_grid_free(&r->grid);
+  sky_free(r->path);
+  sky_free(r);
+}
+
+const sky_grid *sky_raster_grid(const sky_raster *r) {
+  return &r->grid;
+}
+const char *sky_raster_path(const sky_raster *r) {
+  return r->path;
+}
+
+/* ---- georeference --------------------------------------------------------------------------- */
+
+/* "EPSG:n" where the file says so, else a PROJ string. */
+static sky_status crs_text(sky_context *ctx, const sky_raster *r, char out[256]) {
+  OGRSpatialReferenceH srs = GDALGetSpatialRef(r->data);
+  if (srs == NULL)
+    return sky_fail(ctx, SKY_E_FORMAT,
+                    "%s: the raster states no crs (gdal_edit.py -a_srs sets one)", r->path);
+  const char *authority = OSRGetAuthorityName(srs, NULL), *code = OSRGetAuthorityCode(srs, NULL);
+  if (authority != NULL && code != NULL && strcmp(authority, "EPSG") == 0) {
+    snprintf(out, 256, "EPSG:%s", code);
+    return SKY_OK;
+  }
+  char *text = NULL;
+  const bool good = OSRExportToProj4(srs, &text) == OGRERR_NONE && text != NULL && *text != '\0' &&
+                    strlen(text) + sizeof " +type=crs" <= 256;
+  if (good) snprintf(out, 256, "%s +type=crs", text);
+  CPLFree(text);
+  if (good) return SKY_OK;
+  return sky_fail(ctx, SKY_E_FORMAT, "%s: crs '%s' has neither an EPSG code nor a short PROJ form",
+                  r->path, OSRGetName(srs));
+}
+
+/* Float noise of a file's corner must not push a whole-globe raster over the pole. */
+static double at_pole(double lat, double cell) {
+  return fabs(lat) > 90 && fabs(lat) < 90 + SAME_GRID * cell ? copysign(90, lat) : lat;
+}
+
+static sky_status make_grid(sky_context *ctx, sky_raster *r) {
+  double t[6];
+  char crs[256];
+  const double nx = GDALGetRasterXSize(r->data), ny = GDALGetRasterYSize(r->data);
+  if (GDALGetGeoTransform(r->data, t) != CE_None)
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: the raster is not georeferenced", r->path);
+  if (t[2] != 0 || t[4] != 0 || !(t[1] > 0) || !(fabs(t[5]) > 0))
+    return sky_fail(ctx, SKY_E_FORMAT,
+                    "%s: the raster is rotated or mirrored (gdalwarp makes it north-up)", r->path);
+  SKY_TRY(crs_text(ctx, r, crs));
+  r->north_up = t[5] < 0;
+  const double dy = fabs(t[5]), end = t[3] + ny * t[5];
+  double south = r->north_up ? end : t[3], north = r->north_up ? t[3] : end;
+  if (OSRIsGeographic(GDALGetSpatialRef(r->data))) {
+    south = at_pole(south, dy);
+    north = at_pole(north, dy);
+  }
+  const sky_status st =
+      sky_grid_from_box(ctx, crs, t[0], south, t[0] + nx * t[1], north, t[1], dy, &r->grid);
+  return st == SKY_OK ? st : sky_fail_in(ctx, st, "%s: ", r->path);
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+static sky_status open_band(sky_context *ctx, sky_raster *r) {
+  const int bands = GDALGetRasterCount(r->data);
+  if (bands < 1) return sky_fail(ctx, SKY_E_FORMAT, "%s: no raster band", r->path);
+  r->band = GDALGetRasterBand(r->data, 1);
+  const GDALDataType type = GDALGetRasterDataType(r->band);
+  if (GDALDataTypeIsComplex(type))
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: values are complex, expected classes", r->path);
+  if (bands > 1) sky_log(ctx, SKY_LOG_INFO, "%s: the first of %d bands is used", r->path, bands);
+  if (GDALDataTypeIsFloating(type))
+    sky_log(ctx, SKY_LOG_INFO, "%s: classes are stored as %s; each must be a whole number", r->path,
+            GDALGetDataTypeName(type));
+  r->masked = (GDALGetMaskFlags(r->band) & GMF_ALL_VALID) == 0;
+  if (!r->masked)
+    sky_log(ctx, SKY_LOG_WARN, "%s: no nodata value and no mask, so every pixel counts", r->path);
+  int x = 0, y = 0;
+  GDALGetBlockSize(r->band, &x, &y);
+  r->block_rows = y > 0 ? (size_t)y : 1;
+  return SKY_OK;
+}
+
+sky_status sky_raster_open(sky_context *ctx, const char *path, sky_raster **out) {
+  sky_status st = SKY_OK;
+  sky_raster *r = NULL;
+  SKY_TRY(sky_gdal_start(ctx));
+  if (strncmp(path, "/vsi", 4) != 0 && !sky_file_exists(path))
+    return sky_fail(ctx, SKY_E_MISSING, "%s: no such file", path);
+  SKY_GO_ALLOC(r, SKY_NEW0(ctx, sky_raster, 1));
+  SKY_GO_ALLOC(r->path, sky_strdup(ctx, path));
+  r->data = GDALOpenEx(path, GDAL_OF_RASTER | GDAL_OF_READONLY, NULL, NULL, NULL);
+  if (r->data == NULL) {
+    st = sky_gdal_fail(ctx, SKY_E_READ, "%s: not a raster that GDAL reads", path);
+    goto cleanup;
+  }
+  SKY_GO(open_band(ctx, r));
+  SKY_GO(make_grid(ctx, r));
+  *out = r;
+  return SKY_OK;
+cleanup:
+  sky_raster_close(r);
+  return st;
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+static sky_status to_class(sky_context *ctx, const sky_raster *r, double v, size_t line,
+                           size_t column, int32_t *out) {
+  if (v == nearbyint(v) && fabs(v) <= INT32_MAX) {
+    *out = (int32_t)v;
+    return SKY_OK;
+  }
+  return sky_fail(ctx, SKY_E_RANGE,
+                  "%s: line %zu, column %zu: value %.9g is not a class (a whole number)", r->path,
+                  line, column, v);
+}
+
+/* Lines of the file, top first; out points at the first line's row, step is +-columns. */
+static sky_status read_lines(sky_context *ctx, sky_raster *r, size_t line0, size_t lines,
+                             size_t column0, size_t columns, double *value, uint8_t *mask,
+                             int32_t *out, ptrdiff_t step) {
+  const int x = (int)column0, y = (int)line0, w = (int)columns, h = (int)lines;
+  if (GDALRasterIO(r->band, GF_Read, x, y, w, h, value, w, h, GDT_Float64, 0, 0) != CE_None)
+    return sky_gdal_fail(ctx, SKY_E_READ, "%s: lines %zu to %zu", r->path, line0,
+                         line0 + lines - 1);
+  if (r->masked && GDALRasterIO(GDALGetMaskBand(r->band), GF_Read, x, y, w, h, mask, w, h, GDT_Byte,
+                                0, 0) != CE_None)
+    return sky_gdal_fail(ctx, SKY_E_READ, "%s: mask of lines %zu to %zu", r->path, line0,
+                         line0 + lines - 1);
+  for (size_t k = 0; k < lines; k++, out += step) {
+    for (size_t i = 0; i < columns; i++) {
+      const size_t at = k * columns + i;
+      out[i] = SKY_CLASS_NODATA;
+      if ((r->masked && mask[at] == 0) || isnan(value[at])) continue;
+      SKY_TRY(to_class(ctx, r, value[at], line0 + k, column0 + i, &out[i]));
+    }
+  }
+  return SKY_OK;
+}
+
+sky_status sky_raster_classes(sky_context *ctx, sky_raster *r, size_t row0, size_t rows,
+                              size_t column0, size_t columns, int32_t *out) {
+  const size_t ny = r->grid.ny;
+  if (row0 + rows > ny || column0 + columns > r->grid.nx)
+    return sky_fail(ctx, SKY_E_INTERNAL, "%s: window outside the raster", r->path);
+  if (rows == 0 || columns == 0) return SKY_OK;
+  sky_status st = SKY_OK;
+  double *value = NULL;
+  uint8_t *mask = NULL;
+  const size_t first = r->north_up ? ny - row0 - rows : row0; /* line of the file */
+  size_t held = STRIP_PIXELS / columns;
+  held = held < r->block_rows ? r->block_rows : held / r->block_rows * r->block_rows;
+  if (held > rows) held = rows;
+  SKY_GO_ALLOC(value, SKY_NEW(ctx, double, held *columns));
+  SKY_GO_ALLOC(mask, SKY_NEW(ctx, uint8_t, held * columns));
+  for (size_t done = 0, lines; done < rows; done += lines) {
+    lines = held - (first + done) % r->block_rows % held; /* end at a block's edge */
+    if (lines > rows - done) lines = rows - done;
+    const size_t row = r->north_up ? rows - 1 - done : done;
+    const ptrdiff_t step = r->north_up ? -(ptrdiff_t)columns : (ptrdiff_t)columns;
+    SKY_GO(read_lines(ctx, r, first + done, lines, column0, columns, value, mask,
+                      out + row * columns, step));
+  }
+cleanup:
+  sky_free(value);
+  sky_free(mask);
+  return st;
+}
+
+/* ---- two rasters ---------------------------------------------------------------------------- */
+
+static bool same_edges(double a, double b, double cell) {
+  return fabs(a - b) <= SAME_GRID * cell;
+}
+
+sky_status sky_raster_same_grid(sky_context *ctx, const sky_raster *a, const sky_raster *b) {
+  const sky_grid *g = &a->grid, *h = &b->grid;
+  const double dx = sky_grid_dx(g), dy = sky_grid_dy(g);
+  OGRSpatialReferenceH crs_a = GDALGetSpatialRef(a->data), crs_b = GDALGetSpatialRef(b->data);
+  if (strcmp(g->crs, h->crs) != 0 && !OSRIsSame(crs_a, crs_b))
+    return sky_fail(ctx, SKY_E_COVERAGE, "%s and %s are on different grids: crs '%s' and '%s'",
+                    a->path, b->path, g->crs, h->crs);
+  if (g->nx != h->nx || g->ny != h->ny)
+    return sky_fail(ctx, SKY_E_COVERAGE,
+                    "%s and %s are on different grids: %zu x %zu and %zu x %zu cells", a->path,
+                    b->path, g->nx, g->ny, h->nx, h->ny);
+  if (!same_edges(g->x_edge[0], h->x_edge[0], dx) || !same_edges(g->y_edge[0], h->y_edge[0], dy) ||
+      !same_edges(g->x_edge[g->nx], h->x_edge[h->nx], dx) ||
+      !same_edges(g->y_edge[g->ny], h->y_edge[h->ny], dy))
+    return sky_fail(ctx, SKY_E_COVERAGE,
+                    "%s and %s are on different grids: edges %.9g,%.9g,%.9g,%.9g and "
+                    "%.9g,%.9g,%.9g,%.9g",
+                    a->path, b->path, g->x_edge[0], g->y_edge[0], g->x_edge[g->nx],
+                    g->y_edge[g->ny], h->x_edge[0], h->y_edge[0], h->x_edge[h->nx],
+                    h->y_edge[h->ny]);
+  return SKY_OK;
+}

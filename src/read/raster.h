@@ -1,0 +1,34 @@
+/* raster.h: a raster of classes (land cover), read in strips through GDAL.
+ *
+ * Rows are counted from the south, as everywhere (grids/grid.h), whatever the file's order. Nodata
+ * is a mask: a pixel is masked by the file's nodata value, its mask band, or NaN. One handle must
+ * not be used by two threads at once. */
+#ifndef SKY_READ_RASTER_H
+#define SKY_READ_RASTER_H
+
+#include "grids/grid.h"
+
+#define SKY_CLASS_NODATA INT32_MIN /* not a legal class */
+
+typedef struct sky_raster sky_raster;
+
+/* The first band. Floating-point files are accepted where every value is a whole number, and said.
+ * A file without a nodata value is said: all its pixels count. SKY_E_MISSING, SKY_E_READ;
+ * SKY_E_FORMAT without a CRS, without georeference, or rotated; SKY_E_RANGE for a CRS that is
+ * neither geographic nor in metres. */
+SKY_NODISCARD sky_status sky_raster_open(sky_context *ctx, const char *path, sky_raster **out);
+void sky_raster_close(sky_raster *r); /* NULL-safe */
+const sky_grid *sky_raster_grid(const sky_raster *r);
+const char *sky_raster_path(const sky_raster *r);
+
+/* Classes of a window, [rows*columns], row 0 the southernmost; masked pixels are SKY_CLASS_NODATA.
+ * SKY_E_RANGE names the pixel whose value is not a whole number of 32 bits. */
+SKY_NODISCARD sky_status sky_raster_classes(sky_context *ctx, sky_raster *r, size_t row0,
+                                            size_t rows, size_t column0, size_t columns,
+                                            int32_t *out);
+
+/* Both have the same CRS and edges within 1e-6 of a cell; SKY_E_COVERAGE names both files and what
+ * differs. */
+SKY_NODISCARD sky_status sky_raster_same_grid(sky_context *ctx, const sky_raster *a,
+                                              const sky_raster *b);
+#endif

@@ -1,0 +1,47 @@
+"""Every cell of the sink tables in ancillary/ against the reference copies.
+
+Arguments: binary, data folder, work folder, source root."""
+import csv
+import pathlib
+import sys
+
+TABLES = ("legend_crosswalk", "ipcc_defaults", "blue_carbon", "china_densities")
+REFERENCE = pathlib.Path(sys.argv[2]) / "tables" / "sinks"
+OURS = pathlib.Path(sys.argv[4]) / "ancillary"
+
+
+def read(path):
+    with open(path, encoding="utf-8-sig", newline="") as f:
+        return list(csv.reader(f))
+
+
+def differences(mine, theirs):
+    bad = [(i, j, a, b) for i, (x, y) in enumerate(zip(mine, theirs))
+           for j, (a, b) in enumerate(zip(x, y)) if a != b]
+    bad += [("shape", i) for i, (x, y) in enumerate(zip(mine, theirs)) if len(x) != len(y)]
+    return bad + ([("rows", len(mine), len(theirs))] if len(mine) != len(theirs) else [])
+
+
+def main():
+    if not REFERENCE.is_dir():
+        print("skipped: no", REFERENCE)
+        return 77
+    cells = 0
+    for name in TABLES:
+        mine, theirs = read(OURS / f"{name}.csv"), read(REFERENCE / f"{name}.csv")
+        bad = differences(mine, theirs)
+        assert not bad, (name, bad[:5])
+        changed = [list(r) for r in mine]
+        changed[3][5] += "0"
+        assert differences(changed, theirs), "the comparison does not see a changed cell"
+        cells += sum(len(r) for r in mine)
+        if name != "legend_crosswalk":
+            head = mine[0]
+            for column in ("source", "table", "verified"):
+                assert column in head, (name, column)
+    assert cells > 9000, cells
+    print(cells, "cells agree")
+    return 0
+
+
+sys.exit(main())
