@@ -535,6 +535,42 @@ static void test_variance(void **state) {
   sky_sink_set_free(&set);
 }
 
+/* Two classes: w = A p (1 - p) both ways, so that the errors of the maps can be written down. */
+static void test_map_error(void **state) {
+  sky_context *ctx = *state;
+  sky_sink_set set;
+  user_set(ctx, "code,above,gain\n1,10,0.5\n2,9,\n", &set);
+  double a[9] = {50, 10, 0, 4, 36, 0, 0, 0, 0}, zero[3] = {0};
+  const sky_tensor t = areas(1, 3, a, zero);
+  sky_sink_row rows[12];
+  assert_int_equal(sky_sink_compute(ctx, &t, &set, 10, 0.85, rows), SKY_OK);
+  const double w = 100 * 0.85 * 0.15;
+  assert_close(rows[3].stock.sd, 1e3 * w * sqrt(2), 1e-12);         /* f = -1 and +1 t/ha */
+  assert_close(rows[3].uptake.sd, 1e3 * w * 0.25 * sqrt(2), 1e-12); /* moves half of 0.5 t/ha */
+  assert_close(rows[3].stock.high - rows[3].stock.value, 1.959963984540054 * rows[3].stock.sd,
+               1e-12);
+  sky_sink_set_free(&set);
+  /* Tier 1 loses at once and gains slowly, so error alone shows a loss: the interval reaches from
+   * the mapped difference to the one without it. */
+  const int numbers[2] = {1, 7};
+  assert_int_equal(load(ctx, "ipcc-subtropical-humid", NULL, numbers, 2, NULL, &set), SKY_OK);
+  double b[121] = {0};
+  b[0] = 50;
+  b[6] = 10;
+  b[66] = 4;
+  b[72] = 36;
+  const sky_tensor u = areas(1, 11, b, zero);
+  assert_int_equal(sky_sink_compute(ctx, &u, &set, 10, 0.85, rows), SKY_OK);
+  const double dead = 8.7 + 13.2, lost = 4.7 - 258.4 * 1.246 * 0.47 - dead;
+  const double gained = 5 * 2.5 * 1.246 * 0.47 + 0.25 * dead - 4.7;
+  const sky_sink_estimate *e = &rows[11].stock;
+  assert_close(e->value, 1e3 * (10 * lost + 4 * gained), 1e-12);
+  assert_close(e->low, e->value - 1.959963984540054 * e->sd, 1e-12);
+  assert_close(e->high, e->value - 1e3 * w * (lost + gained) + 1.959963984540054 * e->sd, 1e-12);
+  assert_true(e->sd > 1e3 * w * hypot(lost, gained));
+  sky_sink_set_free(&set);
+}
+
 /* A class as a map with 85 % accuracy shows it; mistakes go to the others alike. */
 static size_t seen_as(uint64_t seed, uint64_t pixel, size_t truth, size_t n) {
   if (sky_rng_uniform(seed, pixel, 0) < 0.85) return truth;
@@ -602,6 +638,7 @@ int main(void) {
                                      SKY_UNIT(test_tier1_numbers),
                                      SKY_UNIT(test_shared_error),
                                      SKY_UNIT(test_variance),
+                                     SKY_UNIT(test_map_error),
                                      SKY_UNIT(test_identical_truth),
                                      SKY_UNIT(test_compute_failures)};
   return cmocka_run_group_tests(tests, NULL, NULL);
