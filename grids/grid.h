@@ -7,15 +7,15 @@
 
 #include "skyflux/context.h"
 
-#define SKY_WGS84_A 6378137.0              /* m, semi-major axis (NIMA TR8350.2) */
-#define SKY_WGS84_F (1.0 / 298.257223563)  /* flattening */
+#define SKY_WGS84_A 6378137.0             /* m, semi-major axis (NIMA TR8350.2) */
+#define SKY_WGS84_F (1.0 / 298.257223563) /* flattening */
 
 typedef struct sky_grid {
   char crs[256];   /* "EPSG:4326", "+proj=aea … +type=crs" (what PROJ and GDAL both accept) */
   bool geographic; /* edges in degrees */
   size_t nx, ny;
-  double *x_edge;  /* [nx+1] ascending */
-  double *y_edge;  /* [ny+1] ascending */
+  double *x_edge; /* [nx+1] ascending */
+  double *y_edge; /* [ny+1] ascending */
 } sky_grid;
 
 /* Regular grid from its box; nx, ny from cell sizes that must divide the box (1e-6 of a cell), else
@@ -25,22 +25,25 @@ SKY_NODISCARD sky_status sky_grid_from_box(sky_context *ctx, const char *crs, do
                                            double dy, sky_grid *out);
 /* From cell centres as files give them (ascending or descending, float noise): spacing is taken as
  * regular if every centre is within 1e-3 of a cell of it, then edges are exact; otherwise edges lie
- * midway and the outer ones mirror. Latitude edges beyond ±90 are closed at the pole; longitude edges
- * that would overlap around the globe are closed midway across the seam. *flip_x, *flip_y tell whether
- * the file's axis descends. SKY_E_FORMAT for < 2 centres, a non-monotonic axis (a 0..360 longitude
- * axis that wraps is unwrapped first), centres more than a turn apart or latitudes beyond the pole. */
+ * midway and the outer ones mirror. Latitude edges beyond ±90 are closed at the pole; longitude
+ * edges that would overlap around the globe are closed midway across the seam. *flip_x, *flip_y
+ * tell whether the file's axis descends. SKY_E_FORMAT for < 2 centres, a non-monotonic axis (a
+ * 0..360 longitude axis that wraps is unwrapped first), centres more than a turn apart or latitudes
+ * beyond the pole. */
 SKY_NODISCARD sky_status sky_grid_from_centres(sky_context *ctx, const char *crs, const double *x,
                                                size_t nx, const double *y, size_t ny, sky_grid *out,
                                                bool *flip_x, bool *flip_y);
 SKY_NODISCARD sky_status sky_grid_copy(sky_context *ctx, const sky_grid *g, sky_grid *out);
 void sky_grid_free(sky_grid *g); /* NULL-safe, zeroes */
 
-static inline size_t sky_grid_cells(const sky_grid *g) { return g->nx * g->ny; }
+static inline size_t sky_grid_cells(const sky_grid *g) {
+  return g->nx * g->ny;
+}
 /* Mean spacing along x and y. */
 double sky_grid_dx(const sky_grid *g);
 double sky_grid_dy(const sky_grid *g);
-/* Same CRS and edges within 1e-4 of a cell (two float32 spellings of one axis differ by up to 2e-5),
- * a whole turn of longitude apart at most. */
+/* Same CRS and edges within 1e-4 of a cell (two float32 spellings of one axis differ by up to
+ * 2e-5), a whole turn of longitude apart at most. */
 bool sky_grid_equal(const sky_grid *a, const sky_grid *b);
 /* inner lies inside outer (1e-4 of a cell of outer), after a shift by 360° if needed. */
 bool sky_grid_contains(const sky_grid *outer, const sky_grid *inner);
@@ -53,9 +56,11 @@ size_t sky_grid_find(const sky_grid *g, double x, double y);
  * latitude, Snyder 1987 Eq. 3-12). Projected: geodesic polygon of the densified outline. */
 SKY_NODISCARD sky_status sky_grid_areas(sky_context *ctx, const sky_grid *g, double *area);
 
-/* ∫ of the ellipsoid's surface between the equator and latitude (deg), per radian of longitude, m2. */
+/* ∫ of the ellipsoid's surface between the equator and latitude (deg), per radian of longitude, m2.
+ */
 double sky_ellipsoid_zone(double lat_deg);
-/* The same between two latitudes (deg), positive if north > south; full precision for thin bands. */
+/* The same between two latitudes (deg), positive if north > south; full precision for thin bands.
+ */
 double sky_ellipsoid_band(double south_deg, double north_deg);
 /* Signed geodesic area (m2, counter-clockwise positive) of a polygon of n vertices in `crs`. */
 SKY_NODISCARD sky_status sky_polygon_area(sky_context *ctx, const char *crs, const double *x,
@@ -67,8 +72,8 @@ double sky_distance(double lon1, double lat1, double lon2, double lat2);
 void sky_grid_centre(const sky_grid *g, size_t cell, double *x, double *y);
 double sky_grid_distance(const sky_grid *g, size_t a, size_t b);
 
-/* Longitude and latitude (degrees, WGS 84) -> coordinates of the grid's CRS; geographic grids keep them.
- * NaN where the projection has no value. */
+/* Longitude and latitude (degrees, WGS 84) -> coordinates of the grid's CRS; geographic grids keep
+ * them. NaN where the projection has no value. */
 SKY_NODISCARD sky_status sky_grid_from_lonlat(sky_context *ctx, const sky_grid *g, size_t n,
                                               const double *lon, const double *lat, double *x,
                                               double *y);

@@ -1,8 +1,8 @@
 /* outline.c: boundary following on the cell lattice.
  *
- * Every inside cell owns the edges towards outside cells, directed so that the inside is on the left.
- * Turning left first at each vertex keeps to the same cell, so corner contacts do not join rings. A
- * ring is started at its lowest, then leftmost vertex, which it passes once. */
+ * Every inside cell owns the edges towards outside cells, directed so that the inside is on the
+ * left. Turning left first at each vertex keeps to the same cell, so corner contacts do not join
+ * rings. A ring is started at its lowest, then leftmost vertex, which it passes once. */
 #include "grids/outline.h"
 
 #include <string.h>
@@ -13,8 +13,8 @@ enum { EAST = 0, NORTH = 1, WEST = 2, SOUTH = 3 };
 
 typedef struct lattice {
   const sky_grid *grid;
-  size_t columns;   /* vertices per row */
-  uint8_t *out;     /* [vertices] bit d: an untraced edge leaves in direction d */
+  size_t columns; /* vertices per row */
+  uint8_t *out;   /* [vertices] bit d: an untraced edge leaves in direction d */
 } lattice;
 
 static bool is_inside(const sky_grid *g, const bool *inside, size_t ix, size_t iy) {
@@ -39,7 +39,8 @@ static size_t follow(lattice *l, size_t v, double *x, double *y) {
   const ptrdiff_t step[4] = {1, (ptrdiff_t)l->columns, -1, -(ptrdiff_t)l->columns};
   size_t n = 0;
   int d = 0;
-  while (!(l->out[v] >> d & 1)) d++;
+  while (!(l->out[v] >> d & 1))
+    d++;
   int before = -1;
   for (;;) {
     if (d != before) {
@@ -51,7 +52,8 @@ static size_t follow(lattice *l, size_t v, double *x, double *y) {
     before = d;
     static const int turn[3] = {1, 0, 3}; /* left, straight, right */
     int k = 0;
-    while (k < 3 && !(l->out[v] >> ((before + turn[k]) % 4) & 1)) k++;
+    while (k < 3 && !(l->out[v] >> ((before + turn[k]) % 4) & 1))
+      k++;
     if (k == 3) return n;
     d = (before + turn[k]) % 4;
   }

@@ -1,9 +1,9 @@
 /* regrid.h: conservative regridding with a closed mass audit (design law 3).
  *
- * Both grids must share the CRS (projected <-> geographic is refused with SKY_E_COVERAGE and the two
- * names). Weights are products of 1-D overlaps (x, and ellipsoidal-zone in y for geographic grids);
- * no weight matrix is held. A geographic source is shifted by ±360° where needed; grids that are
- * sky_grid_equal map cell to cell. */
+ * Both grids must share the CRS (projected <-> geographic is refused with SKY_E_COVERAGE and the
+ * two names). Weights are products of 1-D overlaps (x, and ellipsoidal-zone in y for geographic
+ * grids); no weight matrix is held. A geographic source is shifted by ±360° where needed; grids
+ * that are sky_grid_equal map cell to cell. */
 #ifndef SKY_GRIDS_REGRID_H
 #define SKY_GRIDS_REGRID_H
 
@@ -26,18 +26,19 @@ SKY_NODISCARD sky_status sky_audit_check(sky_context *ctx, const char *what, con
 /* Extensive quantity (amount per cell, footprint sensitivity): source cells are split by area
  * fraction. NaN source cells are nodata. out [cells of dst] is overwritten. */
 SKY_NODISCARD sky_status sky_regrid_extensive(sky_context *ctx, const sky_grid *src,
-                                              const double *amount, const sky_grid *dst, double *out,
-                                              sky_audit *audit);
-/* Intensive quantity (flux density, mole fraction): area-weighted mean over valid source; out is NaN
- * where less than min_valid of the cell's area is covered by valid source. fraction (may be NULL):
- * valid area fraction of each target cell. audit: integrals (value × m2; projected grids: plane m2). */
+                                              const double *amount, const sky_grid *dst,
+                                              double *out, sky_audit *audit);
+/* Intensive quantity (flux density, mole fraction): area-weighted mean over valid source; out is
+ * NaN where less than min_valid of the cell's area is covered by valid source. fraction (may be
+ * NULL): valid area fraction of each target cell. audit: integrals (value × m2; projected grids:
+ * plane m2). */
 SKY_NODISCARD sky_status sky_regrid_intensive(sky_context *ctx, const sky_grid *src,
                                               const double *value, const sky_grid *dst,
                                               double min_valid, double *out, double *fraction,
                                               sky_audit *audit);
 
-/* The map of one source cell onto dst, for sparse rows: returns the number of target cells (<= cap),
- * their index and the area fraction of the source cell inside each. */
+/* The map of one source cell onto dst, for sparse rows: returns the number of target cells (<=
+ * cap), their index and the area fraction of the source cell inside each. */
 typedef struct sky_splitter sky_splitter;
 SKY_NODISCARD sky_status sky_splitter_create(sky_context *ctx, const sky_grid *src,
                                              const sky_grid *dst, sky_splitter **out);

@@ -2,8 +2,8 @@
  *
  * A zone is a multi-polygon in the CRS of the grid it is used with (readers transform and densify).
  * Rings are implicitly closed; outer rings and holes are told apart by the even/odd nesting that
- * OGR gives: hole flag. Longitudes are unwrapped about the zone's first vertex: an edge over more than
- * 180° crosses the antimeridian, one over 360° is a frame of the world map and stays. */
+ * OGR gives: hole flag. Longitudes are unwrapped about the zone's first vertex: an edge over more
+ * than 180° crosses the antimeridian, one over 360° is a frame of the world map and stays. */
 #ifndef SKY_GRIDS_ZONE_H
 #define SKY_GRIDS_ZONE_H
 
@@ -40,20 +40,21 @@ void sky_zones_free(sky_zones *z); /* NULL-safe, zeroes */
 /* Sparse coverage of one zone. fraction: share of the cell's area inside the zone (0..1]. */
 typedef struct sky_coverage {
   size_t n;
-  size_t *cell;     /* ascending */
+  size_t *cell; /* ascending */
   double *fraction;
   double area_zone; /* m2 on the ellipsoid, whole zone */
   double area_in;   /* m2 inside the grid */
 } sky_coverage;
 
 /* Every edge cut at the rows and columns it crosses, areas by Green's theorem in an equal-area y
- * coordinate for geographic grids, where edges are straight in longitude and latitude. Coverage below
- * 1e-12 of a cell is rounding and left out. Empty result is valid (n = 0). Shifting the zone or the
- * grid by 360° changes nothing. SKY_E_RANGE for rings of fewer than 3 or not finite vertices. */
+ * coordinate for geographic grids, where edges are straight in longitude and latitude. Coverage
+ * below 1e-12 of a cell is rounding and left out. Empty result is valid (n = 0). Shifting the zone
+ * or the grid by 360° changes nothing. SKY_E_RANGE for rings of fewer than 3 or not finite
+ * vertices. */
 SKY_NODISCARD sky_status sky_zone_coverage(sky_context *ctx, const sky_zone *zone,
                                            const sky_grid *grid, sky_coverage *out);
-/* The parts of it, for callers that walk over a large grid in pieces: the fractions alone (both areas
- * 0), and the area of the whole zone, m2. */
+/* The parts of it, for callers that walk over a large grid in pieces: the fractions alone (both
+ * areas 0), and the area of the whole zone, m2. */
 SKY_NODISCARD sky_status sky_zone_fractions(sky_context *ctx, const sky_zone *zone,
                                             const sky_grid *grid, sky_coverage *out);
 SKY_NODISCARD sky_status sky_zone_area(sky_context *ctx, const sky_zone *zone, const sky_grid *grid,

@@ -133,7 +133,8 @@ static void explain(sky_comparison *row) {
       say(row, "variance of the total falls by %.2g %% (%.0f %% needed)", 100 * row->reduction,
           100 * SKY_INSUFFICIENT_REDUCTION);
       if (fabs(row->z) > SKY_MISFIT_Z)
-        say(row, "; z = %.1f: prior and inventory differ by more than this kernel can tell", row->z);
+        say(row, "; z = %.1f: prior and inventory differ by more than this kernel can tell",
+            row->z);
       break;
     case SKY_VERDICT_MISFIT:
       say(row, "z = %.1f, beyond %.0f: transport, background or errors are wrong here", row->z,

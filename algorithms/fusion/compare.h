@@ -13,7 +13,7 @@
 
 typedef enum sky_verdict {
   SKY_VERDICT_CONSISTENT = 0,
-  SKY_VERDICT_HIGHER = 1,       /* top-down significantly above bottom-up */
+  SKY_VERDICT_HIGHER = 1, /* top-down significantly above bottom-up */
   SKY_VERDICT_LOWER = 2,
   SKY_VERDICT_INSUFFICIENT = 3, /* insufficient information: reduction of variance < 0.2 */
   SKY_VERDICT_MISFIT = 4,       /* model misfit: |z| > 4 there */
@@ -35,10 +35,10 @@ typedef struct sky_comparison {
   double chi2_per_obs;      /* innovation statistic of this row's inversion; NaN = unknown (no
                                inflation, said in the reason) */
   /* out */
-  double z, p, q;           /* q: FDR-adjusted p over the tested rows, NaN for the others; z and p
-                               are NaN only where the row is not comparable */
-  double reduction;         /* 1 - (post_sd/prior_sd)² */
-  double detectable;        /* inventory error found at 80 % power, kg yr-1; INFINITY if unseen */
+  double z, p, q;    /* q: FDR-adjusted p over the tested rows, NaN for the others; z and p
+                        are NaN only where the row is not comparable */
+  double reduction;  /* 1 - (post_sd/prior_sd)² */
+  double detectable; /* inventory error found at 80 % power, kg yr-1; INFINITY if unseen */
   sky_verdict verdict;
   char reason[200];
 } sky_comparison;

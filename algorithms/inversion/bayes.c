@@ -101,11 +101,12 @@ static sky_status check_memory(sky_context *ctx, const sky_problem *p, size_t n_
   const double need = sky_problem_bytes(p->n_obs, p->n_cell, p->n_time, p->rowptr[p->n_obs],
                                         p->n_background, n_zone);
   if (need <= (double)sky_context_memory(ctx)) return SKY_OK;
-  return sky_fail(ctx, SKY_E_NOMEM,
-                  "inversion of %zu observations, %zu cells x %zu times and %zu zones needs %.0f MB, "
-                  "the memory budget is %.0f MB (--memory)",
-                  p->n_obs, p->n_cell, p->n_time, n_zone, ceil(need / 1e6),
-                  (double)sky_context_memory(ctx) / 1e6);
+  return sky_fail(
+      ctx, SKY_E_NOMEM,
+      "inversion of %zu observations, %zu cells x %zu times and %zu zones needs %.0f MB, "
+      "the memory budget is %.0f MB (--memory)",
+      p->n_obs, p->n_cell, p->n_time, n_zone, ceil(need / 1e6),
+      (double)sky_context_memory(ctx) / 1e6);
 }
 
 /* ---- H -------------------------------------------------------------------------------------- */

@@ -16,6 +16,8 @@ double sky_posterior_bytes(size_t n_state, size_t n_obs, size_t n_background, si
 void sky_posterior_zones(const sky_functionals *zones, const double *x0, sky_posterior *out);
 
 /* A variance that rounding made slightly negative is 0; NaN stays NaN. */
-static inline double sky_variance(double v) { return v < 0 ? 0 : v; }
+static inline double sky_variance(double v) {
+  return v < 0 ? 0 : v;
+}
 
 #endif

@@ -381,9 +381,9 @@ static sky_status check_name(sky_context *ctx, const char *name) {
   sky_status st = SKY_OK;
   if (!found) {
     const char *near = sky_text_nearest(name, (const char *const *)names, n);
-    st = sky_fail(ctx, SKY_E_USAGE, "factor set '%s' is not known%s%s%s (see skyflux list sink-sets)",
-                  name, near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
-                  near != NULL ? "'?" : "");
+    st = sky_fail(
+        ctx, SKY_E_USAGE, "factor set '%s' is not known%s%s%s (see skyflux list sink-sets)", name,
+        near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'?" : "");
   }
   sky_free(names);
   return st;

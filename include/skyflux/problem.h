@@ -4,8 +4,8 @@
  *   Q = S (D ⊗ E) S,  state index = t*n_cell + cell,  S = diag(x_sd)
  *
  * Solved in observation space (Rodgers 2000, ch. 4; Michalak et al. 2004):
- * Ψ = HQHᵀ + B Σ_b Bᵀ + R, Ψw = d = y - Hx0 - Bb0, x̂ = x0 + QHᵀw. Units are free but consistent; results do not depend on
- * them (no constants are added to any diagonal). */
+ * Ψ = HQHᵀ + B Σ_b Bᵀ + R, Ψw = d = y - Hx0 - Bb0, x̂ = x0 + QHᵀw. Units are free but consistent;
+ * results do not depend on them (no constants are added to any diagonal). */
 #ifndef SKYFLUX_PROBLEM_H
 #define SKYFLUX_PROBLEM_H
 
@@ -19,19 +19,19 @@ extern "C" {
 #define SKY_DENSE_CELL_LIMIT 5000
 
 typedef enum sky_correlation {
-  SKY_CORR_NONE = 0,        /* identity */
-  SKY_CORR_SPHERICAL = 1,   /* 1 - 1.5 h + 0.5 h³, h = d/L < 1, else 0 */
-  SKY_CORR_EXPONENTIAL = 2  /* exp(-d/L) */
+  SKY_CORR_NONE = 0,       /* identity */
+  SKY_CORR_SPHERICAL = 1,  /* 1 - 1.5 h + 0.5 h³, h = d/L < 1, else 0 */
+  SKY_CORR_EXPONENTIAL = 2 /* exp(-d/L) */
 } sky_correlation;
 
 typedef struct sky_problem {
   size_t n_obs, n_state, n_cell, n_time; /* n_state = n_cell*n_time */
-  size_t *rowptr;      /* [n_obs+1] */
-  int32_t *col;        /* [nnz] state index, ascending in a row */
-  double *val;         /* [nnz] */
-  double *y, *r_sd;    /* [n_obs] */
-  double *x0, *x_sd;   /* [n_state] */
-  double *x_true;      /* [n_state] or NULL */
+  size_t *rowptr;                        /* [n_obs+1] */
+  int32_t *col;                          /* [nnz] state index, ascending in a row */
+  double *val;                           /* [nnz] */
+  double *y, *r_sd;                      /* [n_obs] */
+  double *x0, *x_sd;                     /* [n_state] */
+  double *x_true;                        /* [n_state] or NULL */
   double *E;           /* [n_cell*n_cell] spatial correlation, row-major, symmetric */
   double *D;           /* [n_time*n_time] temporal correlation */
   double *xc, *yc;     /* [n_cell] cell centres, or NULL; not used by the solver */
@@ -49,7 +49,7 @@ void sky_problem_free(sky_problem *p); /* NULL-safe, zeroes */
 typedef struct sky_functionals {
   size_t n_zone;
   const double *W;
-  const double *constant;    /* NULL = 0 */
+  const double *constant; /* NULL = 0 */
   /* Own covariance of the inventory that the zones are compared with, for the general test: the
    * same Kronecker form with its own sd [n_state] and correlations; NULL = use the prior's Q. */
   const double *inventory_sd;
@@ -59,33 +59,33 @@ typedef struct sky_functionals {
 
 typedef struct sky_posterior {
   size_t n_state, n_obs, n_zone, n_background;
-  double *x;           /* [n_state] posterior mean */
-  double *sd;          /* [n_state] posterior sd */
-  double *ak;          /* [n_state] diagonal of the averaging kernel */
-  double *b, *b_post_sd;   /* [n_background] */
-  double *residual;    /* [n_obs] y - Hx̂ - Bb̂ */
+  double *x;                           /* [n_state] posterior mean */
+  double *sd;                          /* [n_state] posterior sd */
+  double *ak;                          /* [n_state] diagonal of the averaging kernel */
+  double *b, *b_post_sd;               /* [n_background] */
+  double *residual;                    /* [n_obs] y - Hx̂ - Bb̂ */
   double *simulated_prior, *simulated; /* [n_obs] Hx0+Bb0, Hx̂+Bb̂ */
-  double dofs;         /* of the state x: tr(K H) */
+  double dofs;                         /* of the state x: tr(K H) */
   double dofs_background;
-  double chi2;         /* dᵀΨ⁻¹d; per observation chi2/n_obs */
-  double jb, jo;       /* cost terms at the optimum (jb: state + background) */
+  double chi2;             /* dᵀΨ⁻¹d; per observation chi2/n_obs */
+  double jb, jo;           /* cost terms at the optimum (jb: state + background) */
   double neg_log_evidence; /* ½(dᵀΨ⁻¹d + log|Ψ| + n log 2π) */
   /* per zone [n_zone] */
   double *prior_total, *prior_sd, *total, *total_sd;
-  double *zone_dofs;   /* Σ ak over the state elements that the zone touches (W != 0): independent
-                          pieces of information inside it; border elements count whole */
+  double *zone_dofs; /* Σ ak over the state elements that the zone touches (W != 0): independent
+                        pieces of information inside it; border elements count whole */
   double *zone_reduction; /* 1 - (total_sd/prior_sd)²: DOFS of the one number that is the total */
   double *zone_sensitivity; /* aᵀA p / aᵀp for the prior pattern p = x0 (1 = fully observed); NaN if
                                aᵀx0 = 0 */
-  double *zone_noise_var;   /* aᵀK (R + BΣ_bBᵀ) Kᵀ a */
+  double *zone_noise_var;     /* aᵀK (R + BΣ_bBᵀ) Kᵀ a */
   double *zone_inventory_var; /* aᵀ A B_inv Aᵀ a */
-  double *zone_null_sd;     /* sqrt of the sum of both: null sd of x_T - x_B (spec: general test) */
-  double *zone_detectable;  /* smallest true change of the total, pattern p, that is told from noise
-                               with 80 % power at two-sided 5 %: (z_.975 + z_.80) √noise_var /
-                               |sensitivity|; INFINITY if unseen. With the inventory's own error:
-                               compare.h */
-  double *zone_A;      /* [n_zone*n_state] aᵀA rows: to see another inventory through the kernel */
-  double *zone_cov;    /* [n_zone*n_zone] posterior covariance of the totals */
+  double *zone_null_sd;    /* sqrt of the sum of both: null sd of x_T - x_B (spec: general test) */
+  double *zone_detectable; /* smallest true change of the total, pattern p, that is told from noise
+                              with 80 % power at two-sided 5 %: (z_.975 + z_.80) √noise_var /
+                              |sensitivity|; INFINITY if unseen. With the inventory's own error:
+                              compare.h */
+  double *zone_A;   /* [n_zone*n_state] aᵀA rows: to see another inventory through the kernel */
+  double *zone_cov; /* [n_zone*n_zone] posterior covariance of the totals */
 } sky_posterior;
 
 /* SKY_E_NOT_SPD with the index of the failing pivot; SKY_E_SIZE beyond SKY_DENSE_CELL_LIMIT;
@@ -94,7 +94,8 @@ typedef struct sky_posterior {
  * NULL. */
 SKY_NODISCARD sky_status sky_problem_solve(sky_context *ctx, const sky_problem *p,
                                            const sky_functionals *zones, sky_posterior *out);
-/* Bytes that a solve holds at its peak, the problem's own arrays included; for plans and budgets. */
+/* Bytes that a solve holds at its peak, the problem's own arrays included; for plans and budgets.
+ */
 double sky_problem_bytes(size_t n_obs, size_t n_cell, size_t n_time, size_t nnz,
                          size_t n_background, size_t n_zone);
 void sky_posterior_free(sky_posterior *p); /* NULL-safe, zeroes */

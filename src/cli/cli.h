@@ -12,17 +12,17 @@
 typedef sky_status (*sky_command_fn)(sky_context *ctx, int argc, char **argv);
 
 typedef struct sky_cli_option { /* one option of a command; a NULL name ends the table */
-  const char *name;  /* long name without "--" */
-  char letter;       /* short letter or 0 */
-  const char *arg;   /* NULL = flag; else the word shown in help ("W,S,E,N") */
+  const char *name;             /* long name without "--" */
+  char letter;                  /* short letter or 0 */
+  const char *arg;              /* NULL = flag; else the word shown in help ("W,S,E,N") */
   const char *help;
 } sky_cli_option;
 
 typedef struct sky_cli_spec {
-  const char *name;      /* "info" */
-  const char *usage;     /* "FILE… [options]" */
-  const char *summary;   /* one line */
-  const char *example;   /* one full example */
+  const char *name;              /* "info" */
+  const char *usage;             /* "FILE… [options]" */
+  const char *summary;           /* one line */
+  const char *example;           /* one full example */
   const sky_cli_option *options; /* own options */
 } sky_cli_spec;
 

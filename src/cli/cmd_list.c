@@ -103,7 +103,8 @@ static void list_stages(listing *l) {
   size_t n;
   const sky_stage_kind *kinds = sky_stage_kinds(&n);
   ROW(l, "stage", "what", "job sections");
-  for (size_t i = 0; i < n; i++) ROW(l, kinds[i].kind, kinds[i].doc, kinds[i].sections);
+  for (size_t i = 0; i < n; i++)
+    ROW(l, kinds[i].kind, kinds[i].doc, kinds[i].sections);
 }
 
 static void list_keys(listing *l) {
@@ -143,22 +144,18 @@ static void list_sink_sets(listing *l) {
   size_t n = 0;
   ROW(l, "set", "for");
   l->failed |= sky_sink_set_names(l->ctx, &names, &n) != SKY_OK;
-  for (size_t i = 0; i < n; i++) ROW(l, names[i], "sink --factors");
+  for (size_t i = 0; i < n; i++)
+    ROW(l, names[i], "sink --factors");
   sky_free(names);
 }
 
 static const struct topic {
   const char *name;
   void (*fill)(listing *l);
-} topics[] = {{"readers", list_readers},
-              {"methods", list_methods},
-              {"stages", list_stages},
-              {"gases", list_gases},
-              {"factors", list_factors},
-              {"legends", list_legends},
-              {"sink-sets", list_sink_sets},
-              {"keys", list_keys},
-              {"commands", list_commands}};
+} topics[] = {
+    {"readers", list_readers},     {"methods", list_methods}, {"stages", list_stages},
+    {"gases", list_gases},         {"factors", list_factors}, {"legends", list_legends},
+    {"sink-sets", list_sink_sets}, {"keys", list_keys},       {"commands", list_commands}};
 
 #define N_TOPICS (sizeof topics / sizeof topics[0])
 

@@ -22,24 +22,24 @@ static void print_plan(const cJSON *plan) {
   const cJSON *s, *outputs = cJSON_GetObjectItemCaseSensitive(plan, "stages"), *o;
   printf("job %s -> %s\ngrid %.0f x %.0f cells, %.0f zones, memory budget %.1f GB\n\n",
          cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(plan, "job")),
-         cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(plan, "output")),
-         number(plan, "nx"), number(plan, "ny"), number(plan, "zones"), number(plan, "memory_budget_bytes") / 1e9);
+         cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(plan, "output")), number(plan, "nx"),
+         number(plan, "ny"), number(plan, "zones"), number(plan, "memory_budget_bytes") / 1e9);
   printf("%-24s  %-10s  %6s  %9s  %s\n", "stage", "state", "inputs", "MB", "what");
   cJSON_ArrayForEach(s, outputs) {
-    printf("%-24s  %-10s  %6.0f  %9.2f  %s\n",
-           cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s, "stage")),
-           cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(s, "up_to_date")) ? "up to date" : "to run",
-           number(s, "inputs"), number(s, "input_bytes") / 1e6,
-           cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s, "what")));
+    printf(
+        "%-24s  %-10s  %6.0f  %9.2f  %s\n",
+        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s, "stage")),
+        cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(s, "up_to_date")) ? "up to date" : "to run",
+        number(s, "inputs"), number(s, "input_bytes") / 1e6,
+        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s, "what")));
     if (number(s, "memory_bytes") >= 0)
       printf("%-24s  %.0f cells x %.0f time steps, at most %.0f observations, %.3g MB\n", "",
              number(s, "cells"), number(s, "time_steps"), number(s, "observations_at_most"),
              number(s, "memory_bytes") / 1e6);
   }
   printf("\nwrites:\n");
-  cJSON_ArrayForEach(s, outputs)
-    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(s, "outputs"))
-      printf("  %s\n", cJSON_GetStringValue(o));
+  cJSON_ArrayForEach(s, outputs) cJSON_ArrayForEach(
+      o, cJSON_GetObjectItemCaseSensitive(s, "outputs")) printf("  %s\n", cJSON_GetStringValue(o));
 }
 
 sky_status sky_cmd_plan(sky_context *ctx, int argc, char **argv) {
@@ -54,8 +54,10 @@ sky_status sky_cmd_plan(sky_context *ctx, int argc, char **argv) {
   SKY_GO(sky_job_plan(ctx, &job, &plan));
   if (common.json) {
     char *text = sky_json_text(ctx, plan, true);
-    if (text == NULL) st = SKY_E_NOMEM;
-    else fputs(text, stdout);
+    if (text == NULL)
+      st = SKY_E_NOMEM;
+    else
+      fputs(text, stdout);
     sky_free(text);
   } else {
     print_plan(plan);

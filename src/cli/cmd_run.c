@@ -37,7 +37,8 @@ static void print_rows(const sky_zone_row *rows, size_t n) {
     printf("%-12.12s  %-4s", rows[i].zone_id, rows[i].gas);
     const double numbers[] = {rows[i].prior, rows[i].posterior, rows[i].posterior_sd,
                               rows[i].inventory, rows[i].n_soundings};
-    for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) cell(numbers[k], 10);
+    for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
+      cell(numbers[k], 10);
     printf("  %s: %s\n", rows[i].status, rows[i].reason);
   }
 }

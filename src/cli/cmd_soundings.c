@@ -69,7 +69,8 @@ static sky_status check_files(sky_context *ctx, const char *output, char **files
     bool seen = false;
     if (sky_file_same(files[i], output))
       return sky_fail(ctx, SKY_E_USAGE, "soundings: -o %s is one of the inputs", output);
-    for (size_t k = 0; k < kept && !seen; ++k) seen = sky_file_same(files[k], files[i]);
+    for (size_t k = 0; k < kept && !seen; ++k)
+      seen = sky_file_same(files[k], files[i]);
     if (seen)
       sky_log(ctx, SKY_LOG_WARN, "%s: given more than once; read once", files[i]);
     else
@@ -163,8 +164,8 @@ static sky_status harmonise(sky_context *ctx, const soundings_args *a,
   sky_granule_failures failed = {0};
   size_t n = (size_t)common->n_args;
   SKY_TRY(check_files(ctx, a->output, common->args, &n));
-  sky_status st = sky_granules_read(ctx, common->args, n, a->product, a->gas, &a->sel, a->timeout, &s,
-                                    drops, &failed);
+  sky_status st = sky_granules_read(ctx, common->args, n, a->product, a->gas, &a->sel, a->timeout,
+                                    &s, drops, &failed);
   if (st == SKY_E_NODATA && failed.n > 0) st = all_failed(ctx, &failed);
   if (st == SKY_E_GAS && a->gas == NULL) st = SKY_E_USAGE; /* several gases: --gas is missing */
   if (st != SKY_OK) goto cleanup;

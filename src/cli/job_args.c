@@ -29,4 +29,6 @@ sky_status sky_job_args_open(sky_context *ctx, const sky_cli_common *common,
   return sky_job_open(ctx, common->args[0], args->sets, args->n_sets, job);
 }
 
-void sky_job_args_free(sky_job_args *args) { sky_free(args->sets); }
+void sky_job_args_free(sky_job_args *args) {
+  sky_free(args->sets);
+}

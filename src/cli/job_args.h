@@ -6,7 +6,7 @@
 #include "src/job/job.h"
 
 #define SKY_SET_OPTION \
-  {"set", 0, "KEY=VALUE", "replace a job key or a ${variable}; may be given again"}
+  { "set", 0, "KEY=VALUE", "replace a job key or a ${variable}; may be given again" }
 
 typedef struct sky_job_args {
   const char **sets; /* grows */

@@ -400,8 +400,8 @@ void sky_progress_end(sky_context *ctx) {
     const uint64_t done = atomic_load(&p->done);
     line_close(ctx);
     const double t = now();
-    const bool last_missing = !redrawn(ctx) && done >= p->total && p->decile_shown < 10 &&
-                              worth_a_line(ctx, t);
+    const bool last_missing =
+        !redrawn(ctx) && done >= p->total && p->decile_shown < 10 && worth_a_line(ctx, t);
     if (last_missing && ctx->progress_mode != SKY_PROGRESS_NONE) show(ctx, done, t);
     fflush(stderr);
   }

@@ -89,7 +89,8 @@ size_t sky_file_drop_repeats(sky_context *ctx, char **list, size_t n) {
   size_t kept = 0;
   for (size_t i = 0; i < n; i++) {
     bool seen = false;
-    for (size_t k = 0; k < kept && !seen; k++) seen = sky_file_same(list[k], list[i]);
+    for (size_t k = 0; k < kept && !seen; k++)
+      seen = sky_file_same(list[k], list[i]);
     if (!seen) {
       list[kept++] = list[i];
       continue;

@@ -31,7 +31,8 @@ SKY_NODISCARD sky_status sky_file_glob(sky_context *ctx, const char *pattern, ch
 void sky_file_list_free(char **list, size_t count);
 /* The same file, whatever its paths; false if one does not exist. */
 bool sky_file_same(const char *a, const char *b);
-/* Free the items that are the same file as an earlier one, with a warning; returns the new count. */
+/* Free the items that are the same file as an earlier one, with a warning; returns the new count.
+ */
 size_t sky_file_drop_repeats(sky_context *ctx, char **list, size_t n);
 
 /* SHA-256 as 64 hex digits + NUL. */

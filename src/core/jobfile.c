@@ -214,8 +214,9 @@ sky_status sky_faults_report(sky_faults *f) {
 
 /* ---- reading ---- */
 
-#define JOB_BYTES_MAX ((size_t)8 << 20) /* a job file is written by hand; a data file is not one \
-                                         */
+#define JOB_BYTES_MAX                                                        \
+  ((size_t)8 << 20) /* a job file is written by hand; a data file is not one \
+                     */
 
 static sky_status parse_steps(sky_faults *f, sky_jobfile *job, const char *text, size_t length,
                               const char *const *sets, size_t n_sets) {

@@ -29,14 +29,14 @@ const sky_node *sky_jobfile_root(const sky_jobfile *job);
 /* Node by key path relative to node ("prior.sigma", "inversions[0].gas"); "" or NULL is the node
  * itself, also in the getters below (items of a list of scalars). NULL if absent. */
 const sky_node *sky_node_get(const sky_node *node, const char *path);
-size_t sky_node_count(const sky_node *node);                /* items of a list, else 0 */
+size_t sky_node_count(const sky_node *node); /* items of a list, else 0 */
 const sky_node *sky_node_item(const sky_node *node, size_t i);
 int sky_node_line(const sky_node *node);
 /* Text of a scalar, NULL if absent or not a scalar. */
 const char *sky_node_text(const sky_node *node, const char *path);
 double sky_node_number(const sky_node *node, const char *path); /* schema unit; NaN if absent */
 int64_t sky_node_integer(const sky_node *node, const char *path, int64_t absent);
-bool sky_node_bool(const sky_node *node, const char *path);  /* absent = false */
+bool sky_node_bool(const sky_node *node, const char *path);   /* absent = false */
 double sky_node_time(const sky_node *node, const char *path); /* s since 1970; NaN if absent */
 /* The unit in which sky_node_number counts, where the schema allows two ("degree" or "m"). */
 bool sky_node_unit_is(const sky_node *node, const char *path, const char *unit);
@@ -51,8 +51,9 @@ SKY_NODISCARD sky_status sky_jobfile_inputs_exist(sky_context *ctx, const sky_jo
 char *sky_node_where(sky_context *ctx, const sky_jobfile *job, const sky_node *node);
 
 /* Canonical text of the validated tree (sorted keys, converted numbers with %.17g): what is hashed
- * and what run.json shows. Input files stand with their base names and output folders not at all, so
- * that the same job in another place is the same job. `only`: list of top-level keys, NULL = all. malloc'd. */
+ * and what run.json shows. Input files stand with their base names and output folders not at all,
+ * so that the same job in another place is the same job. `only`: list of top-level keys, NULL =
+ * all. malloc'd. */
 char *sky_jobfile_canonical(sky_context *ctx, const sky_jobfile *job, const char *const *only,
                             size_t n_only);
 

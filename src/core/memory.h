@@ -23,25 +23,25 @@ void sky_memory_fail_at(sky_context *ctx, uint64_t nth);
 uint64_t sky_memory_count(const sky_context *ctx); /* allocations made so far */
 
 /* Return status s out of the current function if it is not SKY_OK. */
-#define SKY_TRY(expr)                      \
-  do {                                     \
-    sky_status sky_try_ = (expr);          \
+#define SKY_TRY(expr)                        \
+  do {                                       \
+    sky_status sky_try_ = (expr);            \
     if (sky_try_ != SKY_OK) return sky_try_; \
   } while (0)
 /* Same, to the one cleanup label; needs a local `sky_status st`. */
-#define SKY_GO(expr)                       \
-  do {                                     \
-    st = (expr);                           \
-    if (st != SKY_OK) goto cleanup;        \
+#define SKY_GO(expr)                \
+  do {                              \
+    st = (expr);                    \
+    if (st != SKY_OK) goto cleanup; \
   } while (0)
 /* Allocation into an lvalue, else to cleanup. */
-#define SKY_GO_ALLOC(ptr, expr)            \
-  do {                                     \
-    (ptr) = (expr);                        \
-    if ((ptr) == NULL) {                   \
-      st = SKY_E_NOMEM;                    \
-      goto cleanup;                        \
-    }                                      \
+#define SKY_GO_ALLOC(ptr, expr) \
+  do {                          \
+    (ptr) = (expr);             \
+    if ((ptr) == NULL) {        \
+      st = SKY_E_NOMEM;         \
+      goto cleanup;             \
+    }                           \
   } while (0)
 
 #endif

@@ -1,7 +1,7 @@
 /* rng.h: counter-based random numbers (Philox 4x32-10, Salmon et al. 2011, SC'11).
  *
- * Draw i of stream (seed, stream) does not depend on any other draw, so results are the same for any
- * thread count and restart. */
+ * Draw i of stream (seed, stream) does not depend on any other draw, so results are the same for
+ * any thread count and restart. */
 #ifndef SKY_CORE_RNG_H
 #define SKY_CORE_RNG_H
 

@@ -5,14 +5,14 @@
 #include "skyflux/context.h"
 
 typedef struct sky_species {
-  char id[8];             /* "co2", "ch4", "n2o" */
-  char formula[16];       /* "CO2" */
-  char long_name[32];     /* CF: "carbon_dioxide" */
-  double molar_mass;      /* kg mol-1 */
-  double column_min;      /* plausible column mole fraction, mol mol-1 */
+  char id[8];         /* "co2", "ch4", "n2o" */
+  char formula[16];   /* "CO2" */
+  char long_name[32]; /* CF: "carbon_dioxide" */
+  double molar_mass;  /* kg mol-1 */
+  double column_min;  /* plausible column mole fraction, mol mol-1 */
   double column_max;
-  char column_unit[8];    /* display: "ppm", "ppb" */
-  double column_scale;    /* mol mol-1 -> display */
+  char column_unit[8]; /* display: "ppm", "ppb" */
+  double column_scale; /* mol mol-1 -> display */
   char source[128];
 } sky_species;
 

@@ -19,7 +19,9 @@ static inline void sky_acc_add(sky_acc *a, double v) {
   a->lo += ah >= av ? (a->hi - t) + v : (v - t) + a->hi;
   a->hi = t;
 }
-static inline double sky_acc_value(const sky_acc *a) { return a->hi + a->lo; }
+static inline double sky_acc_value(const sky_acc *a) {
+  return a->hi + a->lo;
+}
 
 double sky_sum(const double *x, size_t n);
 double sky_dot(const double *x, const double *y, size_t n);

@@ -1,6 +1,6 @@
 /* comm.h: the few collective calls of skyflux; comm_serial.c is the one-rank form, an MPI form
- * implements the same calls. No floating-point allreduce (design law 6): blocks are gathered in rank
- * order and summed with sum.h. */
+ * implements the same calls. No floating-point allreduce (design law 6): blocks are gathered in
+ * rank order and summed with sum.h. */
 #ifndef SKY_ENGINE_COMM_H
 #define SKY_ENGINE_COMM_H
 

@@ -9,8 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CACHE_BYTES ((GIntBig)64 << 20) /* our tiles are written once; a larger block cache idles \
-                                         */
+#define CACHE_BYTES                                                             \
+  ((GIntBig)64 << 20) /* our tiles are written once; a larger block cache idles \
+                       */
 
 /* Drivers that would call HDF5 or netCDF-C outside the lane. */
 static const char *const lane_drivers[] = {"netCDF", "HDF5", "HDF5Image", "BAG", "KEA"};

@@ -69,7 +69,8 @@ static bool enter_child(void) {
   signal(SIGPIPE, SIG_IGN);
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || fcntl(ANSWER_FD, F_SETFD, FD_CLOEXEC) != 0)
     return false;
-  /* A parent that died before the line above sends no signal, but nobody reads the pipe any more. */
+  /* A parent that died before the line above sends no signal, but nobody reads the pipe any more.
+   */
   struct pollfd answer = {.fd = ANSWER_FD};
   return poll(&answer, 1, 0) == 0 || (answer.revents & POLLERR) == 0;
 }

@@ -77,8 +77,8 @@ cleanup:
 }
 
 double sky_facts_number(const sky_facts *f, const char *key) {
-  const cJSON *item = cJSON_GetObjectItemCaseSensitive(
-      cJSON_GetObjectItemCaseSensitive(f->root, "numbers"), key);
+  const cJSON *item =
+      cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(f->root, "numbers"), key);
   return cJSON_IsNumber(item) ? item->valuedouble : NAN;
 }
 

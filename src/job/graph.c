@@ -68,7 +68,8 @@ static void after(const sky_stage_list *list, sky_stage *s, const char *kind, co
   snprintf(name, sizeof name, "%s-%s", kind, key);
   for (size_t i = 0; i < list->n; i++) {
     bool have = false;
-    for (size_t k = 0; k < s->n_after; k++) have |= s->after[k] == i;
+    for (size_t k = 0; k < s->n_after; k++)
+      have |= s->after[k] == i;
     if (!have && strcmp(list->stage[i].name, name) == 0 && s->n_after < SKY_STAGE_MAX_AFTER)
       s->after[s->n_after++] = i;
   }
@@ -77,9 +78,12 @@ static void after(const sky_stage_list *list, sky_stage *s, const char *kind, co
 static sky_status after_all(sky_context *ctx, const sky_stage_list *list, sky_stage *s) {
   const size_t self = (size_t)(s - list->stage);
   if (self > SKY_STAGE_MAX_AFTER)
-    return sky_fail(ctx, SKY_E_SIZE, "inventories: the job has %zu stages; at most %d can feed the "
-                    "comparison", self, SKY_STAGE_MAX_AFTER);
-  for (s->n_after = 0; s->n_after < self; s->n_after++) s->after[s->n_after] = s->n_after;
+    return sky_fail(ctx, SKY_E_SIZE,
+                    "inventories: the job has %zu stages; at most %d can feed the "
+                    "comparison",
+                    self, SKY_STAGE_MAX_AFTER);
+  for (s->n_after = 0; s->n_after < self; s->n_after++)
+    s->after[s->n_after] = s->n_after;
   return SKY_OK;
 }
 
@@ -167,7 +171,8 @@ static sky_status add_inversion(sky_context *ctx, const sky_job *job, sky_stage_
       for (size_t k = 0; k < sky_node_count(files); k++)
         SKY_TRY(add_input(ctx, s, sky_node_text(sky_node_item(files, k), "")));
     }
-    SKY_TRY(add_input(ctx, s, sky_node_text(sky_job_find(job, "inventories", "id", prior), "file")));
+    SKY_TRY(
+        add_input(ctx, s, sky_node_text(sky_job_find(job, "inventories", "id", prior), "file")));
     SKY_TRY(add_geometry_inputs(ctx, job, s));
     after(list, s, "soundings", gas);
     after(list, s, "inventory", prior);
@@ -191,7 +196,8 @@ static bool has_stage(const sky_stage_list *list, const char *kind, const char *
   return false;
 }
 
-static const char *const FLUX_FIELDS[] = {"prior", "posterior", "posterior_sd", "increment", "posterior_ak"};
+static const char *const FLUX_FIELDS[] = {"prior", "posterior", "posterior_sd", "increment",
+                                          "posterior_ak"};
 static const char *const COLUMN_FIELDS[] = {"column", "column_sd", "column_count"};
 
 /* A GeoTIFF and the style beside it (write/cog.h). */
@@ -236,8 +242,10 @@ sky_status sky_stages_build(sky_context *ctx, const sky_job *job, sky_stage_list
   sky_status st = SKY_OK;
   memset(list, 0, sizeof *list);
   SKY_GO(add_inventories(ctx, job, list));
-  for (size_t g = 0; g < n_gases; g++) SKY_GO(add_soundings(ctx, job, list, gases[g]));
-  for (size_t g = 0; g < n_gases; g++) SKY_GO(add_inversion(ctx, job, list, gases[g]));
+  for (size_t g = 0; g < n_gases; g++)
+    SKY_GO(add_soundings(ctx, job, list, gases[g]));
+  for (size_t g = 0; g < n_gases; g++)
+    SKY_GO(add_inversion(ctx, job, list, gases[g]));
   SKY_GO(add_results(ctx, job, list));
 cleanup:
   if (st != SKY_OK) sky_stages_free(list);
@@ -249,9 +257,11 @@ void sky_stages_free(sky_stage_list *list) {
   for (size_t i = 0; i < list->n; i++) {
     sky_stage *s = &list->stage[i];
     sky_file_list_free(s->inputs, s->n_inputs);
-    for (size_t k = 0; k < s->n_outputs; k++) sky_free(s->outputs[k]);
+    for (size_t k = 0; k < s->n_outputs; k++)
+      sky_free(s->outputs[k]);
   }
-  for (size_t i = 0; i < list->n_sums; i++) sky_free(list->sum[i].path);
+  for (size_t i = 0; i < list->n_sums; i++)
+    sky_free(list->sum[i].path);
   sky_free(list->sum);
   sky_free(list->stage);
   memset(list, 0, sizeof *list);

@@ -96,8 +96,7 @@ sky_status sky_job_files(sky_context *ctx, const sky_node *node, const char *key
   *list = NULL;
   *count = 0;
   for (size_t i = 0; patterns != NULL && i < sky_node_count(patterns); i++) {
-    sky_status st =
-        sky_file_glob(ctx, sky_node_text(sky_node_item(patterns, i), ""), list, count);
+    sky_status st = sky_file_glob(ctx, sky_node_text(sky_node_item(patterns, i), ""), list, count);
     if (st != SKY_OK) {
       sky_file_list_free(*list, *count);
       *list = NULL;
@@ -161,7 +160,8 @@ sky_status sky_job_grid(sky_context *ctx, const sky_job *job, sky_grid *grid) {
     const sky_node *box = sky_node_get(node, "box");
     const double cell = sky_node_number(node, "cell");
     double edge[4];
-    for (size_t i = 0; i < 4; i++) edge[i] = sky_node_number(sky_node_item(box, i), "");
+    for (size_t i = 0; i < 4; i++)
+      edge[i] = sky_node_number(sky_node_item(box, i), "");
     sky_status st = sky_grid_from_box(ctx, sky_node_text(node, "crs"), edge[0], edge[1], edge[2],
                                       edge[3], cell, cell, grid);
     if (st != SKY_OK) return grid_fault(ctx, job, node, st);
@@ -180,7 +180,8 @@ sky_status sky_job_grid(sky_context *ctx, const sky_job *job, sky_grid *grid) {
 }
 
 void sky_job_coverage_free(sky_coverage *cover, size_t n) {
-  for (size_t i = 0; cover != NULL && i < n; i++) sky_coverage_free(&cover[i]);
+  for (size_t i = 0; cover != NULL && i < n; i++)
+    sky_coverage_free(&cover[i]);
   sky_free(cover);
 }
 
@@ -326,8 +327,7 @@ static sky_status check_products(sky_context *ctx, const sky_job *job) {
   for (size_t i = 0; list != NULL && i < sky_node_count(list); i++) {
     const char *id = sky_node_text(sky_node_item(list, i), "product");
     if (strcmp(id, "auto") == 0 || sky_reader_find(id) != NULL) continue;
-    char *where =
-        sky_node_where(ctx, job->file, sky_node_get(sky_node_item(list, i), "product"));
+    char *where = sky_node_where(ctx, job->file, sky_node_get(sky_node_item(list, i), "product"));
     const sky_status st =
         sky_fail(ctx, SKY_E_JOB, "%sno reader is called '%s' (see skyflux list readers)",
                  where != NULL ? where : "", id);

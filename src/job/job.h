@@ -15,9 +15,9 @@ typedef struct sky_job {
   sky_jobfile *file;
   const sky_node *root;
   char *name, *title;
-  char *out;        /* output folder */
-  char *stage_dir;  /* out/stages */
-  char hash[65];    /* SHA-256 of the canonical job */
+  char *out;       /* output folder */
+  char *stage_dir; /* out/stages */
+  char hash[65];   /* SHA-256 of the canonical job */
 } sky_job;
 
 /* Reads and validates; does not touch the output folder. */
@@ -25,8 +25,8 @@ SKY_NODISCARD sky_status sky_job_open(sky_context *ctx, const char *path, const 
                                       size_t n_sets, sky_job *job);
 void sky_job_close(sky_job *job); /* NULL-safe members */
 
-/* What can be said before anything runs: readers, input files, grid and zones. `check` and `run` both
- * ask. */
+/* What can be said before anything runs: readers, input files, grid and zones. `check` and `run`
+ * both ask. */
 SKY_NODISCARD sky_status sky_job_check(sky_context *ctx, const sky_job *job);
 
 /* Path below the output folder, or below stages/; malloc'd. */

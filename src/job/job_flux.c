@@ -52,9 +52,11 @@ sky_status sky_job_flux_to_grid(sky_context *ctx, const char *what, const sky_fl
   SKY_GO_ALLOC(area, SKY_NEW(ctx, double, n));
   SKY_GO(sky_grid_areas(ctx, &f->grid, src_area));
   SKY_GO(sky_grid_areas(ctx, dst, area));
-  for (size_t c = 0; c < n_src; c++) amount[c] = isnan(f->flux[c]) ? 0.0 : src_area[c];
+  for (size_t c = 0; c < n_src; c++)
+    amount[c] = isnan(f->flux[c]) ? 0.0 : src_area[c];
   SKY_GO(sky_regrid_extensive(ctx, &f->grid, amount, dst, valid, audit));
-  for (size_t c = 0; c < n_src; c++) amount[c] = f->flux[c] * src_area[c];
+  for (size_t c = 0; c < n_src; c++)
+    amount[c] = f->flux[c] * src_area[c];
   SKY_GO(sky_regrid_extensive(ctx, &f->grid, amount, dst, flux, audit));
   SKY_GO(sky_audit_check(ctx, what, "mol s-1", audit, AUDIT_TOLERANCE));
   for (size_t c = 0; c < n; c++) {

@@ -13,8 +13,8 @@
 SKY_NODISCARD sky_status sky_job_flux(sky_context *ctx, const sky_job *job, const char *id,
                                       sky_flux *out, bool *other_time);
 
-/* Mean flux of each cell of dst, mol m-2 s-1, by conservative sums of flux × area; cells without any
- * data are NaN, parts of cells without data count as 0. valid [cells]: share of the area with
+/* Mean flux of each cell of dst, mol m-2 s-1, by conservative sums of flux × area; cells without
+ * any data are NaN, parts of cells without data count as 0. valid [cells]: share of the area with
  * data. audit in mol s-1; it closes to 1e-6 or SKY_E_MASS. */
 SKY_NODISCARD sky_status sky_job_flux_to_grid(sky_context *ctx, const char *what, const sky_flux *f,
                                               const sky_grid *dst, double *flux, double *valid,

@@ -56,8 +56,8 @@ static sky_status plan_inversion(sky_context *ctx, const sky_job *job, const sky
                                  const sky_grid *grid, size_t n_zones, cJSON *item) {
   const sky_node *node = sky_job_inversion(job, s->gas);
   const double step = sky_node_number(node, "time.step");
-  const double span = sky_node_time(job->root, "period.end") -
-                      sky_node_time(job->root, "period.start");
+  const double span =
+      sky_node_time(job->root, "period.end") - sky_node_time(job->root, "period.start");
   const double n_time = isnan(step) ? 1.0 : fmax(1.0, ceil(span / step));
   size_t n_obs = 0;
   const double cells = (double)sky_grid_cells(grid);

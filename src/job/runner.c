@@ -17,7 +17,8 @@
 #include "src/job/stage.h"
 #include "src/write/json_out.h"
 
-/* --- hashes ------------------------------------------------------------------------------------ */
+/* --- hashes ------------------------------------------------------------------------------------
+ */
 
 static sky_status input_sha(sky_context *ctx, sky_stage_list *list, const char *path,
                             const char **hex) {
@@ -96,7 +97,8 @@ cleanup:
   return st;
 }
 
-/* --- stamps ------------------------------------------------------------------------------------ */
+/* --- stamps ------------------------------------------------------------------------------------
+ */
 
 static char *stamp_path(sky_context *ctx, const sky_job *job, const sky_stage *s) {
   return sky_sprintf(ctx, "%s/%s.stamp.json", job->stage_dir, s->name);
@@ -157,7 +159,8 @@ bool sky_stage_up_to_date(sky_context *ctx, const sky_job *job, const sky_stage 
   return fresh;
 }
 
-/* --- the output folder ------------------------------------------------------------------------- */
+/* --- the output folder -------------------------------------------------------------------------
+ */
 
 /* One run at a time in a folder. The lock file goes away with the run; a name that was unlinked
  * between open and lock is tried again. */
@@ -188,7 +191,8 @@ static bool is_output(const sky_stage_list *list, const char *name) {
   return false;
 }
 
-/* Files that an earlier form of the job could write and this one does not would look like results. */
+/* Files that an earlier form of the job could write and this one does not would look like results.
+ */
 static void remove_orphans(sky_context *ctx, const sky_job *job, const sky_stage_list *list,
                            const cJSON *outputs) {
   const cJSON *item;
@@ -202,8 +206,8 @@ static void remove_orphans(sky_context *ctx, const sky_job *job, const sky_stage
   }
 }
 
-/* stages/job.json: whose folder this is, and every file that its stages may write. It is written before
- * any stage runs, so it also knows what a killed run left. */
+/* stages/job.json: whose folder this is, and every file that its stages may write. It is written
+ * before any stage runs, so it also knows what a killed run left. */
 static sky_status write_claim(sky_context *ctx, const sky_job *job, const sky_stage_list *list,
                               const char *path) {
   cJSON *root = cJSON_CreateObject();
@@ -281,7 +285,8 @@ static void remove_if_empty(sky_context *ctx, const sky_job *job, const sky_stag
   rmdir(job->out);
 }
 
-/* --- the run ------------------------------------------------------------------------------------ */
+/* --- the run ------------------------------------------------------------------------------------
+ */
 
 static double seconds_now(void) {
   struct timespec t;
@@ -362,7 +367,8 @@ sky_status sky_job_run(sky_context *ctx, const sky_job *job, const sky_run_optio
   sky_status st = SKY_OK;
   SKY_GO(sky_job_check(ctx, job));
   SKY_GO(sky_stages_build(ctx, job, &list));
-  for (size_t i = 0; i < list.n && !found; i++) found = strcmp(list.stage[i].name, opt->only) == 0;
+  for (size_t i = 0; i < list.n && !found; i++)
+    found = strcmp(list.stage[i].name, opt->only) == 0;
   if (!found) {
     st = sky_fail(ctx, SKY_E_USAGE, "--stage: the job has no stage '%s'", opt->only);
     goto cleanup;
@@ -384,8 +390,9 @@ sky_status sky_job_run(sky_context *ctx, const sky_job *job, const sky_run_optio
   if (st != SKY_OK) goto cleanup;
   const size_t failed = failed_granules(ctx, job, &list);
   if (failed > 0)
-    st = sky_fail(ctx, SKY_E_PARTIAL, "%s: finished without %zu unreadable granules; see report.html",
-                  job->out, failed);
+    st =
+        sky_fail(ctx, SKY_E_PARTIAL,
+                 "%s: finished without %zu unreadable granules; see report.html", job->out, failed);
 cleanup:
   if (fd >= 0) {
     if (st != SKY_OK && st != SKY_E_PARTIAL) remove_if_empty(ctx, job, &list, lock);
@@ -398,8 +405,7 @@ cleanup:
   return st;
 }
 
-sky_status sky_job_tags(sky_context *ctx, const sky_job *job, const sky_stage *stage,
-                        char ***out) {
+sky_status sky_job_tags(sky_context *ctx, const sky_job *job, const sky_stage *stage, char ***out) {
   char **tags = SKY_NEW0(ctx, char *, 4);
   if (tags == NULL) return SKY_E_NOMEM;
   tags[0] = sky_sprintf(ctx, "SKYFLUX_VERSION=%s", SKYFLUX_VERSION);
@@ -416,6 +422,7 @@ sky_status sky_job_tags(sky_context *ctx, const sky_job *job, const sky_stage *s
 }
 
 void sky_tags_free(char **tags) {
-  for (size_t i = 0; tags != NULL && tags[i] != NULL; i++) sky_free(tags[i]);
+  for (size_t i = 0; tags != NULL && tags[i] != NULL; i++)
+    sky_free(tags[i]);
   sky_free(tags);
 }

@@ -1,9 +1,9 @@
 /* stage.h: the stage runner: what is up to date, resume, stamps.
  *
- * A stage is up to date when its stamp holds the hash of everything that it depends on (its name, the
- * sources of the program, the job sections it reads, the SHA-256 of its input files and of the outputs of the
- * stages before it) and its outputs still have the SHA-256 recorded. Outputs are renamed into
- * place before the stamp, so a run killed anywhere resumes with the same bytes. */
+ * A stage is up to date when its stamp holds the hash of everything that it depends on (its name,
+ * the sources of the program, the job sections it reads, the SHA-256 of its input files and of the
+ * outputs of the stages before it) and its outputs still have the SHA-256 recorded. Outputs are
+ * renamed into place before the stamp, so a run killed anywhere resumes with the same bytes. */
 #ifndef SKY_JOB_STAGE_H
 #define SKY_JOB_STAGE_H
 
@@ -16,17 +16,17 @@ typedef struct sky_stage sky_stage;
 typedef sky_status (*sky_stage_fn)(sky_context *ctx, const sky_job *job, const sky_stage *stage);
 
 struct sky_stage {
-  char name[64];           /* "soundings-ch4" */
+  char name[64]; /* "soundings-ch4" */
   const struct sky_stage_kind *row;
-  char gas[8];             /* "" if none */
-  char id[64];             /* inventory id, "" if none */
-  char **inputs;           /* external files */
+  char gas[8];   /* "" if none */
+  char id[64];   /* inventory id, "" if none */
+  char **inputs; /* external files */
   size_t n_inputs;
   size_t after[SKY_STAGE_MAX_AFTER]; /* indices of earlier stages */
   size_t n_after;
   char *outputs[SKY_STAGE_MAX_OUTPUTS]; /* relative to the output folder */
   size_t n_outputs;
-  char hash[65];           /* set by the runner before run() */
+  char hash[65]; /* set by the runner before run() */
 };
 
 typedef struct sky_checksum { /* an input file, hashed once a run */
@@ -62,17 +62,19 @@ bool sky_stage_up_to_date(sky_context *ctx, const sky_job *job, const sky_stage 
                           const char *hash);
 
 typedef struct sky_run_options {
-  bool fresh;              /* ignore stamps */
-  const char *only;        /* stop after this stage (and what it needs), NULL = all */
-  const char *command;     /* command line without execution options, for provenance */
+  bool fresh;          /* ignore stamps */
+  const char *only;    /* stop after this stage (and what it needs), NULL = all */
+  const char *command; /* command line without execution options, for provenance */
 } sky_run_options;
 
-/* Runs what is not up to date under a lock of the output folder. SKY_E_PARTIAL when some granules failed. */
+/* Runs what is not up to date under a lock of the output folder. SKY_E_PARTIAL when some granules
+ * failed. */
 SKY_NODISCARD sky_status sky_job_run(sky_context *ctx, const sky_job *job,
                                      const sky_run_options *opt);
 
-/* Provenance tags "KEY=VALUE" for data files: version, job name, stage hash (which covers the job sections
- * and the checksums of every input that made the file; run.json holds both); NULL-terminated, malloc'd, freed by sky_tags_free. */
+/* Provenance tags "KEY=VALUE" for data files: version, job name, stage hash (which covers the job
+ * sections and the checksums of every input that made the file; run.json holds both);
+ * NULL-terminated, malloc'd, freed by sky_tags_free. */
 SKY_NODISCARD sky_status sky_job_tags(sky_context *ctx, const sky_job *job, const sky_stage *stage,
                                       char ***tags);
 void sky_tags_free(char **tags);

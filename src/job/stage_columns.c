@@ -24,7 +24,8 @@ static sky_status sort_by_bin(sky_context *ctx, const size_t *bin, size_t n, siz
   SKY_GO_ALLOC(*order, SKY_NEW(ctx, size_t, n));
   for (size_t i = 0; i < n; i++)
     if (bin[i] != SIZE_MAX) (*start)[bin[i] + 2]++;
-  for (size_t b = 1; b <= n_bins; b++) (*start)[b + 1] += (*start)[b];
+  for (size_t b = 1; b <= n_bins; b++)
+    (*start)[b + 1] += (*start)[b];
   for (size_t i = 0; i < n; i++)
     if (bin[i] != SIZE_MAX) (*order)[(*start)[bin[i] + 1]++] = i;
 cleanup:

@@ -1,5 +1,6 @@
-/* stage_compare.c: zones.csv and zones.gpkg: top-down beside bottom-up, one row per zone and gas, with
- * a status and its reason (algorithms/fusion/compare.h). One family of tests over the whole table. */
+/* stage_compare.c: zones.csv and zones.gpkg: top-down beside bottom-up, one row per zone and gas,
+ * with a status and its reason (algorithms/fusion/compare.h). One family of tests over the whole
+ * table. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,10 +23,10 @@ typedef struct table {
   sky_grid grid;
   sky_zones zones;
   sky_coverage *cover;
-  size_t n;             /* rows: zone-major, gases inside */
+  size_t n; /* rows: zone-major, gases inside */
   sky_zone_row *row;
   sky_comparison *test;
-  char (*why)[200];     /* text behind test[].why_not */
+  char (*why)[200]; /* text behind test[].why_not */
 } table;
 
 static void table_free(table *t) {
@@ -69,13 +70,25 @@ static const char *role_name(sky_zone_role role) {
 }
 
 static void empty_row(const table *t, size_t z, const char *gas, sky_zone_row *row) {
-  double *const numbers[] = {
-      &row->n_soundings, &row->column_mean,  &row->column_sd,      &row->prior,
-      &row->prior_sd,    &row->posterior,    &row->posterior_sd,   &row->inventory,
-      &row->inventory_sd, &row->inventory_seen, &row->dofs,        &row->reduction,
-      &row->sensitivity, &row->detectable,   &row->z,              &row->p,
-      &row->q};
-  for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) *numbers[k] = NAN;
+  double *const numbers[] = {&row->n_soundings,
+                             &row->column_mean,
+                             &row->column_sd,
+                             &row->prior,
+                             &row->prior_sd,
+                             &row->posterior,
+                             &row->posterior_sd,
+                             &row->inventory,
+                             &row->inventory_sd,
+                             &row->inventory_seen,
+                             &row->dofs,
+                             &row->reduction,
+                             &row->sensitivity,
+                             &row->detectable,
+                             &row->z,
+                             &row->p,
+                             &row->q};
+  for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
+    *numbers[k] = NAN;
   row->zone_id = t->zones.zone[z].id;
   row->zone_name = t->zones.zone[z].name;
   row->level = t->zones.zone[z].level;
@@ -226,8 +239,10 @@ sky_status sky_stage_compare(sky_context *ctx, const sky_job *job, const sky_sta
   SKY_GO_ALLOC(t.row, SKY_NEW0(ctx, sky_zone_row, t.n));
   SKY_GO_ALLOC(t.test, SKY_NEW0(ctx, sky_comparison, t.n));
   SKY_GO_ALLOC(t.why, sky_calloc(ctx, t.n, sizeof *t.why));
-  for (size_t g = 0; g < n_gases; g++) SKY_GO(fill_gas(ctx, &t, g, n_gases, gases[g]));
-  for (size_t g = 0; g < n_gases; g++) SKY_GO(prepare_tests(ctx, &t, g, n_gases, gases[g]));
+  for (size_t g = 0; g < n_gases; g++)
+    SKY_GO(fill_gas(ctx, &t, g, n_gases, gases[g]));
+  for (size_t g = 0; g < n_gases; g++)
+    SKY_GO(prepare_tests(ctx, &t, g, n_gases, gases[g]));
   SKY_GO(sky_compare(ctx, t.n, t.test));
   record(&t, &facts);
   SKY_GO_ALLOC(csv, sky_job_path(ctx, job, "zones.csv"));

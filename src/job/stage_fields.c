@@ -1,5 +1,6 @@
 /* stage_fields.c: what a GIS loads: one COG per field, one CF NetCDF with all of them, and the
- * observations as they entered the inversion. Units of the field: umol or nmol m-2 s-1, ppm or ppb. */
+ * observations as they entered the inversion. Units of the field: umol or nmol m-2 s-1, ppm or ppb.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,11 +25,14 @@ static const struct {
   bool flux, column;
 } FIELDS[] = {
     {"prior", "posterior", "cell_prior", "prior flux to the atmosphere", FLUX_NAME, true, false},
-    {"posterior", "posterior", "cell_posterior", "posterior flux to the atmosphere", FLUX_NAME, true, false},
+    {"posterior", "posterior", "cell_posterior", "posterior flux to the atmosphere", FLUX_NAME,
+     true, false},
     {"posterior_sd", "posterior", "cell_sd", "1-sigma of the posterior flux", NULL, true, false},
     {"increment", "posterior", NULL, "posterior minus prior flux", NULL, true, false},
-    {"posterior_ak", "posterior", "cell_ak", "diagonal of the averaging kernel", NULL, false, false},
-    {"column", "columns", "cell_mean", "mean column dry-air mole fraction", COLUMN_NAME, false, true},
+    {"posterior_ak", "posterior", "cell_ak", "diagonal of the averaging kernel", NULL, false,
+     false},
+    {"column", "columns", "cell_mean", "mean column dry-air mole fraction", COLUMN_NAME, false,
+     true},
     {"column_sd", "columns", "cell_sigma", "1-sigma of the mean column", NULL, false, true},
     {"column_count", "columns", "cell_count", "number of soundings", NULL, false, false},
 };
@@ -81,28 +85,31 @@ static sky_status add_field(sky_context *ctx, const sky_job *job, const char *ga
   }
   if (FIELDS[kind].var != NULL) {
     SKY_GO(sky_stage_file_read(ctx, path, FIELDS[kind].var, n, &value));
-    for (size_t c = 0; c < n; c++) value[c] *= scale;
+    for (size_t c = 0; c < n; c++)
+      value[c] *= scale;
   } else { /* the increment, from the two fields before it */
     SKY_GO_ALLOC(value, SKY_NEW(ctx, double, n));
-    for (size_t c = 0; c < n; c++) value[c] = f->value[i - 2][c] - f->value[i - 3][c];
+    for (size_t c = 0; c < n; c++)
+      value[c] = f->value[i - 2][c] - f->value[i - 3][c];
   }
   SKY_GO_ALLOC(f->name[i], sky_sprintf(ctx, "%s_%s", gas, FIELDS[kind].suffix));
-  SKY_GO_ALLOC(f->long_name[i],
-               sky_sprintf(ctx, "%s%s %s%s", FIELDS[kind].column ? "X" : "", species->formula,
-                           FIELDS[kind].text, of_steps ? " of one time step (root mean square)" : ""));
+  SKY_GO_ALLOC(
+      f->long_name[i],
+      sky_sprintf(ctx, "%s%s %s%s", FIELDS[kind].column ? "X" : "", species->formula,
+                  FIELDS[kind].text, of_steps ? " of one time step (root mean square)" : ""));
   if (FIELDS[kind].standard != NULL && strcmp(gas, "n2o") != 0)
     SKY_GO_ALLOC(f->standard_name[i],
                  sky_sprintf(ctx, "%s_%s", FIELDS[kind].standard, species->long_name));
   f->value[i] = value;
   value = NULL;
-  f->field[i] = (sky_field){.name = f->name[i],
-                            .long_name = f->long_name[i],
-                            .standard_name = f->standard_name[i],
-                            .unit = unit,
-                            .kind = strcmp(FIELDS[kind].suffix, "column_count") == 0
-                                        ? SKY_FIELD_EXTENSIVE
-                                        : SKY_FIELD_INTENSIVE,
-                            .value = f->value[i]};
+  f->field[i] =
+      (sky_field){.name = f->name[i],
+                  .long_name = f->long_name[i],
+                  .standard_name = f->standard_name[i],
+                  .unit = unit,
+                  .kind = strcmp(FIELDS[kind].suffix, "column_count") == 0 ? SKY_FIELD_EXTENSIVE
+                                                                           : SKY_FIELD_INTENSIVE,
+                  .value = f->value[i]};
   f->kind[i] = FIELDS[kind].suffix;
   f->n++;
 cleanup:
@@ -119,19 +126,22 @@ sky_status sky_fields_load(sky_context *ctx, const sky_job *job, sky_fields *f) 
   for (size_t g = 0; g < n_gases; g++) {
     double steps;
     SKY_TRY(time_steps(ctx, job, gases[g], &steps));
-    for (size_t k = 0; k < N_KINDS; k++) SKY_TRY(add_field(ctx, job, gases[g], k, steps, f));
+    for (size_t k = 0; k < N_KINDS; k++)
+      SKY_TRY(add_field(ctx, job, gases[g], k, steps, f));
   }
   return SKY_OK;
 }
 
-/* observations-GAS.csv: what was observed, what the prior and the posterior simulate, in ppm or ppb. */
+/* observations-GAS.csv: what was observed, what the prior and the posterior simulate, in ppm or
+ * ppb. */
 static sky_status write_observations(sky_context *ctx, const sky_job *job, const char *gas) {
   static const char *const problem_vars[] = {"obs_time", "n_soundings", "observed",    "r_sd",
                                              "baseline", "fixed",       "prior_signal"};
   static const char *const posterior_vars[] = {"simulated_prior", "simulated", "residual"};
-  static const char *const columns_of[] = {
-      "observed",        "sigma",               "baseline", "prior_enhancement",
-      "simulated_prior", "simulated_posterior", "residual"};
+  static const char *const columns_of[] = {"observed",        "sigma",
+                                           "baseline",        "prior_enhancement",
+                                           "simulated_prior", "simulated_posterior",
+                                           "residual"};
   const sky_species *species = sky_species_find(gas);
   double *v[10] = {0};
   char *problem = sky_sprintf(ctx, "%s/problem-%s.nc", job->stage_dir, gas);
@@ -161,7 +171,7 @@ static sky_status write_observations(sky_context *ctx, const sky_job *job, const
   for (size_t i = 0; i < n; i++) {
     char when[24], number[32];
     const double base = v[4][i] + v[5][i];
-    const double columns[] = {v[2][i], v[3][i],        v[4][i],        v[6][i],
+    const double columns[] = {v[2][i],        v[3][i],        v[4][i], v[6][i],
                               base + v[7][i], base + v[8][i], v[9][i]};
     sky_time_format(v[0][i], when, sizeof when);
     fprintf(stream, "%s,%.0f", when, v[1][i]);
@@ -177,7 +187,8 @@ static sky_status write_observations(sky_context *ctx, const sky_job *job, const
 cleanup:
   if (stream != NULL) fclose(stream);
   free(text); /* open_memstream's own allocation */
-  for (int k = 0; k < 10; k++) sky_free(v[k]);
+  for (int k = 0; k < 10; k++)
+    sky_free(v[k]);
   sky_free(problem);
   sky_free(posterior);
   sky_free(out);

@@ -24,7 +24,8 @@ sky_status sky_stage_file_write(sky_context *ctx, const char *path, const sky_st
   sky_ncw *w = NULL;
   sky_status st = SKY_OK;
   SKY_GO(sky_ncw_create(ctx, path, &w));
-  for (size_t k = 0; k < n_dims; k++) SKY_GO(sky_ncw_dim(w, dims[k].name, dims[k].size));
+  for (size_t k = 0; k < n_dims; k++)
+    SKY_GO(sky_ncw_dim(w, dims[k].name, dims[k].size));
   for (size_t k = 0; k < n_vars; k++) {
     SKY_GO(sky_ncw_var(w, vars[k].name, vars[k].index != NULL ? 'i' : 'd', vars[k].dims));
     SKY_GO(sky_ncw_att(w, vars[k].name, "units", vars[k].unit));

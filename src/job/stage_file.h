@@ -12,8 +12,8 @@ typedef struct sky_stage_dim {
 
 typedef struct sky_stage_var {
   const char *name, *dims, *unit;
-  const double *value;   /* double variable, or */
-  const int32_t *index;  /* int32 variable */
+  const double *value;  /* double variable, or */
+  const int32_t *index; /* int32 variable */
 } sky_stage_var;
 
 typedef struct sky_stage_att { /* global attribute: text if not NULL, else number */
@@ -29,7 +29,6 @@ SKY_NODISCARD sky_status sky_stage_file_write(sky_context *ctx, const char *path
 /* All values of one variable; count must match (SIZE_MAX: any). malloc'd. */
 SKY_NODISCARD sky_status sky_stage_file_read(sky_context *ctx, const char *path, const char *var,
                                              size_t count, double **out);
-
 
 SKY_NODISCARD sky_status sky_stage_file_count(sky_context *ctx, const char *path, const char *var,
                                               size_t *count);

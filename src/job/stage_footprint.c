@@ -5,8 +5,8 @@
  * X_i: super-observation of the soundings that share receptor i; baseline_i: prior column of the
  * retrieval (or a constant); fixed_i: what the state cannot move, Σ footprint × prior flux on the
  * footprint's own cells minus Σ_c H_ic x0_c (flux outside the grid, structure below a cell). So the
- * prior simulation is exact at the footprint's resolution while increments live on the grid. Column footprints
- * hold the column integral already: no per-level kernel is applied, and none twice. */
+ * prior simulation is exact at the footprint's resolution while increments live on the grid. Column
+ * footprints hold the column integral already: no per-level kernel is applied, and none twice. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +42,7 @@ typedef struct jacobian {
   size_t *first_row;           /* [receptors+1] rows of a receptor stand together */
   double *x0, *x_sd;           /* [n_state] */
   size_t n_cell, n_time;
-  double step_start, step;     /* s */
+  double step_start, step; /* s */
   /* observations, one per receptor that soundings matched */
   size_t n_obs, n_groups;
   size_t *receptor;
@@ -58,10 +58,12 @@ typedef struct jacobian {
 } jacobian;
 
 static void jacobian_free(jacobian *j) {
-  double *const arrays[] = {j->max_distance, j->max_time, j->row_outside, j->prior, j->prior_valid, j->x0,    j->x_sd, j->observed,
-                            j->r_sd,        j->baseline, j->fixed, j->y, j->time,
-                            j->count,       j->prior_part, j->unseen, j->b0, j->b_sd, j->val};
-  for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++) sky_free(arrays[k]);
+  double *const arrays[] = {j->max_distance, j->max_time, j->row_outside, j->prior, j->prior_valid,
+                            j->x0,           j->x_sd,     j->observed,    j->r_sd,  j->baseline,
+                            j->fixed,        j->y,        j->time,        j->count, j->prior_part,
+                            j->unseen,       j->b0,       j->b_sd,        j->val};
+  for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
+    sky_free(arrays[k]);
   sky_free(j->receptor);
   sky_free(j->first_row);
   sky_free(j->group);
@@ -72,7 +74,8 @@ static void jacobian_free(jacobian *j) {
   sky_footprints_free(&j->rows);
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading ------------------------------------------------------------------------------------
+ */
 
 /* One file, with the matching rules of its entry for each of its receptors. */
 static sky_status read_file(sky_context *ctx, const sky_node *item, const char *path, jacobian *j) {
@@ -111,7 +114,8 @@ static sky_status read_footprints(sky_context *ctx, const sky_job *job, jacobian
     char **files = NULL;
     size_t n_files = 0;
     sky_status st = sky_job_files(ctx, item, "files", &files, &n_files);
-    for (size_t k = 0; k < n_files && st == SKY_OK; k++) st = read_file(ctx, item, files[k], j);
+    for (size_t k = 0; k < n_files && st == SKY_OK; k++)
+      st = read_file(ctx, item, files[k], j);
     sky_file_list_free(files, n_files);
     SKY_TRY(st);
   }
@@ -126,7 +130,8 @@ static sky_status read_footprints(sky_context *ctx, const sky_job *job, jacobian
   return SKY_OK;
 }
 
-/* Prior flux on the footprints' cells: as it is where grids agree, else by conservative sums of mass. */
+/* Prior flux on the footprints' cells: as it is where grids agree, else by conservative sums of
+ * mass. */
 static sky_status read_prior(sky_context *ctx, const sky_job *job, jacobian *j) {
   const size_t n = sky_grid_cells(&j->native.grid);
   sky_flux f = {0};
@@ -138,7 +143,8 @@ static sky_status read_prior(sky_context *ctx, const sky_job *job, jacobian *j) 
   SKY_GO(sky_job_flux(ctx, job, sky_node_text(j->inversion, "prior"), &f, &other_time));
   if (sky_grid_equal(&f.grid, &j->native.grid)) {
     memcpy(j->prior, f.flux, n * sizeof(double));
-    for (size_t c = 0; c < n; c++) j->prior_valid[c] = isnan(f.flux[c]) ? 0.0 : 1.0;
+    for (size_t c = 0; c < n; c++)
+      j->prior_valid[c] = isnan(f.flux[c]) ? 0.0 : 1.0;
     goto cleanup;
   }
   SKY_GO(sky_job_flux_to_grid(ctx, "prior on the footprints' cells", &f, &j->native.grid, j->prior,
@@ -148,7 +154,8 @@ cleanup:
   return st;
 }
 
-/* --- state -------------------------------------------------------------------------------------- */
+/* --- state --------------------------------------------------------------------------------------
+ */
 
 /* One step over everything, or steps of `time.step` over the period. */
 static sky_status set_steps(sky_context *ctx, const sky_job *job, jacobian *j) {
@@ -163,8 +170,10 @@ static sky_status set_steps(sky_context *ctx, const sky_job *job, jacobian *j) {
                     sky_jobfile_path(job->file));
   const double count = round((end - start) / step);
   if (!(count >= 1 && count <= MAX_STEPS && fabs(count * step - (end - start)) <= 1e-3))
-    return sky_fail(ctx, SKY_E_SIZE, "%s: inversions.time.step: %g s in a period of %g s; expected 1 to %d whole steps",
-                    sky_jobfile_path(job->file), step, end - start, MAX_STEPS);
+    return sky_fail(
+        ctx, SKY_E_SIZE,
+        "%s: inversions.time.step: %g s in a period of %g s; expected 1 to %d whole steps",
+        sky_jobfile_path(job->file), step, end - start, MAX_STEPS);
   for (size_t r = 0; r < j->native.n_rows; r++)
     if (isnan(j->native.flux_time[r]) && count > 1)
       return sky_fail(ctx, SKY_E_FORMAT,
@@ -193,8 +202,7 @@ static sky_status set_state(sky_context *ctx, const sky_job *job, jacobian *j) {
   double *flux = NULL;
   sky_status st = SKY_OK;
   j->n_cell = sky_grid_cells(&j->mesh);
-  SKY_GO_ALLOC(name,
-               sky_sprintf(ctx, "inventory-%s.nc", sky_node_text(j->inversion, "prior")));
+  SKY_GO_ALLOC(name, sky_sprintf(ctx, "inventory-%s.nc", sky_node_text(j->inversion, "prior")));
   SKY_GO_ALLOC(path, sky_job_stage_path(ctx, job, name));
   SKY_GO(sky_stage_file_read(ctx, path, "cell_flux", j->n_cell, &flux));
   SKY_GO_ALLOC(j->x0, SKY_NEW(ctx, double, j->n_cell * j->n_time));
@@ -211,7 +219,8 @@ cleanup:
   return st;
 }
 
-/* --- observations ------------------------------------------------------------------------------- */
+/* --- observations -------------------------------------------------------------------------------
+ */
 
 /* How far a time lies outside the period of receptor r: -1 inside [start, end), else s >= 0. */
 static double outside_period(const sky_footprints *f, size_t r, double time) {
@@ -220,8 +229,8 @@ static double outside_period(const sky_footprints *f, size_t r, double time) {
   return late < 0.0 || (late == 0.0 && f->period[r] == 0.0) ? -1.0 : late;
 }
 
-/* Receptor of one sounding: one whose period holds the time before one that only comes near it, then
- * the nearest in space, then the first. */
+/* Receptor of one sounding: one whose period holds the time before one that only comes near it,
+ * then the nearest in space, then the first. */
 static size_t match(const jacobian *j, double time, double lon, double lat) {
   const sky_footprints *f = &j->native;
   size_t best = SIZE_MAX;
@@ -242,7 +251,7 @@ static size_t match(const jacobian *j, double time, double lon, double lat) {
 }
 
 static sky_status alloc_observations(sky_context *ctx, jacobian *j, size_t n) {
-  double **arrays[] = {&j->observed, &j->r_sd, &j->baseline, &j->fixed,  &j->y,
+  double **arrays[] = {&j->observed, &j->r_sd,  &j->baseline,   &j->fixed, &j->y,
                        &j->time,     &j->count, &j->prior_part, &j->unseen};
   j->receptor = SKY_NEW(ctx, size_t, n);
   j->group = SKY_NEW0(ctx, int32_t, n);
@@ -275,7 +284,8 @@ static void superobserve(jacobian *j, size_t i, const sky_soundings *s, const si
 
 static size_t without_position(const sky_footprints *f) {
   size_t n = 0;
-  for (size_t r = 0; r < f->n_receptors; r++) n += isnan(f->lon[r]) || isnan(f->lat[r]);
+  for (size_t r = 0; r < f->n_receptors; r++)
+    n += isnan(f->lon[r]) || isnan(f->lat[r]);
   return n;
 }
 
@@ -289,8 +299,7 @@ static sky_status set_observations(sky_context *ctx, const sky_soundings *s, sky
   SKY_GO_ALLOC(member, SKY_NEW(ctx, size_t, s->n));
   SKY_GO_ALLOC(sigma, SKY_NEW(ctx, double, s->n));
   for (size_t i = 0; i < s->n; i++) {
-    of[i] = s->drop[i] != SKY_DROP_NONE ? SIZE_MAX
-                                        : match(j, s->time[i], s->lon[i], s->lat[i]);
+    of[i] = s->drop[i] != SKY_DROP_NONE ? SIZE_MAX : match(j, s->time[i], s->lon[i], s->lat[i]);
     matched += of[i] != SIZE_MAX;
   }
   for (size_t r = 0; r < j->native.n_receptors; r++) {
@@ -337,11 +346,13 @@ static sky_status set_background(sky_context *ctx, jacobian *j) {
   const double sd = sky_node_number(j->inversion, "background.sd");
   size_t *order = SKY_NEW(ctx, size_t, j->n_obs);
   if (order == NULL) return SKY_E_NOMEM;
-  for (size_t i = 0; i < j->n_obs; i++) order[i] = i;
+  for (size_t i = 0; i < j->n_obs; i++)
+    order[i] = i;
   qsort_r(order, j->n_obs, sizeof *order, by_time, j->time);
   for (size_t k = 0; k < j->n_obs; k++) {
     const double now = j->time[order[k]], before = k > 0 ? j->time[order[k - 1]] : now;
-    const bool next = k == 0 || (strcmp(per, "day") == 0 && floor(now / DAY) != floor(before / DAY)) ||
+    const bool next = k == 0 ||
+                      (strcmp(per, "day") == 0 && floor(now / DAY) != floor(before / DAY)) ||
                       (strcmp(per, "overpass") == 0 && now - before > OVERPASS_GAP);
     j->n_groups += next;
     j->group[order[k]] = (int32_t)j->n_groups - 1;
@@ -350,11 +361,13 @@ static sky_status set_background(sky_context *ctx, jacobian *j) {
   j->b0 = SKY_NEW0(ctx, double, j->n_groups);
   j->b_sd = SKY_NEW(ctx, double, j->n_groups);
   if (j->b0 == NULL || j->b_sd == NULL) return SKY_E_NOMEM;
-  for (size_t g = 0; g < j->n_groups; g++) j->b_sd[g] = sd;
+  for (size_t g = 0; g < j->n_groups; g++)
+    j->b_sd[g] = sd;
   return SKY_OK;
 }
 
-/* --- the rows ----------------------------------------------------------------------------------- */
+/* --- the rows -----------------------------------------------------------------------------------
+ */
 
 /* Prior contribution on the footprint's own cells, and sensitivity where the prior has no data. */
 static void prior_signal(const jacobian *j, size_t row, sky_acc *signal, sky_acc *unseen) {
@@ -365,7 +378,8 @@ static void prior_signal(const jacobian *j, size_t row, sky_acc *signal, sky_acc
   }
 }
 
-/* Observation i: dense accumulation over its layers, then the non-zeros in ascending state order. */
+/* Observation i: dense accumulation over its layers, then the non-zeros in ascending state order.
+ */
 static void build_row(jacobian *j, size_t i, double *dense) {
   const size_t n_state = j->n_cell * j->n_time, r = j->receptor[i];
   sky_acc signal = {0}, unseen = {0}, mesh = {0};
@@ -404,7 +418,8 @@ static sky_status index_rows(sky_context *ctx, jacobian *j) {
       return sky_fail(ctx, SKY_E_INTERNAL, "footprints: rows of receptors are not in order");
     j->first_row[j->native.receptor[row] + 1]++;
   }
-  for (size_t r = 0; r < n; r++) j->first_row[r + 1] += j->first_row[r];
+  for (size_t r = 0; r < n; r++)
+    j->first_row[r + 1] += j->first_row[r];
   return SKY_OK;
 }
 
@@ -435,7 +450,8 @@ cleanup:
   return st;
 }
 
-/* --- writing ------------------------------------------------------------------------------------ */
+/* --- writing ------------------------------------------------------------------------------------
+ */
 
 static sky_status write_problem(sky_context *ctx, const char *path, const jacobian *j,
                                 char *const *tags) {
@@ -454,11 +470,15 @@ static sky_status write_problem(sky_context *ctx, const char *path, const jacobi
     x[c] *= axis_scale;
     y[c] *= axis_scale;
   }
-  snprintf(cov, sizeof cov, "%s in space and %s in time, Q=S kron(D,E) S, state index = t*ncell + cell",
-           model, j->n_time > 1 ? t_model : "none");
-  const sky_stage_dim dims[] = {{"obs", j->n_obs},          {"rowp", j->n_obs + 1},
-                                {"nnz", j->nnz},            {"state", j->n_cell * j->n_time},
-                                {"cell", j->n_cell},        {"time", j->n_time},
+  snprintf(cov, sizeof cov,
+           "%s in space and %s in time, Q=S kron(D,E) S, state index = t*ncell + cell", model,
+           j->n_time > 1 ? t_model : "none");
+  const sky_stage_dim dims[] = {{"obs", j->n_obs},
+                                {"rowp", j->n_obs + 1},
+                                {"nnz", j->nnz},
+                                {"state", j->n_cell * j->n_time},
+                                {"cell", j->n_cell},
+                                {"time", j->n_time},
                                 {"background", j->n_groups}};
   const char *const axis = j->mesh.geographic ? "degree" : "km";
   const sky_stage_var vars[] = {
@@ -507,14 +527,16 @@ static void record(sky_facts *facts, const char *gas, const jacobian *j) {
     least = fmin(least, j->prior_part[i]);
     most = fmax(most, j->prior_part[i]);
   }
-  for (size_t k = 0; k < j->nnz; k++) sky_acc_add(&on_grid, j->val[k]);
+  for (size_t k = 0; k < j->nnz; k++)
+    sky_acc_add(&on_grid, j->val[k]);
   sky_fact(facts, "diagnostics", species->formula,
            "forward: the prior flux adds %.4g to %.4g %s to the columns, with all of the footprint",
            least * species->column_scale, most * species->column_scale, species->column_unit);
-  sky_fact(facts, "audit", "footprints",
-           "sum over the rows of %zu observations %.6f in the files, %.6f in H, %.6f outside the grid, "
-           "%.6f outside the time steps (mol mol-1 per mol m-2 s-1)",
-           j->n_obs, j->used_sum, sky_acc_value(&on_grid), j->used_outside, j->used_other_time);
+  sky_fact(
+      facts, "audit", "footprints",
+      "sum over the rows of %zu observations %.6f in the files, %.6f in H, %.6f outside the grid, "
+      "%.6f outside the time steps (mol mol-1 per mol m-2 s-1)",
+      j->n_obs, j->used_sum, sky_acc_value(&on_grid), j->used_outside, j->used_other_time);
   if (sky_acc_value(&unseen) > 0.0)
     sky_fact(facts, "audit", "footprints",
              "sensitivity %.6f lies where the prior file has no data (outside it): no %s is "

@@ -1,9 +1,10 @@
 /* stage_inventory.c: one inventory -> SI flux on the job's grid, exact totals per zone, mass audit.
  *
- * Gridded files: mass per cell (flux × ellipsoidal area) is carried to the grid by conservative sums, zone
- * totals are taken on the file's own cells with exact coverage. The 1-sigma of a zone total keeps the
- * spatial correlation of the inventory's own errors: Var = Σ_ij f_i f_j s_i s_j ρ(d_ij).
- * Workbooks: regional totals; the sum of the regions stands beside the zone that `region` names. */
+ * Gridded files: mass per cell (flux × ellipsoidal area) is carried to the grid by conservative
+ * sums, zone totals are taken on the file's own cells with exact coverage. The 1-sigma of a zone
+ * total keeps the spatial correlation of the inventory's own errors: Var = Σ_ij f_i f_j s_i s_j
+ * ρ(d_ij). Workbooks: regional totals; the sum of the regions stands beside the zone that `region`
+ * names. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +24,7 @@
 #define COMPLETE 0.999 /* share of a zone that must lie in the grid */
 
 typedef struct inventory {
-  sky_grid grid;        /* the job's */
+  sky_grid grid; /* the job's */
   sky_zones zones;
   sky_coverage *cover;  /* on grid */
   double *area;         /* [cells] m2 */
@@ -58,8 +59,10 @@ static sky_status inventory_create(sky_context *ctx, const sky_job *job, invento
   SKY_GO_ALLOC(inv->zone_sd, SKY_NEW(ctx, double, nz));
   SKY_GO_ALLOC(inv->zone_covered, SKY_NEW0(ctx, double, nz));
   SKY_GO(sky_grid_areas(ctx, &inv->grid, inv->area));
-  for (size_t c = 0; c < n; c++) inv->flux[c] = NAN;
-  for (size_t z = 0; z < nz; z++) inv->zone_total[z] = inv->zone_sd[z] = NAN;
+  for (size_t c = 0; c < n; c++)
+    inv->flux[c] = NAN;
+  for (size_t z = 0; z < nz; z++)
+    inv->zone_total[z] = inv->zone_sd[z] = NAN;
 cleanup:
   return st;
 }
@@ -118,11 +121,11 @@ static sky_status zone_uncertainty(sky_context *ctx, const sky_job *job, const s
     /* The error model lives on the grid: no statement for a zone that is not all in it. */
     if (isnan(inv->zone_total[z]) || cover->area_in < COMPLETE * cover->area_zone) continue;
     if (cover->n > SKY_DENSE_CELL_LIMIT)
-      return sky_fail(ctx, SKY_E_SIZE,
-                      "%s: zone '%s' has %zu grid cells; correlated inventory errors are limited to "
-                      "%d cells a zone",
-                      sky_jobfile_path(job->file), inv->zones.zone[z].id, cover->n,
-                      SKY_DENSE_CELL_LIMIT);
+      return sky_fail(
+          ctx, SKY_E_SIZE,
+          "%s: zone '%s' has %zu grid cells; correlated inventory errors are limited to "
+          "%d cells a zone",
+          sky_jobfile_path(job->file), inv->zones.zone[z].id, cover->n, SKY_DENSE_CELL_LIMIT);
     double *s = SKY_NEW(ctx, double, cover->n);
     if (s == NULL) return SKY_E_NOMEM;
     for (size_t k = 0; k < cover->n; k++) {
@@ -134,11 +137,11 @@ static sky_status zone_uncertainty(sky_context *ctx, const sky_job *job, const s
     sky_acc var = {0};
     for (size_t i = 0; i < cover->n; i++)
       for (size_t j = 0; j < cover->n; j++)
-        sky_acc_add(&var, s[i] * s[j] *
-                              sky_correlation_value(model,
-                                                    sky_grid_distance(&inv->grid, cover->cell[i],
-                                                                      cover->cell[j]),
-                                                    length));
+        sky_acc_add(
+            &var,
+            s[i] * s[j] *
+                sky_correlation_value(
+                    model, sky_grid_distance(&inv->grid, cover->cell[i], cover->cell[j]), length));
     inv->zone_sd[z] = sqrt(sky_acc_value(&var));
     sky_free(s);
   }
@@ -151,13 +154,15 @@ static void record_flux(sky_facts *facts, const char *id, const sky_node *node, 
   const double stated = isnan(independent) ? f->stated_total : independent;
   char when[24];
   sky_time_format(f->time_start, when, sizeof when);
-  sky_fact(facts, "sources", id, "%s%s%s, %zu variable%s, cells %.4g by %.4g %s%s%.10s",
-           f->title, f->title[0] != '\0' ? "; " : "", f->units, f->n_sectors, f->n_sectors == 1 ? "" : "s", sky_grid_dx(&f->grid),
-           sky_grid_dy(&f->grid), f->grid.geographic ? "degrees" : "m", when[0] != '\0' ? ", from " : "", when);
+  sky_fact(facts, "sources", id, "%s%s%s, %zu variable%s, cells %.4g by %.4g %s%s%.10s", f->title,
+           f->title[0] != '\0' ? "; " : "", f->units, f->n_sectors, f->n_sectors == 1 ? "" : "s",
+           sky_grid_dx(&f->grid), sky_grid_dy(&f->grid), f->grid.geographic ? "degrees" : "m",
+           when[0] != '\0' ? ", from " : "", when);
   const int year = (int)sky_node_integer(node, "year", 0);
   if (year > 0) sky_fact(facts, "sources", id, "emissions of the year %d", year);
-  sky_fact(facts, "sources", id,
-           "totals per year are the mean flux of the time steps used, times one year (365.2425 days)");
+  sky_fact(
+      facts, "sources", id,
+      "totals per year are the mean flux of the time steps used, times one year (365.2425 days)");
   if (other_time)
     sky_fact(facts, "sources", id,
              "no time step falls into the job's period: the mean of %zu steps from %.10s is used",

@@ -1,8 +1,9 @@
 /* stage_invert.c: the posterior of one gas and of every zone total.
  *
- * Observation space: the problem of stage_footprint. Information form: state elements are the labels
- * of an IMI state vector, scale factors of the prior emission. Both end in one file: fields on the
- * grid and, per zone, what the comparison needs (with the compared inventory seen through the kernel). */
+ * Observation space: the problem of stage_footprint. Information form: state elements are the
+ * labels of an IMI state vector, scale factors of the prior emission. Both end in one file: fields
+ * on the grid and, per zone, what the comparison needs (with the compared inventory seen through
+ * the kernel). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
 typedef struct inversion {
   const sky_node *node, *compared; /* compared: the inventory to be tested, or NULL */
   char gas[8];
-  double kg;            /* mol m-2 s-1 × m2 -> kg yr-1 */
+  double kg; /* mol m-2 s-1 × m2 -> kg yr-1 */
   sky_grid grid;
   sky_zones zones;
   sky_coverage *cover;
@@ -35,17 +36,18 @@ typedef struct inversion {
   double *constant;      /* [zones] kg yr-1 */
   double *x_compared;    /* [state] the compared inventory as a state, or NULL */
   double *compared_sd, *compared_E, *compared_D; /* its own covariance, or NULL */
-  double *seen;          /* [zones] kg yr-1, NaN without inventory */
-  double *cell[4];       /* prior, posterior, sd (mol m-2 s-1), ak */
+  double *seen;                                  /* [zones] kg yr-1, NaN without inventory */
+  double *cell[4];                               /* prior, posterior, sd (mol m-2 s-1), ak */
   sky_posterior post;
 } inversion;
 
 static void inversion_free(inversion *v) {
-  double *const arrays[] = {v->area,        v->prior_flux, v->unscaled_flux, v->compared_flux,
-                            v->W,           v->constant,   v->x_compared,    v->compared_sd,
-                            v->compared_E,  v->compared_D, v->seen,       v->cell[0],       v->cell[1],
-                            v->cell[2],     v->cell[3]};
-  for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++) sky_free(arrays[k]);
+  double *const arrays[] = {v->area,       v->prior_flux, v->unscaled_flux, v->compared_flux,
+                            v->W,          v->constant,   v->x_compared,    v->compared_sd,
+                            v->compared_E, v->compared_D, v->seen,          v->cell[0],
+                            v->cell[1],    v->cell[2],    v->cell[3]};
+  for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
+    sky_free(arrays[k]);
   sky_job_coverage_free(v->cover, v->zones.n);
   sky_zones_free(&v->zones);
   sky_grid_free(&v->grid);
@@ -82,12 +84,15 @@ static sky_status prepare(sky_context *ctx, const sky_job *job, inversion *v) {
   SKY_GO(inventory_variable(ctx, job, compared, "cell_flux", v->n_cell, &v->compared_flux));
   SKY_GO_ALLOC(v->constant, SKY_NEW0(ctx, double, v->zones.n));
   SKY_GO_ALLOC(v->seen, SKY_NEW(ctx, double, v->zones.n));
-  for (int k = 0; k < 4; k++) SKY_GO_ALLOC(v->cell[k], SKY_NEW(ctx, double, v->n_cell));
+  for (int k = 0; k < 4; k++)
+    SKY_GO_ALLOC(v->cell[k], SKY_NEW(ctx, double, v->n_cell));
 cleanup:
   return st;
 }
 
-static double or_zero(double x) { return isnan(x) ? 0.0 : x; }
+static double or_zero(double x) {
+  return isnan(x) ? 0.0 : x;
+}
 
 /* kg yr-1 of a flux field in one zone. */
 static double zone_mass(const inversion *v, size_t z, const double *flux) {
@@ -99,7 +104,8 @@ static double zone_mass(const inversion *v, size_t z, const double *flux) {
   return sky_acc_value(&sum);
 }
 
-/* --- observation space --------------------------------------------------------------------------- */
+/* --- observation space ---------------------------------------------------------------------------
+ */
 
 typedef struct cell_distance {
   const sky_grid *grid;
@@ -123,13 +129,16 @@ static sky_status compared_covariance(sky_context *ctx, inversion *v) {
   const cell_distance user = {&v->grid};
   sky_correlation model;
   if (isnan(sigma)) return SKY_OK;
-  SKY_TRY(sky_correlation_parse(ctx, sky_node_text(v->compared, "uncertainty.correlation"), &model));
+  SKY_TRY(
+      sky_correlation_parse(ctx, sky_node_text(v->compared, "uncertainty.correlation"), &model));
   v->compared_sd = SKY_NEW(ctx, double, v->n_state);
   v->compared_E = SKY_NEW(ctx, double, v->n_cell * v->n_cell);
   v->compared_D = SKY_NEW(ctx, double, v->n_time * v->n_time);
   if (v->compared_sd == NULL || v->compared_E == NULL || v->compared_D == NULL) return SKY_E_NOMEM;
-  for (size_t k = 0; k < v->n_state; k++) v->compared_sd[k] = compared_cell_sd(v, v->x_compared[k]);
-  for (size_t k = 0; k < v->n_time * v->n_time; k++) v->compared_D[k] = 1.0;
+  for (size_t k = 0; k < v->n_state; k++)
+    v->compared_sd[k] = compared_cell_sd(v, v->x_compared[k]);
+  for (size_t k = 0; k < v->n_time * v->n_time; k++)
+    v->compared_D[k] = 1.0;
   sky_correlation_matrix(ctx, model, length, distance_of, &user, v->n_cell, v->compared_E);
   return SKY_OK;
 }
@@ -220,7 +229,8 @@ cleanup:
   return st;
 }
 
-/* --- information form ---------------------------------------------------------------------------- */
+/* --- information form ----------------------------------------------------------------------------
+ */
 
 /* Emission of a flux field in each state element, kg yr-1. */
 static void element_mass(const inversion *v, const sky_information *info, const double *flux,
@@ -231,9 +241,9 @@ static void element_mass(const inversion *v, const sky_information *info, const 
 }
 
 /* Covariance of the compared inventory between elements, in units of scale factors, as sd and
- * correlation: Σ_{c∈i,d∈j} s_c s_d ρ(c,d) / (m_i m_j). An element without prior emission has none: no
- * scale factor can express the inventory there. The boundary keeps its prior error, which is not the
- * inventory's but enters the null difference all the same. */
+ * correlation: Σ_{c∈i,d∈j} s_c s_d ρ(c,d) / (m_i m_j). An element without prior emission has none:
+ * no scale factor can express the inventory there. The boundary keeps its prior error, which is not
+ * the inventory's but enters the null difference all the same. */
 static sky_status element_covariance(sky_context *ctx, inversion *v, const sky_information *info,
                                      const double *prior_mass, double boundary_sd) {
   const double length = sky_node_number(v->compared, "uncertainty.length");
@@ -242,16 +252,17 @@ static sky_status element_covariance(sky_context *ctx, inversion *v, const sky_i
   sky_correlation model;
   sky_status st = SKY_OK;
   if (isnan(sky_node_number(v->compared, "uncertainty.sigma"))) return SKY_OK;
-  SKY_TRY(sky_correlation_parse(ctx, sky_node_text(v->compared, "uncertainty.correlation"), &model));
+  SKY_TRY(
+      sky_correlation_parse(ctx, sky_node_text(v->compared, "uncertainty.correlation"), &model));
   SKY_GO_ALLOC(v->compared_sd, SKY_NEW0(ctx, double, n));
-  SKY_GO_ALLOC(v->compared_E, SKY_NEW0(ctx, double, n * n));
+  SKY_GO_ALLOC(v->compared_E, SKY_NEW0(ctx, double, n *n));
   SKY_GO_ALLOC(mass, SKY_NEW(ctx, double, v->n_cell)); /* s_c, 0 where there is no scale factor */
   for (size_t c = 0; c < v->n_cell; c++) {
     const int32_t label = info->label[c];
-    mass[c] = label > 0 && prior_mass[label - 1] != 0.0
-                  ? compared_cell_sd(v, v->compared_flux[c]) * v->area[c] * v->kg /
-                        prior_mass[label - 1]
-                  : 0.0;
+    mass[c] =
+        label > 0 && prior_mass[label - 1] != 0.0
+            ? compared_cell_sd(v, v->compared_flux[c]) * v->area[c] * v->kg / prior_mass[label - 1]
+            : 0.0;
   }
   double *C = v->compared_E;
   for (size_t c = 0; c < v->n_cell; c++) {
@@ -263,8 +274,10 @@ static sky_status element_covariance(sky_context *ctx, inversion *v, const sky_i
             mass[c] * mass[d] *
             sky_correlation_value(model, sky_grid_distance(&v->grid, c, d), length);
   }
-  for (size_t i = n - info->n_boundary; i < n; i++) C[i * n + i] = boundary_sd * boundary_sd;
-  for (size_t i = 0; i < n; i++) v->compared_sd[i] = sqrt(C[i * n + i]);
+  for (size_t i = n - info->n_boundary; i < n; i++)
+    C[i * n + i] = boundary_sd * boundary_sd;
+  for (size_t i = 0; i < n; i++)
+    v->compared_sd[i] = sqrt(C[i * n + i]);
   for (size_t i = 0; i < n; i++)
     for (size_t k = 0; k < n; k++) {
       const double s = v->compared_sd[i] * v->compared_sd[k];
@@ -282,8 +295,7 @@ static sky_status label_functionals(sky_context *ctx, const sky_information *inf
     sky_acc fixed = {0};
     for (size_t k = 0; k < v->cover[z].n; k++) {
       const size_t c = v->cover[z].cell[k];
-      const double mass =
-          or_zero(v->prior_flux[c]) * v->area[c] * v->cover[z].fraction[k] * v->kg;
+      const double mass = or_zero(v->prior_flux[c]) * v->area[c] * v->cover[z].fraction[k] * v->kg;
       if (info->label[c] > 0)
         v->W[z * info->n + (size_t)info->label[c] - 1] += mass;
       else
@@ -385,7 +397,8 @@ cleanup:
   return st;
 }
 
-/* --- results ------------------------------------------------------------------------------------- */
+/* --- results -------------------------------------------------------------------------------------
+ */
 
 static sky_status write_posterior(sky_context *ctx, const char *path, const inversion *v,
                                   char *const *tags) {
@@ -432,8 +445,8 @@ static sky_status write_posterior(sky_context *ctx, const char *path, const inve
 }
 
 /* Mean and root mean square of simulated minus observed, in the gas's column unit. */
-static void misfit(const double *residual, const double *shift, size_t n, double scale, double *mean,
-                   double *rms) {
+static void misfit(const double *residual, const double *shift, size_t n, double scale,
+                   double *mean, double *rms) {
   double sum = 0.0, square = 0.0;
   for (size_t i = 0; i < n; i++) {
     const double d = -(residual[i] + (shift != NULL ? shift[i] : 0.0)) * scale;
@@ -447,10 +460,11 @@ static void misfit(const double *residual, const double *shift, size_t n, double
 static void record_information(sky_facts *facts, const inversion *v) {
   const char *formula = sky_species_find(v->gas)->formula;
   const double emission = sky_sum(v->post.ak, v->n_emission);
-  sky_fact(facts, "diagnostics", formula,
-           "degrees of freedom for signal %.4g for the emissions and %.4g for the boundary (trace of "
-           "the averaging kernel %.6g)",
-           emission, v->post.dofs - emission, v->post.dofs);
+  sky_fact(
+      facts, "diagnostics", formula,
+      "degrees of freedom for signal %.4g for the emissions and %.4g for the boundary (trace of "
+      "the averaging kernel %.6g)",
+      emission, v->post.dofs - emission, v->post.dofs);
   sky_fact(facts, "diagnostics", formula,
            "innovation chi2, Jo and the evidence need the observations themselves and are not "
            "available from normal equations");
@@ -465,7 +479,8 @@ static sky_status record_observations(sky_context *ctx, sky_facts *facts, const 
   double mean[2], rms[2];
   double *moved = SKY_NEW(ctx, double, p->n_obs);
   if (moved == NULL) return SKY_E_NOMEM;
-  for (size_t i = 0; i < p->n_obs; i++) moved[i] = p->simulated[i] - p->simulated_prior[i];
+  for (size_t i = 0; i < p->n_obs; i++)
+    moved[i] = p->simulated[i] - p->simulated_prior[i];
   misfit(p->residual, moved, p->n_obs, species->column_scale, &mean[0], &rms[0]);
   misfit(p->residual, NULL, p->n_obs, species->column_scale, &mean[1], &rms[1]);
   sky_free(moved);

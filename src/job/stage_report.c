@@ -23,7 +23,8 @@ typedef struct all_facts {
 } all_facts;
 
 static void all_facts_free(all_facts *a) {
-  for (size_t i = 0; i < a->n_stages; i++) sky_facts_free(&a->stage[i]);
+  for (size_t i = 0; i < a->n_stages; i++)
+    sky_facts_free(&a->stage[i]);
   sky_free(a->stage);
   sky_free(a->name);
   sky_free(a->fact);
@@ -43,22 +44,23 @@ static sky_status collect(sky_context *ctx, const sky_job *job, const sky_stage_
     SKY_GO(sky_facts_read(ctx, job, list->stage[i].name, &a->stage[i]));
     snprintf(a->name[i], sizeof a->name[i], "%s", list->stage[i].name);
     a->n_stages = i + 1;
-    a->n += (size_t)cJSON_GetArraySize(
-        cJSON_GetObjectItemCaseSensitive(a->stage[i].root, "facts"));
+    a->n += (size_t)cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(a->stage[i].root, "facts"));
   }
   SKY_GO_ALLOC(a->fact, SKY_NEW0(ctx, sky_report_fact, a->n));
   size_t k = 0;
   for (size_t i = 0; i < self; i++)
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(a->stage[i].root, "facts"))
-        a->fact[k++] = (sky_report_fact){text_of(item, "section"), text_of(item, "label"),
-                                         text_of(item, "value")};
+        a->fact[k++] =
+        (sky_report_fact){text_of(item, "section"), text_of(item, "label"), text_of(item, "value")};
 cleanup:
   return st;
 }
 
-/* --- the summary ---------------------------------------------------------------------------------- */
+/* --- the summary
+ * ---------------------------------------------------------------------------------- */
 
-static size_t count_status(const sky_zone_row *rows, size_t n, const char *gas, const char *status) {
+static size_t count_status(const sky_zone_row *rows, size_t n, const char *gas,
+                           const char *status) {
   size_t count = 0;
   for (size_t i = 0; i < n; i++)
     count += strcmp(rows[i].gas, gas) == 0 && strcmp(rows[i].status, status) == 0;
@@ -74,13 +76,14 @@ static const sky_facts *facts_of(const all_facts *a, const char *kind, const cha
   return NULL;
 }
 
-static void summarise_gas(FILE *out, const char *gas, const all_facts *a,
-                          const sky_zone_row *rows, size_t n) {
+static void summarise_gas(FILE *out, const char *gas, const all_facts *a, const sky_zone_row *rows,
+                          size_t n) {
   static const char *const words[][2] = {
       {"higher", "the atmosphere shows significantly more than the inventory"},
       {"lower", "the atmosphere shows significantly less than the inventory"},
-      {"consistent", "inventory and atmosphere agree within their errors (which does not verify the "
-                     "inventory)"},
+      {"consistent",
+       "inventory and atmosphere agree within their errors (which does not verify the "
+       "inventory)"},
       {"model misfit", "the model cannot explain the observations, so nothing is concluded"},
       {"insufficient information", "the observations say too little to judge the inventory"},
       {"not comparable", "there is nothing to compare"},
@@ -93,8 +96,10 @@ static void summarise_gas(FILE *out, const char *gas, const all_facts *a,
     const double obs = sky_facts_number(invert, "observations");
     const double dofs = sky_facts_number(invert, "dofs");
     fprintf(out, "%s: ", formula);
-    if (obs > 0) fprintf(out, "%.0f observations ", obs);
-    else fprintf(out, "the ready-made information ");
+    if (obs > 0)
+      fprintf(out, "%.0f observations ", obs);
+    else
+      fprintf(out, "the ready-made information ");
     fprintf(out, "%s %.2g independent piece%s of information about the fluxes.",
             obs > 1 ? "carry" : "carries", dofs, dofs == 1.0 ? "" : "s");
     if (seen != NULL)
@@ -105,8 +110,7 @@ static void summarise_gas(FILE *out, const char *gas, const all_facts *a,
   }
   for (size_t k = 0; k < sizeof words / sizeof *words; k++) {
     const size_t count = count_status(rows, n, gas, words[k][0]);
-    if (count > 0)
-      fprintf(out, " In %zu zone%s: %s.", count, count == 1 ? "" : "s", words[k][1]);
+    if (count > 0) fprintf(out, " In %zu zone%s: %s.", count, count == 1 ? "" : "s", words[k][1]);
   }
   fputc('\n', out);
 }
@@ -119,14 +123,16 @@ static char *summary_of(sky_context *ctx, const sky_job *job, const all_facts *a
   size_t size = 0;
   FILE *out = open_memstream(&buffer, &size);
   if (out == NULL) return NULL;
-  for (size_t g = 0; g < n_gases; g++) summarise_gas(out, gases[g], a, rows, n);
+  for (size_t g = 0; g < n_gases; g++)
+    summarise_gas(out, gases[g], a, rows, n);
   fclose(out);
   char *text = sky_strdup(ctx, buffer);
   free(buffer); /* open_memstream's own allocation */
   return text;
 }
 
-/* --- report.html ---------------------------------------------------------------------------------- */
+/* --- report.html
+ * ---------------------------------------------------------------------------------- */
 
 static sky_status write_report(sky_context *ctx, const sky_job *job, const all_facts *a,
                                const sky_zone_row *rows, size_t n_rows) {
@@ -170,15 +176,16 @@ cleanup:
   return st;
 }
 
-/* --- run.json -------------------------------------------------------------------------------------- */
+/* --- run.json
+ * -------------------------------------------------------------------------------------- */
 
 /* Files of one name in two folders stand both, as long as they differ. */
 static sky_status add_checksum(sky_context *ctx, cJSON *map, const char *name, const char *path) {
   char sum[65];
   const cJSON *item;
   SKY_TRY(sky_file_sha256(ctx, path, sum));
-  cJSON_ArrayForEach(item, map)
-    if (strcmp(item->string, name) == 0 && strcmp(item->valuestring, sum) == 0) return SKY_OK;
+  cJSON_ArrayForEach(item, map) if (strcmp(item->string, name) == 0 &&
+                                    strcmp(item->valuestring, sum) == 0) return SKY_OK;
   cJSON_AddStringToObject(map, name, sum);
   return SKY_OK;
 }
@@ -225,10 +232,9 @@ static sky_status write_run_json(sky_context *ctx, const sky_job *job, const sky
   for (size_t i = 0; i < a->n_stages; i++) {
     cJSON *item = cJSON_CreateObject();
     cJSON_AddStringToObject(item, "stage", a->name[i]);
-    cJSON_AddItemToObject(item, "numbers",
-                          cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(a->stage[i].root,
-                                                                           "numbers"),
-                                          true));
+    cJSON_AddItemToObject(
+        item, "numbers",
+        cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(a->stage[i].root, "numbers"), true));
     cJSON_AddItemToArray(stages, item);
   }
   cJSON *warnings = cJSON_AddArrayToObject(root, "warnings");

@@ -52,7 +52,8 @@ static sky_status read_entry(sky_context *ctx, const sky_job *job, const sky_nod
                            sky_node_number(item, "timeout"), &part, counts, &failed));
   for (size_t i = 0; i < failed.n; i++)
     sky_fact(facts, "warnings", failed.item[i].path, "granule skipped: %s", failed.item[i].reason);
-  for (size_t k = 0; k < SKY_DROP_COUNT; k++) drops[k] += counts[k];
+  for (size_t k = 0; k < SKY_DROP_COUNT; k++)
+    drops[k] += counts[k];
   *n_granules += n_files;
   *n_failed += failed.n;
   if (all->n_granules == 0) {
@@ -72,7 +73,8 @@ static void record(sky_facts *facts, const char *gas, const sky_soundings *s,
                    const size_t drops[SKY_DROP_COUNT], size_t n_granules, size_t n_failed) {
   const sky_species *species = sky_species_find(gas);
   size_t total = 0;
-  for (size_t k = 0; k < SKY_DROP_COUNT; k++) total += drops[k];
+  for (size_t k = 0; k < SKY_DROP_COUNT; k++)
+    total += drops[k];
   double first = INFINITY, last = -INFINITY;
   for (size_t i = 0; i < s->n; i++) {
     if (s->drop[i] != SKY_DROP_NONE) continue;
@@ -111,8 +113,8 @@ static sky_status no_sounding(sky_context *ctx, const char *gas, size_t n_granul
       used += (size_t)snprintf(reasons + used, sizeof reasons - used, "%s%zu dropped: %s",
                                used > 0 ? ", " : "", drops[k], sky_drop_name((sky_drop)k));
   }
-  return sky_fail(ctx, SKY_E_NODATA, "%s: no good sounding is left of %zu in %zu granules (%s)", gas,
-                  total, n_granules, reasons);
+  return sky_fail(ctx, SKY_E_NODATA, "%s: no good sounding is left of %zu in %zu granules (%s)",
+                  gas, total, n_granules, reasons);
 }
 
 sky_status sky_stage_soundings(sky_context *ctx, const sky_job *job, const sky_stage *stage) {

@@ -155,9 +155,7 @@ static void create_pixel(sky_overpass *o, const sky_grid *grid, uint64_t seed, u
   const double overcast = cloud(seed, number, lon, lat);
   const bool failed = sky_rng_uniform(seed, STREAM_FAILED + number, i) < 0.01;
   FIELD(o, qa_value)
-  [i] = overcast > 0.7 || failed ? QA_NONE
-        : overcast > 0.55        ? QA_CLOUD_EDGE
-                                 : QA_GOOD;
+  [i] = overcast > 0.7 || failed ? QA_NONE : overcast > 0.55 ? QA_CLOUD_EDGE : QA_GOOD;
 }
 
 static bool good(const sky_overpass *o, size_t i) {

@@ -650,7 +650,8 @@ static sky_status read_kernels(decoder *d) {
 static bool clause_holds(const decoder *d, const sky_clause *c, size_t i) {
   double v = d->flag[c->role][i];
   if (isnan(v)) return false;
-  if (c->mask != 0) v = v >= 0 ? (double)((uint64_t)v & c->mask) : -1; /* no mask matches a negative flag */
+  if (c->mask != 0)
+    v = v >= 0 ? (double)((uint64_t)v & c->mask) : -1; /* no mask matches a negative flag */
   switch (c->compare) {
     case SKY_EQ:
       return v == c->number;

@@ -302,7 +302,8 @@ static void log_totals(sky_context *ctx, const char *path, const sky_flux *f) {
 
 static sky_status wrong_gas(sky_context *ctx, const sky_nc *nc, const char *where, const char *what,
                             const char *gas) {
-  return sky_fail(ctx, SKY_E_GAS, "%s: %s: holds %s, expected %s", sky_nc_path(nc), where, what, gas);
+  return sky_fail(ctx, SKY_E_GAS, "%s: %s: holds %s, expected %s", sky_nc_path(nc), where, what,
+                  gas);
 }
 
 /* The attribute `species`, of the variable or of the file, and a gas in the variable's own name

@@ -11,20 +11,20 @@
 
 typedef struct sky_footprints {
   sky_grid grid;
-  char format[16];        /* "openghg", "paris", "stilt" */
-  bool column;            /* already a column integral (no per-level kernel to apply) */
+  char format[16]; /* "openghg", "paris", "stilt" */
+  bool column;     /* already a column integral (no per-level kernel to apply) */
   size_t n_receptors;
-  double *time;           /* [n_receptors] start of the period, s since 1970 */
-  double *period;         /* [n_receptors] s; 0 if instantaneous or unknown */
-  double *lon, *lat;      /* [n_receptors] release position; NaN unknown */
-  double *outside;        /* [n_receptors] fraction of particles that left through the sides; NaN */
+  double *time;      /* [n_receptors] start of the period, s since 1970 */
+  double *period;    /* [n_receptors] s; 0 if instantaneous or unknown */
+  double *lon, *lat; /* [n_receptors] release position; NaN unknown */
+  double *outside;   /* [n_receptors] fraction of particles that left through the sides; NaN */
   size_t n_rows;
-  size_t *receptor;       /* [n_rows] */
-  double *flux_time;      /* [n_rows] start of the flux layer, s since 1970; NaN integrated */
-  size_t *rowptr;         /* [n_rows+1] */
-  int32_t *col;           /* [nnz] cell of grid, ascending inside a row */
-  double *val;            /* [nnz] */
-  double *sum;            /* [n_rows] sum over this grid's cells (compensated) */
+  size_t *receptor;  /* [n_rows] */
+  double *flux_time; /* [n_rows] start of the flux layer, s since 1970; NaN integrated */
+  size_t *rowptr;    /* [n_rows+1] */
+  int32_t *col;      /* [nnz] cell of grid, ascending inside a row */
+  double *val;       /* [nnz] */
+  double *sum;       /* [n_rows] sum over this grid's cells (compensated) */
   size_t receptor_capacity, row_capacity, value_capacity; /* allocated items; 0 = not known */
 } sky_footprints;
 

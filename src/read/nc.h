@@ -1,8 +1,8 @@
 /* nc.h: the only place that calls netCDF-C to read. Every call holds the lane.
  *
- * Variables are named by path ("/PRODUCT/SUPPORT_DATA/INPUT_DATA/surface_pressure"). Numbers come as
- * double with scale_factor/add_offset applied; _FillValue, missing_value (compared, never cast), NaN
- * and the netCDF default fill are NaN. Strings are read only when asked for (files exist whose
+ * Variables are named by path ("/PRODUCT/SUPPORT_DATA/INPUT_DATA/surface_pressure"). Numbers come
+ * as double with scale_factor/add_offset applied; _FillValue, missing_value (compared, never cast),
+ * NaN and the netCDF default fill are NaN. Strings are read only when asked for (files exist whose
  * string variables break blind copies). Errors name file and variable. */
 #ifndef SKY_READ_NC_H
 #define SKY_READ_NC_H
@@ -17,8 +17,8 @@ typedef struct sky_nc_var {
   int ndims;
   size_t size[SKY_NC_MAX_DIMS];
   char dim[SKY_NC_MAX_DIMS][64];
-  size_t count;     /* product of sizes; 0 for a size-0 dimension */
-  char units[128];  /* "" if absent */
+  size_t count;    /* product of sizes; 0 for a size-0 dimension */
+  char units[128]; /* "" if absent */
   bool is_integer;
 } sky_nc_var;
 
@@ -31,8 +31,9 @@ SKY_NODISCARD sky_status sky_nc_info(sky_context *ctx, sky_nc *f, const char *va
 SKY_NODISCARD sky_status sky_nc_read(sky_context *ctx, sky_nc *f, const char *var,
                                      const sky_nc_var *info, double **out);
 /* As read, converted to unit `to`; assumed = unit when the file states none (NULL: an error). */
-SKY_NODISCARD sky_status sky_nc_read_as(sky_context *ctx, sky_nc *f, const char *var, const char *to,
-                                        const char *assumed, sky_nc_var *info, double **out);
+SKY_NODISCARD sky_status sky_nc_read_as(sky_context *ctx, sky_nc *f, const char *var,
+                                        const char *to, const char *assumed, sky_nc_var *info,
+                                        double **out);
 SKY_NODISCARD sky_status sky_nc_read_u64(sky_context *ctx, sky_nc *f, const char *var, size_t count,
                                          uint64_t *out);
 SKY_NODISCARD sky_status sky_nc_read_strings(sky_context *ctx, sky_nc *f, const char *var,

@@ -1,19 +1,19 @@
 /* workbook.h: inventory workbooks (sector × fuel sheets; city × year tables) through GDAL's XLSX.
  *
- * Masses come out in kg yr-1 of CO2. Sheets whose name ends in a year ("Beijing2019") are one region
- * each: rows sectors, columns fuels + "Process" + "Scope_1_Total"; scope 2 columns are kept apart.
- * Vector tables have columns city, year, emission. */
+ * Masses come out in kg yr-1 of CO2. Sheets whose name ends in a year ("Beijing2019") are one
+ * region each: rows sectors, columns fuels + "Process" + "Scope_1_Total"; scope 2 columns are kept
+ * apart. Vector tables have columns city, year, emission. */
 #ifndef SKY_READ_WORKBOOK_H
 #define SKY_READ_WORKBOOK_H
 
 #include "skyflux/context.h"
 
 typedef struct sky_region_total {
-  char *region;          /* as written: "Beijing", "安徽合肥" */
+  char *region; /* as written: "Beijing", "安徽合肥" */
   int year;
-  double scope1;         /* kg yr-1: sum over sectors and fuels + process */
-  double scope2;         /* kg yr-1: electricity + heat columns; 0 where the book has them empty */
-  double stated_total;   /* the workbook's own Scope_1_Total of its total row; NaN if none */
+  double scope1;       /* kg yr-1: sum over sectors and fuels + process */
+  double scope2;       /* kg yr-1: electricity + heat columns; 0 where the book has them empty */
+  double stated_total; /* the workbook's own Scope_1_Total of its total row; NaN if none */
   size_t n_sectors, n_fuels;
 } sky_region_total;
 

@@ -153,7 +153,8 @@ size_t sky_report_chart_rows(const sky_report *r, const char *gas, const sky_zon
   for (size_t i = 0; i < r->n_rows; i++) {
     /* Buffer and outside of a state are no zones: they stand in the table only. */
     const bool zone = r->rows[i].role == NULL || same(r->rows[i].role, "report");
-    if (zone && same(r->rows[i].gas, gas) && sky_report_has_flux(&r->rows[i])) rows[n++] = &r->rows[i];
+    if (zone && same(r->rows[i].gas, gas) && sky_report_has_flux(&r->rows[i]))
+      rows[n++] = &r->rows[i];
   }
   if (n > 0) qsort(rows, n, sizeof *rows, larger_first);
   return n < max ? n : max;

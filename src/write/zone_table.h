@@ -9,7 +9,8 @@
 #include "grids/zone.h"
 
 typedef struct sky_zone_row {
-  const char *zone_id, *zone_name, *level, *role, *gas; /* role: report, buffer, outside, boundary */
+  const char *zone_id, *zone_name, *level, *role,
+      *gas;                                        /* role: report, buffer, outside, boundary */
   double area_km2, covered_fraction;               /* covered: share of the zone inside the grid */
   double n_soundings, column_mean, column_sd;      /* column unit of the gas; sd of the mean */
   double prior, prior_sd, posterior, posterior_sd; /* t yr-1 */
