@@ -87,12 +87,6 @@ static void path_put(sky_text *t, const sky_node *node) {
   }
 }
 
-char *sky_node_path(sky_context *ctx, const sky_node *node) {
-  sky_text t = {.ctx = ctx};
-  path_put(&t, node);
-  return sky_text_take(&t);
-}
-
 /* ---- faults ---- */
 
 #define FAULTS_SHOWN 50

@@ -120,8 +120,6 @@ void sky_node_free(sky_node *node); /* NULL-safe, with everything below it */
 sky_status sky_node_append(sky_context *ctx, sky_node *parent, const char *key, sky_node *child);
 /* Child of a map by its name (length bytes); NULL if absent. */
 sky_node *sky_node_child(const sky_node *map, const char *name, size_t length);
-/* "inversions[0].prior"; "" for the root. malloc'd. */
-char *sky_node_path(sky_context *ctx, const sky_node *node);
 size_t sky_node_index(const sky_node *node); /* in its parent */
 
 /* ---- faults ---- */

@@ -102,22 +102,13 @@ static sky_status add_geometry_inputs(sky_context *ctx, const sky_job *job, sky_
   return SKY_OK;
 }
 
-static bool lists_gas(const sky_node *item, const char *gas) {
-  const sky_node *gases = sky_node_get(item, "gases");
-  for (size_t k = 0; gases != NULL && k < sky_node_count(gases); k++) {
-    const char *text = sky_node_text(sky_node_item(gases, k), "");
-    if (text != NULL && strcmp(text, gas) == 0) return true;
-  }
-  return false;
-}
-
 static sky_status add_soundings(sky_context *ctx, const sky_job *job, sky_stage_list *list,
                                 const char *gas) {
   const sky_node *items = sky_node_get(job->root, "soundings");
   sky_stage *s = NULL;
   for (size_t i = 0; items != NULL && i < sky_node_count(items); i++) {
     const sky_node *item = sky_node_item(items, i);
-    if (!lists_gas(item, gas)) continue;
+    if (!sky_job_reads_gas(item, gas)) continue;
     if (s == NULL) {
       SKY_TRY(add_stage(ctx, list, "soundings", gas, &s));
       snprintf(s->gas, sizeof s->gas, "%s", gas);

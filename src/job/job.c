@@ -66,17 +66,22 @@ const sky_node *sky_job_inversion(const sky_job *job, const char *gas) {
   return sky_job_find(job, "inversions", "gas", gas);
 }
 
+bool sky_job_reads_gas(const sky_node *entry, const char *gas) {
+  const sky_node *gases = sky_node_get(entry, "gases");
+  for (size_t k = 0; gases != NULL && k < sky_node_count(gases); k++) {
+    const char *text = sky_node_text(sky_node_item(gases, k), "");
+    if (text != NULL && strcmp(text, gas) == 0) return true;
+  }
+  return false;
+}
+
 static bool job_has_gas(const sky_job *job, const char *gas) {
   if (sky_job_find(job, "inversions", "gas", gas) != NULL) return true;
   if (sky_job_find(job, "compare", "gas", gas) != NULL) return true;
   const sky_node *soundings = sky_node_get(job->root, "soundings");
   if (soundings == NULL) return false;
   for (size_t i = 0; i < sky_node_count(soundings); i++) {
-    const sky_node *gases = sky_node_get(sky_node_item(soundings, i), "gases");
-    for (size_t k = 0; gases != NULL && k < sky_node_count(gases); k++) {
-      const char *text = sky_node_text(sky_node_item(gases, k), "");
-      if (text != NULL && strcmp(text, gas) == 0) return true;
-    }
+    if (sky_job_reads_gas(sky_node_item(soundings, i), gas)) return true;
   }
   return false;
 }

@@ -11,6 +11,8 @@
 #include "src/core/jobfile.h"
 #include "src/read/information.h"
 
+#define SKY_ZONE_COMPLETE 0.999 /* share of a zone that must be covered for its total to stand */
+
 typedef struct sky_job {
   sky_jobfile *file;
   const sky_node *root;
@@ -38,6 +40,8 @@ const sky_node *sky_job_find(const sky_job *job, const char *list, const char *k
                              const char *value);
 /* The inversion / comparison of a gas; NULL if none. */
 const sky_node *sky_job_inversion(const sky_job *job, const char *gas);
+/* An entry of `soundings:` lists this gas. */
+bool sky_job_reads_gas(const sky_node *entry, const char *gas);
 /* Gases of the job in the order of species.csv: soundings, inversions, compare. At most 8. */
 size_t sky_job_gases(const sky_job *job, const char *gases[8]);
 

@@ -15,8 +15,7 @@
 #include "src/job/stage_file.h"
 #include "src/write/zone_table.h"
 
-#define COMPLETE 0.999 /* share of a zone that must lie in the grid and in the inventory */
-#define TONNE 1e3      /* kg */
+#define TONNE 1e3 /* kg */
 
 typedef struct table {
   const sky_job *job;
@@ -154,7 +153,7 @@ static void why_not(const table *t, size_t z, const char *gas, const sky_zone_ro
     snprintf(out, 200, "no usable prior");
   else if (isnan(row->posterior))
     snprintf(out, 200, "no footprints");
-  else if (row->covered_fraction < COMPLETE)
+  else if (row->covered_fraction < SKY_ZONE_COMPLETE)
     snprintf(out, 200, "boundary: only %.1f %% of the zone lies in the grid",
              100.0 * row->covered_fraction);
   else if (!(row->posterior_sd < row->prior_sd))
@@ -163,7 +162,7 @@ static void why_not(const table *t, size_t z, const char *gas, const sky_zone_ro
     snprintf(out, 200, "no comparable line: %s",
              row->inventory_id[0] == '\0' ? "the job names no inventory for this gas"
                                           : "the inventory has no data in the zone");
-  else if (inventory_covered < COMPLETE)
+  else if (inventory_covered < SKY_ZONE_COMPLETE)
     snprintf(out, 200, "no comparable line: the inventory has data for only %.1f %% of the zone",
              100.0 * inventory_covered);
 }

@@ -20,8 +20,7 @@
 #include "src/job/stage_file.h"
 #include "src/read/workbook.h"
 
-#define TG 1e9         /* kg */
-#define COMPLETE 0.999 /* share of a zone that must lie in the grid */
+#define TG 1e9 /* kg */
 
 typedef struct inventory {
   sky_grid grid; /* the job's */
@@ -119,7 +118,8 @@ static sky_status zone_uncertainty(sky_context *ctx, const sky_job *job, const s
   for (size_t z = 0; z < inv->zones.n; z++) {
     const sky_coverage *cover = &inv->cover[z];
     /* The error model lives on the grid: no statement for a zone that is not all in it. */
-    if (isnan(inv->zone_total[z]) || cover->area_in < COMPLETE * cover->area_zone) continue;
+    if (isnan(inv->zone_total[z]) || cover->area_in < SKY_ZONE_COMPLETE * cover->area_zone)
+      continue;
     if (cover->n > SKY_DENSE_CELL_LIMIT)
       return sky_fail(
           ctx, SKY_E_SIZE,

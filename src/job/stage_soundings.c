@@ -29,13 +29,6 @@ static void selection_of(const sky_job *job, const sky_node *item, sky_selection
   sel->north = sky_node_number(sky_node_item(box, 3), "");
 }
 
-static bool takes_gas(const sky_node *item, const char *gas) {
-  const sky_node *gases = sky_node_get(item, "gases");
-  for (size_t k = 0; gases != NULL && k < sky_node_count(gases); k++)
-    if (strcmp(sky_node_text(sky_node_item(gases, k), ""), gas) == 0) return true;
-  return false;
-}
-
 /* One entry of `soundings:`; appended to all. */
 static sky_status read_entry(sky_context *ctx, const sky_job *job, const sky_node *item,
                              const char *gas, sky_facts *facts, sky_soundings *all,
@@ -126,7 +119,7 @@ sky_status sky_stage_soundings(sky_context *ctx, const sky_job *job, const sky_s
   sky_status st = SKY_OK;
   SKY_GO(sky_facts_create(ctx, &facts));
   for (size_t i = 0; i < sky_node_count(items); i++)
-    if (takes_gas(sky_node_item(items, i), stage->gas))
+    if (sky_job_reads_gas(sky_node_item(items, i), stage->gas))
       SKY_GO(read_entry(ctx, job, sky_node_item(items, i), stage->gas, &facts, &all, drops,
                         &n_granules, &n_failed));
   if (sky_soundings_good(&all) == 0) {
