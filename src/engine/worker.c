@@ -69,10 +69,9 @@ static bool enter_child(void) {
   signal(SIGPIPE, SIG_IGN);
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || fcntl(ANSWER_FD, F_SETFD, FD_CLOEXEC) != 0)
     return false;
-  /* A parent that died before the line above sends no signal, but nobody reads the pipe any more.
-   */
-  struct pollfd answer = {.fd = ANSWER_FD};
-  return poll(&answer, 1, 0) == 0 || (answer.revents & POLLERR) == 0;
+  /* A parent that died before the line above sends no signal any more. */
+  const char *parent = getenv("SKYFLUX_WORKER_PARENT");
+  return parent == NULL || strtol(parent, NULL, 10) == (long)getppid();
 }
 
 static sky_status run_task(sky_context *ctx, int argc, char **argv, const sky_worker_task *tasks,
@@ -169,6 +168,9 @@ static bool open_pipe(int ends[2]) {
   return false;
 }
 
+#define PARENT "SKYFLUX_WORKER_PARENT" /* process id that a child must still see above it */
+#define PARENT_ROOM 8                  /* pointers' worth of text */
+
 /* Our environment with one thread per child: the children are the parallelism. malloc'd. */
 static char **child_environment(sky_context *ctx) {
   static const char *const SET[] = {"OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"};
@@ -176,10 +178,10 @@ static char **child_environment(sky_context *ctx) {
   size_t n = 0, m = 0;
   while (environ[n] != NULL)
     n++;
-  char **env = SKY_NEW(ctx, char *, n + n_set + 1);
+  char **env = SKY_NEW(ctx, char *, n + n_set + 2 + PARENT_ROOM);
   if (env == NULL) return NULL;
   for (size_t i = 0; i < n; i++) {
-    bool replaced = false;
+    bool replaced = strncmp(environ[i], PARENT "=", sizeof PARENT) == 0;
     for (size_t k = 0; k < n_set; k++) {
       const size_t name = (size_t)(strchr(SET[k], '=') - SET[k]) + 1;
       replaced = replaced || strncmp(environ[i], SET[k], name) == 0;
@@ -188,6 +190,9 @@ static char **child_environment(sky_context *ctx) {
   }
   for (size_t k = 0; k < n_set; k++)
     env[m++] = (char *)SET[k];
+  char *parent = (char *)(env + n + n_set + 2); /* lives and dies with env */
+  snprintf(parent, PARENT_ROOM * sizeof *env, PARENT "=%ld", (long)getpid());
+  env[m++] = parent;
   env[m] = NULL;
   return env;
 }
