@@ -2,6 +2,7 @@
  *
  *   y = H x + B b + e,   x ~ N(x0, Q),  b ~ N(b0, diag(b_sd²)),  e ~ N(0, diag(r_sd²))
  *   Q = S (D ⊗ E) S,  state index = t*n_cell + cell,  S = diag(x_sd)
+ *   or Q = F diag(s) Fᵀ + diag(v), s_k = ±1: low rank + diagonal, as bottom-up accounts state it
  *
  * Solved in observation space (Rodgers 2000, ch. 4; Michalak et al. 2004):
  * Ψ = HQHᵀ + B Σ_b Bᵀ + R, Ψw = d = y - Hx0 - Bb0, x̂ = x0 + QHᵀw. Units are free but consistent;
@@ -30,10 +31,14 @@ typedef struct sky_problem {
   int32_t *col;                          /* [nnz] state index, ascending in a row */
   double *val;                           /* [nnz] */
   double *y, *r_sd;                      /* [n_obs] */
-  double *x0, *x_sd;                     /* [n_state] */
+  double *x0, *x_sd;                     /* [n_state]; x_sd = sqrt(diag Q) */
   double *x_true;                        /* [n_state] or NULL */
   double *E;           /* [n_cell*n_cell] spatial correlation, row-major, symmetric */
   double *D;           /* [n_time*n_time] temporal correlation */
+  size_t q_rank;       /* with q_var: Q = F diag(q_sign) Fᵀ + diag(q_var); E and D are NULL */
+  double *q_factor;    /* [q_rank*n_state] rows of Fᵀ; NULL if q_rank = 0 */
+  double *q_sign;      /* [q_rank] +1 or -1; the whole Q must be positive semi-definite */
+  double *q_var;       /* [n_state] or NULL: Kronecker form */
   double *xc, *yc;     /* [n_cell] cell centres, or NULL; not used by the solver */
   bool geographic;     /* xc, yc are longitude and latitude in degrees; else km */
   size_t n_background; /* background offsets; 0 = none */

@@ -290,7 +290,6 @@ static sky_status check_inversion(const sky_node *root, sky_faults *f, const sky
   if (sky_node_get(item, "prior") == NULL) {
     return no_effect(f, item, of_prior, "has no effect without prior");
   }
-  if (sky_node_get(item, "sigma") == NULL) SKY_TRY(fault(f, item, "sigma", "required with prior"));
   if (information) {
     return no_effect(f, item, of_soundings, "has no effect with information");
   }

@@ -62,6 +62,7 @@ bool sky_key_is_list(sky_key_type type) {
 sky_key_type sky_key_item_type(sky_key_type list) {
   return list == SKY_KEY_GASES     ? SKY_KEY_GAS
          : list == SKY_KEY_NUMBERS ? SKY_KEY_NUMBER
+         : list == SKY_KEY_TEXTS   ? SKY_KEY_TEXT
                                    : SKY_KEY_INPUT;
 }
 

@@ -32,7 +32,8 @@ typedef enum sky_key_type {
   SKY_KEY_OUTPUT, /* path that is written */
   SKY_KEY_GASES,  /* lists of the scalars above; min and max count the items */
   SKY_KEY_NUMBERS,
-  SKY_KEY_INPUTS
+  SKY_KEY_INPUTS,
+  SKY_KEY_TEXTS
 } sky_key_type;
 
 typedef struct sky_key {

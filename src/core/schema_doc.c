@@ -102,6 +102,9 @@ static void type_put(sky_text *t, const sky_key *key) {
     case SKY_KEY_INPUTS:
       sky_text_put(t, "list of files to read");
       break;
+    case SKY_KEY_TEXTS:
+      sky_text_put(t, "list of texts");
+      break;
   }
 }
 

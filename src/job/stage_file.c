@@ -80,3 +80,11 @@ cleanup:
   sky_nc_close(f);
   return st;
 }
+
+sky_status sky_stage_file_has(sky_context *ctx, const char *path, const char *var, bool *has) {
+  sky_nc *f = NULL;
+  SKY_TRY(sky_nc_open(ctx, path, &f));
+  *has = sky_nc_has(f, var);
+  sky_nc_close(f);
+  return SKY_OK;
+}

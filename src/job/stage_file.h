@@ -33,4 +33,7 @@ SKY_NODISCARD sky_status sky_stage_file_read(sky_context *ctx, const char *path,
 SKY_NODISCARD sky_status sky_stage_file_count(sky_context *ctx, const char *path, const char *var,
                                               size_t *count);
 
+SKY_NODISCARD sky_status sky_stage_file_has(sky_context *ctx, const char *path, const char *var,
+                                            bool *has);
+
 #endif

@@ -1,0 +1,83 @@
+/* layer.c: see layer.h. */
+#include "src/job/layer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "src/core/memory.h"
+#include "src/job/stage_file.h"
+
+sky_status sky_layer_create(sky_context *ctx, size_t n_cell, size_t n_zone, sky_layer *out) {
+  sky_status st = SKY_OK;
+  memset(out, 0, sizeof *out);
+  out->n_cell = n_cell;
+  out->n_zone = n_zone;
+  SKY_GO_ALLOC(out->flux, SKY_NEW0(ctx, double, n_cell));
+  SKY_GO_ALLOC(out->valid, SKY_NEW0(ctx, double, n_cell));
+  SKY_GO_ALLOC(out->zone_total, SKY_NEW(ctx, double, n_zone));
+  SKY_GO_ALLOC(out->zone_sd, SKY_NEW(ctx, double, n_zone));
+  SKY_GO_ALLOC(out->zone_covered, SKY_NEW0(ctx, double, n_zone));
+  for (size_t z = 0; z < n_zone; z++)
+    out->zone_total[z] = out->zone_sd[z] = NAN;
+cleanup:
+  if (st != SKY_OK) sky_layer_free(out);
+  return st;
+}
+
+void sky_layer_free(sky_layer *l) {
+  if (l == NULL) return;
+  sky_free(l->flux);
+  sky_free(l->valid);
+  sky_free(l->zone_total);
+  sky_free(l->zone_sd);
+  sky_free(l->zone_covered);
+  sky_free(l->factor);
+  sky_free(l->sign);
+  sky_free(l->variance);
+  memset(l, 0, sizeof *l);
+}
+
+sky_status sky_layer_write(sky_context *ctx, const char *path, const sky_layer *l,
+                           char *const *tags) {
+  const sky_stage_dim dims[] = {{"cell", l->n_cell}, {"zone", l->n_zone}, {"factor", l->rank}};
+  const sky_stage_var vars[] = {
+      {"cell_flux", "cell", "mol m-2 s-1", l->flux, NULL},
+      {"cell_valid", "cell", "1", l->valid, NULL},
+      {"zone_total", "zone", "kg year-1", l->zone_total, NULL},
+      {"zone_sd", "zone", "kg year-1", l->zone_sd, NULL},
+      {"zone_covered", "zone", "1", l->zone_covered, NULL},
+      {"error_variance", "cell", "mol2 m-4 s-2", l->variance, NULL},
+      {"error_factor", "factor,cell", "mol m-2 s-1", l->factor, NULL},
+      {"error_sign", "factor", "1", l->sign, NULL},
+  };
+  const size_t n_vars = l->variance == NULL ? 5 : l->rank == 0 ? 6 : 8;
+  return sky_stage_file_write(ctx, path, dims, n_vars == 8 ? 3 : 2, vars, n_vars, NULL, 0, tags);
+}
+
+sky_status sky_layer_read(sky_context *ctx, const sky_job *job, const char *kind, const char *id,
+                          sky_layer *out) {
+  char *path = sky_sprintf(ctx, "%s/%s-%s.nc", job->stage_dir, kind, id);
+  bool own = false;
+  sky_status st = SKY_OK;
+  memset(out, 0, sizeof *out);
+  if (path == NULL) return SKY_E_NOMEM;
+  SKY_GO(sky_stage_file_count(ctx, path, "cell_flux", &out->n_cell));
+  SKY_GO(sky_stage_file_count(ctx, path, "zone_total", &out->n_zone));
+  SKY_GO(sky_stage_file_read(ctx, path, "cell_flux", out->n_cell, &out->flux));
+  SKY_GO(sky_stage_file_read(ctx, path, "cell_valid", out->n_cell, &out->valid));
+  SKY_GO(sky_stage_file_read(ctx, path, "zone_total", out->n_zone, &out->zone_total));
+  SKY_GO(sky_stage_file_read(ctx, path, "zone_sd", out->n_zone, &out->zone_sd));
+  SKY_GO(sky_stage_file_read(ctx, path, "zone_covered", out->n_zone, &out->zone_covered));
+  SKY_GO(sky_stage_file_has(ctx, path, "error_variance", &own));
+  if (own) SKY_GO(sky_stage_file_read(ctx, path, "error_variance", out->n_cell, &out->variance));
+  SKY_GO(sky_stage_file_has(ctx, path, "error_sign", &own));
+  if (own) {
+    SKY_GO(sky_stage_file_count(ctx, path, "error_sign", &out->rank));
+    SKY_GO(sky_stage_file_read(ctx, path, "error_sign", out->rank, &out->sign));
+    SKY_GO(sky_stage_file_read(ctx, path, "error_factor", out->rank * out->n_cell, &out->factor));
+  }
+cleanup:
+  if (st != SKY_OK) sky_layer_free(out);
+  sky_free(path);
+  return st;
+}
