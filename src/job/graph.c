@@ -28,6 +28,20 @@ static const sky_stage_kind *kind_of(const char *name) {
   return NULL;
 }
 
+/* Takes path, also on failure; NULL is a failed allocation. */
+static sky_status add_output(sky_context *ctx, sky_stage *s, char *path) {
+  char **grown = path == NULL
+                     ? NULL
+                     : sky_realloc(ctx, s->outputs, s->n_outputs, s->n_outputs + 1, sizeof *grown);
+  if (grown == NULL) {
+    sky_free(path);
+    return SKY_E_NOMEM;
+  }
+  s->outputs = grown;
+  s->outputs[s->n_outputs++] = path;
+  return SKY_OK;
+}
+
 /* Append a stage "kind" or "kind-key"; every stage has its facts file as an output. */
 static sky_status add_stage(sky_context *ctx, sky_stage_list *list, const char *kind,
                             const char *key, sky_stage **out) {
@@ -39,51 +53,39 @@ static sky_status add_stage(sky_context *ctx, sky_stage_list *list, const char *
   snprintf(s->name, sizeof s->name, "%s%s%s", kind, key != NULL ? "-" : "", key != NULL ? key : "");
   s->row = kind_of(kind);
   list->n++;
-  s->outputs[0] = sky_sprintf(ctx, "stages/%s.facts.json", s->name);
-  if (s->outputs[0] == NULL) return SKY_E_NOMEM;
-  s->n_outputs = 1;
   *out = s;
-  return SKY_OK;
-}
-
-static sky_status add_output(sky_context *ctx, sky_stage *s, char *path) {
-  if (path == NULL) return SKY_E_NOMEM;
-  if (s->n_outputs == SKY_STAGE_MAX_OUTPUTS) {
-    sky_free(path);
-    return sky_fail(ctx, SKY_E_INTERNAL, "stage %s: more than %d outputs", s->name,
-                    SKY_STAGE_MAX_OUTPUTS);
-  }
-  s->outputs[s->n_outputs++] = path;
-  return SKY_OK;
+  return add_output(ctx, s, sky_sprintf(ctx, "stages/%s.facts.json", s->name));
 }
 
 static sky_status add_input(sky_context *ctx, sky_stage *s, const char *pattern) {
   return pattern == NULL ? SKY_OK : sky_file_glob(ctx, pattern, &s->inputs, &s->n_inputs);
 }
 
+static sky_status add_after(sky_context *ctx, sky_stage *s, size_t earlier) {
+  for (size_t k = 0; k < s->n_after; k++)
+    if (s->after[k] == earlier) return SKY_OK;
+  size_t *grown = sky_realloc(ctx, s->after, s->n_after, s->n_after + 1, sizeof *grown);
+  if (grown == NULL) return SKY_E_NOMEM;
+  s->after = grown;
+  s->after[s->n_after++] = earlier;
+  return SKY_OK;
+}
+
 /* Make stage s run after the stage called "kind-key", if the job has it. */
-static void after(const sky_stage_list *list, sky_stage *s, const char *kind, const char *key) {
-  char name[64];
-  if (key == NULL) return;
+static sky_status after(sky_context *ctx, const sky_stage_list *list, sky_stage *s,
+                        const char *kind, const char *key) {
+  char name[SKY_STAGE_NAME];
+  if (key == NULL) return SKY_OK;
   snprintf(name, sizeof name, "%s-%s", kind, key);
-  for (size_t i = 0; i < list->n; i++) {
-    bool have = false;
-    for (size_t k = 0; k < s->n_after; k++)
-      have |= s->after[k] == i;
-    if (!have && strcmp(list->stage[i].name, name) == 0 && s->n_after < SKY_STAGE_MAX_AFTER)
-      s->after[s->n_after++] = i;
-  }
+  for (size_t i = 0; i < list->n; i++)
+    if (strcmp(list->stage[i].name, name) == 0) SKY_TRY(add_after(ctx, s, i));
+  return SKY_OK;
 }
 
 static sky_status after_all(sky_context *ctx, const sky_stage_list *list, sky_stage *s) {
   const size_t self = (size_t)(s - list->stage);
-  if (self > SKY_STAGE_MAX_AFTER)
-    return sky_fail(ctx, SKY_E_SIZE,
-                    "inventories: the job has %zu stages; at most %d can feed the "
-                    "comparison",
-                    self, SKY_STAGE_MAX_AFTER);
-  for (s->n_after = 0; s->n_after < self; s->n_after++)
-    s->after[s->n_after] = s->n_after;
+  for (size_t i = 0; i < self; i++)
+    SKY_TRY(add_after(ctx, s, i));
   return SKY_OK;
 }
 
@@ -123,7 +125,7 @@ static sky_status add_soundings(sky_context *ctx, const sky_job *job, sky_stage_
   snprintf(s->gas, sizeof s->gas, "%s", gas);
   SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/columns-%s.nc", gas)));
   SKY_TRY(add_geometry_inputs(ctx, job, s));
-  after(list, s, "soundings", gas);
+  SKY_TRY(after(ctx, list, s, "soundings", gas));
   return SKY_OK;
 }
 
@@ -165,18 +167,19 @@ static sky_status add_inversion(sky_context *ctx, const sky_job *job, sky_stage_
     SKY_TRY(
         add_input(ctx, s, sky_node_text(sky_job_find(job, "inventories", "id", prior), "file")));
     SKY_TRY(add_geometry_inputs(ctx, job, s));
-    after(list, s, "soundings", gas);
-    after(list, s, "inventory", prior);
+    SKY_TRY(after(ctx, list, s, "soundings", gas));
+    SKY_TRY(after(ctx, list, s, "inventory", prior));
   }
   SKY_TRY(add_stage(ctx, list, "invert", gas, &s));
   snprintf(s->gas, sizeof s->gas, "%s", gas);
   SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/posterior-%s.nc", gas)));
   SKY_TRY(add_geometry_inputs(ctx, job, s));
-  after(list, s, "footprint", gas);
-  after(list, s, "inventory", prior);
-  after(list, s, "inventory", sky_node_text(inversion, "unscaled"));
+  SKY_TRY(after(ctx, list, s, "footprint", gas));
+  SKY_TRY(after(ctx, list, s, "inventory", prior));
+  SKY_TRY(after(ctx, list, s, "inventory", sky_node_text(inversion, "unscaled")));
   const sky_node *compare = sky_job_find(job, "compare", "gas", gas);
-  if (compare != NULL) after(list, s, "inventory", sky_node_text(compare, "inventory"));
+  if (compare != NULL)
+    SKY_TRY(after(ctx, list, s, "inventory", sky_node_text(compare, "inventory")));
   return SKY_OK;
 }
 
@@ -248,8 +251,8 @@ void sky_stages_free(sky_stage_list *list) {
   for (size_t i = 0; i < list->n; i++) {
     sky_stage *s = &list->stage[i];
     sky_file_list_free(s->inputs, s->n_inputs);
-    for (size_t k = 0; k < s->n_outputs; k++)
-      sky_free(s->outputs[k]);
+    sky_file_list_free(s->outputs, s->n_outputs);
+    sky_free(s->after);
   }
   for (size_t i = 0; i < list->n_sums; i++)
     sky_free(list->sum[i].path);

@@ -181,7 +181,7 @@ static sky_status lock_folder(sky_context *ctx, const char *path, int *fd) {
 }
 
 static bool is_output(const sky_stage_list *list, const char *name) {
-  char stamp[96];
+  char stamp[SKY_STAGE_NAME + 32];
   for (size_t i = 0; i < list->n; i++) {
     snprintf(stamp, sizeof stamp, "stages/%s.stamp.json", list->stage[i].name);
     if (strcmp(stamp, name) == 0) return true;
@@ -214,7 +214,7 @@ static sky_status write_claim(sky_context *ctx, const sky_job *job, const sky_st
   cJSON_AddStringToObject(root, "name", job->name);
   cJSON *outputs = cJSON_AddArrayToObject(root, "outputs");
   for (size_t i = 0; i < list->n; i++) {
-    char stamp[96];
+    char stamp[SKY_STAGE_NAME + 32];
     snprintf(stamp, sizeof stamp, "stages/%s.stamp.json", list->stage[i].name);
     cJSON_AddItemToArray(outputs, cJSON_CreateString(stamp));
     for (size_t k = 0; k < list->stage[i].n_outputs; k++)

@@ -9,22 +9,21 @@
 
 #include "src/job/job.h"
 
-#define SKY_STAGE_MAX_AFTER 512
-#define SKY_STAGE_MAX_OUTPUTS 96 /* 3 gases × 8 fields × 2 files and some */
+#define SKY_STAGE_NAME 96 /* room for "inventory-" and an id of 63 characters */
 
 typedef struct sky_stage sky_stage;
 typedef sky_status (*sky_stage_fn)(sky_context *ctx, const sky_job *job, const sky_stage *stage);
 
 struct sky_stage {
-  char name[64]; /* "soundings-ch4" */
+  char name[SKY_STAGE_NAME]; /* "soundings-ch4" */
   const struct sky_stage_kind *row;
   char gas[8];   /* "" if none */
   char id[64];   /* inventory id, "" if none */
   char **inputs; /* external files */
   size_t n_inputs;
-  size_t after[SKY_STAGE_MAX_AFTER]; /* indices of earlier stages */
+  size_t *after; /* indices of earlier stages */
   size_t n_after;
-  char *outputs[SKY_STAGE_MAX_OUTPUTS]; /* relative to the output folder */
+  char **outputs; /* relative to the output folder; the first is the facts file */
   size_t n_outputs;
   char hash[65]; /* set by the runner before run() */
 };

@@ -17,7 +17,7 @@
 typedef struct all_facts {
   size_t n_stages;
   sky_facts *stage;
-  char (*name)[64];
+  char (*name)[SKY_STAGE_NAME];
   size_t n;
   sky_report_fact *fact; /* points into stage[] */
 } all_facts;
@@ -69,7 +69,7 @@ static size_t count_status(const sky_zone_row *rows, size_t n, const char *gas,
 
 /* The facts of stage "kind-gas", NULL if the job has none. */
 static const sky_facts *facts_of(const all_facts *a, const char *kind, const char *gas) {
-  char name[64];
+  char name[SKY_STAGE_NAME];
   snprintf(name, sizeof name, "%s-%s", kind, gas);
   for (size_t i = 0; i < a->n_stages; i++)
     if (strcmp(a->name[i], name) == 0) return &a->stage[i];

@@ -51,6 +51,18 @@ def edited(name, old, new, count=1):
 
 
 run("good", 0, clean=False)
+with open(job) as f:
+    text = f.read()
+entry = text[text.index("  - id: inventory"):text.index("inversions:")].rstrip() + "\n"
+longest = "i" * 62
+for old, new in ((entry, entry + entry.replace("id: inventory", f"id: {longest}b")), ("id: inventory", f"id: {longest}a"),
+                 ("prior: inventory", f"prior: {longest}a"), ("inventory: inventory", f"inventory: {longest}b")):
+    assert old in text, old
+    text = text.replace(old, new, 1)
+with open(f"{scene}/longest.yaml", "w") as f:
+    f.write(text)
+found = run("two ids of 63 characters that differ in the last", 0, clean=False, path=f"{scene}/longest.yaml")
+assert f"stage inventory-{longest}b: done" in found.stderr, found.stderr
 run("unknown key", 2, "grid.cel", "did you mean", path=edited("unknown", "  cell:", "  cel:"))
 run("duplicate key", 2, "duplicate", path=edited("twice", "  box:", "  crs: EPSG:4326\n  crs: EPSG:4326\n  box:"))
 run("end before start", 2, "before", sets=("period.end=2019-02-01",))
