@@ -275,12 +275,53 @@ static sky_status steps_divide_period(const sky_node *root, sky_faults *f, const
                       step, span);
 }
 
+/* Told from the job file alone: the stated format, or the ending under auto. */
+static bool is_activity(const sky_node *inventory) {
+  const char *file = sky_node_text(inventory, "file");
+  const size_t length = file == NULL ? 0 : strlen(file);
+  return is(inventory, "format", "activity") ||
+         (is(inventory, "format", "auto") && length > 4 && strcmp(file + length - 4, ".csv") == 0);
+}
+
+/* Without sigma the layers bring their own covariance: only some can, and no model applies. */
+static sky_status own_covariance(const sky_node *root, sky_faults *f, const sky_node *item) {
+  static const char *const of_sigma[] = {"floor", "correlation", "length", NULL};
+  const char *prior = sky_node_text(item, "prior");
+  const sky_node *inventory = find(sky_node_get(root, "inventories"), "id", prior);
+  const double span = sky_node_time(root, "period.end") - sky_node_time(root, "period.start");
+  if (inventory != NULL && !is_activity(inventory)) {
+    return fault(f, item, "sigma",
+                 "required, as the prior is a flux file and states no error of its own");
+  }
+  if (sky_node_number(item, "time.step") < span - 1e-3) {
+    SKY_TRY(fault(f, item, "time",
+                  "several steps need sigma: the prior's own covariance says nothing about time"));
+  }
+  return no_effect(f, item, of_sigma, "has no effect without sigma");
+}
+
+/* The layer of ecosystems beside the prior. */
+static sky_status sink_layer(const sky_node *root, sky_faults *f, const sky_node *item) {
+  const char *id = sky_node_text(item, "sink");
+  if (id == NULL) return SKY_OK;
+  if (find(sky_node_get(root, "sinks"), "id", id) == NULL) {
+    SKY_TRY(sky_fault_at(f, sky_node_get(item, "sink"), "no sink has the id '%s'", id));
+  }
+  if (!is(item, "gas", "co2")) {
+    SKY_TRY(fault(f, item, "sink", "sinks are of co2 only"));
+  }
+  if (sky_node_get(item, "sigma") == NULL) return SKY_OK;
+  return fault(f, item, "sink",
+               "needs the layers' own covariance, so sigma must be left out (and the prior be a "
+               "table of activity)");
+}
+
 static sky_status check_inversion(const sky_node *root, sky_faults *f, const sky_node *item) {
-  static const char *const of_prior[] = {"unscaled",    "sigma", "floor",      "correlation",
-                                         "length",      "time",  "background", "information",
-                                         "boundary_sd", NULL};
-  static const char *const of_soundings[] = {"floor",      "correlation", "length", "time",
-                                             "background", "error",       NULL};
+  static const char *const of_prior[] = {"unscaled",    "sink",        "sigma", "floor",
+                                         "correlation", "length",      "time",  "background",
+                                         "information", "boundary_sd", NULL};
+  static const char *const of_soundings[] = {"sink", "floor",      "correlation", "length",
+                                             "time", "background", "error",       NULL};
   static const char *const of_information[] = {"boundary_sd", NULL};
   const char *gas = sky_node_text(item, "gas");
   const bool information = sky_node_get(item, "information") != NULL;
@@ -291,12 +332,17 @@ static sky_status check_inversion(const sky_node *root, sky_faults *f, const sky
     return no_effect(f, item, of_prior, "has no effect without prior");
   }
   if (information) {
+    if (sky_node_get(item, "sigma") == NULL) {
+      SKY_TRY(fault(f, item, "sigma", "required with information"));
+    }
     return no_effect(f, item, of_soundings, "has no effect with information");
   }
   if (sky_node_get(item, "background") == NULL) {
     SKY_TRY(fault(f, item, "background", "required, as soundings see the background too"));
   }
   SKY_TRY(steps_divide_period(root, f, item));
+  SKY_TRY(sink_layer(root, f, item));
+  if (sky_node_get(item, "sigma") == NULL) SKY_TRY(own_covariance(root, f, item));
   return no_effect(f, item, of_information, "has no effect without information");
 }
 
@@ -354,8 +400,10 @@ const sky_job_rule sky_job_rules[] = {
      "A `correlation` other than none needs its `length`, and a `length` needs a "
      "correlation."},
     {inversions,
-     "An inversion with a `prior` needs `sigma`, and either `information` or "
-     "`background` and soundings of its gas; keys without effect are refused."},
+     "An inversion with a `prior` needs either `information` or `background` and soundings of its "
+     "gas; `sigma` is required unless the prior is a table of activity; a `sink` is of co2 and "
+     "goes "
+     "without `sigma`; keys without effect are refused."},
     {inventory_formats,
      "`variable`, `units` and `stated_resolution` belong to flux files, `region` to "
      "workbooks; a prior is a flux file."},

@@ -79,6 +79,16 @@ static void empty_row(const table *t, size_t z, const char *gas, sky_zone_row *r
                              &row->inventory,
                              &row->inventory_sd,
                              &row->inventory_seen,
+                             &row->scope2,
+                             &row->scope2_sd,
+                             &row->sink,
+                             &row->sink_sd,
+                             &row->sink_posterior,
+                             &row->sink_posterior_sd,
+                             &row->net_posterior,
+                             &row->net_posterior_sd,
+                             &row->best,
+                             &row->best_sd,
                              &row->dofs,
                              &row->reduction,
                              &row->sensitivity,
@@ -93,7 +103,7 @@ static void empty_row(const table *t, size_t z, const char *gas, sky_zone_row *r
   row->level = t->zones.zone[z].level;
   row->role = role_name(t->zones.zone[z].role);
   row->gas = gas;
-  row->inventory_id = "";
+  row->inventory_id = row->best_from = "";
   row->area_km2 = t->cover[z].area_zone / 1e6;
   row->covered_fraction =
       t->cover[z].area_zone > 0.0 ? fmin(1.0, t->cover[z].area_in / t->cover[z].area_zone) : 0.0;

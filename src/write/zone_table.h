@@ -16,6 +16,11 @@ typedef struct sky_zone_row {
   double prior, prior_sd, posterior, posterior_sd; /* t yr-1 */
   double inventory, inventory_sd, inventory_seen;  /* t yr-1 */
   const char *inventory_id;
+  double scope2, scope2_sd; /* t yr-1: purchased power and heat, never added */
+  double sink, sink_sd;     /* t yr-1: flux of the ecosystems, uptake negative */
+  double sink_posterior, sink_posterior_sd, net_posterior, net_posterior_sd; /* t yr-1 */
+  double best, best_sd;                            /* t yr-1: inversion and inventory fused */
+  const char *best_from;                           /* in words: of what best is made */
   double dofs, reduction, sensitivity, detectable; /* detectable: t yr-1 */
   double z, p, q;
   const char *status, *reason;

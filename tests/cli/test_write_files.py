@@ -141,6 +141,10 @@ def tables():
     assert [r["zone_id"] for r in rows] == ["east", "east", "void", "west"]
     assert rows[0]["zone_name"] == 'East <b>"Land"</b>' and rows[1]["column_unit"] == "ppm"
     assert rows[1]["posterior_t_yr"] == "" and rows[1]["detectable_t_yr"] == "inf"
+    assert float(rows[1]["scope2_t_yr"]) == 1.2e7 and float(rows[1]["sink_t_yr"]) == -3.1e7
+    assert rows[1]["sink_posterior_t_yr"] == rows[1]["net_posterior_sd_t_yr"] == ""
+    assert float(rows[0]["best_t_yr"]) == 1.53e6 and float(rows[0]["best_sd_t_yr"]) == 8.6e4
+    assert rows[0]["best_from"] == "posterior and inventory, fused" and rows[2]["best_from"] == ""
     assert float(rows[0]["posterior_t_yr"]) == 1.62e6 and rows[3]["reason"].endswith("\nsecond line")
 
     ds = ogr.Open(f"{first}/zones.gpkg")

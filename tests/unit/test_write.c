@@ -123,6 +123,11 @@ static void test_table_round_trip(void **state) {
                             .prior = 1e6,
                             .prior_sd = 0.1,
                             .posterior = -3.7e-9,
+                            .scope2 = 0.3,
+                            .sink = -12.5,
+                            .best = 7.25,
+                            .best_sd = NAN,
+                            .best_from = "posterior, \"fused\"",
                             .detectable = INFINITY,
                             .z = -INFINITY,
                             .status = "consistent",
@@ -137,6 +142,9 @@ static void test_table_round_trip(void **state) {
   assert_string_equal(back->level, row.level);
   assert_string_equal(back->reason, "");
   assert_true(back->area_km2 == row.area_km2 && back->posterior == row.posterior);
+  assert_true(back->scope2 == 0.3 && back->sink == -12.5 && back->best == 7.25);
+  assert_true(isnan(back->best_sd));
+  assert_string_equal(back->best_from, row.best_from);
   assert_true(isnan(back->column_mean) && back->detectable == INFINITY && back->z == -INFINITY);
   sky_zone_rows_free(back, n);
 
