@@ -11,6 +11,7 @@
 #include "grids/regrid.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "src/core/memory.h"
@@ -328,10 +329,17 @@ sky_status sky_audit_check(sky_context *ctx, const char *what, const char *unit,
 
 /* ---- one source cell at a time ------------------------------------------------------------- */
 
+typedef struct part { /* one target grid */
+  overlap x, y;       /* source -> target, lengths as fractions of the source interval */
+  const size_t *of;   /* number of each of its cells, SIZE_MAX = replaced; NULL: as they come */
+  size_t nx;
+} part;
+
 struct sky_splitter {
-  size_t src_nx, dst_nx;
-  overlap x, y; /* source -> target, lengths as fractions of the source interval */
-  double *x_inside, *y_inside;
+  size_t src_nx, src_ny;
+  size_t n_parts;
+  part *part;
+  double *x_inside, *y_inside; /* of the first part */
 };
 
 static void to_fractions(const axis *from, overlap *o, bool same) {
@@ -340,21 +348,36 @@ static void to_fractions(const axis *from, overlap *o, bool same) {
       o->length[k] = same ? 1 : o->length[k] / interval(from, i);
 }
 
-sky_status sky_splitter_create(sky_context *ctx, const sky_grid *src, const sky_grid *dst,
-                               sky_splitter **out) {
+static sky_status part_make(sky_context *ctx, const pair *p, const size_t *of, part *out) {
+  out->of = of;
+  out->nx = p->dst->nx;
+  SKY_TRY(overlap_make(ctx, &p->sx, &p->dx, p->same, &out->x));
+  SKY_TRY(overlap_make(ctx, &p->sy, &p->dy, p->same, &out->y));
+  to_fractions(&p->sx, &out->x, p->same);
+  to_fractions(&p->sy, &out->y, p->same);
+  return SKY_OK;
+}
+
+sky_status sky_splitter_create_parts(sky_context *ctx, const sky_grid *src, const sky_grid *part_of,
+                                     size_t *const *of, size_t n_parts, sky_splitter **out) {
   pair p;
   sky_status st = SKY_OK;
   sky_splitter *s = NULL;
-  SKY_TRY(pair_make(ctx, src, dst, &p));
+  SKY_TRY(pair_make(ctx, src, part_of, &p));
   SKY_GO_ALLOC(s, SKY_NEW0(ctx, sky_splitter, 1));
   s->src_nx = src->nx;
-  s->dst_nx = dst->nx;
-  SKY_GO(overlap_make(ctx, &p.sx, &p.dx, p.same, &s->x));
-  SKY_GO(overlap_make(ctx, &p.sy, &p.dy, p.same, &s->y));
-  to_fractions(&p.sx, &s->x, p.same);
-  to_fractions(&p.sy, &s->y, p.same);
+  s->src_ny = src->ny;
+  SKY_GO_ALLOC(s->part, SKY_NEW0(ctx, part, n_parts));
+  s->n_parts = n_parts;
   SKY_GO(inside_fractions(ctx, &p.sx, &p.dx, p.same, &s->x_inside));
   SKY_GO(inside_fractions(ctx, &p.sy, &p.dy, p.same, &s->y_inside));
+  /* A source that agrees with the first grid has its edges, which are those of the others too. */
+  const sky_grid *from = p.same ? part_of : src;
+  for (size_t k = 0; k < n_parts; k++) {
+    SKY_GO(pair_make(ctx, from, &part_of[k], &p));
+    if (k > 0) p.same = false;
+    SKY_GO(part_make(ctx, &p, of != NULL ? of[k] : NULL, &s->part[k]));
+  }
   *out = s;
   return SKY_OK;
 cleanup:
@@ -362,27 +385,43 @@ cleanup:
   return st;
 }
 
+sky_status sky_splitter_create(sky_context *ctx, const sky_grid *src, const sky_grid *dst,
+                               sky_splitter **out) {
+  return sky_splitter_create_parts(ctx, src, dst, NULL, 1, out);
+}
+
 void sky_splitter_free(sky_splitter *s) {
   if (s == NULL) return;
-  overlap_free(&s->x);
-  overlap_free(&s->y);
+  for (size_t k = 0; k < s->n_parts; k++) {
+    overlap_free(&s->part[k].x);
+    overlap_free(&s->part[k].y);
+  }
+  sky_free(s->part);
   sky_free(s->x_inside);
   sky_free(s->y_inside);
   sky_free(s);
 }
 
 size_t sky_splitter_max(const sky_splitter *s) {
-  return s->x.longest * s->y.longest;
+  size_t n = 0;
+  for (size_t k = 0; k < s->n_parts; k++)
+    n += s->part[k].x.longest * s->part[k].y.longest;
+  return n;
 }
 
 size_t sky_splitter_map(const sky_splitter *s, size_t src_cell, size_t *dst_cell,
                         double *fraction) {
   const size_t ix = src_cell % s->src_nx, iy = src_cell / s->src_nx;
   size_t n = 0;
-  for (size_t a = s->y.start[iy]; a < s->y.start[iy + 1]; a++) {
-    for (size_t b = s->x.start[ix]; b < s->x.start[ix + 1]; b++, n++) {
-      dst_cell[n] = s->y.index[a] * s->dst_nx + s->x.index[b];
-      fraction[n] = s->y.length[a] * s->x.length[b];
+  for (size_t k = 0; k < s->n_parts; k++) {
+    const part *p = &s->part[k];
+    for (size_t a = p->y.start[iy]; a < p->y.start[iy + 1]; a++) {
+      for (size_t b = p->x.start[ix]; b < p->x.start[ix + 1]; b++) {
+        const size_t cell = p->y.index[a] * p->nx + p->x.index[b];
+        dst_cell[n] = p->of != NULL ? p->of[cell] : cell;
+        if (dst_cell[n] == SIZE_MAX) continue;
+        fraction[n++] = p->y.length[a] * p->x.length[b];
+      }
     }
   }
   return n;
@@ -390,4 +429,40 @@ size_t sky_splitter_map(const sky_splitter *s, size_t src_cell, size_t *dst_cell
 
 double sky_splitter_outside(const sky_splitter *s, size_t src_cell) {
   return 1 - s->x_inside[src_cell % s->src_nx] * s->y_inside[src_cell / s->src_nx];
+}
+
+sky_status sky_splitter_extensive(sky_context *ctx, const sky_splitter *s, const double *amount,
+                                  size_t n_dst, double *out, sky_audit *audit) {
+  sky_acc in = {0, 0}, gross = {0, 0}, outside = {0, 0}, *sum = NULL;
+  size_t nodata = 0, *cell = NULL;
+  double *fraction = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(sum, SKY_NEW0(ctx, sky_acc, n_dst));
+  SKY_GO_ALLOC(cell, SKY_NEW(ctx, size_t, sky_splitter_max(s)));
+  SKY_GO_ALLOC(fraction, SKY_NEW(ctx, double, sky_splitter_max(s)));
+  for (size_t i = 0; i < s->src_nx * s->src_ny; i++) {
+    if (isnan(amount[i])) {
+      nodata++;
+      continue;
+    }
+    sky_acc_add(&in, amount[i]);
+    sky_acc_add(&gross, fabs(amount[i]));
+    sky_acc_add(&outside, amount[i] * sky_splitter_outside(s, i));
+    const size_t n = sky_splitter_map(s, i, cell, fraction);
+    for (size_t k = 0; k < n; k++)
+      sky_acc_add(&sum[cell[k]], amount[i] * fraction[k]);
+  }
+  for (size_t c = 0; c < n_dst; c++)
+    out[c] = sky_acc_value(&sum[c]);
+  *audit = (sky_audit){.in = sky_acc_value(&in),
+                       .gross = sky_acc_value(&gross),
+                       .out = sky_sum(out, n_dst),
+                       .outside = sky_acc_value(&outside),
+                       .nodata = (double)nodata};
+  audit->residual = audit->in - audit->out - audit->outside;
+cleanup:
+  sky_free(sum);
+  sky_free(cell);
+  sky_free(fraction);
+  return st;
 }

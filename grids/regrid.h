@@ -43,10 +43,20 @@ typedef struct sky_splitter sky_splitter;
 SKY_NODISCARD sky_status sky_splitter_create(sky_context *ctx, const sky_grid *src,
                                              const sky_grid *dst, sky_splitter **out);
 void sky_splitter_free(sky_splitter *s);
-size_t sky_splitter_max(const sky_splitter *s); /* largest count of any source cell */
+/* Onto several grids of one CRS: the further ones lie in the first, on its edges, and replace its
+ * cells. of[p][cell]: number of a target cell, SIZE_MAX for a replaced one; it must outlive the
+ * splitter. */
+SKY_NODISCARD sky_status sky_splitter_create_parts(sky_context *ctx, const sky_grid *src,
+                                                   const sky_grid *part, size_t *const *of,
+                                                   size_t n_parts, sky_splitter **out);
+size_t sky_splitter_max(const sky_splitter *s); /* at least the largest count of any source cell */
 size_t sky_splitter_map(const sky_splitter *s, size_t src_cell, size_t *dst_cell, double *fraction);
 
 /* Fraction of a source cell outside dst, from the two boxes alone (a check on the parts). */
 double sky_splitter_outside(const sky_splitter *s, size_t src_cell);
+/* sky_regrid_extensive by way of a splitter; n_dst: number of target cells. */
+SKY_NODISCARD sky_status sky_splitter_extensive(sky_context *ctx, const sky_splitter *s,
+                                                const double *amount, size_t n_dst, double *out,
+                                                sky_audit *audit);
 
 #endif

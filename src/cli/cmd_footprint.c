@@ -68,17 +68,20 @@ static sky_status read_files(sky_context *ctx, char **paths, int n, sky_footprin
 }
 
 static sky_status put_on_mesh(sky_context *ctx, const footprint_args *a, result *r) {
-  sky_grid mesh = {0};
+  sky_grid grid = {0};
+  sky_mesh mesh = {0};
   if (!a->has_box && !a->has_cell) return SKY_OK;
   if (!a->has_box || !a->has_cell)
     return sky_fail(ctx, SKY_E_USAGE, "footprint: --box and --cell belong together");
   SKY_TRY(sky_grid_from_box(ctx, r->file.grid.crs, a->box[0], a->box[1], a->box[2], a->box[3],
-                            a->cell[0], a->cell[1], &mesh));
+                            a->cell[0], a->cell[1], &grid));
   r->outside = SKY_NEW(ctx, double, r->file.n_rows);
   sky_status st = r->outside == NULL ? SKY_E_NOMEM : SKY_OK;
-  if (st == SKY_OK) st = sky_footprints_to_grid(ctx, &r->file, &mesh, &r->mesh, r->outside);
+  if (st == SKY_OK) st = sky_mesh_create(ctx, &grid, NULL, NULL, 0, &mesh);
+  if (st == SKY_OK) st = sky_footprints_to_mesh(ctx, &r->file, &mesh, &r->mesh, r->outside);
   r->has_mesh = st == SKY_OK;
-  sky_grid_free(&mesh);
+  sky_mesh_free(&mesh);
+  sky_grid_free(&grid);
   return st;
 }
 

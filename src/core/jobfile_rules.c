@@ -74,8 +74,13 @@ static sky_status check_box(sky_faults *f, const sky_node *box, bool degrees, bo
 }
 
 static sky_status boxes(const sky_node *root, sky_faults *f) {
-  SKY_TRY(check_box(f, sky_node_get(root, "grid.box"), is(root, "grid.crs", WGS84), false));
-  const sky_node *list = sky_node_get(root, "soundings");
+  const bool degrees = is(root, "grid.crs", WGS84);
+  SKY_TRY(check_box(f, sky_node_get(root, "grid.box"), degrees, false));
+  const sky_node *list = sky_node_get(root, "grid.patches");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    SKY_TRY(check_box(f, sky_node_get(sky_node_item(list, i), "box"), degrees, false));
+  }
+  list = sky_node_get(root, "soundings");
   for (size_t i = 0; i < sky_node_count(list); i++) {
     SKY_TRY(check_box(f, sky_node_get(sky_node_item(list, i), "box"), true, true));
   }
@@ -172,6 +177,7 @@ static sky_status differ(sky_faults *f, const sky_node *list, const char *a, con
 }
 
 static sky_status unique(const sky_node *root, sky_faults *f) {
+  SKY_TRY(differ(f, sky_node_get(root, "grid.patches"), "id", NULL));
   SKY_TRY(differ(f, sky_node_get(root, "inventories"), "id", NULL));
   SKY_TRY(differ(f, sky_node_get(root, "inversions"), "gas", NULL));
   SKY_TRY(differ(f, sky_node_get(root, "zones.labels"), "id", NULL));
@@ -392,7 +398,7 @@ const sky_job_rule sky_job_rules[] = {
      "`information`)."},
     {label_ranges, "`zones.labels[].labels` are numbers and ranges: `1-15, 20`."},
     {unique,
-     "Ids of inventories and of label zones, and gases of inversions and of `compare` occur "
+     "Ids of patches, inventories and label zones, and gases of inversions and of `compare` occur "
      "once."},
     {references,
      "`prior`, `unscaled` and `compare[].inventory` name an inventory of the same gas."},

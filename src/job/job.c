@@ -184,6 +184,44 @@ sky_status sky_job_grid(sky_context *ctx, const sky_job *job, sky_grid *grid) {
   return SKY_OK;
 }
 
+/* One entry of grid.patches. */
+static sky_status patch_grid(sky_context *ctx, const sky_job *job, const sky_grid *base,
+                             const sky_node *node, sky_grid *patch) {
+  const sky_node *box = sky_node_get(node, "box");
+  const double cell = sky_node_number(node, "cell");
+  double edge[4];
+  for (size_t i = 0; i < 4; i++)
+    edge[i] = sky_node_number(sky_node_item(box, i), "");
+  const sky_status st =
+      sky_grid_from_box(ctx, base->crs, edge[0], edge[1], edge[2], edge[3], cell, cell, patch);
+  return st == SKY_OK ? check_grid(ctx, job, node, patch) : grid_fault(ctx, job, node, st);
+}
+
+sky_status sky_job_mesh(sky_context *ctx, const sky_job *job, sky_mesh *mesh) {
+  const sky_node *list = sky_node_get(job->root, "grid.patches");
+  const size_t n = sky_node_count(list);
+  sky_grid base = {0}, *patch = NULL;
+  const char **id = NULL;
+  sky_status st = SKY_OK;
+  memset(mesh, 0, sizeof *mesh);
+  SKY_GO(sky_job_grid(ctx, job, &base));
+  SKY_GO_ALLOC(patch, SKY_NEW0(ctx, sky_grid, n));
+  SKY_GO_ALLOC(id, SKY_NEW(ctx, const char *, n));
+  for (size_t i = 0; i < n; i++) {
+    id[i] = sky_node_text(sky_node_item(list, i), "id");
+    SKY_GO(patch_grid(ctx, job, &base, sky_node_item(list, i), &patch[i]));
+  }
+  st = sky_mesh_create(ctx, &base, patch, id, n, mesh);
+  if (st != SKY_OK && n > 0) st = grid_fault(ctx, job, list, st);
+cleanup:
+  for (size_t i = 0; patch != NULL && i < n; i++)
+    sky_grid_free(&patch[i]);
+  sky_free(patch);
+  sky_free(id);
+  sky_grid_free(&base);
+  return st;
+}
+
 void sky_job_coverage_free(sky_coverage *cover, size_t n) {
   for (size_t i = 0; cover != NULL && i < n; i++)
     sky_coverage_free(&cover[i]);
@@ -274,7 +312,7 @@ cleanup:
   return st;
 }
 
-static sky_status zones_of_polygons(sky_context *ctx, const sky_job *job, const sky_grid *grid,
+static sky_status zones_of_polygons(sky_context *ctx, const sky_job *job, const sky_mesh *mesh,
                                     sky_zones *zones, sky_coverage **cover) {
   const sky_node *node = sky_node_get(job->root, "zones");
   const sky_zones_options opt = {
@@ -283,15 +321,17 @@ static sky_status zones_of_polygons(sky_context *ctx, const sky_job *job, const 
       .name = sky_node_text(node, "name"),
       .where = sky_node_text(node, "where"),
       .level = sky_node_text(node, "level"),
+      .level_attribute = sky_node_text(node, "level_attribute"),
       .assume_crs = sky_node_text(node, "assume_crs"),
   };
   const char *path = sky_node_text(node, "file");
+  const sky_grid *grid = &mesh->patch[0];
   size_t touching = 0;
   sky_status st = SKY_OK;
   SKY_GO(sky_zones_read(ctx, path, &opt, grid, zones));
   SKY_GO_ALLOC(*cover, SKY_NEW0(ctx, sky_coverage, zones->n));
   for (size_t i = 0; i < zones->n; i++) {
-    SKY_GO(sky_zone_coverage(ctx, &zones->zone[i], grid, &(*cover)[i]));
+    SKY_GO(sky_mesh_coverage(ctx, &zones->zone[i], mesh, &(*cover)[i]));
     touching += (*cover)[i].n > 0;
   }
   if (touching == 0)
@@ -303,13 +343,16 @@ cleanup:
   return st;
 }
 
-sky_status sky_job_zones(sky_context *ctx, const sky_job *job, const sky_grid *grid,
+sky_status sky_job_zones(sky_context *ctx, const sky_job *job, const sky_mesh *mesh,
                          sky_zones *zones, sky_coverage **cover) {
   const sky_node *labels = sky_node_get(job->root, "zones.labels");
   memset(zones, 0, sizeof *zones);
   *cover = NULL;
+  if (labels != NULL && mesh->n_patch > 1)
+    return grid_fault(ctx, job, labels,
+                      sky_fail(ctx, SKY_E_JOB, "not with grid.patches: labels are of whole cells"));
   const sky_status st = labels != NULL ? zones_of_labels(ctx, job, labels, zones, cover)
-                                       : zones_of_polygons(ctx, job, grid, zones, cover);
+                                       : zones_of_polygons(ctx, job, mesh, zones, cover);
   if (st != SKY_OK) {
     sky_job_coverage_free(*cover, zones->n);
     *cover = NULL;
@@ -343,17 +386,17 @@ static sky_status check_products(sky_context *ctx, const sky_job *job) {
 }
 
 sky_status sky_job_check(sky_context *ctx, const sky_job *job) {
-  sky_grid grid = {0};
+  sky_mesh mesh = {0};
   sky_zones zones = {0};
   sky_coverage *cover = NULL;
   sky_status st = SKY_OK;
   SKY_GO(check_products(ctx, job));
   SKY_GO(sky_jobfile_inputs_exist(ctx, job->file));
-  SKY_GO(sky_job_grid(ctx, job, &grid));
-  SKY_GO(sky_job_zones(ctx, job, &grid, &zones, &cover));
+  SKY_GO(sky_job_mesh(ctx, job, &mesh));
+  SKY_GO(sky_job_zones(ctx, job, &mesh, &zones, &cover));
 cleanup:
   sky_job_coverage_free(cover, zones.n);
   sky_zones_free(&zones);
-  sky_grid_free(&grid);
+  sky_mesh_free(&mesh);
   return st;
 }

@@ -7,7 +7,7 @@
 #ifndef SKY_JOB_JOB_H
 #define SKY_JOB_JOB_H
 
-#include "grids/zone.h"
+#include "grids/mesh.h"
 #include "src/core/jobfile.h"
 #include "src/read/information.h"
 
@@ -51,14 +51,16 @@ SKY_NODISCARD sky_status sky_job_files(sky_context *ctx, const sky_node *node, c
 
 /* The job's grid: `grid:` of the file, or the grid of the information of its inversion. */
 SKY_NODISCARD sky_status sky_job_grid(sky_context *ctx, const sky_job *job, sky_grid *grid);
+/* The mesh of the state and of the zones: the job's grid with its `patches`. */
+SKY_NODISCARD sky_status sky_job_mesh(sky_context *ctx, const sky_job *job, sky_mesh *mesh);
 /* The information of a gas (inversions[].information). */
 SKY_NODISCARD sky_status sky_job_information(sky_context *ctx, const sky_job *job, const char *gas,
                                              sky_information *info);
 
-/* Zones of the job on its grid, and the coverage of each: from polygons, or from state labels (then
- * rings are the outline of the labelled cells). cover [zones->n], freed by
+/* Zones of the job, and how they cover the cells of its mesh: from polygons, or from state labels
+ * (then rings are the outline of the labelled cells). cover [zones->n], freed by
  * sky_job_coverage_free. */
-SKY_NODISCARD sky_status sky_job_zones(sky_context *ctx, const sky_job *job, const sky_grid *grid,
+SKY_NODISCARD sky_status sky_job_zones(sky_context *ctx, const sky_job *job, const sky_mesh *mesh,
                                        sky_zones *zones, sky_coverage **cover);
 void sky_job_coverage_free(sky_coverage *cover, size_t n);
 

@@ -41,23 +41,23 @@ sky_status sky_job_flux(sky_context *ctx, const sky_job *job, const char *id, sk
   return sky_flux_read(ctx, path, &opt, out);
 }
 
-sky_status sky_job_flux_to_grid(sky_context *ctx, const char *what, const sky_flux *f,
-                                const sky_grid *dst, double *flux, double *valid,
+sky_status sky_job_flux_to_mesh(sky_context *ctx, const char *what, const sky_flux *f,
+                                const sky_mesh *dst, double *flux, double *valid,
                                 sky_audit *audit) {
-  const size_t n_src = sky_grid_cells(&f->grid), n = sky_grid_cells(dst);
+  const size_t n_src = sky_grid_cells(&f->grid), n = dst->n_cell;
   double *src_area = NULL, *amount = NULL, *area = NULL;
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(src_area, SKY_NEW(ctx, double, n_src));
   SKY_GO_ALLOC(amount, SKY_NEW(ctx, double, n_src));
   SKY_GO_ALLOC(area, SKY_NEW(ctx, double, n));
   SKY_GO(sky_grid_areas(ctx, &f->grid, src_area));
-  SKY_GO(sky_grid_areas(ctx, dst, area));
+  SKY_GO(sky_mesh_areas(ctx, dst, area));
   for (size_t c = 0; c < n_src; c++)
     amount[c] = isnan(f->flux[c]) ? 0.0 : src_area[c];
-  SKY_GO(sky_regrid_extensive(ctx, &f->grid, amount, dst, valid, audit));
+  SKY_GO(sky_mesh_regrid_extensive(ctx, &f->grid, amount, dst, valid, audit));
   for (size_t c = 0; c < n_src; c++)
     amount[c] = f->flux[c] * src_area[c];
-  SKY_GO(sky_regrid_extensive(ctx, &f->grid, amount, dst, flux, audit));
+  SKY_GO(sky_mesh_regrid_extensive(ctx, &f->grid, amount, dst, flux, audit));
   SKY_GO(sky_audit_check(ctx, what, "mol s-1", audit, AUDIT_TOLERANCE));
   for (size_t c = 0; c < n; c++) {
     valid[c] /= area[c];
@@ -67,5 +67,15 @@ cleanup:
   sky_free(src_area);
   sky_free(amount);
   sky_free(area);
+  return st;
+}
+
+sky_status sky_job_flux_to_grid(sky_context *ctx, const char *what, const sky_flux *f,
+                                const sky_grid *dst, double *flux, double *valid,
+                                sky_audit *audit) {
+  sky_mesh mesh = {0};
+  sky_status st = sky_mesh_create(ctx, dst, NULL, NULL, 0, &mesh);
+  if (st == SKY_OK) st = sky_job_flux_to_mesh(ctx, what, f, &mesh, flux, valid, audit);
+  sky_mesh_free(&mesh);
   return st;
 }

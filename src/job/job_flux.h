@@ -1,8 +1,8 @@
-/* job_flux.h: a gridded inventory of the job, and its flux on another grid. */
+/* job_flux.h: a gridded inventory of the job, and its flux on a mesh or another grid. */
 #ifndef SKY_JOB_JOB_FLUX_H
 #define SKY_JOB_JOB_FLUX_H
 
-#include "grids/regrid.h"
+#include "grids/mesh.h"
 #include "src/job/job.h"
 #include "src/read/flux.h"
 
@@ -16,6 +16,9 @@ SKY_NODISCARD sky_status sky_job_flux(sky_context *ctx, const sky_job *job, cons
 /* Mean flux of each cell of dst, mol m-2 s-1, by conservative sums of flux × area; cells without
  * any data are NaN, parts of cells without data count as 0. valid [cells]: share of the area with
  * data. audit in mol s-1; it closes to 1e-6 or SKY_E_MASS. */
+SKY_NODISCARD sky_status sky_job_flux_to_mesh(sky_context *ctx, const char *what, const sky_flux *f,
+                                              const sky_mesh *dst, double *flux, double *valid,
+                                              sky_audit *audit);
 SKY_NODISCARD sky_status sky_job_flux_to_grid(sky_context *ctx, const char *what, const sky_flux *f,
                                               const sky_grid *dst, double *flux, double *valid,
                                               sky_audit *audit);

@@ -53,21 +53,19 @@ static sky_status count_receptors(sky_context *ctx, const sky_job *job, size_t *
 }
 
 static sky_status plan_inversion(sky_context *ctx, const sky_job *job, const sky_stage *s,
-                                 const sky_grid *grid, size_t n_zones, cJSON *item) {
+                                 size_t n_cell, size_t n_zones, cJSON *item) {
   const sky_node *node = sky_job_inversion(job, s->gas);
   const double step = sky_node_number(node, "time.step");
   const double span =
       sky_node_time(job->root, "period.end") - sky_node_time(job->root, "period.start");
   const double n_time = isnan(step) ? 1.0 : fmax(1.0, ceil(span / step));
   size_t n_obs = 0;
-  const double cells = (double)sky_grid_cells(grid);
-  cJSON_AddNumberToObject(item, "cells", cells);
+  cJSON_AddNumberToObject(item, "cells", (double)n_cell);
   if (sky_node_get(node, "information") != NULL) return SKY_OK;
   SKY_TRY(count_receptors(ctx, job, &n_obs));
   cJSON_AddNumberToObject(item, "time_steps", n_time);
   cJSON_AddNumberToObject(item, "observations_at_most", (double)n_obs);
   /* At most: every receptor observed, dense rows, an offset for each. */
-  const size_t n_cell = sky_grid_cells(grid);
   cJSON_AddNumberToObject(item, "memory_bytes",
                           sky_problem_bytes(n_obs, n_cell, (size_t)n_time,
                                             n_obs * n_cell * (size_t)n_time, n_obs, n_zones));
@@ -76,7 +74,7 @@ static sky_status plan_inversion(sky_context *ctx, const sky_job *job, const sky
 
 sky_status sky_job_plan(sky_context *ctx, const sky_job *job, cJSON **out) {
   sky_stage_list list = {0};
-  sky_grid grid = {0};
+  sky_mesh mesh = {0};
   sky_zones zones = {0};
   sky_coverage *cover = NULL;
   bool *done = NULL;
@@ -84,13 +82,13 @@ sky_status sky_job_plan(sky_context *ctx, const sky_job *job, cJSON **out) {
   sky_status st = SKY_OK;
   *out = NULL;
   SKY_GO(sky_stages_build(ctx, job, &list));
-  SKY_GO(sky_job_grid(ctx, job, &grid));
-  SKY_GO(sky_job_zones(ctx, job, &grid, &zones, &cover));
+  SKY_GO(sky_job_mesh(ctx, job, &mesh));
+  SKY_GO(sky_job_zones(ctx, job, &mesh, &zones, &cover));
   SKY_GO_ALLOC(done, SKY_NEW0(ctx, bool, list.n));
   cJSON_AddStringToObject(root, "job", job->name);
   cJSON_AddStringToObject(root, "output", job->out);
-  cJSON_AddNumberToObject(root, "nx", (double)grid.nx);
-  cJSON_AddNumberToObject(root, "ny", (double)grid.ny);
+  cJSON_AddNumberToObject(root, "nx", (double)mesh.patch[0].nx);
+  cJSON_AddNumberToObject(root, "ny", (double)mesh.patch[0].ny);
   cJSON_AddNumberToObject(root, "zones", (double)zones.n);
   cJSON_AddNumberToObject(root, "memory_budget_bytes", (double)sky_context_memory(ctx));
   cJSON *stages = cJSON_AddArrayToObject(root, "stages");
@@ -108,7 +106,7 @@ sky_status sky_job_plan(sky_context *ctx, const sky_job *job, cJSON **out) {
     for (size_t k = 0; k < s->n_outputs; k++)
       cJSON_AddItemToArray(outputs, cJSON_CreateString(s->outputs[k]));
     if (strcmp(s->row->kind, "invert") == 0)
-      SKY_GO(plan_inversion(ctx, job, s, &grid, zones.n, item));
+      SKY_GO(plan_inversion(ctx, job, s, mesh.n_cell, zones.n, item));
   }
   *out = root;
   root = NULL;
@@ -117,7 +115,7 @@ cleanup:
   sky_free(done);
   sky_job_coverage_free(cover, zones.n);
   sky_zones_free(&zones);
-  sky_grid_free(&grid);
+  sky_mesh_free(&mesh);
   sky_stages_free(&list);
   return st;
 }

@@ -86,7 +86,7 @@ sky_status sky_stage_columns(sky_context *ctx, const sky_job *job, const sky_sta
   const sky_species *species = sky_species_find(stage->gas);
   const sky_node *inversion = sky_job_inversion(job, stage->gas);
   sky_soundings s = {0};
-  sky_grid grid = {0};
+  sky_mesh mesh = {0};
   sky_zones zones = {0};
   sky_coverage *cover = NULL;
   sky_facts facts = {0};
@@ -102,17 +102,18 @@ sky_status sky_stage_columns(sky_context *ctx, const sky_job *job, const sky_sta
   SKY_GO_ALLOC(in, sky_job_stage_path(ctx, job, name));
   SKY_GO_ALLOC(out, sky_job_path(ctx, job, stage->outputs[1]));
   SKY_GO(sky_soundings_read(ctx, in, &s));
-  SKY_GO(sky_job_grid(ctx, job, &grid));
-  SKY_GO(sky_job_zones(ctx, job, &grid, &zones, &cover));
-  const size_t n_cells = sky_grid_cells(&grid);
+  SKY_GO(sky_job_mesh(ctx, job, &mesh));
+  SKY_GO(sky_job_zones(ctx, job, &mesh, &zones, &cover));
+  const sky_grid *grid = &mesh.patch[0]; /* columns stay on the base */
+  const size_t n_cells = sky_grid_cells(grid);
   SKY_GO_ALLOC(x, SKY_NEW(ctx, double, s.n));
   SKY_GO_ALLOC(y, SKY_NEW(ctx, double, s.n));
-  SKY_GO(sky_grid_from_lonlat(ctx, &grid, s.n, s.lon, s.lat, x, y));
+  SKY_GO(sky_grid_from_lonlat(ctx, grid, s.n, s.lon, s.lat, x, y));
   SKY_GO_ALLOC(bin, SKY_NEW(ctx, size_t, s.n));
   SKY_GO_ALLOC(cell, SKY_NEW(ctx, double, 3 * n_cells));
   SKY_GO_ALLOC(zone, SKY_NEW(ctx, double, 3 * zones.n));
   for (size_t i = 0; i < s.n; i++)
-    bin[i] = s.drop[i] == SKY_DROP_NONE ? sky_grid_find(&grid, x[i], y[i]) : SIZE_MAX;
+    bin[i] = s.drop[i] == SKY_DROP_NONE ? sky_grid_find(grid, x[i], y[i]) : SIZE_MAX;
   SKY_GO(bin_all(ctx, &s, bin, n_cells, correlation, cell, cell + n_cells, cell + 2 * n_cells));
   for (size_t z = 0; z < zones.n; z++) { /* zones may overlap: one pass each */
     for (size_t i = 0; i < s.n; i++)
@@ -146,7 +147,7 @@ cleanup:
   sky_facts_free(&facts);
   sky_job_coverage_free(cover, zones.n);
   sky_zones_free(&zones);
-  sky_grid_free(&grid);
+  sky_mesh_free(&mesh);
   sky_soundings_free(&s);
   return st;
 }

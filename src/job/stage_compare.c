@@ -19,7 +19,7 @@
 
 typedef struct table {
   const sky_job *job;
-  sky_grid grid;
+  sky_mesh mesh;
   sky_zones zones;
   sky_coverage *cover;
   size_t n; /* rows: zone-major, gases inside */
@@ -31,7 +31,7 @@ typedef struct table {
 static void table_free(table *t) {
   sky_job_coverage_free(t->cover, t->zones.n);
   sky_zones_free(&t->zones);
-  sky_grid_free(&t->grid);
+  sky_mesh_free(&t->mesh);
   sky_free(t->row);
   sky_free(t->test);
   sky_free(t->why);
@@ -242,8 +242,8 @@ sky_status sky_stage_compare(sky_context *ctx, const sky_job *job, const sky_sta
   char *csv = NULL, *gpkg = NULL;
   sky_status st = SKY_OK;
   SKY_GO(sky_facts_create(ctx, &facts));
-  SKY_GO(sky_job_grid(ctx, job, &t.grid));
-  SKY_GO(sky_job_zones(ctx, job, &t.grid, &t.zones, &t.cover));
+  SKY_GO(sky_job_mesh(ctx, job, &t.mesh));
+  SKY_GO(sky_job_zones(ctx, job, &t.mesh, &t.zones, &t.cover));
   t.n = t.zones.n * n_gases;
   SKY_GO_ALLOC(t.row, SKY_NEW0(ctx, sky_zone_row, t.n));
   SKY_GO_ALLOC(t.test, SKY_NEW0(ctx, sky_comparison, t.n));
@@ -257,7 +257,7 @@ sky_status sky_stage_compare(sky_context *ctx, const sky_job *job, const sky_sta
   SKY_GO_ALLOC(csv, sky_job_path(ctx, job, "zones.csv"));
   SKY_GO_ALLOC(gpkg, sky_job_path(ctx, job, "zones.gpkg"));
   SKY_GO(sky_zone_table_csv(ctx, csv, t.row, t.n));
-  SKY_GO(sky_zone_table_gpkg(ctx, gpkg, t.grid.crs, &t.zones, t.row, t.n));
+  SKY_GO(sky_zone_table_gpkg(ctx, gpkg, t.mesh.patch[0].crs, &t.zones, t.row, t.n));
   SKY_GO(sky_facts_write(&facts, job, stage->name));
 cleanup:
   sky_free(csv);

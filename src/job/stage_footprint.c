@@ -32,7 +32,7 @@
 
 typedef struct jacobian {
   const sky_node *inversion;
-  sky_grid mesh;
+  sky_mesh mesh;
   sky_footprints native, rows; /* rows: on the mesh */
   double *max_distance;        /* [receptors] m, of the job entry that the receptor came with */
   double *max_time;            /* [receptors] s */
@@ -69,7 +69,7 @@ static void jacobian_free(jacobian *j) {
   sky_free(j->group);
   sky_free(j->rowptr);
   sky_free(j->col);
-  sky_grid_free(&j->mesh);
+  sky_mesh_free(&j->mesh);
   sky_footprints_free(&j->native);
   sky_footprints_free(&j->rows);
 }
@@ -119,14 +119,15 @@ static sky_status read_footprints(sky_context *ctx, const sky_job *job, jacobian
     sky_file_list_free(files, n_files);
     SKY_TRY(st);
   }
-  if (!sky_grid_contains(&j->native.grid, &j->mesh))
+  const sky_grid *base = &j->mesh.patch[0];
+  if (!sky_grid_contains(&j->native.grid, base))
     return sky_fail(ctx, SKY_E_COVERAGE,
                     "footprints: their grid (%.6g to %.6g, %.6g to %.6g) does not cover the job's "
                     "grid (%.6g to %.6g, %.6g to %.6g)",
                     j->native.grid.x_edge[0], j->native.grid.x_edge[j->native.grid.nx],
                     j->native.grid.y_edge[0], j->native.grid.y_edge[j->native.grid.ny],
-                    j->mesh.x_edge[0], j->mesh.x_edge[j->mesh.nx], j->mesh.y_edge[0],
-                    j->mesh.y_edge[j->mesh.ny]);
+                    base->x_edge[0], base->x_edge[base->nx], base->y_edge[0],
+                    base->y_edge[base->ny]);
   return SKY_OK;
 }
 
@@ -201,7 +202,7 @@ static sky_status set_state(sky_context *ctx, const sky_job *job, jacobian *j) {
   char *path = NULL, *name = NULL;
   double *flux = NULL;
   sky_status st = SKY_OK;
-  j->n_cell = sky_grid_cells(&j->mesh);
+  j->n_cell = j->mesh.n_cell;
   SKY_GO_ALLOC(name, sky_sprintf(ctx, "inventory-%s.nc", sky_node_text(j->inversion, "prior")));
   SKY_GO_ALLOC(path, sky_job_stage_path(ctx, job, name));
   SKY_GO(sky_stage_file_read(ctx, path, "cell_flux", j->n_cell, &flux));
@@ -428,7 +429,7 @@ static sky_status build_rows(sky_context *ctx, jacobian *j) {
   sky_status st = SKY_OK;
   SKY_GO(index_rows(ctx, j));
   SKY_GO_ALLOC(j->row_outside, SKY_NEW(ctx, double, j->native.n_rows));
-  SKY_GO(sky_footprints_to_grid(ctx, &j->native, &j->mesh, &j->rows, j->row_outside));
+  SKY_GO(sky_footprints_to_mesh(ctx, &j->native, &j->mesh, &j->rows, j->row_outside));
   const size_t most = j->rows.rowptr[j->rows.n_rows];
   if (most > INT32_MAX || j->n_cell * j->n_time > INT32_MAX) {
     st = sky_fail(ctx, SKY_E_SIZE, "footprints: %zu non-zeros; the problem file holds at most %d",
@@ -464,9 +465,10 @@ static sky_status write_problem(sky_context *ctx, const char *path, const jacobi
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(x, SKY_NEW(ctx, double, j->n_cell));
   SKY_GO_ALLOC(y, SKY_NEW(ctx, double, j->n_cell));
-  const double axis_scale = j->mesh.geographic ? 1.0 : 1e-3; /* degree, or m -> km */
+  const bool regular = j->mesh.n_patch == 1;
+  const double axis_scale = j->mesh.patch[0].geographic ? 1.0 : 1e-3; /* degree, or m -> km */
   for (size_t c = 0; c < j->n_cell; c++) {
-    sky_grid_centre(&j->mesh, c, &x[c], &y[c]);
+    sky_mesh_centre(&j->mesh, c, &x[c], &y[c]);
     x[c] *= axis_scale;
     y[c] *= axis_scale;
   }
@@ -480,7 +482,7 @@ static sky_status write_problem(sky_context *ctx, const char *path, const jacobi
                                 {"cell", j->n_cell},
                                 {"time", j->n_time},
                                 {"background", j->n_groups}};
-  const char *const axis = j->mesh.geographic ? "degree" : "km";
+  const char *const axis = j->mesh.patch[0].geographic ? "degree" : "km";
   const sky_stage_var vars[] = {
       {"y", "obs", "mol mol-1", j->y, NULL},
       {"r_sd", "obs", "mol mol-1", j->r_sd, NULL},
@@ -506,8 +508,8 @@ static sky_status write_problem(sky_context *ctx, const char *path, const jacobi
       {"cov", cov, 0},
       {"Lx_km", NULL, isnan(length) ? 1.0 : length / 1e3}, /* absent only with the model "none" */
       {"Lt_steps", NULL, isnan(t_length) ? 1.0 : t_length / j->step},
-      {"nx", NULL, (double)j->mesh.nx},
-      {"ny", NULL, (double)j->mesh.ny},
+      {"nx", NULL, (double)(regular ? j->mesh.patch[0].nx : j->n_cell)},
+      {"ny", NULL, (double)(regular ? j->mesh.patch[0].ny : 1)},
       {"nt", NULL, (double)j->n_time},
   };
   st = sky_stage_file_write(ctx, path, dims, sizeof dims / sizeof *dims, vars,
@@ -565,12 +567,12 @@ sky_status sky_stage_footprint(sky_context *ctx, const sky_job *job, const sky_s
   SKY_GO_ALLOC(in, sky_job_stage_path(ctx, job, name));
   SKY_GO_ALLOC(out, sky_job_path(ctx, job, stage->outputs[1]));
   SKY_GO(sky_job_tags(ctx, job, stage, &tags));
-  SKY_GO(sky_job_grid(ctx, job, &j.mesh));
-  if (sky_grid_cells(&j.mesh) > SKY_DENSE_CELL_LIMIT) {
+  SKY_GO(sky_job_mesh(ctx, job, &j.mesh));
+  if (j.mesh.n_cell > SKY_DENSE_CELL_LIMIT) {
     st = sky_fail(ctx, SKY_E_SIZE,
                   "grid: %zu cells; the spatial prior covariance is limited to %d cells per time "
                   "step",
-                  sky_grid_cells(&j.mesh), SKY_DENSE_CELL_LIMIT);
+                  j.mesh.n_cell, SKY_DENSE_CELL_LIMIT);
     goto cleanup;
   }
   SKY_GO(sky_soundings_read(ctx, in, &s));

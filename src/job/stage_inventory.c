@@ -1,6 +1,6 @@
-/* stage_inventory.c: one inventory -> SI flux on the job's grid, exact totals per zone, mass audit.
+/* stage_inventory.c: one inventory -> SI flux on the job's mesh, exact totals per zone, mass audit.
  *
- * Gridded files: mass per cell (flux × ellipsoidal area) is carried to the grid by conservative
+ * Gridded files: mass per cell (flux × ellipsoidal area) is carried to the mesh by conservative
  * sums, zone totals are taken on the file's own cells with exact coverage. The 1-sigma of a zone
  * total keeps the spatial correlation of the inventory's own errors: Var = Σ_ij f_i f_j s_i s_j
  * ρ(d_ij). Workbooks: regional totals; the sum of the regions stands beside the zone that `region`
@@ -23,9 +23,9 @@
 #define TG 1e9 /* kg */
 
 typedef struct inventory {
-  sky_grid grid; /* the job's */
+  sky_mesh mesh; /* the job's */
   sky_zones zones;
-  sky_coverage *cover;  /* on grid */
+  sky_coverage *cover;  /* on the mesh */
   double *area;         /* [cells] m2 */
   double *flux;         /* [cells] mol m-2 s-1 of the whole cell; NaN without data */
   double *valid;        /* [cells] share of the area with data */
@@ -37,7 +37,7 @@ typedef struct inventory {
 static void inventory_free(inventory *inv) {
   sky_job_coverage_free(inv->cover, inv->zones.n);
   sky_zones_free(&inv->zones);
-  sky_grid_free(&inv->grid);
+  sky_mesh_free(&inv->mesh);
   sky_free(inv->area);
   sky_free(inv->flux);
   sky_free(inv->valid);
@@ -48,16 +48,16 @@ static void inventory_free(inventory *inv) {
 
 static sky_status inventory_create(sky_context *ctx, const sky_job *job, inventory *inv) {
   sky_status st = SKY_OK;
-  SKY_GO(sky_job_grid(ctx, job, &inv->grid));
-  SKY_GO(sky_job_zones(ctx, job, &inv->grid, &inv->zones, &inv->cover));
-  const size_t n = sky_grid_cells(&inv->grid), nz = inv->zones.n;
+  SKY_GO(sky_job_mesh(ctx, job, &inv->mesh));
+  SKY_GO(sky_job_zones(ctx, job, &inv->mesh, &inv->zones, &inv->cover));
+  const size_t n = inv->mesh.n_cell, nz = inv->zones.n;
   SKY_GO_ALLOC(inv->area, SKY_NEW(ctx, double, n));
   SKY_GO_ALLOC(inv->flux, SKY_NEW(ctx, double, n));
   SKY_GO_ALLOC(inv->valid, SKY_NEW0(ctx, double, n));
   SKY_GO_ALLOC(inv->zone_total, SKY_NEW(ctx, double, nz));
   SKY_GO_ALLOC(inv->zone_sd, SKY_NEW(ctx, double, nz));
   SKY_GO_ALLOC(inv->zone_covered, SKY_NEW0(ctx, double, nz));
-  SKY_GO(sky_grid_areas(ctx, &inv->grid, inv->area));
+  SKY_GO(sky_mesh_areas(ctx, &inv->mesh, inv->area));
   for (size_t c = 0; c < n; c++)
     inv->flux[c] = NAN;
   for (size_t z = 0; z < nz; z++)
@@ -66,11 +66,11 @@ cleanup:
   return st;
 }
 
-/* The file's flux on the job's grid, and the audit in kg. */
+/* The file's flux on the job's mesh, and the audit in kg. */
 static sky_status flux_to_grid(sky_context *ctx, const sky_flux *f, double kg, inventory *inv,
                                sky_facts *facts, const char *id) {
   sky_audit audit;
-  SKY_TRY(sky_job_flux_to_grid(ctx, id, f, &inv->grid, inv->flux, inv->valid, &audit));
+  SKY_TRY(sky_job_flux_to_mesh(ctx, id, f, &inv->mesh, inv->flux, inv->valid, &audit));
   sky_fact(facts, "audit", id,
            "%.6g Tg/yr in the file, %.6g in the grid, %.6g outside, residual %.1e of the total; "
            "%.0f cells without data",
@@ -117,7 +117,7 @@ static sky_status zone_uncertainty(sky_context *ctx, const sky_job *job, const s
   SKY_TRY(sky_correlation_parse(ctx, sky_node_text(node, "uncertainty.correlation"), &model));
   for (size_t z = 0; z < inv->zones.n; z++) {
     const sky_coverage *cover = &inv->cover[z];
-    /* The error model lives on the grid: no statement for a zone that is not all in it. */
+    /* The error model lives on the mesh: no statement for a zone that is not all in it. */
     if (isnan(inv->zone_total[z]) || cover->area_in < SKY_ZONE_COMPLETE * cover->area_zone)
       continue;
     if (cover->n > SKY_DENSE_CELL_LIMIT)
@@ -141,7 +141,7 @@ static sky_status zone_uncertainty(sky_context *ctx, const sky_job *job, const s
             &var,
             s[i] * s[j] *
                 sky_correlation_value(
-                    model, sky_grid_distance(&inv->grid, cover->cell[i], cover->cell[j]), length));
+                    model, sky_mesh_distance(&inv->mesh, cover->cell[i], cover->cell[j]), length));
     inv->zone_sd[z] = sqrt(sky_acc_value(&var));
     sky_free(s);
   }
@@ -251,7 +251,7 @@ static bool is_workbook(const sky_node *node) {
 
 static sky_status write_inventory(sky_context *ctx, const char *path, const inventory *inv,
                                   char *const *tags) {
-  const sky_stage_dim dims[] = {{"cell", sky_grid_cells(&inv->grid)}, {"zone", inv->zones.n}};
+  const sky_stage_dim dims[] = {{"cell", inv->mesh.n_cell}, {"zone", inv->zones.n}};
   const sky_stage_var vars[] = {
       {"cell_flux", "cell", "mol m-2 s-1", inv->flux, NULL},
       {"cell_valid", "cell", "1", inv->valid, NULL},

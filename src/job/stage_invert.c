@@ -23,7 +23,7 @@ typedef struct inversion {
   const sky_node *node, *compared; /* compared: the inventory to be tested, or NULL */
   char gas[8];
   double kg; /* mol m-2 s-1 × m2 -> kg yr-1 */
-  sky_grid grid;
+  sky_mesh mesh;
   sky_zones zones;
   sky_coverage *cover;
   double *area;
@@ -50,7 +50,7 @@ static void inversion_free(inversion *v) {
     sky_free(arrays[k]);
   sky_job_coverage_free(v->cover, v->zones.n);
   sky_zones_free(&v->zones);
-  sky_grid_free(&v->grid);
+  sky_mesh_free(&v->mesh);
   sky_posterior_free(&v->post);
 }
 
@@ -72,11 +72,11 @@ static sky_status prepare(sky_context *ctx, const sky_job *job, inversion *v) {
   sky_status st = SKY_OK;
   v->kg = sky_species_find(v->gas)->molar_mass * SKY_SECONDS_PER_YEAR;
   v->compared = compared != NULL ? sky_job_find(job, "inventories", "id", compared) : NULL;
-  SKY_GO(sky_job_grid(ctx, job, &v->grid));
-  SKY_GO(sky_job_zones(ctx, job, &v->grid, &v->zones, &v->cover));
-  v->n_cell = sky_grid_cells(&v->grid);
+  SKY_GO(sky_job_mesh(ctx, job, &v->mesh));
+  SKY_GO(sky_job_zones(ctx, job, &v->mesh, &v->zones, &v->cover));
+  v->n_cell = v->mesh.n_cell;
   SKY_GO_ALLOC(v->area, SKY_NEW(ctx, double, v->n_cell));
-  SKY_GO(sky_grid_areas(ctx, &v->grid, v->area));
+  SKY_GO(sky_mesh_areas(ctx, &v->mesh, v->area));
   SKY_GO(inventory_variable(ctx, job, sky_node_text(v->node, "prior"), "cell_flux", v->n_cell,
                             &v->prior_flux));
   SKY_GO(inventory_variable(ctx, job, sky_node_text(v->node, "unscaled"), "cell_flux", v->n_cell,
@@ -108,11 +108,11 @@ static double zone_mass(const inversion *v, size_t z, const double *flux) {
  */
 
 typedef struct cell_distance {
-  const sky_grid *grid;
+  const sky_mesh *mesh;
 } cell_distance;
 
 static double distance_of(const void *user, size_t i, size_t k) {
-  return sky_grid_distance(((const cell_distance *)user)->grid, i, k);
+  return sky_mesh_distance(((const cell_distance *)user)->mesh, i, k);
 }
 
 /* 1-sigma of one cell of the compared inventory, in the unit of its flux. */
@@ -126,7 +126,7 @@ static double compared_cell_sd(const inversion *v, double flux) {
 static sky_status compared_covariance(sky_context *ctx, inversion *v) {
   const double sigma = sky_node_number(v->compared, "uncertainty.sigma");
   const double length = sky_node_number(v->compared, "uncertainty.length");
-  const cell_distance user = {&v->grid};
+  const cell_distance user = {&v->mesh};
   sky_correlation model;
   if (isnan(sigma)) return SKY_OK;
   SKY_TRY(
@@ -272,7 +272,7 @@ static sky_status element_covariance(sky_context *ctx, inversion *v, const sky_i
       if (mass[d] != 0.0)
         row[info->label[d] - 1] +=
             mass[c] * mass[d] *
-            sky_correlation_value(model, sky_grid_distance(&v->grid, c, d), length);
+            sky_correlation_value(model, sky_mesh_distance(&v->mesh, c, d), length);
   }
   for (size_t i = n - info->n_boundary; i < n; i++)
     C[i * n + i] = boundary_sd * boundary_sd;
@@ -329,9 +329,11 @@ static sky_status solve_information(sky_context *ctx, const sky_job *job, const 
   double *x0 = NULL, *x_sd = NULL, *mass = NULL;
   sky_status st = SKY_OK;
   SKY_GO(sky_job_information(ctx, job, stage->gas, &info));
-  if (!sky_grid_equal(&info.grid, &v->grid)) {
-    st = sky_fail(ctx, SKY_E_COVERAGE, "%s: the state vector's grid differs from the job's grid",
-                  sky_node_text(v->node, "information.state"));
+  if (v->mesh.n_patch > 1 || !sky_grid_equal(&info.grid, &v->mesh.patch[0])) {
+    st = sky_fail(
+        ctx, SKY_E_COVERAGE,
+        "%s: the state vector's grid differs from the job's grid, or the job's has patches",
+        sky_node_text(v->node, "information.state"));
     goto cleanup;
   }
   if (isnan(boundary)) boundary = info.boundary_sd;

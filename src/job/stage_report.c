@@ -137,13 +137,15 @@ static char *summary_of(sky_context *ctx, const sky_job *job, const all_facts *a
 static sky_status write_report(sky_context *ctx, const sky_job *job, const all_facts *a,
                                const sky_zone_row *rows, size_t n_rows) {
   sky_fields fields = {0};
+  sky_mesh mesh = {0};
   sky_zones zones = {0};
   sky_coverage *cover = NULL;
   sky_report_layer layer[SKY_FIELDS_MAX];
   char *path = NULL, *summary = NULL, *subtitle = NULL;
   sky_status st = SKY_OK;
   SKY_GO(sky_fields_load(ctx, job, &fields));
-  SKY_GO(sky_job_zones(ctx, job, &fields.grid, &zones, &cover));
+  SKY_GO(sky_job_mesh(ctx, job, &mesh));
+  SKY_GO(sky_job_zones(ctx, job, &mesh, &zones, &cover));
   for (size_t i = 0; i < fields.n; i++)
     layer[i] = (sky_report_layer){.title = fields.field[i].long_name,
                                   .unit = fields.field[i].unit,
@@ -172,6 +174,7 @@ cleanup:
   sky_free(subtitle);
   sky_job_coverage_free(cover, zones.n);
   sky_zones_free(&zones);
+  sky_mesh_free(&mesh);
   sky_fields_free(&fields);
   return st;
 }

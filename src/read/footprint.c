@@ -12,7 +12,7 @@
  * column: the file states it (global attribute max_level, the number of column levels) or says
  * "column" in its name, site, inlet or release; X-STILT receptors end in X.
  *
- * Coarsening moves sums, never samples: every cell's sensitivity is split by area (H of a mesh cell
+ * Splitting moves sums, never samples: every cell's sensitivity is split by area (H of a mesh cell
  * is the sum over its parts, because flux is uniform inside it). */
 #include "src/read/footprint.h"
 
@@ -23,7 +23,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "grids/regrid.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
@@ -98,10 +97,9 @@ static sky_status reserve_values(sky_context *ctx, sky_footprints *f, size_t n) 
   return SKY_OK;
 }
 
-/* Append one row given densely over the grid's cells; zeros are not stored. */
+/* Append one row given densely over all cells; zeros are not stored. */
 static sky_status push_row(sky_context *ctx, sky_footprints *f, size_t receptor, double flux_time,
-                           const double *dense, double sum) {
-  const size_t cells = sky_grid_cells(&f->grid);
+                           const double *dense, size_t cells, double sum) {
   size_t count = 0;
   for (size_t i = 0; i < cells; i++)
     count += dense[i] != 0;
@@ -383,7 +381,7 @@ static sky_status read_rows(sky_context *ctx, sky_nc *nc, const char *var, const
   for (size_t t = 0; t < g->n_time; t++) {
     SKY_GO(dense_row(ctx, nc, var, g, v, t, fill_zero, factor, dense));
     SKY_GO(push_row(ctx, f, flux_time != NULL ? 0 : t, flux_time != NULL ? flux_time[t] : NAN,
-                    dense, sky_sum(dense, cells)));
+                    dense, cells, sky_sum(dense, cells)));
   }
 cleanup:
   sky_free(v);
@@ -552,16 +550,16 @@ static sky_status close_row(sky_context *ctx, size_t row, double before, double 
                   row, before, after, outside, before - after - outside);
 }
 
-sky_status sky_footprints_to_grid(sky_context *ctx, const sky_footprints *f, const sky_grid *mesh,
+sky_status sky_footprints_to_mesh(sky_context *ctx, const sky_footprints *f, const sky_mesh *mesh,
                                   sky_footprints *out, double *outside) {
   sky_status st = SKY_OK;
   sky_splitter *s = NULL;
   sky_footprints r = {0};
   scratch w = {0};
   sky_acc before = {0, 0}, after = {0, 0}, beside = {0, 0};
-  const size_t cells = sky_grid_cells(mesh);
-  SKY_GO(sky_splitter_create(ctx, &f->grid, mesh, &s));
-  SKY_GO(sky_grid_copy(ctx, mesh, &r.grid));
+  const size_t cells = mesh->n_cell;
+  SKY_GO(sky_mesh_splitter(ctx, &f->grid, mesh, &s));
+  SKY_GO(sky_grid_copy(ctx, &mesh->patch[0], &r.grid));
   SKY_GO(copy_receptors(ctx, f, &r));
   SKY_GO(reserve_rows(ctx, &r, f->n_rows));
   SKY_GO_ALLOC(w.dense, SKY_NEW(ctx, double, cells));
@@ -571,7 +569,7 @@ sky_status sky_footprints_to_grid(sky_context *ctx, const sky_footprints *f, con
     split_row(f, s, row, cells, &w, &outside[row]);
     const double sum = sky_sum(w.dense, cells);
     SKY_GO(close_row(ctx, row, f->sum[row], sum, outside[row]));
-    SKY_GO(push_row(ctx, &r, f->receptor[row], f->flux_time[row], w.dense, sum));
+    SKY_GO(push_row(ctx, &r, f->receptor[row], f->flux_time[row], w.dense, cells, sum));
     sky_acc_add(&before, f->sum[row]);
     sky_acc_add(&after, sum);
     sky_acc_add(&beside, outside[row]);

@@ -7,10 +7,10 @@
 #ifndef SKY_READ_FOOTPRINT_H
 #define SKY_READ_FOOTPRINT_H
 
-#include "grids/grid.h"
+#include "grids/mesh.h"
 
 typedef struct sky_footprints {
-  sky_grid grid;
+  sky_grid grid;   /* of rows on a mesh: its base, and cells are those of the mesh */
   char format[16]; /* "openghg", "paris", "stilt" */
   bool column;     /* already a column integral (no per-level kernel to apply) */
   size_t n_receptors;
@@ -38,9 +38,9 @@ SKY_NODISCARD sky_status sky_footprints_append(sky_context *ctx, sky_footprints 
                                                const sky_footprints *b);
 void sky_footprints_free(sky_footprints *f);
 
-/* Coarsen or cut rows onto a mesh grid by conservative sums. outside[row] gets the sensitivity that
+/* Split rows onto a mesh by conservative sums. outside[row] gets the sensitivity that
  * lies outside the mesh; Σ before = Σ after + outside to 1e-12 or SKY_E_MASS. Logs both sums. */
-SKY_NODISCARD sky_status sky_footprints_to_grid(sky_context *ctx, const sky_footprints *f,
-                                                const sky_grid *mesh, sky_footprints *out,
+SKY_NODISCARD sky_status sky_footprints_to_mesh(sky_context *ctx, const sky_footprints *f,
+                                                const sky_mesh *mesh, sky_footprints *out,
                                                 double *outside);
 #endif

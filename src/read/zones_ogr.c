@@ -28,7 +28,7 @@ typedef struct source {
   OGRCoordinateTransformationH to_grid; /* NULL = same system */
   bool geographic;                      /* of the source */
   bool grid_geographic;
-  int id_field, name_field;
+  int id_field, name_field, level_field; /* level_field: -1 = none */
 } source;
 
 static sky_status feature_failed(sky_context *ctx, sky_status st, const source *s, const char *id) {
@@ -168,7 +168,9 @@ static sky_status read_feature(sky_context *ctx, const source *s, OGRFeatureH fe
   zone->geographic = s->grid_geographic;
   zone->id = sky_strdup(ctx, id);
   zone->name = sky_strdup(ctx, OGR_F_GetFieldAsString(feature, s->name_field));
-  zone->level = sky_strdup(ctx, s->opt->level != NULL ? s->opt->level : "zone");
+  const char *level = s->opt->level != NULL ? s->opt->level : "zone";
+  if (s->level_field >= 0) level = OGR_F_GetFieldAsString(feature, s->level_field);
+  zone->level = sky_strdup(ctx, level);
   if (zone->id == NULL || zone->name == NULL || zone->level == NULL) return SKY_E_NOMEM;
   OGRGeometryH given = OGR_F_GetGeometryRef(feature);
   if (given == NULL)
@@ -240,6 +242,9 @@ static sky_status open_layer(sky_context *ctx, GDALDatasetH data, source *s) {
                     name != NULL ? name : "at all");
   SKY_TRY(find_field(ctx, s, s->opt->id, &s->id_field));
   SKY_TRY(find_field(ctx, s, s->opt->name != NULL ? s->opt->name : s->opt->id, &s->name_field));
+  s->level_field = -1;
+  if (s->opt->level_attribute != NULL)
+    SKY_TRY(find_field(ctx, s, s->opt->level_attribute, &s->level_field));
   if (s->opt->where != NULL && OGR_L_SetAttributeFilter(s->layer, s->opt->where) != OGRERR_NONE)
     return sky_gdal_fail(ctx, SKY_E_USAGE, "%s: where '%s'", s->path, s->opt->where);
   return SKY_OK;

@@ -5,12 +5,13 @@
 #include "grids/zone.h"
 
 typedef struct sky_zones_options {
-  const char *layer;      /* NULL = first */
-  const char *id;         /* attribute of the id; required */
-  const char *name;       /* attribute of the name; NULL = id */
-  const char *where;      /* OGR SQL where clause; NULL = all */
-  const char *level;      /* constant level label; NULL = "zone" */
-  const char *assume_crs; /* used when the file has none; NULL = SKY_E_FORMAT then */
+  const char *layer;           /* NULL = first */
+  const char *id;              /* attribute of the id; required */
+  const char *name;            /* attribute of the name; NULL = id */
+  const char *where;           /* OGR SQL where clause; NULL = all */
+  const char *level;           /* constant level label; NULL = "zone" */
+  const char *level_attribute; /* attribute of the level; NULL = the constant */
+  const char *assume_crs;      /* used when the file has none; NULL = SKY_E_FORMAT then */
 } sky_zones_options;
 
 /* Sorted by id. Duplicate ids, empty geometries and invalid rings are errors that name the feature.

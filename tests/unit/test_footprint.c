@@ -272,16 +272,24 @@ static void files_are_joined(void **state) {
   unlink("fp_join.nc");
 }
 
+static sky_mesh one_grid(sky_context *ctx, double w, double s, double e, double n, double dx,
+                         double dy) {
+  sky_grid g;
+  sky_mesh m;
+  assert_int_equal(sky_grid_from_box(ctx, "EPSG:4326", w, s, e, n, dx, dy, &g), SKY_OK);
+  assert_int_equal(sky_mesh_create(ctx, &g, NULL, NULL, 0, &m), SKY_OK);
+  sky_grid_free(&g);
+  return m;
+}
+
 static void meshes_keep_the_sum(void **state) {
   sky_context *ctx = *state;
   sky_footprints f, m;
-  sky_grid mesh;
+  sky_mesh mesh = one_grid(ctx, -1.9, 50.1, 0.1, 53.4, 0.4, 1.1);
   double outside[NT];
   write_fp("fp_mesh.nc", "yxt", true);
   assert_int_equal(sky_footprints_read(ctx, "fp_mesh.nc", &f), SKY_OK);
-  assert_int_equal(sky_grid_from_box(ctx, "EPSG:4326", -1.9, 50.1, 0.1, 53.4, 0.4, 1.1, &mesh),
-                   SKY_OK);
-  assert_int_equal(sky_footprints_to_grid(ctx, &f, &mesh, &m, outside), SKY_OK);
+  assert_int_equal(sky_footprints_to_mesh(ctx, &f, &mesh, &m, outside), SKY_OK);
   for (size_t t = 0; t < NT; t++) {
     assert_true(outside[t] > 0);
     assert_close(m.sum[t] + outside[t], f.sum[t], 1e-12);
@@ -293,17 +301,16 @@ static void meshes_keep_the_sum(void **state) {
   }
   f.sum[1] *= 1 + 1e-11; /* a row whose books do not balance */
   sky_footprints again = {0};
-  assert_fails(ctx, sky_footprints_to_grid(ctx, &f, &mesh, &again, outside), SKY_E_MASS, "row 1");
+  assert_fails(ctx, sky_footprints_to_mesh(ctx, &f, &mesh, &again, outside), SKY_E_MASS, "row 1");
   sky_footprints_free(&m);
   sky_footprints_free(&f);
-  sky_grid_free(&mesh);
+  sky_mesh_free(&mesh);
   unlink("fp_mesh.nc");
 }
 
 static void allocations_may_fail(void **state) {
   sky_context *ctx = *state;
-  sky_grid mesh;
-  assert_int_equal(sky_grid_from_box(ctx, "EPSG:4326", -2, 50, 0, 53, 1, 1, &mesh), SKY_OK);
+  sky_mesh mesh = one_grid(ctx, -2, 50, 0, 53, 1, 1);
   write_fp("fp_fault.nc", "tyx", false);
   write_stilt("201512092200_-112_40.5_5_foot.nc", 2);
   sky_status st = SKY_E_NOMEM;
@@ -315,7 +322,7 @@ static void allocations_may_fail(void **state) {
     st = sky_footprints_read(ctx, "fp_fault.nc", &b);
     if (st == SKY_OK) st = sky_footprints_append(ctx, &a, &b);
     if (st == SKY_OK) st = sky_footprints_append(ctx, &a, &b);
-    if (st == SKY_OK) st = sky_footprints_to_grid(ctx, &a, &mesh, &c, outside);
+    if (st == SKY_OK) st = sky_footprints_to_mesh(ctx, &a, &mesh, &c, outside);
     if (st == SKY_OK) {
       sky_footprints_free(&b);
       st = sky_footprints_read(ctx, "201512092200_-112_40.5_5_foot.nc", &b);
@@ -328,7 +335,7 @@ static void allocations_may_fail(void **state) {
   }
   assert_int_equal(st, SKY_OK);
   assert_true(n > 50);
-  sky_grid_free(&mesh);
+  sky_mesh_free(&mesh);
   unlink("fp_fault.nc");
   unlink("201512092200_-112_40.5_5_foot.nc");
 }

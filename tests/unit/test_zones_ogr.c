@@ -60,6 +60,13 @@ static void sorted_by_id_in_utf8(void **state) {
   assert_string_equal(z.zone[0].name, "a");
   assert_string_equal(z.zone[0].level, "zone");
   sky_zones_free(&z);
+  opt = (sky_zones_options){.id = "code", .level = "county", .level_attribute = "name"};
+  assert_int_equal(sky_zones_read(ctx, FILE_NAME, &opt, &g, &z), SKY_OK);
+  assert_string_equal(z.zone[0].level, "Beta");
+  assert_string_equal(z.zone[1].level, "安徽");
+  sky_zones_free(&z);
+  opt.level_attribute = "kind";
+  assert_fails(ctx, sky_zones_read(ctx, FILE_NAME, &opt, &g, &z), SKY_E_FORMAT, "'kind'");
   sky_grid_free(&g);
   unlink(FILE_NAME);
 }
