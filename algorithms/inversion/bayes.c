@@ -3,8 +3,9 @@
  *   Ψ = H Q Hᵀ + B Σ_b Bᵀ + R,  Ψ w = d = y - H x0 - B b0                     Rodgers 2000, ch. 4
  *   x̂ = x0 + Q Hᵀ w,  b̂ = b0 + Σ_b Bᵀ w,  P = Q - Q Hᵀ Ψ⁻¹ H Q,  A = Q Hᵀ Ψ⁻¹ H
  *
- * H Q is never held whole: its block of one time step t is S_t E Σ_s D_ts (H_s S_s)ᵀ, dense in
- * [cell, obs], and is made once for Ψ and once for P and A. Units are free but consistent. No
+ * H Q is never held whole: its block of one time step t is S_t E Σ_s D_ts (H_s S_s)ᵀ or, where
+ * Q = F diag(s) Fᵀ + diag(v), F_t diag(s) (H F)ᵀ + diag(v_t) H_tᵀ; dense in [cell, obs], it is made
+ * once for Ψ and once for P and A. Units are free but consistent. No
  * constant is added to any diagonal, so results do not depend on the units. */
 #include <cblas.h>
 #include <math.h>
@@ -17,6 +18,7 @@
 #include "src/core/sum.h"
 
 #define OBS_TILE 128
+#define ROUNDING 1e-9 /* of a prior variance, relative to the sum of its parts' sizes */
 #define LOG_2PI 1.8378770664093454836
 
 typedef struct solver {
@@ -25,7 +27,9 @@ typedef struct solver {
   sky_posterior *out;
   size_t *start; /* [n_obs*(n_time+1)] first element of every row's part at each time step */
   double *psi;   /* [n_obs*n_obs] lower: Ψ, then its factor L */
-  double *mixed; /* [n_cell*n_obs] time-mixed Hᵀ, see hq_step */
+  sky_covariance q;
+  double *mixed; /* [n_cell*n_obs] time-mixed Hᵀ, see hq_kronecker */
+  double *hf;    /* [q_rank*n_obs] diag(s) (H F)ᵀ */
   double *hq;    /* [n_cell*n_obs] (H Q)ᵀ of one time step, then L⁻¹ and Ψ⁻¹ of it */
   double *d, *w; /* [n_obs] */
   double *u, *qu, *work; /* [n_state] Hᵀw, Q Hᵀ w, scratch */
@@ -65,8 +69,48 @@ static sky_status check_groups(sky_context *ctx, const sky_problem *p) {
   return check_values(ctx, "b_sd", p->b_sd, p->n_background, true);
 }
 
+/* Low rank + diagonal: every variance must be one, and be the square of x_sd. */
+static sky_status check_low_rank(sky_context *ctx, const sky_problem *p) {
+  const size_t m = p->n_state;
+  if (p->q_rank > INT32_MAX || (p->q_rank > 0 && (p->q_factor == NULL || p->q_sign == NULL)))
+    return sky_fail(ctx, SKY_E_RANGE, "problem: q_rank = %zu without q_factor and q_sign",
+                    p->q_rank);
+  SKY_TRY(check_values(ctx, "q_factor", p->q_factor, p->q_rank * m, false));
+  SKY_TRY(check_values(ctx, "q_var", p->q_var, m, true));
+  for (size_t r = 0; r < p->q_rank; r++)
+    if (p->q_sign[r] != 1 && p->q_sign[r] != -1)
+      return sky_fail(ctx, SKY_E_RANGE, "problem: q_sign[%zu] = %g (expected 1 or -1)", r,
+                      p->q_sign[r]);
+  for (size_t i = 0; i < m; i++) {
+    double var = p->q_var[i], size = p->q_var[i];
+    for (size_t r = 0; r < p->q_rank; r++) {
+      const double f2 = p->q_factor[r * m + i] * p->q_factor[r * m + i];
+      var += p->q_sign[r] * f2;
+      size += f2;
+    }
+    if (var < -ROUNDING * size)
+      return sky_fail(ctx, SKY_E_RANGE,
+                      "problem: the prior variance of unknown %zu is %g (expected >= 0: factors of "
+                      "sign -1 outweigh the rest)",
+                      i, var);
+    if (fabs(p->x_sd[i] * p->x_sd[i] - var) > ROUNDING * size)
+      return sky_fail(
+          ctx, SKY_E_RANGE,
+          "problem: x_sd[%zu] = %g is not the root of the variance %g that q_factor and "
+          "q_var state",
+          i, p->x_sd[i], var);
+  }
+  return SKY_OK;
+}
+
+static sky_status check_covariance(sky_context *ctx, const sky_problem *p) {
+  if (p->q_var != NULL) return check_low_rank(ctx, p);
+  SKY_TRY(check_values(ctx, "E", p->E, p->n_cell * p->n_cell, false));
+  return check_values(ctx, "D", p->D, p->n_time * p->n_time, false);
+}
+
 static sky_status check_problem(sky_context *ctx, const sky_problem *p) {
-  if (p->n_cell > SKY_DENSE_CELL_LIMIT)
+  if (p->q_var == NULL && p->n_cell > SKY_DENSE_CELL_LIMIT)
     return sky_fail(ctx, SKY_E_SIZE,
                     "problem: %zu cells per time step exceed the limit of %d for a dense spatial "
                     "covariance; choose a coarser grid or a smaller box",
@@ -81,25 +125,42 @@ static sky_status check_problem(sky_context *ctx, const sky_problem *p) {
   SKY_TRY(check_values(ctx, "r_sd", p->r_sd, p->n_obs, true));
   SKY_TRY(check_values(ctx, "x0", p->x0, p->n_state, false));
   SKY_TRY(check_values(ctx, "x_sd", p->x_sd, p->n_state, true));
-  SKY_TRY(check_values(ctx, "E", p->E, p->n_cell * p->n_cell, false));
-  SKY_TRY(check_values(ctx, "D", p->D, p->n_time * p->n_time, false));
+  SKY_TRY(check_covariance(ctx, p));
   SKY_TRY(check_jacobian(ctx, p));
   return check_groups(ctx, p);
 }
 
-double sky_problem_bytes(size_t n_obs, size_t n_cell, size_t n_time, size_t nnz,
-                         size_t n_background, size_t n_zone) {
+/* Beside the covariance and its scratch. */
+static double common_bytes(size_t n_obs, size_t n_cell, size_t n_time, size_t nnz,
+                           size_t n_background, size_t n_zone) {
   const double n = (double)n_obs, c = (double)n_cell, nt = (double)n_time, m = c * nt;
   const double nz = (double)n_zone, nb = (double)n_background;
-  const double given = (c * c + nt * nt + 2 * m + 2 * n) * 8 + (double)nnz * 12;
-  const double own = (n * n + 2 * c * n + 2 * n + 3 * m + n * (nt + 1)) * 8;
-  const double extra = n * nb * 8 + (2 * nz * m + n * nz) * 8;
+  const double given = (2 * m + 2 * n) * 8 + (double)nnz * 12;
+  const double own = (n * n + c * n + 2 * n + 3 * m + n * (nt + 1)) * 8;
+  const double extra = n * nb * 8 + (6 * nz * m + n * nz) * 8;
   return given + own + extra + sky_posterior_bytes(n_cell * n_time, n_obs, n_background, n_zone);
 }
 
+double sky_problem_bytes(size_t n_obs, size_t n_cell, size_t n_time, size_t nnz,
+                         size_t n_background, size_t n_zone) {
+  const double n = (double)n_obs, c = (double)n_cell, nt = (double)n_time;
+  return common_bytes(n_obs, n_cell, n_time, nnz, n_background, n_zone) +
+         (c * c + nt * nt + c * n) * 8;
+}
+
+double sky_problem_bytes_low_rank(size_t n_obs, size_t n_cell, size_t n_time, size_t nnz,
+                                  size_t n_background, size_t n_zone, size_t q_rank) {
+  const double n = (double)n_obs, m = (double)n_cell * (double)n_time, r = (double)q_rank;
+  return common_bytes(n_obs, n_cell, n_time, nnz, n_background, n_zone) + (r * (m + n + 1) + m) * 8;
+}
+
 static sky_status check_memory(sky_context *ctx, const sky_problem *p, size_t n_zone) {
-  const double need = sky_problem_bytes(p->n_obs, p->n_cell, p->n_time, p->rowptr[p->n_obs],
-                                        p->n_background, n_zone);
+  const size_t nnz = p->rowptr[p->n_obs];
+  const double need =
+      p->q_var != NULL
+          ? sky_problem_bytes_low_rank(p->n_obs, p->n_cell, p->n_time, nnz, p->n_background, n_zone,
+                                       p->q_rank)
+          : sky_problem_bytes(p->n_obs, p->n_cell, p->n_time, nnz, p->n_background, n_zone);
   if (need <= (double)sky_context_memory(ctx)) return SKY_OK;
   return sky_fail(
       ctx, SKY_E_NOMEM,
@@ -149,9 +210,8 @@ static void transpose_apply(const sky_problem *p, const double *v, size_t stride
       out[p->col[k]] += p->val[k] * v[i * stride];
 }
 
-/* hq [cell, obs] = (H Q)ᵀ of time step t: rows of H are mixed over time by D, then over space by E.
- */
-static void hq_step(solver *s, size_t t) {
+/* Rows of H are mixed over time by D, then over space by E. */
+static void hq_kronecker(solver *s, size_t t) {
   const sky_problem *p = s->p;
   const size_t n = p->n_obs, nc = p->n_cell;
   const int threads = sky_context_threads(s->ctx);
@@ -171,6 +231,44 @@ static void hq_step(solver *s, size_t t) {
     for (size_t c = 0; c < nc; c++)
       cblas_dscal((int)width, p->x_sd[t * nc + c], s->hq + c * n + j, 1);
   }
+}
+
+/* hf = diag(s) (H F)ᵀ */
+static void observe_factors(solver *s) {
+  const sky_problem *p = s->p;
+#pragma omp parallel for schedule(static) num_threads(sky_context_threads(s->ctx))
+  for (size_t r = 0; r < p->q_rank; r++)
+    for (size_t i = 0; i < p->n_obs; i++) {
+      sky_acc sum = {0, 0};
+      for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
+        sky_acc_add(&sum, p->val[k] * p->q_factor[r * p->n_state + (size_t)p->col[k]]);
+      s->hf[r * p->n_obs + i] = p->q_sign[r] * sky_acc_value(&sum);
+    }
+}
+
+static void hq_low_rank(solver *s, size_t t) {
+  const sky_problem *p = s->p;
+  const size_t n = p->n_obs, nc = p->n_cell;
+#pragma omp parallel for schedule(dynamic) num_threads(sky_context_threads(s->ctx))
+  for (size_t j = 0; j < n; j += OBS_TILE) {
+    const size_t width = n - j < OBS_TILE ? n - j : OBS_TILE;
+    for (size_t c = 0; c < nc; c++)
+      memset(s->hq + c * n + j, 0, width * sizeof *s->hq);
+    if (p->q_rank > 0)
+      cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)nc, (int)width, (int)p->q_rank, 1.0,
+                  p->q_factor + t * nc, (int)p->n_state, s->hf + j, (int)n, 0.0, s->hq + j, (int)n);
+    for (size_t i = j; i < j + width; i++)
+      for (size_t k = step_begin(s, i, t); k < step_begin(s, i, t + 1); k++)
+        s->hq[((size_t)p->col[k] - t * nc) * n + i] += p->q_var[p->col[k]] * p->val[k];
+  }
+}
+
+/* hq [cell, obs] = (H Q)ᵀ of time step t */
+static void hq_step(solver *s, size_t t) {
+  if (s->p->q_var != NULL)
+    hq_low_rank(s, t);
+  else
+    hq_kronecker(s, t);
 }
 
 /* ---- Ψ and the mean ------------------------------------------------------------------------- */
@@ -230,7 +328,7 @@ static void solve_mean(solver *s) {
   sky_cholesky_backward(s->ctx, n, s->psi, 1, s->w);
 
   transpose_apply(p, s->w, 1, s->u);
-  sky_kronecker_apply(s->ctx, p->n_cell, p->n_time, p->D, p->E, p->x_sd, s->u, 1, s->work, s->qu);
+  sky_covariance_apply(s->ctx, &s->q, s->u, 1, s->work, s->qu);
   for (size_t i = 0; i < p->n_state; i++)
     out->x[i] = p->x0[i] + s->qu[i];
   out->jb = sky_dot(s->u, s->qu, p->n_state);
@@ -260,13 +358,13 @@ static void solve_mean(solver *s) {
 static void uncertainty_step(solver *s, size_t t) {
   const sky_problem *p = s->p;
   const size_t n = p->n_obs, nc = p->n_cell;
-  const double dtt = p->D[t * p->n_time + t];
   double *sd = s->out->sd + t * nc, *ak = s->out->ak + t * nc;
   hq_step(s, t);
   sky_cholesky_forward_rows(s->ctx, n, s->psi, nc, s->hq);
 #pragma omp parallel for schedule(static) num_threads(sky_context_threads(s->ctx))
   for (size_t c = 0; c < nc; c++) {
-    const double prior = p->x_sd[t * nc + c] * p->x_sd[t * nc + c] * dtt * p->E[c * nc + c];
+    double prior = p->x_sd[t * nc + c] * p->x_sd[t * nc + c];
+    if (p->q_var == NULL) prior = prior * p->D[t * p->n_time + t] * p->E[c * nc + c];
     sd[c] = sqrt(sky_variance(prior - sky_dot(s->hq + c * n, s->hq + c * n, n)));
   }
   sky_cholesky_backward_rows(s->ctx, n, s->psi, nc, s->hq);
@@ -346,9 +444,6 @@ static sky_status solve_zones(solver *s, const sky_functionals *zones) {
   const sky_problem *p = s->p;
   sky_posterior *out = s->out;
   const size_t nz = zones->n_zone, n = p->n_obs, m = p->n_state;
-  const double *inv_sd = zones->inventory_sd != NULL ? zones->inventory_sd : p->x_sd;
-  const double *inv_E = zones->inventory_E != NULL ? zones->inventory_E : p->E;
-  const double *inv_D = zones->inventory_D != NULL ? zones->inventory_D : p->D;
   double *QW = NULL, *Z = NULL, *work = NULL, *sums = NULL;
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(QW, SKY_NEW(s->ctx, double, nz *m));
@@ -356,7 +451,7 @@ static sky_status solve_zones(solver *s, const sky_functionals *zones) {
   SKY_GO_ALLOC(Z, SKY_NEW(s->ctx, double, nz *n));
   SKY_GO_ALLOC(sums, SKY_NEW(s->ctx, double, nz * p->n_background));
 
-  sky_kronecker_apply(s->ctx, p->n_cell, p->n_time, p->D, p->E, p->x_sd, zones->W, nz, work, QW);
+  sky_covariance_apply(s->ctx, &s->q, zones->W, nz, work, QW);
   sky_gram(s->ctx, nz, m, zones->W, QW, out->zone_cov);
   for (size_t z = 0; z < nz; z++)
     out->prior_sd[z] = out->zone_cov[z * nz + z];
@@ -369,11 +464,8 @@ static sky_status solve_zones(solver *s, const sky_functionals *zones) {
     transpose_apply(p, Z + z, nz, out->zone_A + z * m);
     out->zone_noise_var[z] = noise_variance(p, Z + z, nz, sums + z * p->n_background);
   }
-  sky_kronecker_apply(s->ctx, p->n_cell, p->n_time, inv_D, inv_E, inv_sd, out->zone_A, nz, work,
-                      QW);
-  for (size_t z = 0; z < nz; z++)
-    out->zone_inventory_var[z] = sky_dot(out->zone_A + z * m, QW + z * m, m);
-  sky_posterior_zones(zones, p->x0, out);
+  SKY_GO(sky_zone_inventory(s->ctx, zones, &s->q, out));
+  sky_posterior_zones(zones, p->n_cell, p->x0, out);
 cleanup:
   sky_free(QW);
   sky_free(work);
@@ -387,6 +479,7 @@ cleanup:
 static sky_status run_solver(solver *s, const sky_functionals *zones) {
   const sky_problem *p = s->p;
   index_steps(s);
+  observe_factors(s);
   SKY_TRY(factor_psi(s));
   solve_mean(s);
   for (size_t t = 0; t < p->n_time; t++) {
@@ -401,18 +494,23 @@ static sky_status run_solver(solver *s, const sky_functionals *zones) {
 sky_status sky_problem_solve(sky_context *ctx, const sky_problem *p, const sky_functionals *zones,
                              sky_posterior *out) {
   const size_t nz = zones != NULL ? zones->n_zone : 0;
+  const bool low_rank = p->q_var != NULL;
   solver s = {.ctx = ctx, .p = p, .out = out};
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
   SKY_TRY(check_problem(ctx, p));
+  if (nz > 0) SKY_TRY(sky_zone_inventory_check(ctx, zones, p->n_cell, low_rank));
   SKY_TRY(check_memory(ctx, p, nz));
   const size_t n = p->n_obs, m = p->n_state;
+  s.q = (sky_covariance){p->n_cell, p->n_time,   p->x_sd,   p->E,    p->D,
+                         p->q_rank, p->q_factor, p->q_sign, p->q_var};
   sky_blas_single();
   sky_progress_begin(ctx, "invert", 2 * p->n_time);
   SKY_GO(sky_posterior_alloc(ctx, m, n, p->n_background, nz, out));
   SKY_GO_ALLOC(s.start, SKY_NEW(ctx, size_t, n * (p->n_time + 1)));
   SKY_GO_ALLOC(s.psi, SKY_NEW(ctx, double, n *n));
-  SKY_GO_ALLOC(s.mixed, SKY_NEW(ctx, double, p->n_cell *n));
+  SKY_GO_ALLOC(s.mixed, SKY_NEW(ctx, double, low_rank ? 0 : p->n_cell *n));
+  SKY_GO_ALLOC(s.hf, SKY_NEW(ctx, double, p->q_rank *n));
   SKY_GO_ALLOC(s.hq, SKY_NEW(ctx, double, p->n_cell *n));
   SKY_GO_ALLOC(s.d, SKY_NEW(ctx, double, n));
   SKY_GO_ALLOC(s.w, SKY_NEW(ctx, double, n));
@@ -425,6 +523,7 @@ cleanup:
   sky_free(s.start);
   sky_free(s.psi);
   sky_free(s.mixed);
+  sky_free(s.hf);
   sky_free(s.hq);
   sky_free(s.d);
   sky_free(s.w);

@@ -1,4 +1,4 @@
-/* covariance.c: correlation models and the Kronecker prior (covariance.md).
+/* covariance.c: correlation models, the Kronecker and the low-rank prior (covariance.md).
  *
  * (D ⊗ E) v with v = vec(V), V [time, cell] row-major, is D V E (E symmetric), so a prior of
  * n_time*n_cell unknowns costs two small products instead of one huge matrix
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "algorithms/inversion/cholesky.h"
+#include "src/core/sum.h"
 
 double sky_correlation_value(sky_correlation model, double distance, double length) {
   if (isnan(distance) || isnan(length)) return NAN;
@@ -78,4 +79,28 @@ void sky_kronecker_apply(sky_context *ctx, size_t n_cell, size_t n_time, const d
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n_time, (int)n_cell, (int)n_time,
                 1.0, D, (int)n_time, work + k * n, (int)n_cell, 0.0, out + k * n, (int)n_cell);
   scale(ctx, n, sd, out, count, out);
+}
+
+/* out = F diag(s) Fᵀ v + diag(var) v, vector by vector. */
+static void low_rank_apply(sky_context *ctx, const sky_covariance *q, const double *v, size_t count,
+                           double *out) {
+  const size_t n = q->n_cell * q->n_time;
+#pragma omp parallel for schedule(dynamic) num_threads(sky_context_threads(ctx))
+  for (size_t k = 0; k < count; k++) {
+    double *o = out + k * n;
+    for (size_t i = 0; i < n; i++)
+      o[i] = q->var[i] * v[k * n + i];
+    for (size_t r = 0; r < q->rank; r++) {
+      const double *f = q->factor + r * n;
+      cblas_daxpy((int)n, q->sign[r] * sky_dot(f, v + k * n, n), f, 1, o, 1);
+    }
+  }
+}
+
+void sky_covariance_apply(sky_context *ctx, const sky_covariance *q, const double *v, size_t count,
+                          double *work, double *out) {
+  if (q->var != NULL)
+    low_rank_apply(ctx, q, v, count, out);
+  else
+    sky_kronecker_apply(ctx, q->n_cell, q->n_time, q->D, q->E, q->sd, v, count, work, out);
 }

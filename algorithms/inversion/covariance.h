@@ -1,4 +1,5 @@
-/* covariance.h: correlation models and the Kronecker prior Q = S (D ⊗ E) S. Pure functions. */
+/* covariance.h: correlation models, the Kronecker prior Q = S (D ⊗ E) S and the low-rank one
+ * Q = F diag(s) Fᵀ + diag(v). Pure functions. */
 #ifndef SKY_ALGORITHMS_COVARIANCE_H
 #define SKY_ALGORITHMS_COVARIANCE_H
 
@@ -17,4 +18,18 @@ SKY_NODISCARD sky_status sky_correlation_parse(sky_context *ctx, const char *nam
 void sky_kronecker_apply(sky_context *ctx, size_t n_cell, size_t n_time, const double *D,
                          const double *E, const double *sd, const double *v, size_t count,
                          double *work, double *out);
+
+/* A covariance of n_cell*n_time unknowns in either form; none of its arrays is owned. */
+typedef struct sky_covariance {
+  size_t n_cell, n_time;
+  const double *sd, *E, *D; /* Kronecker; not looked at where var is there */
+  size_t rank;
+  const double *factor, *sign; /* [rank*n] rows of Fᵀ; [rank] +1, -1 */
+  const double *var;           /* [n] */
+} sky_covariance;
+
+/* out [count*n] = Q v; work as large (Kronecker only). Never forms Q; same bits for any thread
+ * count. */
+void sky_covariance_apply(sky_context *ctx, const sky_covariance *q, const double *v, size_t count,
+                          double *work, double *out);
 #endif

@@ -94,11 +94,9 @@ static void fill_state(const sky_information_problem *p, const double *S, const 
 
 /* aᵀ K R Kᵀ a = γ (Sa)ᵀ F (Sa) with R = So/γ; SW, FW: [n_zone*n] scratch. */
 static void fill_zones(sky_context *ctx, const sky_information_problem *p,
-                       const sky_functionals *zones, const double *S, const double *A,
-                       const double *E, double *SW, double *FW, sky_posterior *out) {
+                       const sky_functionals *zones, const double *S, const double *A, double *SW,
+                       double *FW, sky_posterior *out) {
   const size_t n = p->n, nz = zones->n_zone;
-  const double one = 1;
-  const double *inv_sd = zones->inventory_sd != NULL ? zones->inventory_sd : p->x_sd;
   sky_product(ctx, nz, n, n, zones->W, S, SW);
   sky_gram(ctx, nz, n, zones->W, SW, out->zone_cov);
   sky_product(ctx, nz, n, n, zones->W, A, out->zone_A);
@@ -112,27 +110,24 @@ static void fill_zones(sky_context *ctx, const sky_information_problem *p,
     out->prior_sd[z] = sky_acc_value(&prior);
     out->zone_noise_var[z] = p->gamma * sky_dot(SW + z * n, FW + z * n, n);
   }
-  sky_kronecker_apply(ctx, n, 1, &one, E, inv_sd, out->zone_A, nz, SW, FW);
-  for (size_t z = 0; z < nz; z++)
-    out->zone_inventory_var[z] = sky_dot(out->zone_A + z * n, FW + z * n, n);
-  sky_posterior_zones(zones, p->x0, out);
 }
 
 static sky_status solve_zones(sky_context *ctx, const sky_information_problem *p,
                               const sky_functionals *zones, const double *S, const double *A,
                               double *identity, sky_posterior *out) {
   const size_t n = p->n;
+  const double one = 1;
+  const sky_covariance prior = {.n_cell = n, .n_time = 1, .sd = p->x_sd, .E = identity, .D = &one};
   double *SW = NULL, *FW = NULL;
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(SW, SKY_NEW(ctx, double, zones->n_zone *n));
   SKY_GO_ALLOC(FW, SKY_NEW(ctx, double, zones->n_zone *n));
-  if (zones->inventory_E == NULL) {
-    memset(identity, 0, n * n * sizeof *identity);
-    for (size_t i = 0; i < n; i++)
-      identity[i * n + i] = 1;
-  }
-  fill_zones(ctx, p, zones, S, A, zones->inventory_E != NULL ? zones->inventory_E : identity, SW,
-             FW, out);
+  memset(identity, 0, n * n * sizeof *identity);
+  for (size_t i = 0; i < n; i++)
+    identity[i * n + i] = 1;
+  fill_zones(ctx, p, zones, S, A, SW, FW, out);
+  SKY_GO(sky_zone_inventory(ctx, zones, &prior, out));
+  sky_posterior_zones(zones, n, p->x0, out);
 cleanup:
   sky_free(SW);
   sky_free(FW);
@@ -147,7 +142,8 @@ sky_status sky_information_solve(sky_context *ctx, const sky_information_problem
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
   SKY_TRY(check_information(ctx, p));
-  const double need = ((double)n * (double)n * 5 + 2.0 * (double)nz * (double)n) * 8 +
+  if (nz > 0) SKY_TRY(sky_zone_inventory_check(ctx, zones, n, false));
+  const double need = ((double)n * (double)n * 5 + 6.0 * (double)nz * (double)n) * 8 +
                       sky_posterior_bytes(n, 0, 0, nz);
   if (need > (double)sky_context_memory(ctx))
     return sky_fail(ctx, SKY_E_NOMEM,

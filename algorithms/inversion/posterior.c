@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "algorithms/fusion/compare.h"
+#include "algorithms/inversion/cholesky.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 
@@ -20,6 +21,9 @@ void sky_problem_free(sky_problem *p) {
   sky_free(p->x_true);
   sky_free(p->E);
   sky_free(p->D);
+  sky_free(p->q_factor);
+  sky_free(p->q_sign);
+  sky_free(p->q_var);
   sky_free(p->xc);
   sky_free(p->yc);
   sky_free(p->group);
@@ -50,7 +54,8 @@ void sky_problem_free(sky_problem *p) {
   ARRAY(zone_null_sd, n_zone)       \
   ARRAY(zone_detectable, n_zone)    \
   ARRAY(zone_A, n_zone *n_state)    \
-  ARRAY(zone_cov, n_zone *n_zone)
+  ARRAY(zone_cov, n_zone *n_zone)   \
+  ARRAY(zone_inventory_cov, n_zone *n_zone)
 
 sky_status sky_posterior_alloc(sky_context *ctx, size_t n_state, size_t n_obs, size_t n_background,
                                size_t n_zone, sky_posterior *out) {
@@ -93,7 +98,128 @@ static double zone_dofs(size_t n, const double *a, const double *ak) {
   return sky_acc_value(&sum);
 }
 
-void sky_posterior_zones(const sky_functionals *zones, const double *x0, sky_posterior *out) {
+/* ---- layers and the compared inventory ------------------------------------------------------ */
+
+static size_t layers(const sky_functionals *zones) {
+  return zones->n_layer > 1 ? zones->n_layer : 1;
+}
+
+static bool touches(const sky_functionals *zones, size_t n_cell, size_t n, const double *a,
+                    size_t layer) {
+  const size_t width = n_cell / layers(zones);
+  for (size_t t = layer * width; t < n; t += n_cell)
+    for (size_t c = 0; c < width; c++)
+      if (a[t + c] != 0) return true;
+  return false;
+}
+
+/* in [n_state] -> out: kept in the layers that the row a touches (own), or in the others; 0
+ * elsewhere. */
+static void mask_layers(const sky_functionals *zones, size_t n_cell, size_t n, const double *a,
+                        bool own, const double *in, double *out) {
+  const size_t width = n_cell / layers(zones);
+  for (size_t l = 0; l < layers(zones); l++) {
+    const bool kept = touches(zones, n_cell, n, a, l) == own;
+    for (size_t t = l * width; t < n; t += n_cell)
+      for (size_t c = 0; c < width; c++)
+        out[t + c] = kept ? in[t + c] : 0.0;
+  }
+}
+
+static bool has_inventory(const sky_functionals *z) {
+  return z->inventory_var != NULL || z->inventory_sd != NULL || z->inventory_E != NULL ||
+         z->inventory_D != NULL;
+}
+
+/* out = B v: the inventory's own covariance in the first layer, the prior's in the others.
+ * work, part: as large as out. */
+static void inventory_apply(sky_context *ctx, const sky_functionals *z, const sky_covariance *prior,
+                            const double *v, double *work, double *part, double *out) {
+  const size_t nz = z->n_zone, nl = layers(z), width = prior->n_cell / nl, nt = prior->n_time;
+  const sky_covariance own = {
+      .n_cell = width,
+      .n_time = nt,
+      .sd = z->inventory_sd != NULL ? z->inventory_sd : prior->sd,
+      .E = z->inventory_E != NULL ? z->inventory_E : prior->E,
+      .D = z->inventory_D != NULL ? z->inventory_D : prior->D,
+      .rank = z->inventory_rank,
+      .factor = z->inventory_factor,
+      .sign = z->inventory_sign,
+      .var = z->inventory_var,
+  };
+  if (has_inventory(z) && nl == 1) {
+    sky_covariance_apply(ctx, &own, v, nz, work, out);
+    return;
+  }
+  sky_covariance_apply(ctx, prior, v, nz, work, out);
+  if (!has_inventory(z)) return;
+  double *packed = part, *answer = part + nz * nt * width; /* nl >= 2: both fit */
+  for (size_t k = 0; k < nz * nt; k++)
+    memcpy(packed + k * width, v + k * prior->n_cell, width * sizeof *v);
+  sky_covariance_apply(ctx, &own, packed, nz, work, answer);
+  for (size_t k = 0; k < nz * nt; k++)
+    memcpy(out + k * prior->n_cell, answer + k * width, width * sizeof *v);
+}
+
+sky_status sky_zone_inventory_check(sky_context *ctx, const sky_functionals *z, size_t n_cell,
+                                    bool low_rank) {
+  if (n_cell % layers(z) != 0)
+    return sky_fail(ctx, SKY_E_RANGE, "problem: %zu cells are not %zu equal layers", n_cell,
+                    layers(z));
+  if (has_inventory(z) && z->inventory_var == NULL && (low_rank || layers(z) > 1) &&
+      (z->inventory_sd == NULL || z->inventory_E == NULL || z->inventory_D == NULL))
+    return sky_fail(ctx, SKY_E_RANGE,
+                    "problem: the inventory's covariance is not whole (expected inventory_sd, "
+                    "inventory_E and inventory_D, as the prior has none of that shape)");
+  return SKY_OK;
+}
+
+sky_status sky_zone_inventory(sky_context *ctx, const sky_functionals *zones,
+                              const sky_covariance *prior, sky_posterior *out) {
+  const size_t nz = zones->n_zone, m = out->n_state;
+  double *part = NULL, *work = NULL, *masked = NULL, *applied = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(part, SKY_NEW(ctx, double, nz *m));
+  SKY_GO_ALLOC(work, SKY_NEW(ctx, double, nz *m));
+  SKY_GO_ALLOC(masked, SKY_NEW(ctx, double, nz *m));
+  SKY_GO_ALLOC(applied, SKY_NEW(ctx, double, nz *m));
+  for (int own = 1; own >= (layers(zones) > 1 ? 0 : 1); own--) {
+    double *var = own ? out->zone_inventory_var : out->zone_noise_var;
+    for (size_t z = 0; z < nz; z++)
+      mask_layers(zones, prior->n_cell, m, zones->W + z * m, own != 0, out->zone_A + z * m,
+                  masked + z * m);
+    inventory_apply(ctx, zones, prior, masked, work, part, applied);
+    for (size_t z = 0; z < nz; z++)
+      var[z] += sky_dot(masked + z * m, applied + z * m, m);
+  }
+  inventory_apply(ctx, zones, prior, zones->W, work, part, applied);
+  sky_gram(ctx, nz, m, zones->W, applied, out->zone_inventory_cov);
+cleanup:
+  sky_free(part);
+  sky_free(work);
+  sky_free(masked);
+  sky_free(applied);
+  return st;
+}
+
+/* ---- totals --------------------------------------------------------------------------------- */
+
+/* aᵀA p with p = x0 in the zone's own layers. */
+static double response(const sky_functionals *zones, size_t n_cell, size_t n, const double *a,
+                       const double *aA, const double *x0) {
+  const size_t width = n_cell / layers(zones);
+  if (layers(zones) == 1) return sky_dot(aA, x0, n);
+  sky_acc sum = {0, 0};
+  for (size_t l = 0; l < layers(zones); l++) {
+    if (!touches(zones, n_cell, n, a, l)) continue;
+    for (size_t t = l * width; t < n; t += n_cell)
+      sky_acc_add(&sum, sky_dot(aA + t, x0 + t, width));
+  }
+  return sky_acc_value(&sum);
+}
+
+void sky_posterior_zones(const sky_functionals *zones, size_t n_cell, const double *x0,
+                         sky_posterior *out) {
   const size_t n = out->n_state;
   for (size_t z = 0; z < out->n_zone; z++) {
     const double *a = zones->W + z * n;
@@ -107,7 +233,8 @@ void sky_posterior_zones(const sky_functionals *zones, const double *x0, sky_pos
     out->total_sd[z] = sqrt(post_var);
     out->zone_dofs[z] = zone_dofs(n, a, out->ak);
     out->zone_reduction[z] = prior_var > 0 ? 1 - post_var / prior_var : 0;
-    out->zone_sensitivity[z] = prior != 0 ? sky_dot(out->zone_A + z * n, x0, n) / prior : NAN;
+    out->zone_sensitivity[z] =
+        prior != 0 ? response(zones, n_cell, n, a, out->zone_A + z * n, x0) / prior : NAN;
     out->zone_noise_var[z] = sky_variance(out->zone_noise_var[z]);
     out->zone_inventory_var[z] = sky_variance(out->zone_inventory_var[z]);
     out->zone_null_sd[z] = sqrt(out->zone_noise_var[z] + out->zone_inventory_var[z]);

@@ -2,7 +2,7 @@
 #ifndef SKY_ALGORITHMS_POSTERIOR_H
 #define SKY_ALGORITHMS_POSTERIOR_H
 
-#include "skyflux/problem.h"
+#include "algorithms/inversion/covariance.h"
 
 /* Zeroed arrays of the given sizes; on failure out is empty. */
 SKY_NODISCARD sky_status sky_posterior_alloc(sky_context *ctx, size_t n_state, size_t n_obs,
@@ -11,9 +11,17 @@ SKY_NODISCARD sky_status sky_posterior_alloc(sky_context *ctx, size_t n_state, s
 /* Bytes that sky_posterior_alloc takes. */
 double sky_posterior_bytes(size_t n_state, size_t n_obs, size_t n_background, size_t n_zone);
 
+/* Layers that fit the cells; an inventory covariance that is whole. */
+SKY_NODISCARD sky_status sky_zone_inventory_check(sky_context *ctx, const sky_functionals *zones,
+                                                  size_t n_cell, bool low_rank);
+/* zone_inventory_var and zone_inventory_cov from zone_A; adds what other layers do to
+ * zone_noise_var. Holds four arrays of [n_zone*n_state]. */
+SKY_NODISCARD sky_status sky_zone_inventory(sky_context *ctx, const sky_functionals *zones,
+                                            const sky_covariance *prior, sky_posterior *out);
 /* Totals and the derived columns of every zone. Already there: x, ak, zone_cov, zone_A,
  * zone_noise_var, zone_inventory_var, and the prior variance in prior_sd (which becomes the sd). */
-void sky_posterior_zones(const sky_functionals *zones, const double *x0, sky_posterior *out);
+void sky_posterior_zones(const sky_functionals *zones, size_t n_cell, const double *x0,
+                         sky_posterior *out);
 
 /* A variance that rounding made slightly negative is 0; NaN stays NaN. */
 static inline double sky_variance(double v) {

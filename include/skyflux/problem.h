@@ -16,7 +16,8 @@
 extern "C" {
 #endif
 
-/* Spatial covariance above this many cells per time step is SKY_E_SIZE (dense E). */
+/* Spatial covariance above this many cells per time step is SKY_E_SIZE (dense E); low rank +
+ * diagonal has no such limit. */
 #define SKY_DENSE_CELL_LIMIT 5000
 
 typedef enum sky_correlation {
@@ -38,7 +39,7 @@ typedef struct sky_problem {
   size_t q_rank;       /* with q_var: Q = F diag(q_sign) Fᵀ + diag(q_var); E and D are NULL */
   double *q_factor;    /* [q_rank*n_state] rows of Fᵀ; NULL if q_rank = 0 */
   double *q_sign;      /* [q_rank] +1 or -1; the whole Q must be positive semi-definite */
-  double *q_var;       /* [n_state] or NULL: Kronecker form */
+  double *q_var;       /* [n_state] >= 0, or NULL: Kronecker form */
   double *xc, *yc;     /* [n_cell] cell centres, or NULL; not used by the solver */
   bool geographic;     /* xc, yc are longitude and latitude in degrees; else km */
   size_t n_background; /* background offsets; 0 = none */
@@ -55,11 +56,21 @@ typedef struct sky_functionals {
   size_t n_zone;
   const double *W;
   const double *constant; /* NULL = 0 */
-  /* Own covariance of the inventory that the zones are compared with, for the general test: the
-   * same Kronecker form with its own sd [n_state] and correlations; NULL = use the prior's Q. */
-  const double *inventory_sd;
-  const double *inventory_E; /* [n_cell*n_cell]; NULL = the prior's E */
-  const double *inventory_D; /* [n_time*n_time]; NULL = the prior's D */
+  /* Layers of the state, each n_cell/n_layer neighbouring cells of every time step; 0 = one. Q must
+   * hold no covariance between layers. A zone is about the layers that its row touches (W != 0):
+   * its pattern p is x0 there, and what other layers do to its total is noise, with their prior
+   * covariance. */
+  size_t n_layer;
+  /* Own covariance of the inventory that the zones are compared with, for the general test. It
+   * covers the first layer (n = n_state/n_layer, c = n_cell/n_layer); other layers keep the
+   * prior's. Either Kronecker with own sd and correlations, each NULL = the prior's, or low rank +
+   * diagonal. Nothing given = the prior's Q. */
+  const double *inventory_sd;                      /* [n] */
+  const double *inventory_E;                       /* [c*c] */
+  const double *inventory_D;                       /* [n_time*n_time] */
+  size_t inventory_rank;                           /* with inventory_var */
+  const double *inventory_factor, *inventory_sign; /* [inventory_rank*n], [inventory_rank] */
+  const double *inventory_var;                     /* [n] or NULL: Kronecker form */
 } sky_functionals;
 
 typedef struct sky_posterior {
@@ -82,8 +93,8 @@ typedef struct sky_posterior {
   double *zone_reduction; /* 1 - (total_sd/prior_sd)²: DOFS of the one number that is the total */
   double *zone_sensitivity; /* aᵀA p / aᵀp for the prior pattern p = x0 (1 = fully observed); NaN if
                                aᵀx0 = 0 */
-  double *zone_noise_var;     /* aᵀK (R + BΣ_bBᵀ) Kᵀ a */
-  double *zone_inventory_var; /* aᵀ A B_inv Aᵀ a */
+  double *zone_noise_var; /* aᵀK (R + BΣ_bBᵀ) Kᵀ a, and aᵀA Q Aᵀa over other layers */
+  double *zone_inventory_var; /* aᵀ A B_inv Aᵀ a over the zone's own layers */
   double *zone_null_sd;    /* sqrt of the sum of both: null sd of x_T - x_B (spec: general test) */
   double *zone_detectable; /* smallest true change of the total, pattern p, that is told from noise
                               with 80 % power at two-sided 5 %: (z_.975 + z_.80) √noise_var /
@@ -91,9 +102,11 @@ typedef struct sky_posterior {
                               compare.h */
   double *zone_A;   /* [n_zone*n_state] aᵀA rows: to see another inventory through the kernel */
   double *zone_cov; /* [n_zone*n_zone] posterior covariance of the totals */
+  double *zone_inventory_cov; /* [n_zone*n_zone] W B_inv Wᵀ */
 } sky_posterior;
 
-/* SKY_E_NOT_SPD with the index of the failing pivot; SKY_E_SIZE beyond SKY_DENSE_CELL_LIMIT;
+/* Kronecker or low rank + diagonal, exact in both: Q is never formed in the latter.
+ * SKY_E_NOT_SPD with the index of the failing pivot; SKY_E_SIZE beyond SKY_DENSE_CELL_LIMIT;
  * SKY_E_RANGE names the first array and index that is not usable; memory (the problem's own
  * included) is checked against the budget first (SKY_E_NOMEM says what is needed). zones may be
  * NULL. */
@@ -103,6 +116,9 @@ SKY_NODISCARD sky_status sky_problem_solve(sky_context *ctx, const sky_problem *
  */
 double sky_problem_bytes(size_t n_obs, size_t n_cell, size_t n_time, size_t nnz,
                          size_t n_background, size_t n_zone);
+/* The same where Q is low rank + diagonal (rank 0: diagonal). */
+double sky_problem_bytes_low_rank(size_t n_obs, size_t n_cell, size_t n_time, size_t nnz,
+                                  size_t n_background, size_t n_zone, size_t q_rank);
 void sky_posterior_free(sky_posterior *p); /* NULL-safe, zeroes */
 
 /* Information form: prior x ~ N(x0, diag(x_sd²)), F = K'So⁻¹K, g = K'So⁻¹(y - F(x0)), regularised
@@ -122,10 +138,12 @@ SKY_NODISCARD sky_status sky_information_solve(sky_context *ctx, const sky_infor
 /* Exchange file (NetCDF): y, x0, xc, yc, H_data, H_col, H_rowptr (CSR); attributes Lx_km, Lt_steps,
  * sigma_q, sigma_r, nx, ny, nt, and cov, which names the models: "M in space and time" or "M in
  * space and N in time" up to the first comma, M and N one of none, spherical, exponential.
- * Optional: x_true(state); x_sd(state), r_sd(obs) in place of sigma_q, sigma_r; group(obs), b0,
- * b_sd(background) for background offsets; xc, yc with the unit degree (or degrees_east,
- * degrees_north) are longitude and latitude (great-circle distances), with km or no unit plane
- * coordinates. */
+ * In place of cov, Lx_km, Lt_steps and sigma_q: q_variance(state) and, where there are factors,
+ * q_factor(rank,state) and q_sign(rank), with Q = Σ_k q_sign_k q_factor_k q_factor_kᵀ +
+ * diag(q_variance). Optional: x_true(state); x_sd(state), r_sd(obs) in place of sigma_q, sigma_r;
+ * group(obs), b0, b_sd(background) for background offsets; xc, yc with the unit degree (or
+ * degrees_east, degrees_north) are longitude and latitude (great-circle distances), with km or no
+ * unit plane coordinates. */
 SKY_NODISCARD sky_status sky_problem_read(sky_context *ctx, const char *path, sky_problem *out);
 
 #ifdef __cplusplus

@@ -1,6 +1,7 @@
 /* problem.c: the exchange file of an inverse problem (problem.h) -> sky_problem.
  *
- * Flux units are the file's own; Q = S (D ⊗ E) S with models named by the attribute `cov`,
+ * Flux units are the file's own. Q is low rank + diagonal where the file holds q_variance (with
+ * q_factor and q_sign); else Q = S (D ⊗ E) S with models named by the attribute `cov`,
  * distances of cell centres xc, yc (km, or great circles where their unit is degree) against Lx_km,
  * of time steps against Lt_steps. S and R^½ are the variables x_sd and r_sd, or the constants
  * sigma_q and sigma_r. */
@@ -137,16 +138,46 @@ static sky_status read_axes(sky_context *ctx, sky_nc *f, sky_problem *p) {
                   sky_nc_path(f));
 }
 
-static sky_status fill_covariance(sky_context *ctx, sky_nc *f, const covariance *cov,
-                                  sky_problem *p) {
+/* Q = Σ_k sign_k f_k f_kᵀ + diag(variance); x_sd follows from it. The solver looks at the values.
+ */
+static sky_status read_low_rank(sky_context *ctx, sky_nc *f, sky_problem *p) {
+  const size_t m = p->n_state;
+  char *model;
+  SKY_TRY(sky_nc_attr_text(ctx, f, "", "cov", &model));
+  const bool both = model != NULL;
+  sky_free(model);
+  if (both)
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: both cov and q_variance state the prior covariance",
+                    sky_nc_path(f));
+  SKY_TRY(read_vector(ctx, f, "q_variance", m, NULL, &p->q_var));
+  if (sky_nc_has(f, "q_factor") || sky_nc_has(f, "q_sign")) {
+    SKY_TRY(read_vector(ctx, f, "q_sign", SIZE_MAX, &p->q_rank, &p->q_sign));
+    SKY_TRY(read_vector(ctx, f, "q_factor", p->q_rank * m, NULL, &p->q_factor));
+  }
+  if (sky_nc_has(f, "x_sd")) return read_vector(ctx, f, "x_sd", m, NULL, &p->x_sd);
+  p->x_sd = SKY_NEW(ctx, double, m);
+  if (p->x_sd == NULL) return SKY_E_NOMEM;
+  for (size_t i = 0; i < m; i++) {
+    double var = p->q_var[i];
+    for (size_t k = 0; k < p->q_rank; k++)
+      var += p->q_sign[k] * p->q_factor[k * m + i] * p->q_factor[k * m + i];
+    p->x_sd[i] = sqrt(fmax(var, 0.0));
+  }
+  return SKY_OK;
+}
+
+static sky_status fill_covariance(sky_context *ctx, sky_nc *f, sky_problem *p) {
+  covariance cov;
   sky_status st = SKY_OK;
-  SKY_GO(read_sd(ctx, f, "x_sd", "sigma_q", p->n_state, &p->x_sd));
   SKY_GO(read_sd(ctx, f, "r_sd", "sigma_r", p->n_obs, &p->r_sd));
+  if (sky_nc_has(f, "q_variance")) return read_low_rank(ctx, f, p);
+  SKY_GO(read_covariance(ctx, f, &cov));
+  SKY_GO(read_sd(ctx, f, "x_sd", "sigma_q", p->n_state, &p->x_sd));
   SKY_GO_ALLOC(p->E, SKY_NEW(ctx, double, p->n_cell * p->n_cell));
   SKY_GO_ALLOC(p->D, SKY_NEW(ctx, double, p->n_time * p->n_time));
-  sky_correlation_matrix(ctx, cov->space, cov->length_km,
+  sky_correlation_matrix(ctx, cov.space, cov.length_km,
                          p->geographic ? sphere_distance : plane_distance, p, p->n_cell, p->E);
-  sky_correlation_matrix(ctx, cov->time, cov->length_steps, step_distance, NULL, p->n_time, p->D);
+  sky_correlation_matrix(ctx, cov.time, cov.length_steps, step_distance, NULL, p->n_time, p->D);
 cleanup:
   return st;
 }
@@ -186,7 +217,7 @@ static sky_status read_sizes(sky_context *ctx, sky_nc *f, sky_problem *p) {
   if ((double)p->n_time != nt || p->n_cell * p->n_time != p->n_state)
     return sky_fail(ctx, SKY_E_FORMAT, "%s: x0: %zu values are not %zu cells x nt = %g",
                     sky_nc_path(f), p->n_state, p->n_cell, nt);
-  if (p->n_cell > SKY_DENSE_CELL_LIMIT)
+  if (p->n_cell > SKY_DENSE_CELL_LIMIT && !sky_nc_has(f, "q_variance"))
     return sky_fail(ctx, SKY_E_SIZE,
                     "%s: %zu cells per time step exceed the limit of %d for a dense spatial "
                     "covariance",
@@ -237,17 +268,15 @@ cleanup:
 
 sky_status sky_problem_read(sky_context *ctx, const char *path, sky_problem *out) {
   sky_nc *f = NULL;
-  covariance cov;
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
   SKY_GO(sky_nc_open(ctx, path, &f));
   SKY_GO(read_sizes(ctx, f, out));
-  SKY_GO(read_covariance(ctx, f, &cov));
   SKY_GO(read_jacobian(ctx, f, out));
   if (sky_nc_has(f, "x_true"))
     SKY_GO(read_vector(ctx, f, "x_true", out->n_state, NULL, &out->x_true));
   SKY_GO(read_background(ctx, f, out));
-  SKY_GO(fill_covariance(ctx, f, &cov, out));
+  SKY_GO(fill_covariance(ctx, f, out));
 cleanup:
   sky_nc_close(f);
   if (st != SKY_OK) sky_problem_free(out);

@@ -204,14 +204,15 @@ def models(path):
     assert len(totals) == 3
 
 
-def add_variables(path, name, dims, variables):
+def add_variables(path, name, dims, variables, drop=()):
     """A copy of the problem with more variables: name -> (dimension, values)."""
-    out = damaged(path, name, {})
+    out = damaged(path, name, {"drop": drop})
     f = netCDF4.Dataset(out, "a")
     for k, n in dims.items():
         f.createDimension(k, n)
     for k, (dim, value) in variables.items():
-        f.createVariable(k, "i4" if k == "group" else "f8", (dim,))[:] = value
+        dims_of = dim if isinstance(dim, tuple) else (dim,)
+        f.createVariable(k, "i4" if k == "group" else "f8", dims_of)[:] = value
     f.close()
     return out
 
@@ -243,6 +244,42 @@ def offsets_and_sds(path):
         changed[where] = value
         bad[name] = (bad[name][0], changed)
         expect(add_variables(path, "bad_" + name, {"background": 3}, bad), 3, f"{name}[{where}]")
+
+
+def low_rank(path):
+    """Q as factors and a diagonal: the dense formulas again, with and without factors."""
+    y, x0, H, _, R = read(path)
+    n, m = H.shape
+    rng = np.random.default_rng(5)
+    factor = rng.normal(size=(4, m)) * [[1.0], [0.5], [0.7], [0.02]]
+    sign, variance = np.array([1.0, 1.0, 1.0, -1.0]), 1.5 + rng.random(m)
+    drop = ("cov", "Lx_km", "Lt_steps", "sigma_q")
+    variables = {"q_variance": ("state", variance), "q_factor": (("rank", "state"), factor),
+                 "q_sign": ("rank", sign)}
+    for name, keep, Q in (
+            ("low_rank", variables, (factor.T * sign) @ factor + np.diag(variance)),
+            ("diagonal", {"q_variance": variables["q_variance"]}, np.diag(variance))):
+        out = os.path.join(WORK, name + "_posterior.nc")
+        here = add_variables(path, name, {"rank": 4}, keep, drop)
+        answer = solve(here, "-o", out)
+        psi = H @ Q @ H.T + R
+        d = y - H @ x0
+        x = x0 + Q @ H.T @ np.linalg.solve(psi, d)
+        P = Q - Q @ H.T @ np.linalg.solve(psi, H @ Q)
+        f = netCDF4.Dataset(out)
+        assert np.abs(np.array(f["posterior"][:]).ravel() - x).max() < 1e-10 * np.abs(x).max()
+        sd = np.array(f["posterior_sd"][:]).ravel()
+        assert np.abs(sd - np.sqrt(np.diag(P))).max() < 1e-10
+        assert abs(answer["posterior_total_sd"] - np.sqrt(P.sum())) < 1e-9 * np.sqrt(P.sum())
+        assert abs(answer["dofs"] - (n - np.trace(np.linalg.solve(psi, R)))) < 1e-8
+    same_bytes(os.path.join(WORK, "low_rank.nc"), (1, 2, 5))
+    expect(add_variables(path, "both", {"rank": 4}, variables), 3, "both cov and q_variance")
+    wrong = dict(variables, q_sign=("rank", [1.0, 2.0, 1.0, 1.0]))
+    expect(add_variables(path, "sign", {"rank": 4}, wrong, drop), 3, "q_sign[1] = 2")
+    heavy = dict(variables, q_factor=(("rank", "state"), factor * [[1], [1], [1], [15]]))
+    expect(add_variables(path, "heavy", {"rank": 4}, heavy, drop), 1, "not positive definite")
+    alone = {k: variables[k] for k in ("q_variance", "q_factor")}
+    expect(add_variables(path, "alone", {"rank": 4}, alone, drop), 3, "q_sign")
 
 
 def great_circles(path):
@@ -286,6 +323,7 @@ def main():
         memory(path)
         models(path)
         offsets_and_sds(path)
+        low_rank(path)
         great_circles(path)
     print("ok")
     return 0

@@ -1,7 +1,8 @@
 /* OSSE: 200 problems whose truth and noise are drawn from the model's own statistics. Zone totals
  * must be covered as often as their sd claims, ranks be flat, and the cost terms have their
- * expectations (Jb/DOFS and (Jb+Jo)/n are 1 on average). Three broken inversions must fail the same
- * test. */
+ * expectations (Jb/DOFS and (Jb+Jo)/n are 1 on average), with Q as Kronecker product and as low
+ * rank
+ * + diagonal. Four broken inversions must fail the same test. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +15,7 @@
 
 enum { DRAWS = 200, CELLS = 6, TIMES = 6, OBS = 24, ZONES = 3, STATE = CELLS * TIMES, BINS = 10 };
 
-typedef enum defect { NONE, SIGN_FLIPPED, HOUR_SHIFTED, TIME_AND_SPACE_SWAPPED } defect;
+typedef enum defect { NONE, SIGN_FLIPPED, HOUR_SHIFTED, TIME_AND_SPACE_SWAPPED, SIGNS_LOST } defect;
 
 typedef struct score {
   int inside68[ZONES], inside95[ZONES], rank[ZONES][BINS];
@@ -53,6 +54,15 @@ static void damage(sky_problem *p, defect d) {
       p->E = p->D;
       p->D = swap;
       break;
+    case SIGNS_LOST: /* a region's total gets the error of its shares on top */
+      for (size_t k = 0; k < p->q_rank; k++)
+        p->q_sign[k] = 1;
+      for (size_t i = 0; i < STATE; i++) {
+        const double share =
+            p->q_factor[(1 + FIXTURE_REGIONS + i * FIXTURE_REGIONS / STATE) * STATE + i];
+        p->x_sd[i] = sqrt(p->x_sd[i] * p->x_sd[i] + 2 * share * share);
+      }
+      break;
   }
 }
 
@@ -61,7 +71,7 @@ static double normal_cdf(double z) {
   return 0.5 * erfc(-z / sqrt(2));
 }
 
-static void run_osse(defect d, score *s) {
+static void run_osse(bool low_rank, defect d, score *s) {
   sky_context *ctx = fixture_context(1);
   double W[ZONES * STATE];
   const sky_functionals zones = {.n_zone = ZONES, .W = W};
@@ -70,7 +80,7 @@ static void run_osse(defect d, score *s) {
   for (uint64_t draw = 0; draw < DRAWS; draw++) {
     sky_problem p;
     sky_posterior post;
-    fixture_problem(ctx, 1 + draw, CELLS, TIMES, OBS, 0, &p);
+    (low_rank ? fixture_low_rank : fixture_problem)(ctx, 1 + draw, CELLS, TIMES, OBS, 0, &p);
     damage(&p, d);
     assert_int_equal(sky_problem_solve(ctx, &p, &zones, &post), SKY_OK);
     for (size_t z = 0; z < ZONES; z++) {
@@ -118,19 +128,25 @@ static void show(const score *s) {
 static void test_calibrated(void **state) {
   (void)state;
   score s;
-  run_osse(NONE, &s);
-  show(&s);
-  assert_true(calibrated(&s));
+  for (int low_rank = 0; low_rank < 2; low_rank++) {
+    run_osse(low_rank, NONE, &s);
+    show(&s);
+    assert_true(calibrated(&s));
+  }
 }
 
 static void test_defects_are_seen(void **state) {
   (void)state;
   for (int d = SIGN_FLIPPED; d <= TIME_AND_SPACE_SWAPPED; d++) {
     score s;
-    run_osse((defect)d, &s);
+    run_osse(false, (defect)d, &s);
     show(&s);
     assert_false(calibrated(&s));
   }
+  score s;
+  run_osse(true, SIGNS_LOST, &s);
+  show(&s);
+  assert_false(calibrated(&s));
 }
 
 int main(void) {

@@ -65,7 +65,19 @@ static void fill_background(sky_context *ctx, sky_problem *p) {
   }
 }
 
-/* y = H (x0 + S L_D Z L_Eᵀ) + B(b0 + b_sd ζ) + noise; L from exponential correlations is exact as
+/* y = H x_true + B(b0 + b_sd ζ) + noise */
+static void observe_truth(uint64_t seed, sky_problem *p) {
+  for (size_t i = 0; i < p->n_obs; i++) {
+    p->y[i] = p->r_sd[i] * sky_rng_normal(seed, 3, i);
+    for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
+      p->y[i] += p->val[k] * p->x_true[p->col[k]];
+    if (p->n_background > 0 && p->group[i] >= 0)
+      p->y[i] += p->b0[p->group[i]] +
+                 p->b_sd[p->group[i]] * sky_rng_normal(seed, 4, (uint64_t)p->group[i]);
+  }
+}
+
+/* x_true = x0 + S L_D Z L_Eᵀ; L from exponential correlations is exact as
  * an AR(1) recursion: x_i = ρ x_(i-1) + √(1-ρ²) z. */
 static void fill_observations(sky_context *ctx, uint64_t seed, sky_problem *p) {
   const double rc = exp(-1 / SPACE_LENGTH), rt = exp(-1 / TIME_LENGTH);
@@ -80,14 +92,7 @@ static void fill_observations(sky_context *ctx, uint64_t seed, sky_problem *p) {
     v[i] = rt * v[i - p->n_cell] + sqrt(1 - rt * rt) * v[i];
   for (size_t i = 0; i < p->n_state; i++)
     v[i] = p->x0[i] + p->x_sd[i] * v[i];
-  for (size_t i = 0; i < p->n_obs; i++) {
-    p->y[i] = p->r_sd[i] * sky_rng_normal(seed, 3, i);
-    for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
-      p->y[i] += p->val[k] * v[p->col[k]];
-    if (p->n_background > 0 && p->group[i] >= 0)
-      p->y[i] += p->b0[p->group[i]] +
-                 p->b_sd[p->group[i]] * sky_rng_normal(seed, 4, (uint64_t)p->group[i]);
-  }
+  observe_truth(seed, p);
 }
 
 void fixture_problem(sky_context *ctx, uint64_t seed, size_t n_cell, size_t n_time, size_t n_obs,
@@ -115,6 +120,59 @@ void fixture_problem(sky_context *ctx, uint64_t seed, size_t n_cell, size_t n_ti
   fill_jacobian(ctx, seed, p);
   fill_background(ctx, p);
   fill_observations(ctx, seed, p);
+}
+
+#define COMMON 0.1        /* relative, of all cells */
+#define TOTAL 0.3         /* relative, of a region */
+#define CONCENTRATION 4.0 /* of the shares */
+
+void fixture_low_rank(sky_context *ctx, uint64_t seed, size_t n_cell, size_t n_time, size_t n_obs,
+                      size_t n_background, sky_problem *p) {
+  fixture_problem(ctx, seed, n_cell, n_time, n_obs, n_background, p);
+  const size_t m = p->n_state;
+  sky_free(p->E);
+  sky_free(p->D);
+  p->E = p->D = NULL;
+  p->q_rank = 1 + 2 * FIXTURE_REGIONS;
+  p->q_factor = fixture_new(ctx, p->q_rank * m);
+  p->q_sign = fixture_new(ctx, p->q_rank);
+  p->q_var = fixture_new(ctx, m);
+  double total[FIXTURE_REGIONS] = {0}, noise[FIXTURE_REGIONS] = {0};
+  for (size_t i = 0; i < m; i++)
+    total[i * FIXTURE_REGIONS / m] += p->x0[i];
+  for (size_t k = 0; k < p->q_rank; k++)
+    p->q_sign[k] = k > FIXTURE_REGIONS ? -1 : 1;
+  for (size_t i = 0; i < m; i++) {
+    const size_t g = i * FIXTURE_REGIONS / m;
+    const double share = p->x0[i] / total[g];
+    const double spread = total[g] * total[g] * (1 + TOTAL * TOTAL) / (CONCENTRATION + 1);
+    double *f = p->q_factor;
+    f[i] = COMMON * p->x0[i];
+    f[(1 + g) * m + i] = TOTAL * p->x0[i];
+    f[(1 + FIXTURE_REGIONS + g) * m + i] = sqrt(spread) * share;
+    p->q_var[i] = spread * share;
+    p->x_sd[i] = sqrt(f[i] * f[i] + pow(f[(1 + g) * m + i], 2) + spread * share * (1 - share));
+    noise[g] += sqrt(p->q_var[i]) * sky_rng_normal(seed, 5, i);
+  }
+  for (size_t i = 0; i < m; i++) { /* e - w Σe has the covariance spread (diag w - w wᵀ) */
+    const size_t g = i * FIXTURE_REGIONS / m;
+    p->x_true[i] =
+        p->x0[i] * (1 + COMMON * sky_rng_normal(seed, 6, 0) + TOTAL * sky_rng_normal(seed, 7, g)) +
+        sqrt(p->q_var[i]) * sky_rng_normal(seed, 5, i) - p->x0[i] / total[g] * noise[g];
+  }
+  observe_truth(seed, p);
+}
+
+double *fixture_dense_low_rank(sky_context *ctx, size_t m, size_t rank, const double *factor,
+                               const double *sign, const double *var) {
+  double *Q = fixture_new(ctx, m * m);
+  for (size_t i = 0; i < m; i++)
+    for (size_t j = 0; j < m; j++) {
+      Q[i * m + j] = i == j ? var[i] : 0;
+      for (size_t k = 0; k < rank; k++)
+        Q[i * m + j] += sign[k] * factor[k * m + i] * factor[k * m + j];
+    }
+  return Q;
 }
 
 double *fixture_dense_H(sky_context *ctx, const sky_problem *p) {

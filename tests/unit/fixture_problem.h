@@ -10,12 +10,20 @@
  * both drawn from the model's own statistics. Fails the test on error. */
 void fixture_problem(sky_context *ctx, uint64_t seed, size_t n_cell, size_t n_time, size_t n_obs,
                      size_t n_background, sky_problem *out);
+/* The same with Q as an account states it, low rank + diagonal: FIXTURE_REGIONS regions whose
+ * totals are uncertain, shares that follow a proxy (Dirichlet: + diagonal, - factor) and one error
+ * common to all. x_true is drawn region by region, without Q. */
+#define FIXTURE_REGIONS 3
+void fixture_low_rank(sky_context *ctx, uint64_t seed, size_t n_cell, size_t n_time, size_t n_obs,
+                      size_t n_background, sky_problem *out);
 sky_context *fixture_context(int threads);
 
 /* Dense pictures, malloc'd with sky_malloc: H [n_obs*n_state], Q [n_state²]. */
 double *fixture_dense_H(sky_context *ctx, const sky_problem *p);
 double *fixture_dense_Q(sky_context *ctx, const sky_problem *p, const double *sd, const double *E,
                         const double *D);
+double *fixture_dense_low_rank(sky_context *ctx, size_t m, size_t rank, const double *factor,
+                               const double *sign, const double *var);
 double *fixture_new(sky_context *ctx, size_t n); /* zeros */
 
 /* C = op(A) op(B): A [m*k] (or [k*m] if ta), B [k*n] (or [n*k] if tb). */

@@ -72,7 +72,7 @@ static void check_primal_dual(double gamma) {
   }
   for (size_t i = 0; i < 49; i++)
     inv_E[i] = i % 8 == 0;
-  sky_functionals zones = {2, W, NULL, inv_sd, NULL, NULL};
+  sky_functionals zones = {.n_zone = 2, .W = W, .inventory_sd = inv_sd};
   const sky_information_problem info = information(&o, gamma);
   sky_posterior primal, dual;
   assert_int_equal(sky_information_solve(ctx, &info, &zones, NULL, NULL, &primal), SKY_OK);
