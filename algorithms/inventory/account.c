@@ -60,35 +60,6 @@ static sky_status find_regions(sky_context *ctx, const char *file, size_t n,
   return SKY_OK;
 }
 
-/* Two totals a region, in order of appearance; line.total is that of scope 1 for the moment. */
-static sky_status make_totals(sky_context *ctx, const char *file, size_t n,
-                              const sky_activity *rows, sky_account *out) {
-  size_t *order = NULL, *first = NULL, regions = 0;
-  sky_status st = SKY_OK;
-  SKY_GO_ALLOC(order, SKY_NEW(ctx, size_t, n));
-  SKY_GO_ALLOC(first, SKY_NEW(ctx, size_t, n));
-  SKY_GO(find_regions(ctx, file, n, rows, order, first));
-  for (size_t i = 0; i < n; i++) { /* a region's first row comes before its others */
-    if (first[i] == i) order[i] = regions++;
-    out->line[i].total = 2 * order[first[i]];
-  }
-  SKY_GO_ALLOC(out->total, SKY_NEW0(ctx, sky_account_total, 2 * regions));
-  out->n_totals = 2 * regions;
-  for (size_t i = 0; i < n; i++) {
-    for (size_t s = 0; s < 2 && first[i] == i; s++) {
-      sky_account_total *t = &out->total[out->line[i].total + s];
-      *t = (sky_account_total){.region = rows[i].region,
-                               .scope = s == 0 ? SKY_SCOPE_1 : SKY_SCOPE_2,
-                               .first_missing = SIZE_MAX,
-                               .flags = SKY_FLAG_COVER | (s == 0 ? 0 : SKY_FLAG_TD)};
-    }
-  }
-cleanup:
-  sky_free(order);
-  sky_free(first);
-  return st;
-}
-
 /* ---- lines ---------------------------------------------------------------------------------- */
 
 static sky_status check_row(sky_context *ctx, const sky_activity *r) {
@@ -101,12 +72,13 @@ static sky_status check_row(sky_context *ctx, const sky_activity *r) {
 }
 
 /* Index of the group, appended if new; room for it is there. */
-static size_t group_of(sky_account *a, const sky_factor_row *row, const sky_factor_row *with) {
+static size_t group_of(sky_account *a, sky_gas gas, const sky_factor_row *row,
+                       const sky_factor_row *with) {
   for (size_t g = 0; g < a->n_groups; g++) {
     if (sky_factor_row_same(&a->group[g].row, row) && sky_factor_row_same(&a->group[g].with, with))
       return g;
   }
-  a->group[a->n_groups] = (sky_account_group){*row, *with};
+  a->group[a->n_groups] = (sky_account_group){*row, *with, gas};
   return a->n_groups++;
 }
 
@@ -124,14 +96,15 @@ static sky_status grow_groups(sky_context *ctx, sky_account *a, size_t *capacity
 static void share_errors(sky_account *a, sky_account_line *l) {
   static const sky_factor_row none = {.table = NULL};
   const sky_factor *f = &l->factor;
-  l->group[0] = group_of(a, &f->c_row, &none);
+  if (f->sd_row.table != NULL) a->sd_row[f->gas] = f->sd_row;
+  l->group[0] = group_of(a, f->gas, &f->c_row, &none);
   l->share[0] = f->c_sd;
   l->group[1] = l->group[2] = l->group[0];
   if (f->k_row.table == NULL) return;
-  l->group[1] = group_of(a, &f->k_row, &none);
+  l->group[1] = group_of(a, f->gas, &f->k_row, &none);
   l->share[1] = f->k_sd;
   if (f->k_sd == 0 || f->c_sd == 0) return;
-  l->group[2] = group_of(a, &f->k_row, &f->c_row);
+  l->group[2] = group_of(a, f->gas, &f->k_row, &f->c_row);
   l->share[2] = f->k_sd * f->c_sd;
 }
 
@@ -162,11 +135,7 @@ static sky_status account_line(sky_context *ctx, const sky_factors *f, const sky
   st = sky_factors_find(ctx, f, r->fuel, measure, r->region, &l->factor);
   if (st == SKY_E_UNITS) return sky_fail_in(ctx, st, "unit: '%s' ", r->unit);
   if (st != SKY_OK) return st;
-  l->flags = SKY_FLAG_COVER;
-  if (l->factor.scope == SKY_SCOPE_2) {
-    l->flags |= SKY_FLAG_TD;
-    l->total++;
-  }
+  if (l->factor.scope == SKY_SCOPE_2) l->flags |= SKY_FLAG_TD;
   if (l->factor.c_row.allowed || l->factor.k_row.allowed) l->flags |= SKY_FLAG_UNVERIFIED;
   set_emission(r, scale, l);
   share_errors(a, l);
@@ -174,6 +143,59 @@ static sky_status account_line(sky_context *ctx, const sky_factors *f, const sky
 }
 
 /* ---- totals --------------------------------------------------------------------------------- */
+
+enum { IN_CO2_1, IN_CO2_2, IN_CH4, IN_N2O, N_KINDS }; /* totals of one region, in this order */
+
+static int kind_of(const sky_account_line *l) {
+  return l->factor.scope == SKY_SCOPE_2 ? IN_CO2_2
+         : l->factor.gas == SKY_GAS_CO2 ? IN_CO2_1
+         : l->factor.gas == SKY_GAS_CH4 ? IN_CH4
+                                        : IN_N2O;
+}
+
+static void start_total(sky_account_total *t, const char *region, int kind, bool co2_only) {
+  *t = (sky_account_total){
+      .region = region,
+      .gas = kind == IN_CH4   ? SKY_GAS_CH4
+             : kind == IN_N2O ? SKY_GAS_N2O
+                              : SKY_GAS_CO2,
+      .scope = kind == IN_CO2_2 ? SKY_SCOPE_2 : SKY_SCOPE_1,
+      .first_missing = SIZE_MAX,
+      .flags = (co2_only ? SKY_FLAG_COVER : 0) | (kind == IN_CO2_2 ? SKY_FLAG_TD : 0)};
+}
+
+/* Totals by region in order of appearance, and the index of each line's. first: of find_regions. */
+static sky_status make_totals(sky_context *ctx, const sky_activity *rows, const size_t *first,
+                              sky_account *a) {
+  unsigned *kinds = NULL; /* of the region whose first row this is */
+  size_t *at = NULL;      /* its first total */
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(kinds, SKY_NEW0(ctx, unsigned, a->n_lines));
+  SKY_GO_ALLOC(at, SKY_NEW(ctx, size_t, a->n_lines));
+  for (size_t i = 0; i < a->n_lines; i++)
+    kinds[first[i]] |= 1u << kind_of(&a->line[i]);
+  for (size_t i = 0; i < a->n_lines; i++) {
+    at[i] = a->n_totals;
+    a->n_totals += first[i] != i ? 0 : 2 + (kinds[i] >> IN_CH4 & 1) + (kinds[i] >> IN_N2O & 1);
+  }
+  SKY_GO_ALLOC(a->total, SKY_NEW0(ctx, sky_account_total, a->n_totals));
+  for (size_t i = 0; i < a->n_lines; i++) {
+    sky_account_line *l = &a->line[i];
+    const unsigned have = kinds[first[i]];
+    const bool co2_only = (have >> IN_CH4) == 0;
+    l->total = at[first[i]];
+    for (int k = 0; k < kind_of(l); k++) /* the two of CO2 are always there */
+      l->total += k < IN_CH4 || (have >> k & 1);
+    if (co2_only) l->flags |= SKY_FLAG_COVER;
+    for (size_t k = 0, t = at[i]; k < N_KINDS && first[i] == i; k++)
+      if (k < IN_CH4 || (have >> k & 1))
+        start_total(&a->total[t++], rows[i].region, (int)k, co2_only);
+  }
+cleanup:
+  sky_free(kinds);
+  sky_free(at);
+  return st;
+}
 
 static void add_shares(const sky_account_line *l, double *shared) {
   for (size_t s = 0; s < SKY_LINE_SHARES; s++)
@@ -208,11 +230,13 @@ static sky_status add_up(sky_context *ctx, sky_account *a) {
   }
   for (size_t i = 0; i < a->n_totals; i++) {
     sky_account_total *t = &a->total[i];
-    const sky_account_total *other = &a->total[i ^ 1];
     t->known = sky_acc_value(&sum[i]);
     t->emission = t->n_lines == 0 || t->n_missing > 0 ? NAN : t->known;
     t->sd = sqrt(variance_of(&a->shared[i * a->n_groups], a->n_groups, a->own[i]));
-    if (t->n_lines > 0 && other->n_lines > 0) t->flags |= SKY_FLAG_SCOPE;
+    if (t->n_lines > 0 && t->scope == SKY_SCOPE_2 && t[-1].n_lines > 0) {
+      t->flags |= SKY_FLAG_SCOPE; /* t[-1]: scope 1 of the same region */
+      t[-1].flags |= SKY_FLAG_SCOPE;
+    }
   }
 cleanup:
   sky_free(sum);
@@ -222,10 +246,12 @@ cleanup:
 sky_status sky_account_run(sky_context *ctx, const sky_factors *f, const char *file, size_t n,
                            const sky_activity *rows, sky_account *out) {
   sky_status st = SKY_OK;
-  size_t capacity = 0;
+  size_t capacity = 0, *order = NULL, *first = NULL;
   *out = (sky_account){.n_lines = n};
+  SKY_GO_ALLOC(order, SKY_NEW(ctx, size_t, n));
+  SKY_GO_ALLOC(first, SKY_NEW(ctx, size_t, n));
   SKY_GO_ALLOC(out->line, SKY_NEW0(ctx, sky_account_line, n));
-  SKY_GO(make_totals(ctx, file, n, rows, out));
+  SKY_GO(find_regions(ctx, file, n, rows, order, first));
   for (size_t i = 0; i < n; i++) {
     SKY_GO(grow_groups(ctx, out, &capacity));
     st = account_line(ctx, f, &rows[i], out, &out->line[i]);
@@ -233,10 +259,12 @@ sky_status sky_account_run(sky_context *ctx, const sky_factors *f, const char *f
     if (st != SKY_E_NOMEM) sky_fail_in(ctx, st, "%s:%d: ", file, rows[i].line);
     goto cleanup;
   }
+  SKY_GO(make_totals(ctx, rows, first, out));
   SKY_GO(add_up(ctx, out));
-  return SKY_OK;
 cleanup:
-  sky_account_free(out);
+  sky_free(order);
+  sky_free(first);
+  if (st != SKY_OK) sky_account_free(out);
   return st;
 }
 
@@ -260,6 +288,9 @@ double sky_account_covariance(const sky_account *a, size_t i, size_t j) {
 static sky_status check_sum(sky_context *ctx, const sky_account *a, size_t n, const size_t *total,
                             size_t *sorted) {
   for (size_t i = 0; i < n; i++) {
+    if (total[i] < a->n_totals && a->total[total[i]].gas != a->total[total[0]].gas)
+      return sky_fail(ctx, SKY_E_USAGE, "sum: totals of %s and %s are not added",
+                      sky_gas_id(a->total[total[0]].gas), sky_gas_id(a->total[total[i]].gas));
     if (total[i] >= a->n_totals || a->total[total[i]].scope != a->total[total[0]].scope)
       return sky_fail(ctx, SKY_E_USAGE,
                       "sum: totals of scope 1 and scope 2 are not added: power would count twice");
@@ -299,4 +330,31 @@ cleanup:
   sky_free(sorted);
   sky_free(shared);
   return st;
+}
+
+size_t sky_account_find(const sky_account *a, const char *region, sky_gas gas, sky_scope scope) {
+  for (size_t i = 0; i < a->n_totals; i++) {
+    const sky_account_total *t = &a->total[i];
+    if (t->gas == gas && t->scope == scope && strcmp(t->region, region) == 0) return i;
+  }
+  return SIZE_MAX;
+}
+
+bool sky_account_used(const sky_account *a, bool has_gas, sky_gas gas, size_t i,
+                      sky_factor_row *out) {
+  for (size_t g = 0; g < a->n_groups; g++) {
+    if (a->group[g].with.table != NULL || (has_gas && a->group[g].gas != gas)) continue;
+    *out = a->group[g].row;
+    if (i-- == 0) return true;
+  }
+  for (int g = 0; g < SKY_N_GAS; g++) {
+    if (a->sd_row[g].table == NULL || (has_gas && (sky_gas)g != gas)) continue;
+    bool before = false; /* two gases may share it */
+    for (int h = 0; h < g && !has_gas; h++)
+      before = before || sky_factor_row_same(&a->sd_row[h], &a->sd_row[g]);
+    if (before) continue;
+    *out = a->sd_row[g];
+    if (i-- == 0) return true;
+  }
+  return false;
 }

@@ -18,9 +18,21 @@
 #define PER_TCE_MIN 1.0         /* t CO2 per tce, plausible */
 #define PER_TCE_MAX 4.0
 #define AVERAGE_BASIS "电力平均"
-#define DEFAULT_SD_KEY "Climate TRACE floor for country EF"
+#define N2O_PER_N (44.0 / 28.0)
+#define CH4_KG_M3 0.67 /* at 20 degC and 1 atm, IPCC 2006 V2 Ch4 */
+#define RANGE_95 3.92  /* standard deviations between the bounds of 95 %, normal */
 
-enum { T_COAL, T_CO2, T_GRID, T_SD, T_GWP, N_TABLES };
+enum { T_COAL, T_CO2, T_GRID, T_OTHER, T_SD, T_GWP, N_TABLES };
+
+/* Rows of uncertainty_ranges for factors without a range of their own, by gas. */
+static const char *const SD_KEY[SKY_N_GAS] = {"Climate TRACE floor for country EF",
+                                              "Climate TRACE blanket default",
+                                              "Climate TRACE blanket default"};
+
+const char *sky_gas_id(sky_gas gas) {
+  static const char *const ID[SKY_N_GAS] = {"co2", "ch4", "n2o"};
+  return ID[gas];
+}
 
 static const struct layout { /* columns; NULL: the table has none */
   const char *stem, *key, *edition, *name, *value, *unit;
@@ -28,6 +40,7 @@ static const struct layout { /* columns; NULL: the table has none */
     {"standard_coal_factors", "code", "edition", "name_zh", "factor", "factor_unit"},
     {"co2_fuel_factors", "code", NULL, "name_zh", "ef_per_tce", "ef_per_tce_unit"},
     {"grid_heat_factors", "region", "data_year", "basis", "value", "unit"},
+    {"ch4_n2o_factors", "code", NULL, "item", "value", "unit"},
     {"uncertainty_ranges", "item", NULL, NULL, "value", "unit"},
     {"gwp100", "gas", NULL, NULL, NULL, NULL},
 };
@@ -39,6 +52,7 @@ typedef enum user_kind { USER_K, USER_C, USER_DIRECT } user_kind;
 
 typedef struct user_row {
   user_kind kind;
+  sky_gas gas;
   sky_measure measure; /* of one unit; NONE for c */
   double value, sd;
   size_t row;
@@ -51,9 +65,10 @@ struct sky_factors {
   const char *user_name;
   user_row *users;
   size_t n_users;
-  const char **fuels; /* every word that an activity may name */
-  size_t n_fuels;
-  sky_factor_row sd_row;
+  const char **fuels; /* every word that an activity may name; those of the tables first */
+  size_t n_fuels, n_own;
+  sky_factor_row sd_row[SKY_N_GAS]; /* table NULL: the rules gave a number */
+  double sd[SKY_N_GAS];
 };
 
 /* ---- units ---------------------------------------------------------------------------------- */
@@ -73,6 +88,11 @@ static const struct own_unit {
     {"GWh", SKY_MEASURE_ENERGY, 3.6e3},  {"TWh", SKY_MEASURE_ENERGY, 3.6e6},
     {"kgce", SKY_MEASURE_TCE, 1e-3},     {"tce", SKY_MEASURE_TCE, 1},
     {"ktce", SKY_MEASURE_TCE, 1e3},      {"Mtce", SKY_MEASURE_TCE, 1e6},
+    {"head", SKY_MEASURE_COUNT, 1},      {"头", SKY_MEASURE_COUNT, 1},
+    {"只", SKY_MEASURE_COUNT, 1},        {"unit", SKY_MEASURE_COUNT, 1},
+    {"个", SKY_MEASURE_COUNT, 1},        {"ha", SKY_MEASURE_AREA, 1},
+    {"hm2", SKY_MEASURE_AREA, 1},        {"km2", SKY_MEASURE_AREA, 100},
+    {"亩", SKY_MEASURE_AREA, 1.0 / 15},
 };
 
 static const struct prefix {
@@ -90,6 +110,10 @@ const char *sky_measure_units(sky_measure m) {
       return "GJ, TJ, kWh, MWh, GWh, 10^4 kWh";
     case SKY_MEASURE_TCE:
       return "tce, kgce, 10^4 tce";
+    case SKY_MEASURE_COUNT:
+      return "head, unit, 10^4 head";
+    case SKY_MEASURE_AREA:
+      return "ha, km2, 10^4 ha";
     case SKY_MEASURE_NONE:
       break;
   }
@@ -101,8 +125,10 @@ sky_status sky_factor_unit(sky_context *ctx, const char *unit, sky_measure *meas
   static const struct {
     const char *base;
     sky_measure measure;
-  } BASES[] = {
-      {"1000 kg", SKY_MEASURE_MASS}, {"m3", SKY_MEASURE_VOLUME}, {"GJ", SKY_MEASURE_ENERGY}};
+  } BASES[] = {{"1000 kg", SKY_MEASURE_MASS},
+               {"m3", SKY_MEASURE_VOLUME},
+               {"GJ", SKY_MEASURE_ENERGY},
+               {"hectare", SKY_MEASURE_AREA}};
   double factor = 1, slope = NAN, offset = NAN;
   const char *rest = unit;
   for (size_t i = 0; i < sizeof PREFIXES / sizeof *PREFIXES; i++) {
@@ -120,7 +146,7 @@ sky_status sky_factor_unit(sky_context *ctx, const char *unit, sky_measure *meas
   }
   /* udunits2's "ton" is the short ton of 907 kg, which no table of this kind means. */
   const bool short_ton = strncmp(rest, "ton", 3) == 0 && strncmp(rest, "tonne", 5) != 0;
-  for (size_t i = 0; i < 3 && *rest != '\0' && !short_ton; i++) {
+  for (size_t i = 0; i < sizeof BASES / sizeof *BASES && *rest != '\0' && !short_ton; i++) {
     const sky_status st = sky_units_convert(ctx, rest, BASES[i].base, &slope, &offset);
     if (st == SKY_E_NOMEM) return st;
     if (st != SKY_OK || offset != 0 || !(slope > 0)) continue;
@@ -130,9 +156,11 @@ sky_status sky_factor_unit(sky_context *ctx, const char *unit, sky_measure *meas
     return SKY_OK;
   }
   return sky_fail(ctx, SKY_E_UNITS,
-                  "'%s' measures no mass, volume or energy (legal: %s; %s; %s; %s)", unit,
-                  sky_measure_units(SKY_MEASURE_MASS), sky_measure_units(SKY_MEASURE_VOLUME),
-                  sky_measure_units(SKY_MEASURE_ENERGY), sky_measure_units(SKY_MEASURE_TCE));
+                  "'%s' measures no mass, volume, energy, count or area (legal: %s; %s; %s; %s; "
+                  "%s; %s)",
+                  unit, sky_measure_units(SKY_MEASURE_MASS), sky_measure_units(SKY_MEASURE_VOLUME),
+                  sky_measure_units(SKY_MEASURE_ENERGY), sky_measure_units(SKY_MEASURE_TCE),
+                  sky_measure_units(SKY_MEASURE_COUNT), sky_measure_units(SKY_MEASURE_AREA));
 }
 
 /* ---- rows ----------------------------------------------------------------------------------- */
@@ -166,7 +194,7 @@ static sky_factor_row row_at(const sky_factors *f, int table, size_t row) {
                       .line = sky_table_line(f->table[table], row)};
   if (l->edition != NULL)
     snprintf(r.edition, sizeof r.edition, "%s", cell(f, table, row, l->edition));
-  else if (table == T_CO2)
+  else if (table == T_CO2 || table == T_OTHER)
     year_in(r.source, r.edition);
   if (r.edition[0] == '\0') snprintf(r.edition, sizeof r.edition, "-");
   for (size_t above = row; above > 0 && strcmp(r.source, "same") == 0;)
@@ -304,11 +332,12 @@ static void add_fuel(sky_factors *f, const char *fuel) {
   if (!known_fuel(f, fuel)) f->fuels[f->n_fuels++] = fuel;
 }
 
-/* Fuels of the two tables (not water, equivalents or per-tce rows), the purchased media, and what
- * the user's table adds. */
+/* Fuels of the two tables (not water, equivalents or per-tce rows), the purchased media, and the
+ * factors of other gases (not parameters); room for what the user's table adds. */
 static sky_status collect_fuels(sky_context *ctx, sky_factors *f) {
-  const size_t most =
-      sky_table_rows(f->table[T_COAL]) + sky_table_rows(f->table[T_CO2]) + f->n_users + 2;
+  size_t most = 2 + (f->user != NULL ? sky_table_rows(f->user) : 0);
+  for (int t = T_COAL; t <= T_OTHER; t++)
+    most += t == T_GRID ? 0 : sky_table_rows(f->table[t]);
   f->fuels = SKY_NEW(ctx, const char *, most);
   if (f->fuels == NULL) return SKY_E_NOMEM;
   for (int t = T_COAL; t <= T_CO2; t++) {
@@ -320,9 +349,79 @@ static sky_status collect_fuels(sky_context *ctx, sky_factors *f) {
   }
   add_fuel(f, "electricity");
   add_fuel(f, "heat");
-  for (size_t i = 0; i < f->n_users; i++)
-    add_fuel(f, sky_table_cell(f->user, f->users[i].row, 0));
+  for (size_t i = 0; i < sky_table_rows(f->table[T_OTHER]); i++)
+    if (is_word(cell(f, T_OTHER, i, "kind"), "factor")) add_fuel(f, cell(f, T_OTHER, i, "code"));
+  f->n_own = f->n_fuels;
   return SKY_OK;
+}
+
+static bool other_row(const sky_factors *f, const char *name, size_t *row) {
+  return find_row(f, T_OTHER, name, NULL, NULL, row) &&
+         is_word(cell(f, T_OTHER, *row, "kind"), "factor");
+}
+
+/* What a name of the tables emits; false if no table has it. */
+static bool own_gas(const sky_factors *f, const char *name, sky_gas *gas) {
+  size_t row = 0;
+  *gas = SKY_GAS_CO2;
+  if (other_row(f, name, &row))
+    *gas = is_word(cell(f, T_OTHER, row, "gas"), "CH4") ? SKY_GAS_CH4 : SKY_GAS_N2O;
+  for (size_t i = 0; i < f->n_own; i++) {
+    if (is_word(f->fuels[i], name)) return true;
+  }
+  return false;
+}
+
+/* ---- units of factors ----------------------------------------------------------------------- */
+
+static sky_status bad_factor_unit(sky_context *ctx, const char *unit) {
+  return sky_fail(ctx, SKY_E_UNITS,
+                  "unit: '%s' is none of tCO2/tce, kgCO2/tce (c), tce/t, kgce/m3 … (k), tCO2/t, "
+                  "kgCO2/kWh, kgCH4/head, m3CH4/t, kgN2O/t, kgN2O-N/t … (both at once)",
+                  unit);
+}
+
+/* "kgN2O-N/t": value · *scale = t of *gas, or tce, per base unit of *measure. */
+static sky_status parse_factor_unit(sky_context *ctx, const char *unit, user_kind *kind,
+                                    sky_gas *gas, sky_measure *measure, double *scale) {
+  static const struct {
+    const char *text;
+    double tonnes;
+  } AMOUNTS[] = {{"t", 1}, {"kg", 1e-3}, {"g", 1e-6}, {"m3", CH4_KG_M3 * 1e-3}};
+  static const struct {
+    const char *text;
+    sky_gas gas;
+    double factor;
+  } SUBSTANCES[] = {{"CO2", SKY_GAS_CO2, 1},
+                    {"CH4", SKY_GAS_CH4, 1},
+                    {"N2O", SKY_GAS_N2O, 1},
+                    {"N2O-N", SKY_GAS_N2O, N2O_PER_N},
+                    {"ce", SKY_GAS_CO2, 1}};
+  const char *slash = strchr(unit, '/');
+  const size_t n = slash != NULL ? (size_t)(slash - unit) : 0;
+  for (size_t a = 0; a < sizeof AMOUNTS / sizeof *AMOUNTS; a++) {
+    const size_t m = strlen(AMOUNTS[a].text);
+    if (n < m || strncmp(unit, AMOUNTS[a].text, m) != 0) continue;
+    const char *name = unit + m + strspn(unit + m, " ");
+    const size_t length = (size_t)(slash - name);
+    for (size_t s = 0; s < sizeof SUBSTANCES / sizeof *SUBSTANCES; s++) {
+      if (strlen(SUBSTANCES[s].text) != length || strncmp(name, SUBSTANCES[s].text, length) != 0)
+        continue;
+      double per = 1;
+      const bool coal = is_word(SUBSTANCES[s].text, "ce");
+      *gas = SUBSTANCES[s].gas;
+      if (is_word(AMOUNTS[a].text, "m3") && *gas != SKY_GAS_CH4) continue;
+      const sky_status st = sky_factor_unit(ctx, slash + 1, measure, &per);
+      if (st == SKY_E_UNITS) return bad_factor_unit(ctx, unit);
+      if (st != SKY_OK) return st;
+      *scale = AMOUNTS[a].tonnes * SUBSTANCES[s].factor / per;
+      *kind = coal                                                 ? USER_K
+              : *gas == SKY_GAS_CO2 && *measure == SKY_MEASURE_TCE ? USER_C
+                                                                   : USER_DIRECT;
+      if (!coal || *measure == SKY_MEASURE_MASS || *measure == SKY_MEASURE_VOLUME) return SKY_OK;
+    }
+  }
+  return bad_factor_unit(ctx, unit);
 }
 
 /* ---- the user's table ----------------------------------------------------------------------- */
@@ -330,34 +429,37 @@ static sky_status collect_fuels(sky_context *ctx, sky_factors *f) {
 static const char *const USER_HEADER[] = {"fuel", "value", "unit", "sd_percent", "source"};
 enum { U_FUEL, U_VALUE, U_UNIT, U_SD, U_SOURCE, N_USER };
 
-static sky_status bad_user_unit(sky_context *ctx, const char *unit) {
-  return sky_fail(ctx, SKY_E_UNITS,
-                  "unit: '%s' is none of tCO2/tce, kgCO2/tce (c), tce/t, kgce/m3 … (k), tCO2/t, "
-                  "kgCO2/kWh … (both at once)",
-                  unit);
-}
-
 static sky_status parse_user_unit(sky_context *ctx, const char *unit, user_row *u) {
-  const char *slash = strchr(unit, '/');
-  const size_t n = slash != NULL ? (size_t)(slash - unit) : 0;
-  const bool t_co2 = n == 4 && strncmp(unit, "tCO2", n) == 0;
-  const bool kg_co2 = n == 5 && strncmp(unit, "kgCO2", n) == 0;
-  const bool t_ce = n == 3 && strncmp(unit, "tce", n) == 0;
-  const bool kg_ce = n == 4 && strncmp(unit, "kgce", n) == 0;
-  double scale = 1;
-  if (!t_co2 && !kg_co2 && !t_ce && !kg_ce) return bad_user_unit(ctx, unit);
-  const sky_status st = sky_factor_unit(ctx, slash + 1, &u->measure, &scale);
-  if (st == SKY_E_UNITS) return bad_user_unit(ctx, unit);
-  if (st != SKY_OK) return st;
-  u->value *= (kg_co2 || kg_ce ? 1e-3 : 1) / scale;
-  u->kind = t_ce || kg_ce ? USER_K : u->measure == SKY_MEASURE_TCE ? USER_C : USER_DIRECT;
-  if (u->kind == USER_K && u->measure != SKY_MEASURE_MASS && u->measure != SKY_MEASURE_VOLUME)
-    return bad_user_unit(ctx, unit);
+  double scale = NAN;
+  SKY_TRY(parse_factor_unit(ctx, unit, &u->kind, &u->gas, &u->measure, &scale));
+  u->value *= scale;
   if (u->kind == USER_C && !(u->value >= PER_TCE_MIN && u->value <= PER_TCE_MAX))
     return sky_fail(ctx, SKY_E_RANGE,
                     "value: %g t CO2 per tce is outside %g to %g (is the unit %s right?)", u->value,
                     PER_TCE_MIN, PER_TCE_MAX, unit);
   return SKY_OK;
+}
+
+/* A row of activity yields one gas, so a name has factors of one gas. */
+static sky_status check_gas(sky_context *ctx, const sky_factors *f, size_t i, const user_row *u) {
+  const char *name = sky_table_cell(f->user, i, U_FUEL);
+  sky_gas gas;
+  int line = 0;
+  bool other = own_gas(f, name, &gas) && gas != u->gas;
+  for (size_t j = 0; j < i && !other; j++) {
+    gas = f->users[j].gas;
+    line = sky_table_line(f->user, f->users[j].row);
+    other = gas != u->gas && is_word(sky_table_cell(f->user, f->users[j].row, U_FUEL), name);
+  }
+  if (!other) return SKY_OK;
+  if (line == 0)
+    return sky_fail(ctx, SKY_E_RANGE,
+                    "fuel: '%s' is a name of the tables and emits %s: give the %s its own name",
+                    name, sky_gas_id(gas), sky_gas_id(u->gas));
+  return sky_fail(ctx, SKY_E_RANGE,
+                  "fuel: '%s' emits %s by line %d: give the %s its own name, for a row of activity "
+                  "yields one gas",
+                  name, sky_gas_id(gas), line, sky_gas_id(u->gas));
 }
 
 static sky_status parse_user_row(sky_context *ctx, const sky_factors *f, size_t i, user_row *u) {
@@ -375,7 +477,8 @@ static sky_status parse_user_row(sky_context *ctx, const sky_factors *f, size_t 
     return sky_fail(ctx, SKY_E_RANGE, "%s:%d: source: empty, every factor needs one", f->user_name,
                     line);
   u->sd /= 100;
-  const sky_status st = parse_user_unit(ctx, sky_table_cell(f->user, i, U_UNIT), u);
+  sky_status st = parse_user_unit(ctx, sky_table_cell(f->user, i, U_UNIT), u);
+  if (st == SKY_OK) st = check_gas(ctx, f, i, u);
   if (st != SKY_OK) return sky_fail_in(ctx, st, "%s:%d: ", f->user_name, line);
   for (size_t j = 0; j < i; j++) {
     const user_row *v = &f->users[j];
@@ -403,6 +506,7 @@ static sky_status read_user(sky_context *ctx, sky_factors *f) {
   for (size_t i = 0; i < n; i++) {
     SKY_TRY(parse_user_row(ctx, f, i, &f->users[i]));
     f->n_users++;
+    add_fuel(f, sky_table_cell(f->user, i, U_FUEL));
   }
   return SKY_OK;
 }
@@ -598,20 +702,61 @@ static sky_status find_c_tce(sky_context *ctx, const sky_factors *f, const char 
   return SKY_OK;
 }
 
+static void take_user(const sky_factors *f, const user_row *u, sky_factor *out) {
+  out->method = "user";
+  out->c = u->value;
+  out->c_sd = u->sd;
+  out->c_row = row_of_user(f, u);
+  out->sd_row = (sky_factor_row){.table = NULL};
+}
+
 static sky_status find_fuel(sky_context *ctx, const sky_factors *f, const char *fuel, sky_measure m,
                             sky_factor *out) {
   const user_row *u = find_user(f, fuel, USER_C, m);
   if (u != NULL) {
-    out->method = "user";
-    out->c = u->value;
-    out->c_sd = u->sd;
-    out->c_row = row_of_user(f, u);
+    take_user(f, u, out);
   } else if (f->rules.carbon == SKY_CARBON_TCE) {
     SKY_TRY(find_c_tce(ctx, f, fuel, out));
   } else {
     SKY_TRY(find_c_heat(ctx, f, fuel, out));
   }
   return find_k(ctx, f, fuel, m, out);
+}
+
+/* ---- other gases ---------------------------------------------------------------------------- */
+
+/* The range of a row, or of its gas: the row's own only where somebody answers for it. */
+static sky_status other_sd(sky_context *ctx, const sky_factors *f, size_t row, double value,
+                           sky_factor *out) {
+  const bool own = is_word(cell(f, T_OTHER, row, "range_verified"), "yes") || out->c_row.allowed;
+  double low = NAN, high = NAN;
+  out->c_sd = f->sd[out->gas];
+  out->sd_row = f->sd_row[out->gas];
+  if (!own || out->sd_row.table == NULL || *cell(f, T_OTHER, row, "low") == '\0') return SKY_OK;
+  if (!sky_number_parse(cell(f, T_OTHER, row, "low"), &low, NULL) ||
+      !sky_number_parse(cell(f, T_OTHER, row, "high"), &high, NULL) || !(low < high))
+    return sky_fail(ctx, SKY_E_INTERNAL, "ch4_n2o_factors:%s: range", out->c_row.key);
+  out->c_sd = (high - low) / RANGE_95 / value;
+  out->sd_row = (sky_factor_row){.table = NULL};
+  return SKY_OK;
+}
+
+static sky_status find_other(sky_context *ctx, const sky_factors *f, size_t row, sky_measure m,
+                             sky_factor *out) {
+  user_kind kind;
+  sky_measure measure;
+  double value = NAN, scale = NAN;
+  out->c_row = row_at(f, T_OTHER, row);
+  SKY_TRY(parse_factor_unit(ctx, out->c_row.unit, &kind, &out->gas, &measure, &scale));
+  if (m != measure)
+    return sky_fail(ctx, SKY_E_UNITS, "does not fit %s (legal: %s)", out->c_row.key,
+                    sky_measure_units(measure));
+  SKY_TRY(accept(ctx, f, &out->c_row));
+  SKY_TRY(row_number(ctx, &out->c_row, out->c_row.value, &value));
+  out->method = "table";
+  out->k = 1;
+  out->c = value * scale;
+  return other_sd(ctx, f, row, value, out);
 }
 
 static sky_status check_fuel(sky_context *ctx, const sky_factors *f, const char *fuel) {
@@ -641,16 +786,25 @@ sky_status sky_factors_find(sky_context *ctx, const sky_factors *f, const char *
   SKY_TRY(check_fuel(ctx, f, fuel));
   const bool power = is_word(fuel, "electricity"), heat = is_word(fuel, "heat");
   *out = (sky_factor){.scope = power || heat ? SKY_SCOPE_2 : SKY_SCOPE_1, .k = 0};
-  out->c_sd = f->rules.factor_sd;
   const user_row *direct = find_user(f, fuel, USER_DIRECT, m);
   if (direct != NULL) {
-    out->method = "user";
+    take_user(f, direct, out);
+    out->gas = direct->gas;
     out->k = 1;
-    out->c = direct->value;
-    out->c_sd = direct->sd;
-    out->c_row = row_of_user(f, direct);
     return SKY_OK;
   }
+  out->c_sd = f->sd[SKY_GAS_CO2];
+  out->sd_row = f->sd_row[SKY_GAS_CO2];
+  size_t row = 0;
+  sky_gas gas;
+  for (size_t i = 0; i < f->n_users && !own_gas(f, fuel, &gas); i++) {
+    if (f->users[i].kind == USER_DIRECT &&
+        is_word(sky_table_cell(f->user, f->users[i].row, U_FUEL), fuel))
+      return sky_fail(ctx, SKY_E_UNITS, "does not fit %s (legal: %s, as %s:%d says)", fuel,
+                      sky_measure_units(f->users[i].measure), f->user_name,
+                      sky_table_line(f->user, f->users[i].row));
+  }
+  if (other_row(f, fuel, &row)) return find_other(ctx, f, row, m, out);
   SKY_TRY(check_measure(ctx, f, fuel, power || heat, m));
   if (!power && !heat) return find_fuel(ctx, f, fuel, m, out);
   out->k = 1;
@@ -672,15 +826,19 @@ static sky_status load_tables(sky_context *ctx, sky_factors *f) {
 }
 
 static sky_status set_factor_sd(sky_context *ctx, sky_factors *f) {
-  size_t row = 0;
-  double percent = NAN;
-  if (!isnan(f->rules.factor_sd)) return SKY_OK;
-  if (!find_row(f, T_SD, DEFAULT_SD_KEY, NULL, NULL, &row))
-    return sky_fail(ctx, SKY_E_INTERNAL, "uncertainty_ranges has no '" DEFAULT_SD_KEY "'");
-  f->sd_row = row_at(f, T_SD, row);
-  SKY_TRY(accept(ctx, f, &f->sd_row));
-  SKY_TRY(row_number(ctx, &f->sd_row, f->sd_row.value, &percent));
-  f->rules.factor_sd = percent / 100;
+  for (int g = 0; g < SKY_N_GAS; g++) {
+    sky_factor_row *r = &f->sd_row[g];
+    size_t row = 0;
+    double percent = NAN;
+    f->sd[g] = f->rules.factor_sd;
+    if (!isnan(f->sd[g])) continue;
+    if (!find_row(f, T_SD, SD_KEY[g], NULL, NULL, &row))
+      return sky_fail(ctx, SKY_E_INTERNAL, "uncertainty_ranges has no '%s'", SD_KEY[g]);
+    *r = row_at(f, T_SD, row);
+    SKY_TRY(accept(ctx, f, r));
+    SKY_TRY(row_number(ctx, r, r->value, &percent));
+    f->sd[g] = percent / 100;
+  }
   return SKY_OK;
 }
 
@@ -710,8 +868,8 @@ sky_status sky_factors_create(sky_context *ctx, const sky_factor_rules *rules,
   SKY_GO(load_tables(ctx, f));
   SKY_GO(check_allow(ctx, f));
   SKY_GO(set_factor_sd(ctx, f));
-  SKY_GO(read_user(ctx, f));
   SKY_GO(collect_fuels(ctx, f));
+  SKY_GO(read_user(ctx, f));
   *out = f;
   return SKY_OK;
 cleanup:
@@ -726,8 +884,4 @@ void sky_factors_free(sky_factors *f) {
   sky_free(f->users);
   sky_free(f->fuels);
   sky_free(f);
-}
-
-const sky_factor_row *sky_factors_sd_row(const sky_factors *f) {
-  return &f->sd_row;
 }

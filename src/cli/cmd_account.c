@@ -1,4 +1,5 @@
-/* cmd_account.c: the command `skyflux account`: activity data -> CO2 by region and scope.
+/* cmd_account.c: the command `skyflux account`: activity data -> emissions by region,
+ * gas and scope.
  *
  * Text and JSON give totals, flags and every factor with its source; -o writes one line a row of
  * activity. Masses are printed in t, computed in kg. */
@@ -8,11 +9,11 @@
 
 #include "algorithms/inventory/account.h"
 #include "src/cli/commands.h"
-#include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
 #include "src/core/text.h"
 #include "src/read/activity.h"
+#include "src/write/account_table.h"
 #include "src/write/json_out.h"
 
 #define TONNE 1e3
@@ -35,7 +36,7 @@ static const sky_cli_option OPTIONS[] = {
     {"carbon-edition", 0, "E", "edition of the carbon table: 2011 or 2015 (default)"},
     {"factors", 0, "FILE", "own factors: fuel,value,unit,sd_percent,source"},
     {"factor-sd", 0, "PERCENT",
-     "standard deviation of the tables' factors (default: 5, with source)"},
+     "standard deviation of the tables' factors (default: their own, with source)"},
     {"allow-unverified", 0, "T:K:E",
      "use this unverified row (table:key:edition); may be repeated"},
     {"output", 'o', "FILE", "write one line a row of activity to this CSV file"},
@@ -43,7 +44,7 @@ static const sky_cli_option OPTIONS[] = {
 
 static const sky_cli_spec SPEC = {
     "account", "ACTIVITY.csv --year Y [options]",
-    "emissions from activity data: fuels, power and heat, with their errors",
+    "emissions from activity data: fuels, power, heat, animals …, with their errors",
     "skyflux account activity.csv --year 2023 --electricity national -o lines.csv", OPTIONS};
 
 /* ---- options -------------------------------------------------------------------------------- */
@@ -109,71 +110,34 @@ static sky_status take_option(sky_context *ctx, void *user, const char *name, co
   return SKY_OK;
 }
 
-/* ---- words ---------------------------------------------------------------------------------- */
-
-static const char *scope_name(sky_scope s) {
-  return s == SKY_SCOPE_1 ? "S1" : "S2";
-}
-
-/* "F-COVER F-TD"; out holds all of them. */
-static void flag_names(unsigned flags, char out[80]) {
-  size_t n = 0;
-  out[0] = '\0';
-  for (unsigned b = 0; b < SKY_N_FLAGS; b++) {
-    if (flags >> b & 1u)
-      n += (size_t)snprintf(out + n, 80 - n, "%s%s", n > 0 ? " " : "", sky_account_flag(b));
-  }
-}
-
-/* Why a total is missing; "" if it is not. malloc'd. */
-static char *total_reason(sky_context *ctx, const sky_account_total *t, const sky_activity *rows,
-                          const char *file) {
-  if (t->n_lines == 0) return sky_sprintf(ctx, "no row of this scope");
-  if (t->n_missing == 0) return sky_sprintf(ctx, "%s", "");
-  const sky_activity *r = &rows[t->first_missing];
-  return sky_sprintf(ctx, "%zu of %zu rows missing; %s:%d: %s", t->n_missing, t->n_lines, file,
-                     r->line, r->missing);
-}
-
-/* The i-th row of a table that this account used; false past the end. */
-static bool used_row(const sky_account *a, const sky_factors *f, size_t i, sky_factor_row *out) {
-  for (size_t g = 0; g < a->n_groups; g++) {
-    if (a->group[g].with.table != NULL) continue;
-    *out = a->group[g].row;
-    if (i-- == 0) return true;
-  }
-  *out = *sky_factors_sd_row(f);
-  return i == 0 && out->table != NULL;
-}
-
 /* ---- text ----------------------------------------------------------------------------------- */
 
 static sky_status print_totals(sky_context *ctx, const sky_account *a, const sky_activity *rows,
                                const char *file) {
   int width = (int)strlen("region");
-  char flags[80], value[32];
+  char flags[SKY_ACCOUNT_FLAGS], value[32];
   for (size_t i = 0; i < a->n_totals; i++)
     if ((int)strlen(a->total[i].region) > width) width = (int)strlen(a->total[i].region);
-  printf("%-*s  scope  %14s  %12s  %14s  %5s  flags\n", width, "region", "t CO2", "sd", "known",
+  printf("%-*s  gas  scope  %14s  %12s  %14s  %5s  flags\n", width, "region", "t", "sd", "known",
          "rows");
   for (size_t i = 0; i < a->n_totals; i++) {
     const sky_account_total *t = &a->total[i];
-    char *why = total_reason(ctx, t, rows, file);
+    char *why = sky_account_reason(ctx, t, rows, file);
     if (why == NULL) return SKY_E_NOMEM;
-    flag_names(t->flags, flags);
+    sky_account_flags(t->flags, flags);
     snprintf(value, sizeof value, isnan(t->emission) ? "missing" : "%.3f", t->emission / TONNE);
-    printf("%-*s  %-5s  %14s  %12.3f  %14.3f  %5zu  %s%s%s\n", width, t->region,
-           scope_name(t->scope), value, t->sd / TONNE, t->known / TONNE, t->n_lines, flags,
-           why[0] != '\0' ? "; " : "", why);
+    printf("%-*s  %-3s  %-5s  %14s  %12.3f  %14.3f  %5zu  %s%s%s\n", width, t->region,
+           sky_gas_id(t->gas), sky_account_scope(t->scope), value, t->sd / TONNE, t->known / TONNE,
+           t->n_lines, flags, why[0] != '\0' ? "; " : "", why);
     sky_free(why);
   }
   return SKY_OK;
 }
 
-static void print_factors(const sky_account *a, const sky_factors *f) {
+static void print_factors(const sky_account *a) {
   sky_factor_row r;
   printf("\nfactors:\n");
-  for (size_t i = 0; used_row(a, f, i, &r); i++)
+  for (size_t i = 0; sky_account_used(a, false, SKY_GAS_CO2, i, &r); i++)
     printf("  %s:%s:%s  %s %s  verified: %s%s  %s\n", r.table, r.key, r.edition, r.value, r.unit,
            r.verified, r.allowed ? " (allowed)" : "", r.source);
 }
@@ -181,12 +145,12 @@ static void print_factors(const sky_account *a, const sky_factors *f) {
 /* ---- JSON ----------------------------------------------------------------------------------- */
 
 static cJSON *json_total(const sky_account_total *t, const char *why) {
-  char flags[80];
+  char flags[SKY_ACCOUNT_FLAGS];
   cJSON *o = cJSON_CreateObject();
-  flag_names(t->flags, flags);
+  sky_account_flags(t->flags, flags);
   cJSON_AddStringToObject(o, "region", t->region);
-  cJSON_AddStringToObject(o, "scope", scope_name(t->scope));
-  cJSON_AddStringToObject(o, "gas", "co2");
+  cJSON_AddStringToObject(o, "scope", sky_account_scope(t->scope));
+  cJSON_AddStringToObject(o, "gas", sky_gas_id(t->gas));
   cJSON_AddNumberToObject(o, "emission_t", t->emission / TONNE);
   cJSON_AddNumberToObject(o, "sd_t", t->sd / TONNE);
   cJSON_AddNumberToObject(o, "known_t", t->known / TONNE);
@@ -225,7 +189,7 @@ static void add_covariance(cJSON *root, const sky_account *a) {
 }
 
 static sky_status print_json(sky_context *ctx, const options *o, const sky_account *a,
-                             const sky_factors *f, const sky_activity *rows, const char *file) {
+                             const sky_activity *rows, const char *file) {
   sky_status st = SKY_OK;
   sky_factor_row r;
   char *text = NULL;
@@ -235,80 +199,19 @@ static sky_status print_json(sky_context *ctx, const options *o, const sky_accou
   cJSON *totals = cJSON_AddArrayToObject(root, "totals");
   for (size_t i = 0; i < a->n_totals; i++) {
     char *why;
-    SKY_GO_ALLOC(why, total_reason(ctx, &a->total[i], rows, file));
+    SKY_GO_ALLOC(why, sky_account_reason(ctx, &a->total[i], rows, file));
     cJSON_AddItemToArray(totals, json_total(&a->total[i], why));
     sky_free(why);
   }
   add_covariance(root, a);
   cJSON *factors = cJSON_AddArrayToObject(root, "factors");
-  for (size_t i = 0; used_row(a, f, i, &r); i++)
+  for (size_t i = 0; sky_account_used(a, false, SKY_GAS_CO2, i, &r); i++)
     cJSON_AddItemToArray(factors, json_factor(&r));
   SKY_GO_ALLOC(text, sky_json_text(ctx, root, true));
   fputs(text, stdout);
 cleanup:
   sky_free(text);
   cJSON_Delete(root);
-  return st;
-}
-
-/* ---- lines ---------------------------------------------------------------------------------- */
-
-static void put_cell(sky_text *t, const char *text) {
-  const bool quote = strpbrk(text, ",\"\r\n") != NULL;
-  if (quote) sky_text_put(t, "\"");
-  for (; *text != '\0'; text++) {
-    if (*text == '"') sky_text_put(t, "\"");
-    sky_text_add(t, text, 1);
-  }
-  sky_text_put(t, quote ? "\"," : ",");
-}
-
-static void put_number(sky_text *t, double v) {
-  char text[32] = "";
-  if (!isnan(v)) sky_number_text(v, text);
-  put_cell(t, text);
-}
-
-static void put_row_name(sky_text *t, const sky_factor_row *r) {
-  char name[256] = "";
-  if (r->table != NULL) snprintf(name, sizeof name, "%s:%s:%s", r->table, r->key, r->edition);
-  put_cell(t, name);
-}
-
-static sky_status write_lines(sky_context *ctx, const options *o, const sky_account *a,
-                              const sky_activity *rows) {
-  sky_text t = {.ctx = ctx};
-  char flags[80];
-  sky_text_put(&t,
-               "region,period,sector,fuel,gas,scope,amount,unit,emission_t,sd_t,method,"
-               "carbon_row,coal_row,flags,reason,source\n");
-  for (size_t i = 0; i < a->n_lines; i++) {
-    const sky_account_line *l = &a->line[i];
-    const sky_activity *r = &rows[i];
-    put_cell(&t, r->region);
-    put_number(&t, o->rules.year);
-    put_cell(&t, r->sector);
-    put_cell(&t, r->fuel);
-    put_cell(&t, "co2");
-    put_cell(&t, scope_name(l->factor.scope));
-    put_number(&t, r->amount);
-    put_cell(&t, r->unit);
-    put_number(&t, l->emission / TONNE);
-    put_number(&t, l->sd / TONNE);
-    put_cell(&t, l->factor.method);
-    put_row_name(&t, &l->factor.c_row);
-    put_row_name(&t, &l->factor.k_row);
-    flag_names(l->flags, flags);
-    put_cell(&t, flags);
-    put_cell(&t, r->missing != NULL ? r->missing : "");
-    put_cell(&t, r->source);
-    if (!t.failed) t.data[t.length - 1] = '\n'; /* the comma behind the last cell */
-  }
-  const size_t length = t.length;
-  char *text = sky_text_take(&t);
-  if (text == NULL) return SKY_E_NOMEM;
-  const sky_status st = sky_file_write_text(ctx, o->output, text, length);
-  sky_free(text);
   return st;
 }
 
@@ -324,12 +227,14 @@ static sky_status account(sky_context *ctx, const options *o, const char *path, 
   if (o->factors != NULL) SKY_GO(sky_table_read(ctx, o->factors, &user));
   SKY_GO(sky_factors_create(ctx, &o->rules, user, o->factors, &f));
   SKY_GO(sky_account_run(ctx, f, path, activity.n, activity.row, &a));
-  if (o->output != NULL) SKY_GO(write_lines(ctx, o, &a, activity.row));
+  if (o->output != NULL)
+    SKY_GO(sky_account_table_write(ctx, o->output, o->rules.year,
+                                   &(sky_account_part){path, &a, activity.row}, 1, false));
   if (json) {
-    SKY_GO(print_json(ctx, o, &a, f, activity.row, path));
+    SKY_GO(print_json(ctx, o, &a, activity.row, path));
   } else {
     SKY_GO(print_totals(ctx, &a, activity.row, path));
-    print_factors(&a, f);
+    print_factors(&a);
   }
 cleanup:
   sky_account_free(&a);

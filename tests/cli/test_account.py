@@ -104,7 +104,7 @@ def check_totals():
         assert (l["region"], l["fuel"], l["scope"], l["gas"]) == (r[0], r[2], r[6], "co2")
         assert math.isclose(float(l["emission_t"]), r[8], rel_tol=1e-13)
     text = run(*args[:8]).stdout
-    assert "county-1  S1" in text and "grid_heat_factors:广东:2022" in text, text
+    assert "county-1  co2  S1" in text and "grid_heat_factors:广东:2022" in text, text
 
 
 def check_missing():

@@ -182,6 +182,58 @@ static void test_closure(void **state) {
   sky_factors_free(f);
 }
 
+/* Totals by region, gas and scope; by hand: 109.9 kg CH4 a cow (GB/T 32151.22-2024 Table C.3), EF5
+ * 0.011 kg N2O-N per kg N (IPCC 2019 Refinement V4 Table 11.3). */
+static void test_gases(void **state) {
+  const sky_activity rows[] = {row("a", "farm", "dairy_cattle_breeding_enteric", 1000, "head", 0.1),
+                               row("b", "i", "anthracite", 1, "kt", 0),
+                               row("a", "field", "leached_n", 200, "t", 0.05),
+                               row("a", "i", "electricity", 1, "GWh", 0),
+                               row("b", "farm", "dairy_cattle_breeding_enteric", 500, "head", 0.1),
+                               row("c", "i", "anthracite", 1, "kt", 0)};
+  static const struct {
+    const char *region;
+    sky_gas gas;
+    sky_scope scope;
+    size_t lines;
+  } want[] = {{"a", SKY_GAS_CO2, SKY_SCOPE_1, 0}, {"a", SKY_GAS_CO2, SKY_SCOPE_2, 1},
+              {"a", SKY_GAS_CH4, SKY_SCOPE_1, 1}, {"a", SKY_GAS_N2O, SKY_SCOPE_1, 1},
+              {"b", SKY_GAS_CO2, SKY_SCOPE_1, 1}, {"b", SKY_GAS_CO2, SKY_SCOPE_2, 0},
+              {"b", SKY_GAS_CH4, SKY_SCOPE_1, 1}, {"c", SKY_GAS_CO2, SKY_SCOPE_1, 1},
+              {"c", SKY_GAS_CO2, SKY_SCOPE_2, 0}};
+  sky_factors *f = factors(*state, SKY_CARBON_HEAT, NULL);
+  sky_account a;
+  sky_factor_row used;
+  run(*state, f, 6, rows, &a);
+  assert_int_equal(a.n_totals, sizeof want / sizeof *want);
+  for (size_t i = 0; i < a.n_totals; i++) {
+    assert_string_equal(a.total[i].region, want[i].region);
+    assert_int_equal(a.total[i].gas, want[i].gas);
+    assert_int_equal(a.total[i].scope, want[i].scope);
+    assert_int_equal(a.total[i].n_lines, want[i].lines);
+    assert_int_equal(sky_account_find(&a, want[i].region, want[i].gas, want[i].scope), i);
+    assert_int_equal((a.total[i].flags & SKY_FLAG_COVER) != 0, want[i].region[0] == 'c');
+    assert_false(a.total[i].flags & SKY_FLAG_SCOPE);
+  }
+  assert_true(isnan(a.total[0].emission));
+  assert_close(a.total[2].emission, 109.9e3, 1e-14);
+  assert_close(a.total[3].emission, 200e3 * 0.011 * 44 / 28, 1e-14);
+  assert_close(a.total[2].sd, 109.9e3 * sqrt(1.01 * 1.25 - 1), 1e-14);
+  assert_close(sky_account_covariance(&a, 2, 6), 109.9e3 * 54.95e3 * 0.25, 1e-14);
+  assert_true(sky_account_covariance(&a, 2, 3) == 0 && sky_account_covariance(&a, 4, 6) == 0);
+  assert_true(sky_account_used(&a, true, SKY_GAS_N2O, 0, &used));
+  assert_string_equal(used.key, "leached_n");
+  assert_false(sky_account_used(&a, true, SKY_GAS_N2O, 1, &used)); /* its own range */
+  assert_true(sky_account_used(&a, true, SKY_GAS_CH4, 1, &used));
+  assert_string_equal(used.table, "uncertainty_ranges");
+  const size_t mixed[] = {2, 3};
+  double e, v;
+  assert_fails(*state, sky_account_sum(*state, &a, 2, mixed, &e, &v), SKY_E_USAGE,
+               "totals of ch4 and n2o are not added");
+  sky_account_free(&a);
+  sky_factors_free(f);
+}
+
 #define DRAWS 400000
 
 /* Analytic variance and covariance against draws of every amount and factor, within 2 %. The errors
@@ -268,15 +320,19 @@ static void test_allocation_failures(void **state) {
     assert_non_null(strstr(sky_error(*state), "out of memory"));
     failures++;
   }
-  assert_int_equal(failures, 10);
+  assert_int_equal(failures, 12);
   sky_factors_free(f);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      SKY_UNIT(test_worked_numbers),   SKY_UNIT(test_unit_scaling),
-      SKY_UNIT(test_zero_and_missing), SKY_UNIT(test_scopes),
-      SKY_UNIT(test_closure),          SKY_UNIT(test_monte_carlo),
-      SKY_UNIT(test_refusals),         SKY_UNIT(test_allocation_failures)};
+  const struct CMUnitTest tests[] = {SKY_UNIT(test_worked_numbers),
+                                     SKY_UNIT(test_unit_scaling),
+                                     SKY_UNIT(test_zero_and_missing),
+                                     SKY_UNIT(test_scopes),
+                                     SKY_UNIT(test_gases),
+                                     SKY_UNIT(test_closure),
+                                     SKY_UNIT(test_monte_carlo),
+                                     SKY_UNIT(test_refusals),
+                                     SKY_UNIT(test_allocation_failures)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,7 @@ static void test_heat(void **state) {
   assert_null(x.k_row.table);
   assert_int_equal(x.scope, SKY_SCOPE_1);
   assert_close(x.c_sd, 0.05, 1e-15);
-  assert_non_null(strstr(sky_factors_sd_row(f)->source, "Climate TRACE")); /* not "same" */
+  assert_non_null(strstr(x.sd_row.source, "Climate TRACE")); /* not "same" */
   assert_int_equal(sky_factors_find(*state, f, "bituminous", SKY_MEASURE_TCE, "a", &x), SKY_OK);
   assert_true(x.k == 1);
   assert_int_equal(sky_factors_find(*state, f, "bituminous", SKY_MEASURE_ENERGY, "a", &x), SKY_OK);
@@ -203,8 +203,11 @@ static void test_units(void **state) {
               {"万Nm3", SKY_MEASURE_VOLUME, 1e4},   {"km3", SKY_MEASURE_VOLUME, 1e9},
               {"kWh", SKY_MEASURE_ENERGY, 3.6e-3},  {"10^4 kWh", SKY_MEASURE_ENERGY, 36},
               {"亿kWh", SKY_MEASURE_ENERGY, 3.6e5}, {"kcal", SKY_MEASURE_ENERGY, 4.1868e-6},
-              {"tce", SKY_MEASURE_TCE, 1},          {"万tce", SKY_MEASURE_TCE, 1e4}};
-  static const char *const bad[] = {"ton", "", "m2", "degree_Celsius", "knot", "万", "tC", "year"};
+              {"tce", SKY_MEASURE_TCE, 1},          {"万tce", SKY_MEASURE_TCE, 1e4},
+              {"head", SKY_MEASURE_COUNT, 1},       {"万头", SKY_MEASURE_COUNT, 1e4},
+              {"ha", SKY_MEASURE_AREA, 1},          {"m2", SKY_MEASURE_AREA, 1e-4},
+              {"亩", SKY_MEASURE_AREA, 1 / 15.0}};
+  static const char *const bad[] = {"ton", "", "kgN", "degree_Celsius", "knot", "万", "tC", "year"};
   sky_measure m;
   double scale;
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -241,6 +244,73 @@ static void test_user(void **state) {
   sky_table_free(t);
 }
 
+/* Worked by hand: GB/T 32151.22-2024 Table C.3, IPCC 2019 Refinement V4 Tables 11.1 and 11.3. */
+static void test_other_gases(void **state) {
+  const char *const allow[] = {"ch4_n2o_factors:soil_n_cn_5:2011",
+                               "ch4_n2o_factors:coal_underground_mining:2006"};
+  sky_factor_rules rules = RULES;
+  sky_factor x;
+  rules.allow = allow;
+  rules.n_allow = 2;
+  sky_table *t = table(*state,
+                       "fuel,value,unit,sd_percent,source\n"
+                       "landfill,60,kgCH4/t,40,own\n"
+                       "seam,12,m3 CH4/t,30,own\n"
+                       "acid,7,kgN2O/t,20,own\n"
+                       "manure,5,kgN2O-N/t,20,own\n"
+                       "pig_enteric,2,kgCH4/head,10,own\n");
+  sky_factors *f = make(*state, &rules, t);
+#define FIND(name, measure)                                          \
+  if (sky_factors_find(*state, f, name, measure, "a", &x) != SKY_OK) \
+  fail_msg("%s", sky_error(*state))
+  FIND("dairy_cattle_breeding_enteric", SKY_MEASURE_COUNT);
+  assert_close(x.k * x.c, 0.1099, 1e-15); /* t per head */
+  assert_true(x.gas == SKY_GAS_CH4 && x.scope == SKY_SCOPE_1);
+  assert_close(x.c_sd, 0.5, 1e-15); /* no range: that of uncertainty_ranges */
+  assert_string_equal(x.sd_row.key, "Climate TRACE blanket default");
+  assert_string_equal(x.method, "table");
+  assert_string_equal(x.c_row.edition, "2024");
+  FIND("soil_n", SKY_MEASURE_MASS);
+  assert_true(x.gas == SKY_GAS_N2O);
+  assert_close(x.c, 0.01 * 44 / 28, 1e-15); /* N2O-N, not N2O */
+  assert_close(x.c_sd, 0.5, 1e-15);         /* nobody has seen its range */
+  FIND("leached_n", SKY_MEASURE_MASS);
+  assert_close(x.c, 0.011 * 44 / 28, 1e-15);
+  assert_close(x.c_sd, (0.02 - 0) / (2 * 1.96) / 0.011, 1e-14);
+  assert_null(x.sd_row.table);
+  FIND("soil_n_cn_5", SKY_MEASURE_MASS); /* allowed: with its range */
+  assert_close(x.c_sd, (0.0228 - 0.0046) / 3.92 / 0.0178, 1e-14);
+  assert_true(x.c_row.allowed);
+  FIND("coal_underground_mining", SKY_MEASURE_MASS);
+  assert_close(x.c, 18 * 0.67e-3, 1e-15); /* 18 m3/t, 0.67 kg/m3 */
+  FIND("landfill", SKY_MEASURE_MASS);
+  assert_close(x.c, 0.06, 1e-15);
+  assert_true(x.gas == SKY_GAS_CH4 && x.c_sd == 0.4);
+  FIND("seam", SKY_MEASURE_MASS);
+  assert_close(x.c, 12 * 0.67e-3, 1e-15);
+  FIND("acid", SKY_MEASURE_MASS);
+  assert_close(x.c, 7e-3, 1e-15);
+  FIND("manure", SKY_MEASURE_MASS);
+  assert_close(x.c, 5e-3 * 44 / 28, 1e-15);
+  FIND("pig_enteric", SKY_MEASURE_COUNT); /* the user's own comes first */
+  assert_close(x.c, 2e-3, 1e-15);
+  assert_fails(*state, sky_factors_find(*state, f, "landfill", SKY_MEASURE_COUNT, "a", &x),
+               SKY_E_UNITS, "does not fit landfill (legal: t, kg");
+  assert_fails(*state, sky_factors_find(*state, f, "soil_n", SKY_MEASURE_AREA, "a", &x),
+               SKY_E_UNITS, "does not fit soil_n (legal: t, kg");
+  assert_fails(*state, sky_factors_find(*state, f, "horse_enteric", SKY_MEASURE_COUNT, "a", &x),
+               SKY_E_USAGE, "ch4_n2o_factors:horse_enteric:2011");
+  assert_fails(*state, sky_factors_find(*state, f, "landfill_docf", SKY_MEASURE_MASS, "a", &x),
+               SKY_E_RANGE, "fuel: unknown 'landfill_docf'");
+  sky_factors_free(f);
+  rules.factor_sd = 0.25; /* the user's word for every row of the tables */
+  f = make(*state, &rules, t);
+  FIND("leached_n", SKY_MEASURE_MASS);
+  assert_true(x.c_sd == 0.25 && x.sd_row.table == NULL);
+  sky_factors_free(f);
+  sky_table_free(t);
+}
+
 static void test_user_refusals(void **state) {
   static const char *const bad[][2] = {
       {"raw_coal,2.66,kgCO2/tce,1,own\n",
@@ -253,7 +323,13 @@ static void test_user_refusals(void **state) {
       {"raw_coal,1,t/t,1,own\n", "own.csv:2: unit: 't/t' is none of"},
       {"raw_coal,1,tce/GJ,1,own\n", "own.csv:2: unit: 'tce/GJ' is none of"},
       {"a,1,tCO2/t,1,own\na,1,tCO2/kg,1,own\n",
-       "own.csv:3: fuel: 'a' has such a factor already on line 2"}};
+       "own.csv:3: fuel: 'a' has such a factor already on line 2"},
+      {"a,1,tCO2/t,1,own\na,1,tCH4/t,1,own\n",
+       "own.csv:3: fuel: 'a' emits co2 by line 2: give the ch4 its own name"},
+      {"coke,1,kgCH4/t,1,own\n", "own.csv:2: fuel: 'coke' is a name of the tables and emits co2"},
+      {"soil_n,1,kgCH4/t,1,own\n", "'soil_n' is a name of the tables and emits n2o"},
+      {"a,1,m3N2O/t,1,own\n", "own.csv:2: unit: 'm3N2O/t' is none of"},
+      {"a,1,kgN2O-C/t,1,own\n", "own.csv:2: unit: 'kgN2O-C/t' is none of"}};
   const sky_factor_rules rules = RULES;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     char text[256];
@@ -287,11 +363,16 @@ static void test_allocation_failures(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      SKY_UNIT(test_heat),          SKY_UNIT(test_editions),
-      SKY_UNIT(test_coal_table),    SKY_UNIT(test_grid),
-      SKY_UNIT(test_grid_refusals), SKY_UNIT(test_fuel_refusals),
-      SKY_UNIT(test_units),         SKY_UNIT(test_user),
-      SKY_UNIT(test_user_refusals), SKY_UNIT(test_allocation_failures)};
+  const struct CMUnitTest tests[] = {SKY_UNIT(test_heat),
+                                     SKY_UNIT(test_editions),
+                                     SKY_UNIT(test_coal_table),
+                                     SKY_UNIT(test_grid),
+                                     SKY_UNIT(test_grid_refusals),
+                                     SKY_UNIT(test_fuel_refusals),
+                                     SKY_UNIT(test_units),
+                                     SKY_UNIT(test_user),
+                                     SKY_UNIT(test_user_refusals),
+                                     SKY_UNIT(test_other_gases),
+                                     SKY_UNIT(test_allocation_failures)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
