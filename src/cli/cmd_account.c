@@ -36,7 +36,7 @@ static const sky_cli_option OPTIONS[] = {
     {"carbon-edition", 0, "E", "edition of the carbon table: 2011 or 2015 (default)"},
     {"factors", 0, "FILE", "own factors: fuel,value,unit,sd_percent,source"},
     {"factor-sd", 0, "PERCENT",
-     "standard deviation of the tables' factors (default: their own, with source)"},
+     "standard deviation of all the tables' factors (default: their own)"},
     {"allow-unverified", 0, "T:K:E",
      "use this unverified row (table:key:edition); may be repeated"},
     {"output", 'o', "FILE", "write one line a row of activity to this CSV file"},
