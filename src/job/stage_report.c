@@ -7,36 +7,33 @@
 
 #include "src/core/file.h"
 #include "src/core/memory.h"
-#include "src/core/species.h"
 #include "src/job/fields.h"
+#include "src/job/report_words.h"
 #include "src/job/stage.h"
 #include "src/write/json_out.h"
 #include "src/write/report.h"
 
-/* Facts of every stage before this one, in stage order. */
+/* Facts of every stage before this one, in stage order, and what this one says itself. */
 typedef struct all_facts {
   size_t n_stages;
   sky_facts *stage;
   char (*name)[SKY_STAGE_NAME];
+  sky_facts own;
   size_t n;
-  sky_report_fact *fact; /* points into stage[] */
+  sky_report_fact *fact; /* own first; points into own and stage[] */
 } all_facts;
 
 static void all_facts_free(all_facts *a) {
   for (size_t i = 0; i < a->n_stages; i++)
     sky_facts_free(&a->stage[i]);
+  sky_facts_free(&a->own);
   sky_free(a->stage);
   sky_free(a->name);
   sky_free(a->fact);
 }
 
-static const char *text_of(const cJSON *item, const char *key) {
-  return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, key));
-}
-
 static sky_status collect(sky_context *ctx, const sky_job *job, const sky_stage_list *list,
                           size_t self, all_facts *a) {
-  const cJSON *item;
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(a->stage, SKY_NEW0(ctx, sky_facts, self));
   SKY_GO_ALLOC(a->name, sky_calloc(ctx, self, sizeof *a->name));
@@ -44,134 +41,150 @@ static sky_status collect(sky_context *ctx, const sky_job *job, const sky_stage_
     SKY_GO(sky_facts_read(ctx, job, list->stage[i].name, &a->stage[i]));
     snprintf(a->name[i], sizeof a->name[i], "%s", list->stage[i].name);
     a->n_stages = i + 1;
-    a->n += (size_t)cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(a->stage[i].root, "facts"));
   }
-  SKY_GO_ALLOC(a->fact, SKY_NEW0(ctx, sky_report_fact, a->n));
-  size_t k = 0;
-  for (size_t i = 0; i < self; i++)
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(a->stage[i].root, "facts"))
-        a->fact[k++] =
-        (sky_report_fact){text_of(item, "section"), text_of(item, "label"), text_of(item, "value")};
+  SKY_GO(sky_facts_create(ctx, &a->own));
 cleanup:
   return st;
 }
 
-/* --- the summary
- * ---------------------------------------------------------------------------------- */
+static const cJSON *sentences(const sky_facts *f) {
+  return cJSON_GetObjectItemCaseSensitive(f->root, "facts");
+}
 
-static size_t count_status(const sky_zone_row *rows, size_t n, const char *gas,
-                           const char *status) {
-  size_t count = 0;
-  for (size_t i = 0; i < n; i++)
-    count += strcmp(rows[i].gas, gas) == 0 && strcmp(rows[i].status, status) == 0;
-  return count;
+static const char *text_of(const cJSON *item, const char *key) {
+  return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, key));
+}
+
+static void add_sentences(const sky_facts *f, all_facts *a) {
+  const cJSON *item;
+  cJSON_ArrayForEach(item, sentences(f)) a->fact[a->n++] =
+      (sky_report_fact){text_of(item, "section"), text_of(item, "label"), text_of(item, "value")};
+}
+
+static sky_status list_facts(sky_context *ctx, all_facts *a) {
+  size_t n = (size_t)cJSON_GetArraySize(sentences(&a->own));
+  for (size_t i = 0; i < a->n_stages; i++)
+    n += (size_t)cJSON_GetArraySize(sentences(&a->stage[i]));
+  a->fact = SKY_NEW0(ctx, sky_report_fact, n);
+  if (a->fact == NULL) return SKY_E_NOMEM;
+  add_sentences(&a->own, a);
+  for (size_t i = 0; i < a->n_stages; i++)
+    add_sentences(&a->stage[i], a);
+  return SKY_OK;
 }
 
 /* The facts of stage "kind-gas", NULL if the job has none. */
 static const sky_facts *facts_of(const all_facts *a, const char *kind, const char *gas) {
-  char name[SKY_STAGE_NAME];
+  char name[64];
   snprintf(name, sizeof name, "%s-%s", kind, gas);
   for (size_t i = 0; i < a->n_stages; i++)
     if (strcmp(a->name[i], name) == 0) return &a->stage[i];
   return NULL;
 }
 
-static void summarise_gas(FILE *out, const char *gas, const all_facts *a, const sky_zone_row *rows,
-                          size_t n) {
-  static const char *const words[][2] = {
-      {"higher", "the atmosphere shows significantly more than the inventory"},
-      {"lower", "the atmosphere shows significantly less than the inventory"},
-      {"consistent",
-       "inventory and atmosphere agree within their errors (which does not verify the "
-       "inventory)"},
-      {"model misfit", "the model cannot explain the observations, so nothing is concluded"},
-      {"insufficient information", "the observations say too little to judge the inventory"},
-      {"not comparable", "there is nothing to compare"},
-  };
-  const char *formula = sky_species_find(gas)->formula;
-  const sky_facts *invert = facts_of(a, "invert", gas), *seen = facts_of(a, "soundings", gas);
-  if (invert == NULL) {
-    fprintf(out, "%s: no flux is claimed.", formula);
-  } else {
-    const double obs = sky_facts_number(invert, "observations");
-    const double dofs = sky_facts_number(invert, "dofs");
-    fprintf(out, "%s: ", formula);
-    if (obs > 0)
-      fprintf(out, "%.0f observations ", obs);
-    else
-      fprintf(out, "the ready-made information ");
-    fprintf(out, "%s %.2g independent piece%s of information about the fluxes.",
-            obs > 1 ? "carry" : "carries", dofs, dofs == 1.0 ? "" : "s");
-    if (seen != NULL)
-      fprintf(out,
-              " Top-down totals are rates of the sampled period only (%.10s to %.10s), written per "
-              "year; they say nothing about the rest of the year.",
-              sky_facts_text(seen, "first"), sky_facts_text(seen, "last"));
-  }
-  for (size_t k = 0; k < sizeof words / sizeof *words; k++) {
-    const size_t count = count_status(rows, n, gas, words[k][0]);
-    if (count > 0) fprintf(out, " In %zu zone%s: %s.", count, count == 1 ? "" : "s", words[k][1]);
-  }
-  fputc('\n', out);
-}
-
-static char *summary_of(sky_context *ctx, const sky_job *job, const all_facts *a,
-                        const sky_zone_row *rows, size_t n) {
-  const char *gases[8];
-  const size_t n_gases = sky_job_gases(job, gases);
-  char *buffer = NULL;
-  size_t size = 0;
-  FILE *out = open_memstream(&buffer, &size);
-  if (out == NULL) return NULL;
-  for (size_t g = 0; g < n_gases; g++)
-    summarise_gas(out, gases[g], a, rows, n);
-  fclose(out);
-  char *text = sky_strdup(ctx, buffer);
-  free(buffer); /* open_memstream's own allocation */
-  return text;
-}
-
 /* --- report.html
  * ---------------------------------------------------------------------------------- */
 
-static sky_status write_report(sky_context *ctx, const sky_job *job, const all_facts *a,
+/* What the map calls a kind of field, in the order of the choice. A kind that is not here keeps its
+ * own name and comes last. */
+static const struct {
+  const char *kind, *title;
+} TITLES[] = {{"posterior", "Top-down flux"},
+              {"prior", "Prior flux"},
+              {"increment", "Top-down minus prior"},
+              {"posterior_sd", "Standard deviation of the top-down flux"},
+              {"posterior_ak", "How much the observations see (averaging kernel)"},
+              {"column", "Observed column"},
+              {"column_sd", "Standard deviation of the column"},
+              {"column_count", "Number of soundings"}};
+#define N_TITLES (sizeof TITLES / sizeof *TITLES)
+
+static size_t title_of(const char *kind) {
+  size_t k = 0;
+  while (k < N_TITLES && strcmp(TITLES[k].kind, kind) != 0)
+    k++;
+  return k;
+}
+
+/* Gas by gas, kinds in the order of TITLES. */
+static size_t layers_of(const sky_job *job, const sky_fields *f, sky_report_layer *layer) {
+  const char *gases[8];
+  const size_t n_gases = sky_job_gases(job, gases);
+  size_t n = 0;
+  for (size_t g = 0; g < n_gases; g++) {
+    const size_t prefix = strlen(gases[g]);
+    for (size_t k = 0; k <= N_TITLES; k++) {
+      for (size_t i = 0; i < f->n; i++) {
+        const char *name = f->field[i].name;
+        if (strncmp(name, gases[g], prefix) != 0 || name[prefix] != '_' ||
+            title_of(f->kind[i]) != k)
+          continue;
+        layer[n++] =
+            (sky_report_layer){.gas = gases[g],
+                               .title = k < N_TITLES ? TITLES[k].title : f->field[i].long_name,
+                               .unit = f->field[i].unit,
+                               .grid = &f->grid,
+                               .value = f->field[i].value,
+                               .diverging = strcmp(f->kind[i], "increment") == 0};
+      }
+    }
+  }
+  return n;
+}
+
+static sky_status say(sky_context *ctx, const sky_job *job, all_facts *a, const sky_report *r,
+                      char **text, sky_report_headline *headline) {
+  const char *gases[8];
+  const size_t n = sky_job_gases(job, gases);
+  for (size_t g = 0; g < n; g++) {
+    const sky_gas_facts gas = {gases[g], facts_of(a, "soundings", gases[g]),
+                               facts_of(a, "invert", gases[g])};
+    text[g] = sky_words_headline(ctx, r, &gas);
+    if (text[g] == NULL) return SKY_E_NOMEM;
+    headline[g] = (sky_report_headline){gases[g], text[g]};
+    sky_words_diagnose(&a->own, r, &gas);
+  }
+  return SKY_OK;
+}
+
+static sky_status write_report(sky_context *ctx, const sky_job *job, all_facts *a,
                                const sky_zone_row *rows, size_t n_rows) {
   sky_fields fields = {0};
   sky_mesh mesh = {0};
   sky_zones zones = {0};
   sky_coverage *cover = NULL;
   sky_report_layer layer[SKY_FIELDS_MAX];
-  char *path = NULL, *summary = NULL, *subtitle = NULL;
+  sky_report_headline headline[8];
+  const char *gases[8];
+  char *path = NULL, *subtitle = NULL, *text[8] = {0};
   sky_status st = SKY_OK;
   SKY_GO(sky_fields_load(ctx, job, &fields));
   SKY_GO(sky_job_mesh(ctx, job, &mesh));
   SKY_GO(sky_job_zones(ctx, job, &mesh, &zones, &cover));
-  for (size_t i = 0; i < fields.n; i++)
-    layer[i] = (sky_report_layer){.title = fields.field[i].long_name,
-                                  .unit = fields.field[i].unit,
-                                  .value = fields.field[i].value,
-                                  .diverging = strcmp(fields.kind[i], "increment") == 0};
-  SKY_GO_ALLOC(summary, summary_of(ctx, job, a, rows, n_rows));
   SKY_GO_ALLOC(subtitle, sky_sprintf(ctx, "job %s, skyflux %s, job hash %.12s", job->name,
                                      SKYFLUX_VERSION, job->hash));
   SKY_GO_ALLOC(path, sky_job_path(ctx, job, "report.html"));
   const char *title = sky_node_text(job->root, "report.title");
-  const sky_report report = {.title = title != NULL ? title : job->title,
-                             .subtitle = subtitle,
-                             .grid = &fields.grid,
-                             .layers = layer,
-                             .n_layers = fields.n,
-                             .zones = &zones,
-                             .rows = rows,
-                             .n_rows = n_rows,
-                             .facts = a->fact,
-                             .n_facts = a->n,
-                             .summary = summary};
+  sky_report report = {.title = title != NULL ? title : job->title,
+                       .subtitle = subtitle,
+                       .crs = fields.grid.geographic ? NULL : fields.grid.crs,
+                       .layers = layer,
+                       .n_layers = layers_of(job, &fields, layer),
+                       .zones = &zones,
+                       .rows = rows,
+                       .n_rows = n_rows,
+                       .headlines = headline,
+                       .n_headlines = sky_job_gases(job, gases)};
+  SKY_GO(say(ctx, job, a, &report, text, headline));
+  SKY_GO(list_facts(ctx, a));
+  report.facts = a->fact;
+  report.n_facts = a->n;
   SKY_GO(sky_report_write(ctx, path, &report));
 cleanup:
   sky_free(path);
-  sky_free(summary);
   sky_free(subtitle);
+  for (size_t g = 0; g < 8; g++)
+    sky_free(text[g]);
   sky_job_coverage_free(cover, zones.n);
   sky_zones_free(&zones);
   sky_mesh_free(&mesh);
@@ -261,23 +274,20 @@ sky_status sky_stage_report(sky_context *ctx, const sky_job *job, const sky_stag
   all_facts a = {0};
   sky_zone_row *rows = NULL;
   size_t n_rows = 0;
-  sky_facts own = {0};
   char *csv = NULL;
   sky_status st = SKY_OK;
-  SKY_GO(sky_facts_create(ctx, &own));
   SKY_GO(sky_stages_build(ctx, job, &list));
   const size_t self = list.n - 1;
   SKY_GO(collect(ctx, job, &list, self, &a));
   SKY_GO_ALLOC(csv, sky_job_path(ctx, job, "zones.csv"));
   SKY_GO(sky_zone_table_read(ctx, csv, &rows, &n_rows));
   SKY_GO(write_report(ctx, job, &a, rows, n_rows));
-  SKY_GO(sky_facts_write(&own, job, stage->name));
+  SKY_GO(sky_facts_write(&a.own, job, stage->name));
   SKY_GO(write_run_json(ctx, job, &list, self, &a));
 cleanup:
   sky_free(csv);
   sky_zone_rows_free(rows, n_rows);
   all_facts_free(&a);
-  sky_facts_free(&own);
   sky_stages_free(&list);
   return st;
 }

@@ -36,16 +36,16 @@ static void put_head(sky_text *t, const sky_report *r) {
 }
 
 /* "2 higher, 1 not comparable": the answer before the numbers. */
-static void put_tally(sky_text *t, const sky_report *r) {
+static void put_tally(sky_text *t, const sky_report *r, const char *gas) {
   const sky_status_style *styles = NULL;
   const size_t n = sky_status_styles(&styles);
-  if (r->n_rows == 0) return;
   sky_text_put(t, "<ul class=\"tally\" aria-label=\"zones by status\">\n");
   for (size_t k = 0; k < n; k++) {
     size_t count = 0;
     for (size_t i = 0; i < r->n_rows; i++) {
-      const char *status = r->rows[i].status;
-      count += status != NULL && strcmp(status, styles[k].status) == 0;
+      const sky_zone_row *row = &r->rows[i];
+      count += row->gas != NULL && strcmp(row->gas, gas) == 0 && row->status != NULL &&
+               strcmp(row->status, styles[k].status) == 0;
     }
     if (count == 0) continue;
     sky_text_printf(t, "<li><span class=\"dot\" style=\"background:%s\"></span>%zu %s</li>\n",
@@ -54,7 +54,7 @@ static void put_tally(sky_text *t, const sky_report *r) {
   sky_text_put(t, "</ul>\n");
 }
 
-static void put_summary(sky_text *t, const sky_report *r) {
+static void put_header(sky_text *t, const sky_report *r) {
   sky_text_put(t, "<header>\n<h1>");
   sky_html_put(t, r->title);
   sky_text_put(t, "</h1>\n");
@@ -63,19 +63,13 @@ static void put_summary(sky_text *t, const sky_report *r) {
     sky_html_put(t, r->subtitle);
     sky_text_put(t, "</p>\n");
   }
-  put_tally(t, r);
-  sky_text_put(t, "<div class=\"summary\">\n");
-  for (const char *line = r->summary; line != NULL && *line != '\0';) {
-    const size_t n = strcspn(line, "\n");
-    char *paragraph = n == 0 ? NULL : sky_sprintf(t->ctx, "%.*s", (int)n, line);
-    if (n > 0 && paragraph == NULL) t->failed = true;
-    if (paragraph != NULL) {
-      sky_text_put(t, "<p>");
-      sky_html_put(t, paragraph);
-      sky_text_put(t, "</p>\n");
-    }
-    sky_free(paragraph);
-    line += n + (line[n] == '\n');
+  sky_text_put(t, "<div class=\"headlines\">\n");
+  for (size_t i = 0; i < r->n_headlines; i++) {
+    sky_text_printf(t, "<article><h2>%s</h2>\n", sky_report_gas(r->headlines[i].gas));
+    put_tally(t, r, r->headlines[i].gas);
+    sky_text_put(t, "<p>");
+    sky_html_put(t, r->headlines[i].text);
+    sky_text_put(t, "</p></article>\n");
   }
   sky_text_put(t, "</div>\n</header>\n");
 }
@@ -100,48 +94,63 @@ static void put_map(sky_text *t, const cJSON *data) {
   const cJSON *features = cJSON_GetObjectItem(cJSON_GetObjectItem(data, "zones"), "features");
   const bool has_layers = cJSON_GetArraySize(cJSON_GetObjectItem(data, "layers")) > 0;
   if (!has_layers && cJSON_GetArraySize(features) == 0) return;
-  sky_text_put(t, "<section>\n<h2>Map</h2>\n");
-  if (has_layers) {
-    sky_text_put(t, "<fieldset class=\"layers\" id=\"layers\"><legend>Show</legend></fieldset>\n");
-  }
-  sky_text_put(t, "<div id=\"map\" role=\"region\" aria-label=\"map\"></div>\n");
-  if (has_layers) sky_text_put(t, "<div class=\"legend\" id=\"legend\"></div>\n");
   sky_text_put(t,
+               "<section>\n<h2>Map</h2>\n"
+               "<fieldset class=\"choice\" id=\"gases\"><legend>Gas</legend></fieldset>\n"
+               "<fieldset class=\"choice\" id=\"layers\"><legend>Show</legend></fieldset>\n"
+               "<div class=\"choice\" id=\"outlines\"></div>\n"
+               "<div id=\"map\" role=\"region\" aria-label=\"map\"></div>\n"
+               "<div class=\"legend\" id=\"legend\"></div>\n"
                "<noscript><p>The map and the charts need JavaScript; the tables below do "
                "not.</p></noscript>\n</section>\n");
 }
 
-static void put_charts(sky_text *t, const sky_report *r, const cJSON *data) {
+/* Room for the charts of a gas, one a level. */
+static void put_charts(sky_text *t, const cJSON *data, const char *gas) {
   const cJSON *chart = NULL;
+  size_t id = 0;
+  sky_text_put(t, "<div class=\"charts\">\n");
   cJSON_ArrayForEach(chart, cJSON_GetObjectItem(data, "charts")) {
-    const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(chart, "id"));
-    sky_text_printf(t,
-                    "<div class=\"chart\" id=\"%s\"><canvas role=\"img\" aria-label=\"Bars of the "
-                    "totals in the table below, %s\"></canvas></div>\n",
-                    id, cJSON_GetStringValue(cJSON_GetObjectItem(chart, "unit")));
-    if (cJSON_GetArraySize(cJSON_GetObjectItem(chart, "zones")) == SKY_REPORT_CHART_ROWS &&
-        r->n_rows > SKY_REPORT_CHART_ROWS) {
-      sky_text_printf(t, "<p class=\"note\">The %d largest zones; the table has all.</p>\n",
-                      SKY_REPORT_CHART_ROWS);
+    const size_t own = id++;
+    if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(chart, "gas")), gas) != 0) continue;
+    const char *level = cJSON_GetStringValue(cJSON_GetObjectItem(chart, "level"));
+    sky_text_put(t, "<figure>");
+    if (level[0] != '\0') {
+      sky_text_put(t, "<figcaption>");
+      sky_html_put(t, level);
+      sky_text_put(t, "</figcaption>");
     }
+    sky_text_printf(
+        t,
+        "<div class=\"chart\" id=\"chart-%zu\"><canvas role=\"img\" aria-label=\"Bars of "
+        "the totals in the table below, %s\"></canvas></div>",
+        own, cJSON_GetStringValue(cJSON_GetObjectItem(chart, "unit")));
+    if (cJSON_IsTrue(cJSON_GetObjectItem(chart, "more")))
+      sky_text_printf(t, "<p class=\"note\">The %d largest zones; the table has all.</p>",
+                      SKY_REPORT_CHART_ROWS);
+    sky_text_put(t, "</figure>\n");
   }
+  sky_text_put(t, "</div>\n");
 }
 
 static void put_comparison(sky_text *t, const sky_report *r, const cJSON *data) {
-  bool columns = false;
-  for (size_t i = 0; i < r->n_rows; i++)
-    columns = columns || sky_report_has_column(&r->rows[i]);
-  if (r->n_rows > 0) {
-    sky_text_put(t, "<section>\n<h2>Top-down against bottom-up</h2>\n");
-    put_charts(t, r, data);
-    sky_report_comparison(t, r);
-    sky_text_put(t, "</section>\n");
+  if (r->n_rows == 0) return;
+  sky_text_put(t,
+               "<section>\n<h2>Top-down against bottom-up</h2>\n<p class=\"note\">"
+               "Flux to the atmosphere; uptake is negative. Prior: assumed before the "
+               "observations. Top-down: after them. Information: the share of the prior "
+               "variance that they removed. Detectable: the smallest error of the inventory "
+               "that they would find with 80 % power.</p>\n");
+  for (size_t i = 0; i < r->n_rows; i++) {
+    if (!sky_report_opens_gas(r, i)) continue;
+    const char *gas = r->rows[i].gas;
+    sky_text_printf(t, "<h3 class=\"gas\">%s</h3>\n", sky_report_gas(gas));
+    put_charts(t, data, gas);
+    sky_report_comparison(t, r, gas);
   }
-  if (columns) {
-    sky_text_put(t, "<section>\n<h2>Observations</h2>\n");
-    sky_report_observations(t, r);
-    sky_text_put(t, "</section>\n");
-  }
+  sky_text_put(t, "<h3>What the statuses mean</h3>\n");
+  sky_report_statuses(t);
+  sky_text_put(t, "</section>\n");
 }
 
 /* JSON inside a script element: "<" is written \u003c, so that no text can end the element. */
@@ -179,11 +188,13 @@ sky_status sky_report_write(sky_context *ctx, const char *path, const sky_report
   SKY_GO(sky_report_data(ctx, r, &data));
   put_head(&t, r);
   sky_text_put(&t, "<body>\n");
-  put_summary(&t, r);
+  put_header(&t, r);
   sky_text_put(&t, "<main>\n");
   put_warnings(&t, r);
   put_map(&t, data);
   put_comparison(&t, r, data);
+  sky_report_sinks(&t, r);
+  sky_report_observations(&t, r);
   sky_report_facts(&t, r);
   sky_text_put(
       &t, "</main>\n<footer>Written by skyflux " SKYFLUX_VERSION

@@ -46,51 +46,79 @@
     return box;
   }
 
+  /* Outlines in the colour of the status for the chosen gas. */
   function drawZones(map) {
-    if (!data.zones.features.length) return null;
-    const opacity = data.layers.length ? 0.08 : 0.45;
+    const opacity = data.layers.length ? 0.06 : 0.45;
     /* A light line under the coloured one keeps outlines visible on dark colours. */
     const halo = L.geoJSON(data.zones, {
       interactive: false, style: { color: "#ffffff", weight: 5, opacity: 0.8, fill: false } });
     const lines = L.geoJSON(data.zones, {
-      style: (f) => ({ color: f.properties.colour, weight: 2.5, fillColor: f.properties.colour,
-        fillOpacity: opacity }),
+      style: { weight: 2.5, fillOpacity: opacity },
       onEachFeature: (f, l) => l.bindPopup(() => popup(f)) });
-    return L.layerGroup([halo, lines]).addTo(map);
+    L.layerGroup([halo, lines]).addTo(map);
+    return (gas, shown) => {
+      lines.setStyle((f) => {
+        const row = f.properties.rows.find((r) => r.gas === gas);
+        const colour = row ? row.colour : "#d0d4d8";
+        return { color: colour, fillColor: colour, fillOpacity: shown ? opacity : 0,
+          opacity: shown ? 1 : 0 };
+      });
+      halo.setStyle({ opacity: shown ? 0.8 : 0 });
+    };
+  }
+
+  /* A row of radio buttons; calls back with the index. */
+  function choose(box, name, labels, checked, callback) {
+    box.querySelectorAll("label").forEach((l) => l.remove());
+    labels.forEach((text, i) => {
+      const label = element("label", undefined, box);
+      const radio = element("input", undefined, label);
+      Object.assign(radio, { type: "radio", name, checked: i === checked });
+      radio.addEventListener("change", () => callback(i));
+      label.append(text);
+    });
+    box.hidden = labels.length < 2;
   }
 
   function drawMap() {
-    const overlays = data.layers.map((layer) => L.imageOverlay(layer.png, layer.bounds,
-      { opacity: 0.85, alt: layer.title }));
+    const overlays = data.layers.map((layer) => L.layerGroup(layer.images.map((image) =>
+      L.imageOverlay(image.png, image.bounds, { opacity: 0.85, alt: layer.title }))));
     const map = L.map("map", { attributionControl: false, zoomAnimation: false,
       fadeAnimation: false, zoomSnap: 0.25 });
-    let bounds = null;
-    if (overlays.length) bounds = L.latLngBounds(data.layers[0].bounds);
-    else bounds = L.geoJSON(data.zones).getBounds();
-    map.fitBounds(bounds);
+    const zones = data.zones.features.length;
+    /* The zones are what the page is about; a layer may reach far beyond them. */
+    const extent = zones ? L.geoJSON(data.zones).getBounds().pad(0.08)
+      : L.latLngBounds(data.layers[0].images[0].bounds);
+    map.fitBounds(extent);
     L.control.scale({ imperial: false }).addTo(map);
-    const zones = drawZones(map);
+    const paint = zones ? drawZones(map) : () => {};
 
-    const choice = document.getElementById("layers");
-    const show = (k) => {
-      overlays.forEach((o, i) => (i === k ? o.addTo(map) : o.remove()));
-      drawLegend(data.layers[k]);
+    const gases = [...new Set([...data.layers.map((l) => l.gas),
+      ...data.zones.features.flatMap((f) => f.properties.rows.map((r) => r.gas))])];
+    let gas = gases[0], title = "", outlines = true;
+    const fields = document.getElementById("layers");
+    const showLayer = (layer) => {
+      title = layer.title;
+      overlays.forEach((o, k) => (data.layers[k] === layer ? o.addTo(map) : o.remove()));
+      drawLegend(layer);
     };
-    data.layers.forEach((layer, i) => {
-      const label = element("label", undefined, choice);
-      const radio = element("input", undefined, label);
-      Object.assign(radio, { type: "radio", name: "layer", checked: i === 0 });
-      radio.addEventListener("change", () => show(i));
-      label.append(layer.title);
-    });
-    if (zones && overlays.length) {
-      const label = element("label", undefined, choice);
+    const showGas = (k) => {
+      gas = gases[k];
+      const own = data.layers.filter((l) => l.gas === gas);
+      const first = Math.max(0, own.findIndex((l) => l.title === title));
+      choose(fields, "layer", own.map((l) => l.title), first, (i) => showLayer(own[i]));
+      if (own.length) showLayer(own[first]);
+      paint(gas, outlines);
+    };
+    choose(document.getElementById("gases"), "gas", gases, 0, showGas);
+    showGas(0);
+    if (zones && data.layers.length) {
+      const label = element("label", undefined, document.getElementById("outlines"));
       const box = element("input", undefined, label);
       Object.assign(box, { type: "checkbox", checked: true });
-      box.addEventListener("change", () => (box.checked ? zones.addTo(map) : zones.remove()));
-      label.append("Outlines of the zones");
+      box.addEventListener("change", () => paint(gas, (outlines = box.checked)));
+      label.append("Outlines of the zones, in the colour of their status");
     }
-    if (overlays.length) show(0);
   }
 
   /* ---- charts ---- */
@@ -133,8 +161,8 @@
     return { suggestedMin: Math.min(...ends), suggestedMax: Math.max(...ends) };
   }
 
-  function drawChart(chart) {
-    const box = document.getElementById(chart.id);
+  function drawChart(chart, k) {
+    const box = document.getElementById(`chart-${k}`);
     box.style.height = `${90 + chart.zones.length * 22 * (chart.series.length + 0.6)}px`;
     return new Chart(box.querySelector("canvas"), {
       type: "bar",
@@ -173,9 +201,9 @@
   window.addEventListener("beforeprint", () => charts.forEach((c) => c.resize()));
   window.addEventListener("afterprint", () => charts.forEach((c) => c.resize()));
 
-  const decoded = data.layers.map((layer) => {
+  const decoded = data.layers.flatMap((layer) => layer.images).map(({ png }) => {
     const image = new Image();
-    image.src = layer.png;
+    image.src = png;
     return image.decode().then(() => 1, () => 0);
   });
   Promise.all(decoded).then((ok) => {

@@ -12,28 +12,15 @@
 #include "src/write/style.h"
 #include "src/write/zone_geometry.h"
 
-#define OUTLINE_STEPS 2000.0 /* outlines are simplified to this share of the map's width */
+/* Shares of the map's width: what outlines are simplified to, and how long their straight edges may
+ * be before a projected one is bent in longitude and latitude. */
+#define OUTLINE_STEPS 2000.0
+#define EDGE_STEPS 50.0
 
 /* ---- zones ---- */
 
 static bool same(const char *a, const char *b) {
   return a != NULL && b != NULL && strcmp(a, b) == 0;
-}
-
-/* The status that a reader must not miss: of several gases the most telling one colours the zone.
- */
-static const char *zone_colour(const sky_report *r, const char *id) {
-  static const char *const order[] = {
-      "higher",        "lower", "model misfit", "consistent", "insufficient information",
-      "not comparable"};
-  for (size_t k = 0; k < sizeof order / sizeof order[0]; k++) {
-    for (size_t i = 0; i < r->n_rows; i++) {
-      if (same(r->rows[i].zone_id, id) && same(r->rows[i].status, order[k])) {
-        return sky_status_colour(order[k]);
-      }
-    }
-  }
-  return sky_status_colour("");
 }
 
 static void add_line(cJSON *lines, const char *label, double value, double sd, const char *unit) {
@@ -52,9 +39,14 @@ static cJSON *zone_rows(const sky_report *r, const char *id) {
     const sky_mass_scale s = sky_report_scale(r, row->gas == NULL ? "" : row->gas);
     cJSON *item = cJSON_CreateObject(), *lines = cJSON_CreateArray();
     cJSON_AddStringToObject(item, "gas", sky_report_gas(row->gas));
-    cJSON_AddStringToObject(item, "status", row->status == NULL ? "" : row->status);
+    const char *status = row->status == NULL ? "" : row->status;
+    cJSON_AddStringToObject(item, "status", status);
+    cJSON_AddStringToObject(item, "colour", sky_status_colour(status));
+    add_line(lines, "prior", s.factor * row->prior, s.factor * row->prior_sd, s.unit);
     add_line(lines, "top-down", s.factor * row->posterior, s.factor * row->posterior_sd, s.unit);
-    add_line(lines, "bottom-up", s.factor * row->inventory, s.factor * row->inventory_sd, s.unit);
+    add_line(lines, "inventory", s.factor * row->inventory, s.factor * row->inventory_sd, s.unit);
+    add_line(lines, "ecosystems", s.factor * row->sink_posterior, s.factor * row->sink_posterior_sd,
+             s.unit);
     add_line(lines, "soundings", row->n_soundings, NAN, "");
     if (row->reason != NULL && row->reason[0] != '\0') {
       cJSON_AddItemToArray(lines, cJSON_CreateString(row->reason));
@@ -81,13 +73,14 @@ static double width_of(const sky_zones *zones) {
 }
 
 /* Simplified outline in longitude and latitude as a GeoJSON geometry; NULL if there is none. */
-static cJSON *outline(const sky_zone *zone, const sky_crs *crs, bool geographic, double tolerance) {
+static cJSON *outline(const sky_zone *zone, const sky_crs *crs, double width) {
   static const char *const precision[] = {"COORDINATE_PRECISION=5", NULL};
   OGRGeometryH full = sky_zone_geometry(zone);
   if (full == NULL) return NULL;
-  OGRGeometryH simple = OGR_G_SimplifyPreserveTopology(full, tolerance);
+  OGRGeometryH simple = OGR_G_SimplifyPreserveTopology(full, width / OUTLINE_STEPS);
   OGRGeometryH used = simple != NULL && !OGR_G_IsEmpty(simple) ? simple : full;
-  const bool placed = geographic || sky_crs_geometry_to_lonlat(crs, used);
+  if (crs != NULL) OGR_G_Segmentize(used, width / EDGE_STEPS);
+  const bool placed = crs == NULL || sky_crs_geometry_to_lonlat(crs, used);
   char *text = placed ? OGR_G_ExportToJsonEx(used, (char **)precision) : NULL;
   cJSON *json = text == NULL ? NULL : cJSON_Parse(text);
   CPLFree(text);
@@ -97,23 +90,21 @@ static cJSON *outline(const sky_zone *zone, const sky_crs *crs, bool geographic,
 }
 
 static sky_status add_zones(sky_context *ctx, const sky_report *r, cJSON *data) {
-  const bool geographic = r->grid == NULL || r->grid->geographic;
-  sky_crs *crs = NULL;
+  sky_crs *crs = NULL; /* NULL: longitude and latitude already */
   cJSON *collection = cJSON_AddObjectToObject(data, "zones");
   cJSON_AddStringToObject(collection, "type", "FeatureCollection");
   cJSON *features = cJSON_AddArrayToObject(collection, "features");
   if (r->zones == NULL) return SKY_OK;
-  SKY_TRY(sky_crs_create(ctx, geographic ? "EPSG:4326" : r->grid->crs, &crs));
-  const double tolerance = width_of(r->zones) / OUTLINE_STEPS;
+  if (r->crs != NULL) SKY_TRY(sky_crs_create(ctx, r->crs, &crs));
+  const double width = width_of(r->zones);
   for (size_t i = 0; i < r->zones->n; i++) {
     const sky_zone *zone = &r->zones->zone[i];
-    cJSON *geometry = outline(zone, crs, geographic, tolerance);
+    cJSON *geometry = outline(zone, crs, width);
     if (geometry == NULL) continue;
     cJSON *feature = cJSON_CreateObject();
     cJSON_AddStringToObject(feature, "type", "Feature");
     cJSON *properties = cJSON_AddObjectToObject(feature, "properties");
     cJSON_AddStringToObject(properties, "name", zone->name == NULL ? zone->id : zone->name);
-    cJSON_AddStringToObject(properties, "colour", zone_colour(r, zone->id));
     cJSON_AddItemToObject(properties, "rows", zone_rows(r, zone->id));
     cJSON_AddItemToObject(feature, "geometry", geometry);
     cJSON_AddItemToArray(features, feature);
@@ -124,16 +115,24 @@ static sky_status add_zones(sky_context *ctx, const sky_report *r, cJSON *data) 
 
 /* ---- charts ---- */
 
-size_t sky_report_chart_gases(const sky_report *r, const char **gas, size_t max) {
-  size_t n = 0;
-  for (size_t i = 0; i < r->n_rows; i++) {
-    if (r->rows[i].gas == NULL || !sky_report_has_flux(&r->rows[i])) continue;
-    bool known = false;
-    for (size_t k = 0; k < n; k++)
-      known = known || strcmp(gas[k], r->rows[i].gas) == 0;
-    if (!known && n < max) gas[n++] = r->rows[i].gas;
-  }
-  return n;
+const char *sky_report_level(const sky_zone_row *row) {
+  return row->level == NULL ? "" : row->level;
+}
+
+bool sky_report_one_group(const sky_zone_row *a, const sky_zone_row *b) {
+  return same(a->gas, b->gas) && same(sky_report_level(a), sky_report_level(b));
+}
+
+bool sky_report_opens_gas(const sky_report *r, size_t row) {
+  for (size_t i = 0; i < row; i++)
+    if (same(r->rows[i].gas, r->rows[row].gas)) return false;
+  return r->rows[row].gas != NULL;
+}
+
+bool sky_report_opens_group(const sky_report *r, size_t row) {
+  for (size_t i = 0; i < row; i++)
+    if (sky_report_one_group(&r->rows[i], &r->rows[row])) return false;
+  return r->rows[row].gas != NULL;
 }
 
 static double magnitude(const sky_zone_row *row) {
@@ -147,17 +146,17 @@ static int larger_first(const void *a, const void *b) {
   return (x > y) - (x < y); /* the order of the table */
 }
 
-size_t sky_report_chart_rows(const sky_report *r, const char *gas, const sky_zone_row **rows,
-                             size_t max) {
+/* Rows of the chart of one group, the largest first; returns how many there are. */
+static size_t chart_rows(const sky_report *r, const sky_zone_row *of, const sky_zone_row **rows) {
   size_t n = 0;
   for (size_t i = 0; i < r->n_rows; i++) {
+    const sky_zone_row *row = &r->rows[i];
     /* Buffer and outside of a state are no zones: they stand in the table only. */
-    const bool zone = r->rows[i].role == NULL || same(r->rows[i].role, "report");
-    if (zone && same(r->rows[i].gas, gas) && sky_report_has_flux(&r->rows[i]))
-      rows[n++] = &r->rows[i];
+    const bool zone = row->role == NULL || same(row->role, "report");
+    if (zone && sky_report_one_group(row, of) && sky_report_has_flux(row)) rows[n++] = row;
   }
   if (n > 0) qsort(rows, n, sizeof *rows, larger_first);
-  return n < max ? n : max;
+  return n;
 }
 
 static void add_finite(cJSON *array, double v) {
@@ -187,34 +186,39 @@ static void add_series(cJSON *chart, const char *label, const char *colour,
   }
 }
 
+static cJSON *chart_of(const sky_report *r, const sky_zone_row **rows, size_t all) {
+  char unit[96];
+  const char *gas = rows[0]->gas;
+  const sky_mass_scale s = sky_report_scale(r, gas);
+  const size_t n = all < SKY_REPORT_CHART_ROWS ? all : SKY_REPORT_CHART_ROWS;
+  cJSON *chart = cJSON_CreateObject();
+  snprintf(unit, sizeof unit, "%s, %s", sky_report_gas(gas), s.unit);
+  cJSON_AddStringToObject(chart, "gas", gas);
+  cJSON_AddStringToObject(chart, "level", sky_report_level(rows[0]));
+  cJSON_AddStringToObject(chart, "unit", unit);
+  cJSON_AddBoolToObject(chart, "more", n < all);
+  cJSON *names = cJSON_AddArrayToObject(chart, "zones");
+  for (size_t i = 0; i < n; i++) {
+    const char *name = rows[i]->zone_name != NULL ? rows[i]->zone_name : rows[i]->zone_id;
+    cJSON_AddItemToArray(names, cJSON_CreateString(name == NULL ? "" : name));
+  }
+  cJSON_AddArrayToObject(chart, "series");
+  add_series(chart, "Prior", "#c2c9d0", rows, n, s.factor, offsetof(sky_zone_row, prior),
+             offsetof(sky_zone_row, prior_sd));
+  add_series(chart, "Top-down", "#0b6a8f", rows, n, s.factor, offsetof(sky_zone_row, posterior),
+             offsetof(sky_zone_row, posterior_sd));
+  add_series(chart, "Inventory", "#e0913a", rows, n, s.factor, offsetof(sky_zone_row, inventory),
+             offsetof(sky_zone_row, inventory_sd));
+  return chart;
+}
+
 static sky_status add_charts(sky_context *ctx, const sky_report *r, cJSON *data) {
-  const char *gas[SKY_REPORT_MAX_GASES];
-  const size_t n_gases = sky_report_chart_gases(r, gas, SKY_REPORT_MAX_GASES);
   cJSON *charts = cJSON_AddArrayToObject(data, "charts");
   const sky_zone_row **rows = SKY_NEW(ctx, const sky_zone_row *, r->n_rows);
   if (rows == NULL) return SKY_E_NOMEM;
-  for (size_t g = 0; g < n_gases; g++) {
-    char id[32], unit[64];
-    const sky_mass_scale s = sky_report_scale(r, gas[g]);
-    const size_t n = sky_report_chart_rows(r, gas[g], rows, SKY_REPORT_CHART_ROWS);
-    cJSON *chart = cJSON_CreateObject();
-    snprintf(id, sizeof id, "chart-%zu", g);
-    snprintf(unit, sizeof unit, "%s, %s", sky_report_gas(gas[g]), s.unit);
-    cJSON_AddStringToObject(chart, "id", id);
-    cJSON_AddStringToObject(chart, "unit", unit);
-    cJSON *names = cJSON_AddArrayToObject(chart, "zones");
-    for (size_t i = 0; i < n; i++) {
-      const char *name = rows[i]->zone_name != NULL ? rows[i]->zone_name : rows[i]->zone_id;
-      cJSON_AddItemToArray(names, cJSON_CreateString(name == NULL ? "" : name));
-    }
-    cJSON_AddArrayToObject(chart, "series");
-    add_series(chart, "Prior", "#c2c9d0", rows, n, s.factor, offsetof(sky_zone_row, prior),
-               offsetof(sky_zone_row, prior_sd));
-    add_series(chart, "Top-down", "#0b6a8f", rows, n, s.factor, offsetof(sky_zone_row, posterior),
-               offsetof(sky_zone_row, posterior_sd));
-    add_series(chart, "Bottom-up", "#e0913a", rows, n, s.factor, offsetof(sky_zone_row, inventory),
-               offsetof(sky_zone_row, inventory_sd));
-    cJSON_AddItemToArray(charts, chart);
+  for (size_t i = 0; i < r->n_rows; i++) {
+    const size_t n = sky_report_opens_group(r, i) ? chart_rows(r, &r->rows[i], rows) : 0;
+    if (n > 0) cJSON_AddItemToArray(charts, chart_of(r, rows, n));
   }
   sky_free(rows);
   return SKY_OK;

@@ -23,8 +23,12 @@
 #define MERCATOR_LIMIT 85.0 /* degrees; Web Mercator ends at 85.05 */
 #define EDGE_POINTS 64      /* per side, to find the extent of a projected grid */
 #define COLOURS 255         /* of the palette; entry 0 is transparent */
+/* Pixels of a projected grid, whose cells lie askew: so many that borders fall where outlines do,
+ * at least 2 and at most 8 on a cell's side. */
+#define WANTED_PIXELS 1024.0
 
 typedef struct picture {
+  const sky_grid *grid;
   size_t nx, ny;
   double west, south, east, north; /* degrees */
   size_t *cell;                    /* [ny*nx] of the grid, row 0 north; SIZE_MAX outside */
@@ -53,7 +57,8 @@ static double smallest_step(const double *edge, size_t n, double (*map)(double))
 }
 
 /* Extent and size; a geographic grid keeps its columns (one pixel a cell if they are even). */
-static sky_status frame(sky_context *ctx, const sky_grid *g, const sky_crs *crs, picture *p) {
+static sky_status frame(sky_context *ctx, const sky_crs *crs, picture *p) {
+  const sky_grid *g = p->grid;
   if (g->geographic) {
     p->west = g->x_edge[0];
     p->east = g->x_edge[g->nx];
@@ -86,13 +91,16 @@ static sky_status frame(sky_context *ctx, const sky_grid *g, const sky_crs *crs,
     p->south = fmin(p->south, y[i]);
     p->north = fmax(p->north, y[i]);
   }
-  p->nx = clamp_pixels(2.0 * (double)g->nx);
-  p->ny = clamp_pixels(2.0 * (double)g->ny);
+  const double longer = (double)(g->nx > g->ny ? g->nx : g->ny);
+  const double fine = fmin(fmax(floor(WANTED_PIXELS / longer), 2), 8);
+  p->nx = clamp_pixels(fine * (double)g->nx);
+  p->ny = clamp_pixels(fine * (double)g->ny);
   return SKY_OK;
 }
 
-static sky_status find_cells(sky_context *ctx, const sky_grid *g, const sky_crs *crs, picture *p) {
+static sky_status find_cells(sky_context *ctx, const sky_crs *crs, picture *p) {
   sky_status st = SKY_OK;
+  const sky_grid *g = p->grid;
   const double top = mercator(p->north), height = top - mercator(p->south);
   double *x = NULL, *y = NULL;
   SKY_GO_ALLOC(x, SKY_NEW(ctx, double, p->nx));
@@ -200,41 +208,102 @@ static void add_stops(cJSON *layer, const sky_ramp *ramp) {
   }
 }
 
-static sky_status add_layer(sky_context *ctx, const picture *p, size_t cells,
-                            const sky_report_layer *layer, cJSON *out) {
-  sky_ramp ramp;
-  char *uri = NULL, unit[96];
-  SKY_TRY(sky_ramp_fit(ctx, layer->value, cells, layer->diverging, &ramp));
-  SKY_TRY(encode_png(ctx, p, layer->value, &ramp, &uri));
+static sky_status add_image(sky_context *ctx, const picture *p, const double *value,
+                            const sky_ramp *ramp, cJSON *images) {
+  char *uri = NULL;
+  SKY_TRY(encode_png(ctx, p, value, ramp, &uri));
   cJSON *item = cJSON_CreateObject();
-  sky_unit_pretty(layer->unit, unit);
-  cJSON_AddStringToObject(item, "title", layer->title);
-  cJSON_AddStringToObject(item, "unit", unit);
   const double south_west[] = {p->south, p->west}, north_east[] = {p->north, p->east};
   cJSON *bounds = cJSON_AddArrayToObject(item, "bounds");
   cJSON_AddItemToArray(bounds, cJSON_CreateDoubleArray(south_west, 2));
   cJSON_AddItemToArray(bounds, cJSON_CreateDoubleArray(north_east, 2));
-  add_stops(item, &ramp);
   cJSON_AddStringToObject(item, "png", uri);
-  cJSON_AddItemToArray(out, item);
+  cJSON_AddItemToArray(images, item);
   sky_free(uri);
   return SKY_OK;
 }
 
-sky_status sky_report_layers(sky_context *ctx, const sky_report *r, cJSON *out) {
+/* One ramp for a grid and the patches on it. */
+static sky_status fit_ramp(sky_context *ctx, const sky_report_layer *layer, size_t n,
+                           sky_ramp *ramp) {
+  size_t cells = 0, at = 0;
+  for (size_t i = 0; i < n; i++)
+    cells += sky_grid_cells(layer[i].grid);
+  double *all = SKY_NEW(ctx, double, cells);
+  if (all == NULL) return SKY_E_NOMEM;
+  for (size_t i = 0; i < n; i++) {
+    const size_t own = sky_grid_cells(layer[i].grid);
+    memcpy(all + at, layer[i].value, own * sizeof *all);
+    at += own;
+  }
+  const sky_status st = sky_ramp_fit(ctx, all, cells, layer[0].diverging, ramp);
+  sky_free(all);
+  return st;
+}
+
+typedef struct pictures { /* one for each grid */
+  size_t n;
+  picture *p;
+} pictures;
+
+static sky_status picture_of(sky_context *ctx, const sky_grid *grid, pictures *all, picture **out) {
   sky_status st = SKY_OK;
   sky_crs *crs = NULL;
-  picture p = {0};
-  if (r->grid == NULL || r->n_layers == 0) return SKY_OK;
-  SKY_GO(sky_crs_create(ctx, r->grid->crs, &crs));
-  SKY_GO(frame(ctx, r->grid, crs, &p));
-  SKY_GO(find_cells(ctx, r->grid, crs, &p));
-  for (size_t i = 0; i < r->n_layers; i++) {
-    SKY_GO(add_layer(ctx, &p, sky_grid_cells(r->grid), &r->layers[i], out));
+  for (size_t i = 0; i < all->n; i++) {
+    *out = &all->p[i];
+    if ((*out)->grid == grid) return SKY_OK;
+  }
+  picture *p = *out = &all->p[all->n];
+  p->grid = grid;
+  SKY_GO(sky_crs_create(ctx, grid->crs, &crs));
+  SKY_GO(frame(ctx, crs, p));
+  SKY_GO(find_cells(ctx, crs, p));
+  all->n++;
+
+cleanup:
+  sky_crs_free(crs);
+  return st;
+}
+
+static sky_status add_map(sky_context *ctx, const sky_report_layer *layer, size_t n, pictures *all,
+                          cJSON *out) {
+  sky_ramp ramp;
+  char unit[96];
+  picture *p = NULL;
+  SKY_TRY(fit_ramp(ctx, layer, n, &ramp));
+  sky_unit_pretty(layer->unit, unit);
+  cJSON *item = cJSON_CreateObject();
+  cJSON_AddItemToArray(out, item);
+  cJSON_AddStringToObject(item, "gas", sky_report_gas(layer->gas));
+  cJSON_AddStringToObject(item, "title", layer->title);
+  cJSON_AddStringToObject(item, "unit", unit);
+  add_stops(item, &ramp);
+  cJSON *images = cJSON_AddArrayToObject(item, "images");
+  for (size_t i = 0; i < n; i++) {
+    SKY_TRY(picture_of(ctx, layer[i].grid, all, &p));
+    SKY_TRY(add_image(ctx, p, layer[i].value, &ramp, images));
+  }
+  return SKY_OK;
+}
+
+static bool one_map(const sky_report_layer *a, const sky_report_layer *b) {
+  return strcmp(a->gas, b->gas) == 0 && strcmp(a->title, b->title) == 0;
+}
+
+sky_status sky_report_layers(sky_context *ctx, const sky_report *r, cJSON *out) {
+  sky_status st = SKY_OK;
+  pictures all = {0};
+  if (r->n_layers == 0) return SKY_OK;
+  SKY_GO_ALLOC(all.p, SKY_NEW0(ctx, picture, r->n_layers));
+  for (size_t i = 0, end; i < r->n_layers; i = end) {
+    for (end = i + 1; end < r->n_layers && one_map(&r->layers[i], &r->layers[end]);)
+      end++;
+    SKY_GO(add_map(ctx, &r->layers[i], end - i, &all, out));
   }
 
 cleanup:
-  sky_free(p.cell);
-  sky_crs_free(crs);
+  for (size_t i = 0; all.p != NULL && i < r->n_layers; i++)
+    sky_free(all.p[i].cell);
+  sky_free(all.p);
   return st;
 }

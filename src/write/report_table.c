@@ -64,19 +64,34 @@ const char *sky_report_gas(const char *gas) {
   return species != NULL ? species->formula : gas == NULL ? "" : gas;
 }
 
-sky_mass_scale sky_report_scale(const sky_report *r, const char *gas) {
-  double largest = 0;
-  for (size_t i = 0; i < r->n_rows; i++) {
-    const sky_zone_row *row = &r->rows[i];
-    if (row->gas == NULL || strcmp(row->gas, gas) != 0) continue;
-    const double mass[] = {row->prior, row->posterior, row->inventory};
-    for (size_t k = 0; k < 3; k++)
-      largest = fmax(largest, fabs(mass[k])); /* skips NaN */
-  }
+static sky_mass_scale scale_for(double largest) {
   if (largest >= 1e9) return (sky_mass_scale){1e-9, "Gt" PER_YEAR};
   if (largest >= 1e6) return (sky_mass_scale){1e-6, "Mt" PER_YEAR};
   if (largest >= 1e3) return (sky_mass_scale){1e-3, "kt" PER_YEAR};
   return (sky_mass_scale){1, "t" PER_YEAR};
+}
+
+static bool is_gas(const sky_zone_row *row, const char *gas) {
+  return row->gas != NULL && strcmp(row->gas, gas) == 0;
+}
+
+sky_mass_scale sky_report_scale(const sky_report *r, const char *gas) {
+  double largest = 0;
+  for (size_t i = 0; i < r->n_rows; i++) {
+    const sky_zone_row *row = &r->rows[i];
+    if (!is_gas(row, gas)) continue;
+    const double mass[] = {row->prior, row->posterior, row->inventory, row->scope2};
+    for (size_t k = 0; k < sizeof mass / sizeof *mass; k++)
+      largest = fmax(largest, fabs(mass[k])); /* skips NaN */
+  }
+  return scale_for(largest);
+}
+
+static sky_mass_scale sink_scale(const sky_report *r, const char *gas) {
+  double largest = 0;
+  for (size_t i = 0; i < r->n_rows; i++)
+    if (is_gas(&r->rows[i], gas)) largest = fmax(largest, fabs(r->rows[i].sink));
+  return scale_for(largest);
 }
 
 /* Decimals that show `digits` significant digits of v. */
@@ -117,12 +132,46 @@ void sky_report_plus_minus(double value, double sd, char out[96]) {
   }
 }
 
+void sky_report_percent(double share, char out[96]) {
+  const double v = 100 * share;
+  const int places = decimals(v, 2);
+  if (isfinite(v))
+    snprintf(out, 96, "%.*f %%", places < 6 ? places : 6, v);
+  else
+    snprintf(out, 96, DASH);
+}
+
 bool sky_report_has_flux(const sky_zone_row *row) {
   return isfinite(row->posterior) || isfinite(row->prior) || isfinite(row->inventory);
 }
 
-bool sky_report_has_column(const sky_zone_row *row) {
+static bool has_column(const sky_zone_row *row) {
   return isfinite(row->column_mean) || row->n_soundings > 0;
+}
+
+/* ---- facts ---- */
+
+static bool has_section(const sky_report *r, const char *section) {
+  for (size_t i = 0; i < r->n_facts; i++)
+    if (strcmp(r->facts[i].section, section) == 0) return true;
+  return false;
+}
+
+static void put_facts(sky_text *t, const sky_report *r, const char *section) {
+  const char *above = "";
+  if (!has_section(r, section)) return;
+  sky_text_put(t, "<table class=\"facts\"><tbody>\n");
+  for (size_t i = 0; i < r->n_facts; i++) {
+    const sky_report_fact *f = &r->facts[i];
+    if (strcmp(f->section, section) != 0) continue;
+    sky_text_put(t, "<tr><th scope=\"row\">");
+    if (strcmp(f->label, above) != 0) sky_html_put(t, f->label); /* not again in every row */
+    above = f->label;
+    sky_text_put(t, "</th><td>");
+    sky_html_put(t, f->value);
+    sky_text_put(t, "</td></tr>\n");
+  }
+  sky_text_put(t, "</tbody></table>\n");
 }
 
 /* ---- tables ---- */
@@ -138,12 +187,10 @@ static void put_head(sky_text *t, const char *caption, const char *const *heads,
 }
 
 static void put_zone(sky_text *t, const sky_zone_row *row) {
-  sky_text_put(t, "<tr><th scope=\"row\">");
+  sky_text_put(t, "<th scope=\"row\">");
   sky_html_put(t,
                row->zone_name != NULL && row->zone_name[0] != '\0' ? row->zone_name : row->zone_id);
-  sky_text_put(t, "</th><td data-label=\"Gas\">");
-  sky_html_put(t, sky_report_gas(row->gas));
-  sky_text_put(t, "</td>");
+  sky_text_put(t, "</th>");
 }
 
 /* label and unit are ours or come from tables: safe as they are. */
@@ -152,23 +199,6 @@ static void put_number(sky_text *t, const char *label, double value, double sd, 
   sky_report_plus_minus(value, sd, text);
   sky_text_printf(t, "<td class=\"number\" data-label=\"%s\"><span>%s%s%s</span></td>", label, text,
                   isfinite(value) && unit[0] != '\0' ? " " : "", isfinite(value) ? unit : "");
-}
-
-static void put_bottom_up(sky_text *t, const sky_zone_row *row, const sky_mass_scale *scale) {
-  char text[96];
-  sky_report_plus_minus(scale->factor * row->inventory, scale->factor * row->inventory_sd, text);
-  sky_text_printf(t, "<td class=\"number\" data-label=\"Bottom-up\"><span>%s%s%s", text,
-                  isfinite(row->inventory) ? " " : "", isfinite(row->inventory) ? scale->unit : "");
-  if (row->inventory_id != NULL && row->inventory_id[0] != '\0') {
-    sky_text_put(t, "<small>");
-    sky_html_put(t, row->inventory_id);
-    sky_text_put(t, "</small>");
-  }
-  if (isfinite(row->inventory_seen)) {
-    sky_report_plus_minus(scale->factor * row->inventory_seen, NAN, text);
-    sky_text_printf(t, "<small>as the observations see it: %s</small>", text);
-  }
-  sky_text_put(t, "</span></td>");
 }
 
 static void put_status(sky_text *t, const sky_zone_row *row) {
@@ -190,15 +220,7 @@ static void put_status(sky_text *t, const sky_zone_row *row) {
   sky_text_put(t, "</span></td>");
 }
 
-static void put_detectable(sky_text *t, const sky_zone_row *row, const sky_mass_scale *scale) {
-  if (isinf(row->detectable)) {
-    sky_text_put(t, "<td class=\"number\" data-label=\"Detectable\"><span>nothing</span></td>");
-  } else {
-    put_number(t, "Detectable", scale->factor * row->detectable, NAN, scale->unit);
-  }
-}
-
-static void put_statuses(sky_text *t) {
+void sky_report_statuses(sky_text *t) {
   static const char *const meaning[] = {
       "The satellite estimate and the inventory agree within their uncertainties.",
       "The satellite estimate is above the inventory by more than chance explains.",
@@ -219,50 +241,172 @@ static void put_statuses(sky_text *t) {
   sky_text_put(t, "</dl>\n");
 }
 
-void sky_report_comparison(sky_text *t, const sky_report *r) {
-  static const char *const heads[] = {
-      "Zone",      "Gas", "Prior", "Top-down", "Bottom-up", "Status", "Information gained",
-      "Detectable"};
-  put_head(t,
-           "Totals per year with one standard deviation. Prior: what was assumed before the "
-           "observations; top-down: after them; bottom-up: the inventory. Information gained: the "
-           "share of the prior variance that the observations removed. Detectable: the smallest "
-           "error of the inventory that would be found with 80 % power.",
-           heads, 8, "--nnn-nn");
+/* Masses of a row in its two tables, each shown for a gas of which any row has it. */
+typedef struct mass {
+  const char *key, *head;
+  size_t value, sd;
+} mass;
+#define PAIR(name) offsetof(sky_zone_row, name), offsetof(sky_zone_row, name##_sd)
+static const mass compared[] = {{"prior", "Prior", PAIR(prior)},
+                                {"posterior", "Top-down", PAIR(posterior)},
+                                {"inventory", "Inventory", PAIR(inventory)},
+                                {"best", "Best estimate", PAIR(best)},
+                                {"scope2", "Scope 2, beside", PAIR(scope2)}};
+static const mass sinks[] = {{"sink", "Ecosystems, prior", PAIR(sink)},
+                             {"sink_posterior", "Ecosystems, top-down", PAIR(sink_posterior)},
+                             {"net_posterior", "Net of emission and uptake", PAIR(net_posterior)}};
+#define MOST_MASSES 5
+
+static double member(const sky_zone_row *row, size_t offset) {
+  return *(const double *)((const char *)row + offset);
+}
+
+static bool gas_has(const sky_report *r, const char *gas, size_t offset) {
   for (size_t i = 0; i < r->n_rows; i++) {
     const sky_zone_row *row = &r->rows[i];
-    const sky_mass_scale scale = sky_report_scale(r, row->gas == NULL ? "" : row->gas);
-    const double f = scale.factor;
-    put_zone(t, row);
-    put_number(t, "Prior", f * row->prior, f * row->prior_sd, scale.unit);
-    put_number(t, "Top-down", f * row->posterior, f * row->posterior_sd, scale.unit);
-    put_bottom_up(t, row, &scale);
-    put_status(t, row);
-    if (isfinite(row->reduction)) {
-      sky_text_printf(t, "<td class=\"number\" data-label=\"Information gained\">%.*f %%</td>",
-                      fabs(row->reduction) < 0.0995 ? 1 : 0, 100 * row->reduction);
-    } else {
-      sky_text_put(t, "<td class=\"number\" data-label=\"Information gained\">" DASH "</td>");
-    }
-    put_detectable(t, row, &scale);
-    sky_text_put(t, "</tr>\n");
+    if (is_gas(row, gas) && isfinite(member(row, offset))) return true;
   }
-  sky_text_put(t, "</tbody></table>\n<h3>What the statuses mean</h3>\n");
-  put_statuses(t);
+  return false;
+}
+
+/* What stands in small print below a mass. */
+static void put_note(sky_text *t, const sky_zone_row *row, const char *key, double factor) {
+  char text[96], seen[96];
+  if (strcmp(key, "best") == 0 && row->best_from != NULL && row->best_from[0] != '\0') {
+    sky_text_put(t, "<small>");
+    sky_html_put(t, row->best_from);
+    sky_text_put(t, "</small>");
+  } else if (strcmp(key, "inventory") == 0 && isfinite(row->inventory_seen)) {
+    sky_report_plus_minus(factor * row->inventory, NAN, text);
+    sky_report_plus_minus(factor * row->inventory_seen, NAN, seen);
+    if (strcmp(text, seen) != 0) /* nothing to say where it is the prior itself */
+      sky_text_printf(t, "<small>as the observations see it: %s</small>", seen);
+  }
+}
+
+static void put_mass(sky_text *t, const sky_zone_row *row, const mass *m, double factor) {
+  char text[96];
+  sky_report_plus_minus(factor * member(row, m->value), factor * member(row, m->sd), text);
+  sky_text_printf(t, "<td class=\"number\" data-key=\"%s\" data-label=\"%s\"><span>%s", m->key,
+                  m->head, text);
+  put_note(t, row, m->key, factor);
+  sky_text_put(t, "</span></td>");
+}
+
+/* The share of the variance that the observations removed, and what they would find. */
+static void put_information(sky_text *t, const sky_zone_row *row, double factor) {
+  char share[96], found[96];
+  sky_report_percent(row->reduction, share);
+  sky_report_plus_minus(factor * row->detectable, NAN, found);
+  sky_text_printf(t,
+                  "<td class=\"number\" data-key=\"reduction\" data-label=\"Information\"><span>%s"
+                  "</span></td><td class=\"number\" data-key=\"detectable\" "
+                  "data-label=\"Detectable\"><span>%s</span></td>",
+                  share, isinf(row->detectable) ? "nothing" : found);
+}
+
+static void put_level(sky_text *t, const char *level, size_t columns) {
+  if (level[0] == '\0') return;
+  sky_text_printf(t, "<tr class=\"level\"><th scope=\"rowgroup\" colspan=\"%zu\">", columns);
+  sky_html_put(t, level);
+  sky_text_put(t, "</th></tr>\n");
+}
+
+typedef struct masses_table {
+  const char *gas, *of; /* of: what the caption says after the gas */
+  sky_mass_scale scale;
+  size_t n;
+  const mass *mass;
+  bool verdict; /* status and information stand behind the masses */
+} masses_table;
+
+static void put_masses_row(sky_text *t, const masses_table *m, const bool *shown,
+                           const sky_zone_row *row) {
+  sky_text_put(t, "<tr data-zone=\"");
+  sky_html_put(t, row->zone_id);
+  sky_text_printf(t, "\" data-gas=\"%s\">", m->gas);
+  put_zone(t, row);
+  for (size_t k = 0; k < m->n; k++)
+    if (shown[k]) put_mass(t, row, &m->mass[k], m->scale.factor);
+  if (m->verdict) {
+    put_status(t, row);
+    put_information(t, row, m->scale.factor);
+  }
+  sky_text_put(t, "</tr>\n");
+}
+
+static void put_masses(sky_text *t, const sky_report *r, const masses_table *m) {
+  bool shown[MOST_MASSES];
+  size_t columns = m->verdict ? 4 : 1; /* zone, status, information, detectable */
+  sky_text_printf(t,
+                  "<table class=\"cards comparison\">\n<caption>%s%s in %s, with one standard "
+                  "deviation</caption>\n<thead><tr><th scope=\"col\">Zone</th>",
+                  sky_report_gas(m->gas), m->of, m->scale.unit);
+  for (size_t k = 0; k < m->n; k++) {
+    shown[k] = gas_has(r, m->gas, m->mass[k].value);
+    columns += shown[k];
+    if (shown[k]) sky_text_printf(t, "<th scope=\"col\" class=\"number\">%s</th>", m->mass[k].head);
+  }
+  if (m->verdict)
+    sky_text_put(t,
+                 "<th scope=\"col\">Status</th><th scope=\"col\" class=\"number\">Information"
+                 "</th><th scope=\"col\" class=\"number\">Detectable</th>");
+  sky_text_put(t, "</tr></thead>\n");
+  for (size_t i = 0; i < r->n_rows; i++) {
+    if (!is_gas(&r->rows[i], m->gas) || !sky_report_opens_group(r, i)) continue;
+    sky_text_put(t, "<tbody>\n");
+    put_level(t, sky_report_level(&r->rows[i]), columns);
+    for (size_t j = i; j < r->n_rows; j++)
+      if (sky_report_one_group(&r->rows[j], &r->rows[i])) put_masses_row(t, m, shown, &r->rows[j]);
+    sky_text_put(t, "</tbody>\n");
+  }
+  sky_text_put(t, "</table>\n");
+}
+
+void sky_report_comparison(sky_text *t, const sky_report *r, const char *gas) {
+  const masses_table m = {
+      gas, "", sky_report_scale(r, gas), sizeof compared / sizeof *compared, compared, true};
+  put_masses(t, r, &m);
+}
+
+void sky_report_sinks(sky_text *t, const sky_report *r) {
+  bool any = has_section(r, "Sinks");
+  for (size_t i = 0; i < r->n_rows; i++)
+    any = any || isfinite(r->rows[i].sink);
+  if (!any) return;
+  sky_text_put(t,
+               "<section>\n<h2>Sinks</h2>\n<p class=\"note\">What ecosystems exchange with the "
+               "atmosphere: uptake is negative.</p>\n");
+  for (size_t i = 0; i < r->n_rows; i++) {
+    const char *gas = r->rows[i].gas;
+    if (!sky_report_opens_gas(r, i) || !gas_has(r, gas, offsetof(sky_zone_row, sink))) continue;
+    const masses_table m = {
+        gas, " of ecosystems", sink_scale(r, gas), sizeof sinks / sizeof *sinks, sinks, false};
+    put_masses(t, r, &m);
+  }
+  put_facts(t, r, "Sinks");
+  sky_text_put(t, "</section>\n");
 }
 
 void sky_report_observations(sky_text *t, const sky_report *r) {
   static const char *const heads[] = {"Zone",        "Gas",  "Soundings",
                                       "Mean column", "Area", "Inside the grid"};
+  bool any = false;
+  for (size_t i = 0; i < r->n_rows; i++)
+    any = any || has_column(&r->rows[i]);
+  if (!any) return;
+  sky_text_put(t, "<section>\n<h2>Observations</h2>\n");
   put_head(t,
            "Good soundings in each zone, and their mean column with the standard deviation of the "
            "mean.",
            heads, 6, "--nnnn");
   for (size_t i = 0; i < r->n_rows; i++) {
     const sky_zone_row *row = &r->rows[i];
-    if (!sky_report_has_column(row)) continue;
+    if (!has_column(row)) continue;
     const sky_species *gas = row->gas == NULL ? NULL : sky_species_find(row->gas);
+    sky_text_put(t, "<tr>");
     put_zone(t, row);
+    sky_text_printf(t, "<td data-label=\"Gas\">%s</td>", sky_report_gas(row->gas));
     put_number(t, "Soundings", row->n_soundings, NAN, "");
     put_number(t, "Mean column", row->column_mean, row->column_sd,
                gas == NULL ? "" : gas->column_unit);
@@ -270,21 +414,26 @@ void sky_report_observations(sky_text *t, const sky_report *r) {
     put_number(t, "Inside the grid", 100 * row->covered_fraction, NAN, "%");
     sky_text_put(t, "</tr>\n");
   }
-  sky_text_put(t, "</tbody></table>\n");
+  sky_text_put(t, "</tbody></table>\n</section>\n");
 }
 
-/* ---- facts ---- */
+/* ---- sections of facts ---- */
 
+/* Sections with their headings, in order; NULL: the page says it elsewhere. */
 static const struct {
   const char *section, *title;
 } sections[] = {{"diagnostics", "How sure is this"},
+                {"Account", "The account"},
                 {"inputs", "What was read"},
                 {"audit", "Mass audit"},
-                {"sources", "Sources"}};
+                {"sources", "Sources"},
+                {"Sinks", NULL},
+                {"warnings", NULL},
+                {"Comparison", NULL},
+                {"Columns", NULL}};
 #define N_SECTIONS (sizeof sections / sizeof sections[0])
 
 static bool is_listed(const char *section) {
-  if (strcmp(section, "warnings") == 0) return true;
   for (size_t k = 0; k < N_SECTIONS; k++) {
     if (strcmp(sections[k].section, section) == 0) return true;
   }
@@ -292,28 +441,17 @@ static bool is_listed(const char *section) {
 }
 
 static void put_section(sky_text *t, const sky_report *r, const char *section, const char *title) {
-  bool open = false;
-  for (size_t i = 0; i < r->n_facts; i++) {
-    const sky_report_fact *f = &r->facts[i];
-    if (strcmp(f->section, section) != 0) continue;
-    if (!open) {
-      sky_text_put(t, "<section>\n<h2>");
-      sky_html_put(t, title);
-      sky_text_put(t, "</h2>\n<table class=\"facts\"><tbody>\n");
-      open = true;
-    }
-    sky_text_put(t, "<tr><th scope=\"row\">");
-    sky_html_put(t, f->label);
-    sky_text_put(t, "</th><td>");
-    sky_html_put(t, f->value);
-    sky_text_put(t, "</td></tr>\n");
-  }
-  if (open) sky_text_put(t, "</tbody></table>\n</section>\n");
+  if (!has_section(r, section)) return;
+  sky_text_put(t, "<section>\n<h2>");
+  sky_html_put(t, title);
+  sky_text_put(t, "</h2>\n");
+  put_facts(t, r, section);
+  sky_text_put(t, "</section>\n");
 }
 
 void sky_report_facts(sky_text *t, const sky_report *r) {
   for (size_t k = 0; k < N_SECTIONS; k++) {
-    put_section(t, r, sections[k].section, sections[k].title);
+    if (sections[k].title != NULL) put_section(t, r, sections[k].section, sections[k].title);
   }
   for (size_t i = 0; i < r->n_facts;
        i++) { /* a section that is not in the list: once, at its first */

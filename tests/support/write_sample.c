@@ -286,8 +286,9 @@ static sky_status write_report(sky_context *ctx, const char *dir) {
     change[i] = 8 * exp(-60 * (x * x + y * y)) - 6 * exp(-60 * ((x + 0.4) * (x + 0.4) + y * y));
     if (i % 60 < 4 && i / 60 > 30) flux[i] = change[i] = NAN;
   }
-  const sky_report_layer layers[] = {{"CH4 posterior flux", "nmol m-2 s-1", flux, false},
-                                     {"CH4 posterior minus prior", "nmol m-2 s-1", change, true}};
+  const sky_report_layer layers[] = {
+      {"ch4", "Top-down flux", "nmol m-2 s-1", &g, flux, false},
+      {"ch4", "Top-down minus prior", "nmol m-2 s-1", &g, change, true}};
   const sky_report_fact facts[] = {
       {"inputs", "TROPOMI CH4, blended", "3 orbits, 12 345 soundings, 4 321 good"},
       {"inputs", "Footprints", "NAME, 2 April 2023 <script>alert(1)</script>"},
@@ -297,23 +298,143 @@ static sky_status write_report(sky_context *ctx, const char *dir) {
       {"sources", "Molar masses", "IUPAC 2021"},
       {"warnings", "job", "12 soundings lie outside the grid"},
   };
-  const sky_report r = {"Invented region, CH4 & CO2",
-                        "May 2018",
-                        &g,
-                        layers,
-                        2,
-                        &zones,
-                        rows,
-                        N_ROWS,
-                        facts,
-                        sizeof facts / sizeof facts[0],
-                        "Satellites see more methane from the East than its inventory says.\n"
-                        "The West cannot be judged: too few observations reach it."};
+  const sky_report_headline headlines[] = {
+      {"ch4", "Satellites see more methane from the East than its inventory says."},
+      {"co2", "The West cannot be judged: too few <observations> reach it."}};
+  const sky_report r = {
+      "Invented region, CH4 & CO2",   "May 2018", NULL, layers, 2, &zones, rows, N_ROWS, facts,
+      sizeof facts / sizeof facts[0], headlines,  2};
   snprintf(path, sizeof path, "%s/report.html", dir);
   SKY_GO(sky_report_write(ctx, path, &r));
 
 cleanup:
   sky_grid_free(&g);
+  return st;
+}
+
+/* A projected city with a finer patch, levels, and every column of the zone table; the park is the
+ * patch. */
+static double city_x[] = {252000, 296000, 290000, 258000};
+static double city_y[] = {2503000, 2510000, 2546000, 2540000};
+static double park_x[] = {270000, 274000, 274000, 270000};
+static double park_y[] = {2520000, 2520000, 2524000, 2524000};
+static sky_ring city_ring = {4, city_x, city_y, false}, park_ring = {4, park_x, park_y, false};
+static sky_zone city_list[] = {
+    {.id = "city", .name = "The city", .level = "city", .n_rings = 1, .ring = &city_ring},
+    {.id = "park", .name = "The park", .level = "park", .n_rings = 1, .ring = &park_ring}};
+static const sky_zones city_zones = {2, city_list};
+static const sky_zone_row city_rows[] = {
+    {.zone_id = "city",
+     .zone_name = "The city",
+     .level = "city",
+     .role = "report",
+     .gas = "co2",
+     .area_km2 = 1500,
+     .covered_fraction = 1,
+     .n_soundings = 412,
+     .column_mean = 421.7,
+     .column_sd = 0.12,
+     .prior = 2.51e7,
+     .prior_sd = 3.1e6,
+     .posterior = 2.2749e7,
+     .posterior_sd = 1.44e6,
+     .inventory = 2.51e7,
+     .inventory_sd = 3.1e6,
+     .inventory_seen = 2.47e7,
+     .inventory_id = "account",
+     .scope2 = 4.4e6,
+     .scope2_sd = 3.9e5,
+     .sink = -8.1e5,
+     .sink_sd = 4.2e5,
+     .sink_posterior = -7.65e5,
+     .sink_posterior_sd = 3.97e5,
+     .net_posterior = 2.1984e7,
+     .net_posterior_sd = 1.39e6,
+     .best = 2.2749e7,
+     .best_sd = 1.44e6,
+     .best_from = "posterior; the inventory is its prior",
+     .dofs = 2.1,
+     .reduction = 0.784,
+     .sensitivity = 0.8,
+     .detectable = 5.6e6,
+     .z = -0.8,
+     .p = 0.42,
+     .q = 0.6,
+     .status = "consistent",
+     .reason = "not told from noise"},
+    {.zone_id = "park",
+     .zone_name = "The park",
+     .level = "park",
+     .role = "report",
+     .gas = "co2",
+     .area_km2 = 16,
+     .covered_fraction = 1,
+     .n_soundings = 0,
+     .column_mean = NAN,
+     .column_sd = NAN,
+     .prior = 9.4e5,
+     .prior_sd = 2.2e5,
+     .posterior = 9.36e5,
+     .posterior_sd = 2.1998e5,
+     .inventory = 9.4e5,
+     .inventory_sd = 2.2e5,
+     .inventory_seen = 9.4e5,
+     .inventory_id = "account",
+     .scope2 = NAN,
+     .scope2_sd = NAN,
+     .sink = -310,
+     .sink_sd = 120,
+     .sink_posterior = -310.25,
+     .sink_posterior_sd = 119.9,
+     .net_posterior = 9.35e5,
+     .net_posterior_sd = 2.2e5,
+     .best = 9.4e5,
+     .best_sd = 2.2e5,
+     .best_from = "inventory alone",
+     .dofs = 0.002,
+     .reduction = 1.8e-4,
+     .sensitivity = 0.01,
+     .detectable = INFINITY,
+     .z = NAN,
+     .p = NAN,
+     .q = NAN,
+     .status = "insufficient information",
+     .reason = "no observation sees it"},
+};
+
+/* One hot cell in the base, one in the patch. */
+static sky_status write_city_report(sky_context *ctx, const char *dir) {
+  sky_status st = SKY_OK;
+  sky_grid base = {0}, patch = {0};
+  double flux[48 * 48], fine[16 * 16];
+  char path[512];
+  SKY_GO(sky_grid_from_box(ctx, "EPSG:32649", 250000, 2500000, 298000, 2548000, 1000, 1000, &base));
+  SKY_GO(sky_grid_from_box(ctx, "EPSG:32649", 270000, 2520000, 274000, 2524000, 250, 250, &patch));
+  for (size_t i = 0; i < 48 * 48; i++)
+    flux[i] = i == 40 * 48 + 5 ? 10 : 1;
+  for (size_t i = 0; i < 16 * 16; i++)
+    fine[i] = i == 3 * 16 + 11 ? 10 : 1;
+  const sky_report_layer layers[] = {{"co2", "Top-down flux", "umol m-2 s-1", &base, flux, false},
+                                     {"co2", "Top-down flux", "umol m-2 s-1", &patch, fine, false},
+                                     {"ch4", "Top-down flux", "nmol m-2 s-1", &base, flux, false}};
+  const sky_report_headline headline = {"co2", "The park cannot be seen."};
+  const sky_report r = {.title = "City on a projected grid",
+                        .crs = base.crs,
+                        .layers = layers,
+                        .n_layers = 3,
+                        .zones = &city_zones,
+                        .rows = city_rows,
+                        .n_rows = 2,
+                        .headlines = &headline,
+                        .n_headlines = 1};
+  snprintf(path, sizeof path, "%s/city.csv", dir);
+  SKY_GO(sky_zone_table_csv(ctx, path, city_rows, 2));
+  snprintf(path, sizeof path, "%s/city.html", dir);
+  SKY_GO(sky_report_write(ctx, path, &r));
+
+cleanup:
+  sky_grid_free(&base);
+  sky_grid_free(&patch);
   return st;
 }
 
@@ -323,9 +444,10 @@ int main(int argc, char **argv) {
   if (argc < 3) {
     DIE(write_small(ctx, argv[1]));
     DIE(write_large(ctx, argv[1]));
-    DIE(write_zones(ctx, argv[1]));
   }
+  DIE(write_zones(ctx, argv[1]));
   DIE(write_report(ctx, argv[1]));
+  DIE(write_city_report(ctx, argv[1]));
   sky_context_free(ctx);
   return 0;
 }

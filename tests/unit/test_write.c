@@ -253,9 +253,10 @@ static sky_status write_report(fixture *f) {
   sky_zone zone = {.id = "a", .name = "A", .level = "zone", .n_rings = 1, .ring = &ring};
   const sky_zones zones = {1, &zone};
   const sky_zone_row row = {.zone_id = "a", .gas = "ch4", .posterior = 3, .status = "higher"};
-  const sky_report_layer layer = {"x", "1", f->value, true};
+  const sky_report_layer layer = {"ch4", "x", "1", &f->grid, f->value, true};
+  const sky_report_headline headline = {"ch4", "one"};
   const sky_report_fact fact = {"inputs", "label", "value"};
-  const sky_report r = {"t", "s", &f->grid, &layer, 1, &zones, &row, 1, &fact, 1, "one\n\ntwo\n"};
+  const sky_report r = {"t", "s", NULL, &layer, 1, &zones, &row, 1, &fact, 1, &headline, 1};
   return sky_report_write(f->ctx, in_dir(f, "r.html"), &r);
 }
 
