@@ -37,6 +37,11 @@ double sky_mesh_distance(const sky_mesh *m, size_t a, size_t b);
 /* Exact coverage of mesh cells, ascending; area_zone and area_in as on the base. */
 SKY_NODISCARD sky_status sky_mesh_coverage(sky_context *ctx, const sky_zone *zone,
                                            const sky_mesh *m, sky_coverage *out);
+/* Appends the cells as polygons, in their order, and last the box of the base. Edges are cut into
+ * pieces of at most `step` (m or degrees) that neighbours share, so that they still tile the box
+ * when the vertices are moved to another system; INFINITY: corners only. */
+SKY_NODISCARD sky_status sky_mesh_outlines(sky_context *ctx, const sky_mesh *m, double step,
+                                           sky_zones *zones);
 /* Source cells onto mesh cells (regrid.h); the mesh must outlive it. */
 SKY_NODISCARD sky_status sky_mesh_splitter(sky_context *ctx, const sky_grid *src, const sky_mesh *m,
                                            sky_splitter **out);

@@ -76,8 +76,10 @@ void sky_sink_set_free(sky_sink_set *s) {
     sky_free(s->factor[i].source);
     sky_free(s->factor[i].unit);
   }
-  for (size_t i = 0; i < s->n_class && s->cls != NULL; i++)
+  for (size_t i = 0; i < s->n_class && s->cls != NULL; i++) {
     sky_free(s->cls[i].name);
+    sky_free(s->cls[i].note);
+  }
   sky_free(s->factor);
   sky_free(s->cls);
   sky_free(s->name);
@@ -304,6 +306,12 @@ static void build_pools(loader *l, sky_sink_class *c, double low, double high) {
   }
 }
 
+static sky_status take_note(loader *l, const char *note, sky_sink_class *c) {
+  sky_free(c->note);
+  c->note = sky_strdup(l->ctx, note);
+  return c->note != NULL ? SKY_OK : SKY_E_NOMEM;
+}
+
 static sky_status load_class(loader *l, const char *set, size_t cls) {
   sky_sink_class *c = &l->set->cls[cls];
   double low = NAN, high = NAN;
@@ -319,6 +327,7 @@ static sky_status load_class(loader *l, const char *set, size_t cls) {
       return sky_fail(l->ctx, SKY_E_INTERNAL, SETS_FILE ":%d: unknown role",
                       sky_table_line(l->sets, row));
     c->known = true;
+    if (r == ROLE_NONE) SKY_TRY(take_note(l, cell(l->sets, row, "note"), c));
     if (!needed(l, r, cls)) continue;
     size_t index = SIZE_MAX;
     SKY_TRY(find_factor(l, row, &index));
@@ -424,6 +433,7 @@ sky_status sky_sink_set_builtin(sky_context *ctx, const char *name, const sky_si
   for (size_t i = 0; i < s.n_class; i++) {
     s.cls[i].id = s.cls[i].number = (int)i + 1;
     SKY_GO_ALLOC(s.cls[i].name, sky_strdup(ctx, sky_sink_class_name((int)i + 1)));
+    SKY_GO(take_note(&l, "", &s.cls[i]));
     SKY_GO(load_class(&l, name, i));
   }
   s.stocks = set_of_stocks(&l, name);
@@ -432,7 +442,8 @@ sky_status sky_sink_set_builtin(sky_context *ctx, const char *name, const sky_si
     st = list == NULL ? SKY_E_NOMEM
                       : sky_fail(ctx, SKY_E_RANGE,
                                  "factor rows that nobody verified (%zu): allow each with "
-                                 "--allow-unverified or give your own with --pools: %s",
+                                 "--allow-unverified (in a job: allow_unverified) or give your own "
+                                 "with --pools (pools): %s",
                                  l.n_refused, list);
     sky_free(list);
     goto cleanup;
@@ -534,6 +545,7 @@ sky_status sky_sink_set_from_table(sky_context *ctx, const sky_table *table, con
     s.cls[i].id = legend->row[i].low;
     s.cls[i].number = legend->row[i].number;
     SKY_GO_ALLOC(s.cls[i].name, sky_strdup(ctx, legend->row[i].name));
+    SKY_GO(take_note(&l, "no gain in the table of pools", &s.cls[i]));
   }
   SKY_GO(user_rows(&l, table, path, legend, present));
   s.stocks = has_stocks(&s);

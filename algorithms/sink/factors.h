@@ -48,6 +48,7 @@ typedef struct sky_sink_class {
   int32_t id; /* class number, or map code of a user's pool table */
   int number; /* class 1..11 */
   char *name;
+  char *note; /* what the method leaves out, and why; "" = nothing to say */
   bool known; /* the set has rows for it */
   sky_sink_pool pool[SKY_POOL_COUNT];
 } sky_sink_class;

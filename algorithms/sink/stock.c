@@ -106,38 +106,35 @@ void sky_linear_fill(const sky_sink_set *set, sky_sink_quantity quantity, size_t
 
 /* ---- errors --------------------------------------------------------------------------------- */
 
-/* Share of a class over both dates. */
-static double share(const double *area, size_t n, size_t k, double total) {
+/* Area of a class, mean of both dates. */
+static double mean_area(const double *area, size_t n, size_t k) {
   double sum = 0;
   for (size_t j = 0; j < n; j++)
     sum += area[k * n + j] + area[j * n + k];
-  return sum / (2 * total);
+  return sum / 2;
 }
 
 /* Both maps hit the true class with probability p, else one of the others in proportion to its
- * share, independently: w_ij = A Σ_k π_k P(i|k) P(j|k). */
-void sky_sink_false_areas(const double *area, size_t n, double accuracy, double *w) {
-  const double total = sky_sum(area, n * n);
+ * share, independently: w_ij = Σ_k A_k P(i|k) P(j|k). */
+void sky_sink_false_areas(const double *area, const double *landscape, size_t n, double accuracy,
+                          double *w) {
+  const double total = sky_sum(landscape, n * n);
   memset(w, 0, n * n * sizeof *w);
   if (isnan(accuracy) || !(total > 0)) return;
   for (size_t k = 0; k < n; k++) /* the diagonal keeps the shares meanwhile */
-    w[k * n + k] = share(area, n, k, total);
+    w[k * n + k] = mean_area(landscape, n, k) / total;
   for (size_t k = 0; k < n; k++) {
     const double pk = w[k * n + k], miss = (1 - accuracy) / (1 - pk);
     if (!(pk > 0) || !(pk < 1)) continue;
+    const double own = mean_area(area, n, k);
     for (size_t i = 0; i < n; i++) {
       const double hit_i = i == k ? accuracy : miss * w[i * n + i];
       for (size_t j = 0; j < n; j++)
-        if (j != i) w[i * n + j] += total * pk * hit_i * (j == k ? accuracy : miss * w[j * n + j]);
+        if (j != i) w[i * n + j] += own * hit_i * (j == k ? accuracy : miss * w[j * n + j]);
     }
   }
   for (size_t k = 0; k < n; k++)
     w[k * n + k] = 0;
-}
-
-/* What a false area i -> j does to the quantity, per m2: it was i or j all along. */
-static double shift(const double *v, size_t stride, size_t n, size_t i, size_t j) {
-  return v[(i * n + j) * stride] - 0.5 * (v[(i * n + i) * stride] + v[(j * n + j) * stride]);
 }
 
 sky_sink_variance sky_linear_variance(const sky_linear *l, const double *area, const double *w,
@@ -155,10 +152,10 @@ sky_sink_variance sky_linear_variance(const sky_linear *l, const double *area, c
     for (size_t j = 0; j < n; j++) {
       const double wij = w[i * n + j];
       if (wij == 0) continue;
-      const double moved = wij * shift(l->f, 1, n, i, j);
+      const double moved = wij * sky_linear_shift(l->f, 1, n, i, j);
       sky_acc_add(&from_area, moved * moved);
       for (size_t k = 0; k < l->m; k++) {
-        const double both = wij * shift(l->J + k, l->m, n, i, j) * sd[k];
+        const double both = wij * sky_linear_shift(l->J + k, l->m, n, i, j) * sd[k];
         sky_acc_add(&cross, both * both);
       }
     }
@@ -192,7 +189,8 @@ static sky_sink_estimate estimate(const work *k, size_t zone) {
   sky_acc error_only = {0, 0};
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; j < n; j++)
-      if (w[i * n + j] != 0) sky_acc_add(&error_only, w[i * n + j] * shift(l->f, 1, n, i, j));
+      if (w[i * n + j] != 0)
+        sky_acc_add(&error_only, w[i * n + j] * sky_linear_shift(l->f, 1, n, i, j));
   const sky_sink_variance v = sky_linear_variance(l, area, w, k->sd, k->grad);
   const double q = total_of(k, area), left = q - sky_acc_value(&error_only);
   const double sd = sqrt(v.factor + v.area + v.cross);
@@ -266,7 +264,8 @@ sky_status sky_sink_compute(sky_context *ctx, const sky_tensor *tensor, const sk
   for (size_t i = 0; i < m; i++)
     k.sd[i] = set->factor[i].sd;
   for (size_t z = 0; z < tensor->n_zone; z++)
-    sky_sink_false_areas(tensor->area + z * n * n, n, accuracy, k.w + z * n * n);
+    sky_sink_false_areas(tensor->area + z * n * n, tensor->area + z * n * n, n, accuracy,
+                         k.w + z * n * n);
   for (size_t cls = 0; cls <= n; cls++)
     fill_class(&k, cls, rows);
 cleanup:

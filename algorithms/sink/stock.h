@@ -53,14 +53,23 @@ void sky_linear_free(sky_linear *l);
 void sky_linear_fill(const sky_sink_set *set, sky_sink_quantity quantity, size_t cls, double years,
                      sky_linear *l);
 
-/* Expected area (m2) that a map error alone moves from i to j, [n*n], diagonal 0; all 0 for NaN. */
-void sky_sink_false_areas(const double *area, size_t n, double accuracy, double *w);
+/* Expected area (m2) that a map error alone moves from i to j, [n*n], diagonal 0; all 0 for NaN.
+ * landscape, [n*n]: the areas whose class shares say what a pixel is mistaken for (area itself, or
+ * those of a larger piece of land that it is part of: then w is linear in area). */
+void sky_sink_false_areas(const double *area, const double *landscape, size_t n, double accuracy,
+                          double *w);
 
 typedef struct sky_sink_variance {
   double factor; /* aᵀSa, S = J diag(sd²) Jᵀ */
   double area;   /* fᵀCov(a)f, Cov(a) = Σ w_ij² u_ij u_ijᵀ, u_ij = e_ij - ½ e_ii - ½ e_jj */
   double cross;  /* tr(S Cov a) */
 } sky_sink_variance;
+
+/* What a false area i -> j does to a quantity v, per m2: it was i or j all along. stride: of v. */
+static inline double sky_linear_shift(const double *v, size_t stride, size_t n, size_t i,
+                                      size_t j) {
+  return v[(i * n + j) * stride] - 0.5 * (v[(i * n + i) * stride] + v[(j * n + j) * stride]);
+}
 
 /* area, w: [n*n]; sd: [m]; grad: [m] scratch. */
 sky_sink_variance sky_linear_variance(const sky_linear *l, const double *area, const double *w,

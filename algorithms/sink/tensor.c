@@ -43,7 +43,6 @@ void sky_tensor_free(sky_tensor *t) {
   sky_free(t->area);
   sky_free(t->nodata);
   sky_free(t->inside);
-  sky_free(t->zone);
   memset(t, 0, sizeof *t);
 }
 
@@ -234,8 +233,8 @@ static sky_status audit(sky_context *ctx, const sky_zones *zones, const sky_tens
     const double classed = sky_sum(t->area + z * n, n);
     const double left = t->inside[z] - classed - t->nodata[z];
     sky_log(ctx, SKY_LOG_DEBUG,
-            "zone '%s': %.9g m2, %.9g inside the maps, %.9g without a class, residual %.3g",
-            zones->zone[z].id, t->zone[z], t->inside[z], t->nodata[z], left);
+            "zone '%s': %.9g m2 inside the maps, %.9g without a class, residual %.3g",
+            zones->zone[z].id, t->inside[z], t->nodata[z], left);
     if (!(fabs(left) <= AUDIT_TOLERANCE * t->inside[z]))
       return sky_fail(ctx, SKY_E_MASS, "zone '%s': areas of the classes miss %.3g of %.9g m2",
                       zones->zone[z].id, left, t->inside[z]);
@@ -261,8 +260,7 @@ static sky_status allocate(sky_context *ctx, size_t n_zone, size_t n_class, sky_
   t->area = SKY_NEW(ctx, double, n_zone *n_class *n_class);
   t->nodata = SKY_NEW(ctx, double, n_zone);
   t->inside = SKY_NEW(ctx, double, n_zone);
-  t->zone = SKY_NEW(ctx, double, n_zone);
-  const bool good = t->area != NULL && t->nodata != NULL && t->inside != NULL && t->zone != NULL;
+  const bool good = t->area != NULL && t->nodata != NULL && t->inside != NULL;
   return good ? SKY_OK : SKY_E_NOMEM;
 }
 
@@ -294,8 +292,6 @@ sky_status sky_tensor_make(sky_context *ctx, const sky_grid *grid, const sky_zon
   SKY_GO_ALLOC(p.extent, SKY_NEW(ctx, extent, zones->n));
   SKY_GO_ALLOC(total, SKY_NEW0(ctx, sky_acc, zones->n * p.slots));
   SKY_GO(allocate(ctx, zones->n, n_class, &t));
-  for (size_t z = 0; z < zones->n; z++)
-    SKY_GO(sky_zone_area(ctx, &zones->zone[z], grid, &t.zone[z]));
   locate_zones(&p);
   SKY_GO(choose_threads(ctx, &p, &threads));
   sky_progress_begin(ctx, "area tensor", (grid->ny + SKY_TENSOR_ROWS - 1) / SKY_TENSOR_ROWS);

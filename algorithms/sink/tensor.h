@@ -17,7 +17,6 @@ typedef struct sky_tensor {
   double *area;   /* [n_zone*n_class*n_class] m2; element ((zone*n_class)+from)*n_class + to */
   double *nodata; /* [n_zone] m2 inside the map without a class at one of the dates */
   double *inside; /* [n_zone] m2 of the zone inside the map, summed on its own (audit) */
-  double *zone;   /* [n_zone] m2 of the whole zone */
 } sky_tensor;
 
 /* Classes of the cells of a window, row 0 the southernmost, as indices below n_class or

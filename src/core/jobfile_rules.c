@@ -179,6 +179,7 @@ static sky_status differ(sky_faults *f, const sky_node *list, const char *a, con
 static sky_status unique(const sky_node *root, sky_faults *f) {
   SKY_TRY(differ(f, sky_node_get(root, "grid.patches"), "id", NULL));
   SKY_TRY(differ(f, sky_node_get(root, "inventories"), "id", NULL));
+  SKY_TRY(differ(f, sky_node_get(root, "sinks"), "id", NULL));
   SKY_TRY(differ(f, sky_node_get(root, "inversions"), "gas", NULL));
   SKY_TRY(differ(f, sky_node_get(root, "zones.labels"), "id", NULL));
   return differ(f, sky_node_get(root, "compare"), "gas", NULL);
@@ -385,6 +386,39 @@ static sky_status inventory_formats(const sky_node *root, sky_faults *f) {
   return SKY_OK;
 }
 
+/* ---- sinks ---- */
+
+static sky_status check_sink(sky_faults *f, const sky_node *item) {
+  static const char *const of_factors[] = {"soil", NULL};
+  const bool factors = sky_node_get(item, "factors") != NULL;
+  const bool pools = sky_node_get(item, "pools") != NULL;
+  const sky_node *years = sky_node_get(item, "years");
+  const double first = sky_node_number(sky_node_item(years, 0), NULL);
+  const double second = sky_node_number(sky_node_item(years, 1), NULL);
+  if (!isnan(first) && !isnan(second) && !(first >= 1900 && first < second && second <= 2200)) {
+    SKY_TRY(sky_fault_at(f, years, "%g and %g are not two years in ascending order (1900 to 2200)",
+                         first, second));
+  }
+  if (sky_node_number(item, "accuracy") == 0) {
+    SKY_TRY(fault(f, item, "accuracy", "0 is not above 0 (e.g. 0.85)"));
+  }
+  if (factors && pools) {
+    SKY_TRY(fault(f, item, "pools", "both factors and pools are given; one of them decides"));
+  } else if (!factors && !pools) {
+    SKY_TRY(fault(f, item, "factors", "required without pools: skyflux list sink-sets"));
+  }
+  return pools ? no_effect(f, item, of_factors, "has no effect with pools, which have their own")
+               : SKY_OK;
+}
+
+static sky_status sinks(const sky_node *root, sky_faults *f) {
+  const sky_node *list = sky_node_get(root, "sinks");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    SKY_TRY(check_sink(f, sky_node_item(list, i)));
+  }
+  return SKY_OK;
+}
+
 const sky_job_rule sky_job_rules[] = {
     {period_order, "`period.end` is later than `period.start`."},
     {boxes,
@@ -398,7 +432,8 @@ const sky_job_rule sky_job_rules[] = {
      "`information`)."},
     {label_ranges, "`zones.labels[].labels` are numbers and ranges: `1-15, 20`."},
     {unique,
-     "Ids of patches, inventories and label zones, and gases of inversions and of `compare` occur "
+     "Ids of patches, inventories, sinks and label zones, and gases of inversions and of `compare` "
+     "occur "
      "once."},
     {references,
      "`prior`, `unscaled` and `compare[].inventory` name an inventory of the same gas."},
@@ -413,5 +448,9 @@ const sky_job_rule sky_job_rules[] = {
     {inventory_formats,
      "`variable`, `units` and `stated_resolution` belong to flux files, `region` to "
      "workbooks; a prior is a flux file."},
+    {sinks,
+     "A sink has either `factors` or `pools` (then no `soil`), its `years` ascend and lie in 1900 "
+     "to "
+     "2200, its `accuracy` is above 0."},
     {NULL, NULL},
 };

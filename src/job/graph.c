@@ -1,12 +1,14 @@
 /* graph.c: which stages a job needs, in order. The one place that knows the shape of the chain:
  *
  *   soundings-GAS -> columns-GAS ------------------------------.
- *   inventory-ID  -> footprint-GAS -> invert-GAS -> compare -> fields -> report            */
+ *   inventory-ID  -> footprint-GAS -> invert-GAS -> compare -> fields -> report
+ *   sink-ID       -'                                                                       */
 #include <stdio.h>
 #include <string.h>
 
 #include "src/core/file.h"
 #include "src/core/memory.h"
+#include "src/job/sink_table.h"
 #include "src/job/stage.h"
 #include "src/read/zones_ogr.h"
 
@@ -145,6 +147,25 @@ static sky_status add_inventories(sky_context *ctx, const sky_job *job, sky_stag
   return SKY_OK;
 }
 
+static sky_status add_sinks(sky_context *ctx, const sky_job *job, sky_stage_list *list) {
+  const sky_node *items = sky_node_get(job->root, "sinks");
+  for (size_t i = 0; items != NULL && i < sky_node_count(items); i++) {
+    const sky_node *item = sky_node_item(items, i), *maps = sky_node_get(item, "maps");
+    const char *id = sky_node_text(item, "id"), *legend = sky_node_text(item, "legend");
+    sky_stage *s;
+    SKY_TRY(add_stage(ctx, list, "sink", id, &s));
+    snprintf(s->id, sizeof s->id, "%s", id);
+    SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/sink-%s.nc", id)));
+    SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "sink-%s.csv", id)));
+    for (size_t k = 0; k < sky_node_count(maps); k++)
+      SKY_TRY(add_input(ctx, s, sky_node_text(sky_node_item(maps, k), "")));
+    if (sky_sink_legend_is_file(legend)) SKY_TRY(add_input(ctx, s, legend));
+    SKY_TRY(add_input(ctx, s, sky_node_text(item, "pools")));
+    SKY_TRY(add_geometry_inputs(ctx, job, s));
+  }
+  return SKY_OK;
+}
+
 /* An inversion runs when it has a prior and either information, or soundings with footprints. */
 static sky_status add_inversion(sky_context *ctx, const sky_job *job, sky_stage_list *list,
                                 const char *gas) {
@@ -169,6 +190,7 @@ static sky_status add_inversion(sky_context *ctx, const sky_job *job, sky_stage_
     SKY_TRY(add_geometry_inputs(ctx, job, s));
     SKY_TRY(after(ctx, list, s, "soundings", gas));
     SKY_TRY(after(ctx, list, s, "inventory", prior));
+    SKY_TRY(after(ctx, list, s, "sink", sky_node_text(inversion, "sink")));
   }
   SKY_TRY(add_stage(ctx, list, "invert", gas, &s));
   snprintf(s->gas, sizeof s->gas, "%s", gas);
@@ -177,6 +199,7 @@ static sky_status add_inversion(sky_context *ctx, const sky_job *job, sky_stage_
   SKY_TRY(after(ctx, list, s, "footprint", gas));
   SKY_TRY(after(ctx, list, s, "inventory", prior));
   SKY_TRY(after(ctx, list, s, "inventory", sky_node_text(inversion, "unscaled")));
+  SKY_TRY(after(ctx, list, s, "sink", sky_node_text(inversion, "sink")));
   const sky_node *compare = sky_job_find(job, "compare", "gas", gas);
   if (compare != NULL)
     SKY_TRY(after(ctx, list, s, "inventory", sky_node_text(compare, "inventory")));
@@ -236,6 +259,7 @@ sky_status sky_stages_build(sky_context *ctx, const sky_job *job, sky_stage_list
   sky_status st = SKY_OK;
   memset(list, 0, sizeof *list);
   SKY_GO(add_inventories(ctx, job, list));
+  SKY_GO(add_sinks(ctx, job, list));
   for (size_t g = 0; g < n_gases; g++)
     SKY_GO(add_soundings(ctx, job, list, gases[g]));
   for (size_t g = 0; g < n_gases; g++)

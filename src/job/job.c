@@ -312,8 +312,8 @@ cleanup:
   return st;
 }
 
-static sky_status zones_of_polygons(sky_context *ctx, const sky_job *job, const sky_mesh *mesh,
-                                    sky_zones *zones, sky_coverage **cover) {
+static sky_status read_polygons(sky_context *ctx, const sky_job *job, const sky_grid *grid,
+                                sky_zones *zones) {
   const sky_node *node = sky_node_get(job->root, "zones");
   const sky_zones_options opt = {
       .layer = sky_node_text(node, "layer"),
@@ -324,11 +324,15 @@ static sky_status zones_of_polygons(sky_context *ctx, const sky_job *job, const 
       .level_attribute = sky_node_text(node, "level_attribute"),
       .assume_crs = sky_node_text(node, "assume_crs"),
   };
-  const char *path = sky_node_text(node, "file");
+  return sky_zones_read(ctx, sky_node_text(node, "file"), &opt, grid, zones);
+}
+
+static sky_status zones_of_polygons(sky_context *ctx, const sky_job *job, const sky_mesh *mesh,
+                                    sky_zones *zones, sky_coverage **cover) {
   const sky_grid *grid = &mesh->patch[0];
   size_t touching = 0;
   sky_status st = SKY_OK;
-  SKY_GO(sky_zones_read(ctx, path, &opt, grid, zones));
+  SKY_GO(read_polygons(ctx, job, grid, zones));
   SKY_GO_ALLOC(*cover, SKY_NEW0(ctx, sky_coverage, zones->n));
   for (size_t i = 0; i < zones->n; i++) {
     SKY_GO(sky_mesh_coverage(ctx, &zones->zone[i], mesh, &(*cover)[i]));
@@ -336,9 +340,9 @@ static sky_status zones_of_polygons(sky_context *ctx, const sky_job *job, const 
   }
   if (touching == 0)
     st = sky_fail(ctx, SKY_E_COVERAGE,
-                  "%s: none of its %zu zones lies in the grid (box %g, %g, %g, %g; %s)", path,
-                  zones->n, grid->x_edge[0], grid->y_edge[0], grid->x_edge[grid->nx],
-                  grid->y_edge[grid->ny], grid->crs);
+                  "%s: none of its %zu zones lies in the grid (box %g, %g, %g, %g; %s)",
+                  sky_node_text(job->root, "zones.file"), zones->n, grid->x_edge[0],
+                  grid->y_edge[0], grid->x_edge[grid->nx], grid->y_edge[grid->ny], grid->crs);
 cleanup:
   return st;
 }
@@ -358,6 +362,27 @@ sky_status sky_job_zones(sky_context *ctx, const sky_job *job, const sky_mesh *m
     *cover = NULL;
     sky_zones_free(zones);
   }
+  return st;
+}
+
+sky_status sky_job_zones_in(sky_context *ctx, const sky_job *job, const sky_grid *grid,
+                            sky_zones *zones) {
+  const sky_node *labels = sky_node_get(job->root, "zones.labels");
+  sky_mesh mesh = {0};
+  sky_coverage *cover = NULL;
+  sky_status st = SKY_OK;
+  memset(zones, 0, sizeof *zones);
+  if (labels == NULL) return read_polygons(ctx, job, grid, zones);
+  SKY_GO(sky_job_mesh(ctx, job, &mesh));
+  if (!(mesh.patch[0].geographic && grid->geographic) && strcmp(mesh.patch[0].crs, grid->crs) != 0)
+    st = grid_fault(ctx, job, labels,
+                    sky_fail(ctx, SKY_E_JOB, "their state is in '%s', which must be that of '%s'",
+                             mesh.patch[0].crs, grid->crs));
+  else
+    st = sky_job_zones(ctx, job, &mesh, zones, &cover);
+cleanup:
+  sky_job_coverage_free(cover, zones->n);
+  sky_mesh_free(&mesh);
   return st;
 }
 

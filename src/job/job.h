@@ -62,6 +62,10 @@ SKY_NODISCARD sky_status sky_job_information(sky_context *ctx, const sky_job *jo
  * sky_job_coverage_free. */
 SKY_NODISCARD sky_status sky_job_zones(sky_context *ctx, const sky_job *job, const sky_mesh *mesh,
                                        sky_zones *zones, sky_coverage **cover);
+/* The same zones in the CRS of another grid, without coverage. Zones of labels stay in their own:
+ * SKY_E_JOB if the grid has another. */
+SKY_NODISCARD sky_status sky_job_zones_in(sky_context *ctx, const sky_job *job,
+                                          const sky_grid *grid, sky_zones *zones);
 void sky_job_coverage_free(sky_coverage *cover, size_t n);
 
 /* Display unit of a surface flux and its factor from mol m-2 s-1. */

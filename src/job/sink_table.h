@@ -1,0 +1,91 @@
+/* sink_table.h: ecosystem sinks of zones from two class maps, and their table: the one way that the
+ * command `sink` and the stage of a job share.
+ *
+ * open -> the caller reads the zones on `grid` -> make -> rows, CSV. Signs: a stock change is
+ * positive where the land gains carbon, a removal positive where it takes up; every number named
+ * flux is to the atmosphere. */
+#ifndef SKY_JOB_SINK_TABLE_H
+#define SKY_JOB_SINK_TABLE_H
+
+#include "algorithms/sink/stock.h"
+#include "src/read/raster.h"
+
+typedef struct sky_sink_options {
+  const char *maps[2], *zones; /* paths; zones: for the list of inputs, NULL = none */
+  const char *legend;          /* built-in, or FILE.csv */
+  const char *factors, *pools; /* one of them; pools: FILE.csv */
+  const char *soil;            /* NULL: soil carbon is not computed */
+  double years[2], accuracy;   /* accuracy NaN: not stated */
+  const char *const *allowed;  /* keys of unverified rows */
+  size_t n_allowed;
+} sky_sink_options;
+
+typedef struct sky_sink {
+  sky_sink_options opt;
+  sky_raster *map[2];
+  const sky_grid *grid; /* of both maps */
+  sky_legend legend;
+  bool *seen;    /* [legend rows] a pixel has it */
+  int32_t *code; /* window buffer */
+  size_t code_capacity;
+  sky_zones zones;   /* in the CRS of grid, by the caller: the zones of the table, then others */
+  size_t n_zone;     /* zones of the table */
+  double *area;      /* [n_zone] m2 of the whole zone */
+  sky_tensor tensor; /* of all zones */
+  size_t n_class;
+  bool *shown;   /* [n_class] some zone of the table has it */
+  bool *changed; /* [n_class] some zone of the table changes into or out of it */
+  sky_sink_set set;
+  sky_sink_row *rows; /* [n_zone*(n_class+1)] */
+} sky_sink;
+
+/* A legend is a built-in one or the path of a .csv. */
+bool sky_sink_legend_is_file(const char *legend);
+/* Both maps on one grid, and the legend. */
+SKY_NODISCARD sky_status sky_sink_open(sky_context *ctx, const sky_sink_options *opt, sky_sink *s);
+/* Areas of all zones, factors of all classes in them, rows of the zones of the table. */
+SKY_NODISCARD sky_status sky_sink_make(sky_context *ctx, sky_sink *s);
+void sky_sink_close(sky_sink *s); /* NULL-safe members, zeroes */
+
+/* Whether a row belongs into the table: classes that occur, in zones that have any; the zone itself
+ * always. */
+bool sky_sink_row_shown(const sky_sink *s, const sky_sink_row *row);
+const char *sky_sink_row_class(const sky_sink *s, const sky_sink_row *row); /* "all": the zone */
+/* What kind of numbers these are, and why a zone is empty ("" if it is not). */
+const char *sky_sink_stock_label(const sky_sink *s, const sky_sink_row *row);
+const char *sky_sink_uptake_label(const sky_sink *s, const sky_sink_row *row);
+const char *sky_sink_reason(const sky_sink *s, size_t zone);
+/* Class i has no annual gain in the set. */
+bool sky_sink_no_gain(const sky_sink *s, size_t i);
+
+/* Numbers of a row in reporting units, by column. */
+typedef enum sky_sink_number {
+  SKY_SINK_AREA_1,
+  SKY_SINK_AREA_2,
+  SKY_SINK_CHANGE,
+  SKY_SINK_STOCK_CHANGE,
+  SKY_SINK_STOCK_SD,
+  SKY_SINK_STOCK_LOW,
+  SKY_SINK_STOCK_HIGH,
+  SKY_SINK_BIOMASS_T,
+  SKY_SINK_DEAD_T,
+  SKY_SINK_SOIL_T,
+  SKY_SINK_SOIL_UNKNOWN,
+  SKY_SINK_STOCK_FLUX,
+  SKY_SINK_REMOVAL,
+  SKY_SINK_REMOVAL_SD,
+  SKY_SINK_REMOVAL_LOW,
+  SKY_SINK_REMOVAL_HIGH,
+  SKY_SINK_UPTAKE_FLUX,
+  SKY_SINK_UPTAKE_FLUX_SD,
+  SKY_SINK_ZONE_AREA,
+  SKY_SINK_COVERED,
+  SKY_SINK_NODATA,
+  SKY_SINK_NUMBERS
+} sky_sink_number;
+extern const char *const sky_sink_number_names[SKY_SINK_NUMBERS];
+void sky_sink_numbers(const sky_sink *s, const sky_sink_row *row, double v[SKY_SINK_NUMBERS]);
+
+SKY_NODISCARD sky_status sky_sink_write_csv(sky_context *ctx, const sky_sink *s, const char *path);
+
+#endif

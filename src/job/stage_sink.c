@@ -1,0 +1,359 @@
+/* stage_sink.c: one sink of the job: table per zone (sink-ID.csv), facts for the report, and the
+ * NEE layer on the job's mesh (stages/sink-ID.nc).
+ *
+ * One pass over the maps gives the area tensor of the zones and of every mesh cell: both in the
+ * maps' own system, pixels as they are, so that a zone made of cells has the sum of its cells.
+ *
+ *     cell flux = CO2 uptake of the cell (kg yr-1) / (molar mass × seconds of a year × cell area)
+ *
+ * mol m-2 s-1, to the atmosphere positive. zone_total is the zone's own row (the polygon's exact
+ * cut); zone_sd is that of the layer's covariance, wᵀQw, which an inversion starts from. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "algorithms/sink/cells.h"
+#include "grids/mesh.h"
+#include "src/core/memory.h"
+#include "src/core/species.h"
+#include "src/core/sum.h"
+#include "src/core/text.h"
+#include "src/job/facts.h"
+#include "src/job/layer.h"
+#include "src/job/sink_table.h"
+#include "src/job/stage.h"
+#include "src/read/flux.h"
+#include "src/write/crs.h"
+
+#define AUDIT_TOLERANCE 1e-12
+#define STEP_METRES 1000.0 /* pieces of cell edges that are moved to another system */
+#define STEP_DEGREES 0.01
+#define HECTARE 1e4
+
+typedef struct work {
+  const sky_job *job;
+  const sky_node *node;
+  const char **allowed;
+  sky_sink sink;
+  sky_mesh mesh;
+  double *area; /* [cells] m2 */
+  sky_sink_cells cells;
+  sky_layer layer;
+  sky_facts facts;
+} work;
+
+static void work_free(work *w) {
+  sky_free(w->allowed);
+  sky_sink_close(&w->sink);
+  sky_mesh_free(&w->mesh);
+  sky_free(w->area);
+  sky_sink_cells_free(&w->cells);
+  sky_layer_free(&w->layer);
+  sky_facts_free(&w->facts);
+}
+
+/* ---- zones and cells in the system of the maps ---------------------------------------------- */
+
+/* Moves the vertices of zones first..n-1 from the mesh's system to the maps'. */
+static sky_status move_to_maps(sky_context *ctx, work *w, size_t first) {
+  sky_crs *from = NULL, *to = NULL;
+  sky_status st = SKY_OK;
+  const bool geographic = w->sink.grid->geographic;
+  SKY_GO(sky_crs_create(ctx, w->mesh.patch[0].crs, &from));
+  SKY_GO(sky_crs_create(ctx, w->sink.grid->crs, &to));
+  for (size_t z = first; z < w->sink.zones.n; z++) {
+    sky_ring *r = w->sink.zones.zone[z].ring;
+    if (!w->mesh.patch[0].geographic) SKY_GO(sky_crs_to_lonlat(ctx, from, r->n, r->x, r->y));
+    if (!geographic) sky_crs_from_lonlat(to, r->n, r->x, r->y);
+    w->sink.zones.zone[z].geographic = geographic;
+  }
+cleanup:
+  sky_crs_free(from);
+  sky_crs_free(to);
+  return st;
+}
+
+static sky_status add_zones(sky_context *ctx, work *w) {
+  const sky_grid *map = w->sink.grid, *base = &w->mesh.patch[0];
+  const bool same = (map->geographic && base->geographic) || (strcmp(map->crs, base->crs) == 0);
+  const double step = same ? INFINITY : base->geographic ? STEP_DEGREES : STEP_METRES;
+  SKY_TRY(sky_job_zones_in(ctx, w->job, map, &w->sink.zones));
+  w->sink.n_zone = w->sink.zones.n;
+  SKY_TRY(sky_mesh_outlines(ctx, &w->mesh, step, &w->sink.zones));
+  return same ? SKY_OK : move_to_maps(ctx, w, w->sink.n_zone);
+}
+
+static sky_status run_sink(sky_context *ctx, work *w) {
+  const sky_node *maps = sky_node_get(w->node, "maps"), *years = sky_node_get(w->node, "years");
+  const sky_node *allowed = sky_node_get(w->node, "allow_unverified");
+  const size_t n_allowed = sky_node_count(allowed);
+  w->allowed = SKY_NEW(ctx, const char *, n_allowed);
+  if (w->allowed == NULL) return SKY_E_NOMEM;
+  for (size_t i = 0; i < n_allowed; i++)
+    w->allowed[i] = sky_node_text(sky_node_item(allowed, i), "");
+  const sky_sink_options opt = {
+      .maps = {sky_node_text(sky_node_item(maps, 0), ""),
+               sky_node_text(sky_node_item(maps, 1), "")},
+      .zones = sky_node_text(w->job->root, "zones.file"),
+      .legend = sky_node_text(w->node, "legend"),
+      .factors = sky_node_text(w->node, "factors"),
+      .pools = sky_node_text(w->node, "pools"),
+      .soil = sky_node_text(w->node, "soil"),
+      .years = {sky_node_number(sky_node_item(years, 0), ""),
+                sky_node_number(sky_node_item(years, 1), "")},
+      .accuracy = sky_node_number(w->node, "accuracy"),
+      .allowed = w->allowed,
+      .n_allowed = n_allowed,
+  };
+  SKY_TRY(sky_sink_open(ctx, &opt, &w->sink));
+  SKY_TRY(sky_job_mesh(ctx, w->job, &w->mesh));
+  SKY_TRY(add_zones(ctx, w));
+  return sky_sink_make(ctx, &w->sink);
+}
+
+/* ---- the layer ------------------------------------------------------------------------------ */
+
+/* The cells' part of the tensor; owns nothing. */
+static sky_tensor tensor_of_cells(const work *w) {
+  sky_tensor t = w->sink.tensor;
+  t.area += w->sink.n_zone * t.n_class * t.n_class;
+  t.nodata += w->sink.n_zone;
+  t.inside += w->sink.n_zone;
+  t.n_zone = w->mesh.n_cell;
+  return t;
+}
+
+/* The cells hold what the mesh's box holds, no more and no less. */
+static sky_status audit_cells(sky_context *ctx, work *w, const sky_tensor *t, const char *id) {
+  const size_t box = w->sink.n_zone + w->mesh.n_cell;
+  const sky_acc nothing = {0, 0};
+  sky_acc nodata = nothing;
+  for (size_t c = 0; c < t->n_zone; c++)
+    sky_acc_add(&nodata, t->nodata[c]);
+  sky_audit a = {.in = w->sink.tensor.inside[box],
+                 .gross = w->sink.tensor.inside[box],
+                 .out = sky_sum(t->inside, t->n_zone)};
+  a.residual = a.in - a.out;
+  sky_fact(&w->facts, "audit", id,
+           "%.9g ha of land cover in the grid, %.9g ha in its cells, residual %.1e of it; %.6g ha "
+           "without a class at both dates",
+           a.in / HECTARE, a.out / HECTARE, a.in > 0 ? fabs(a.residual) / a.in : 0,
+           sky_acc_value(&nodata) / HECTARE);
+  return sky_audit_check(ctx, id, "m2", &a, AUDIT_TOLERANCE);
+}
+
+/* kg C yr-1 of a cell -> mol CO2 m-2 s-1; and its reverse for CO2 below. */
+static double flux_of(const work *w, size_t cell) {
+  const double kg = sky_species_find("co2")->molar_mass * SKY_SECONDS_PER_YEAR;
+  return SKY_CO2_PER_C / (kg * w->area[cell]);
+}
+
+static sky_status fill_cells(sky_context *ctx, work *w, const char *id) {
+  const sky_tensor t = tensor_of_cells(w);
+  sky_layer *l = &w->layer;
+  SKY_TRY(audit_cells(ctx, w, &t, id));
+  SKY_TRY(sky_sink_cells_make(ctx, &t, &w->sink.set, w->sink.opt.accuracy,
+                              sky_node_number(w->node, "cell_sd"), &w->cells));
+  const size_t n = l->n_cell;
+  l->rank = w->cells.rank;
+  l->factor = SKY_NEW(ctx, double, l->rank *n);
+  l->sign = SKY_NEW(ctx, double, l->rank);
+  l->variance = SKY_NEW(ctx, double, n);
+  if (l->factor == NULL || l->sign == NULL || l->variance == NULL) return SKY_E_NOMEM;
+  for (size_t c = 0; c < n; c++) {
+    const double to_flux = flux_of(w, c), classed = t.inside[c] - t.nodata[c];
+    l->valid[c] = fmin(1, fmax(0, classed) / w->area[c]);
+    l->flux[c] = classed > 0 ? w->cells.uptake[c] * to_flux : NAN;
+    l->variance[c] = w->cells.variance[c] * to_flux * to_flux;
+    for (size_t k = 0; k < l->rank; k++)
+      l->factor[k * n + c] = w->cells.factor[k * n + c] * to_flux;
+  }
+  for (size_t k = 0; k < l->rank; k++)
+    l->sign[k] = 1;
+  return SKY_OK;
+}
+
+/* √(wᵀQw) of a zone, kg yr-1. */
+static double zone_sd(const work *w, const sky_coverage *cover, double kg) {
+  const sky_layer *l = &w->layer;
+  sky_acc var = {0, 0};
+  for (size_t k = 0; k < l->rank; k++) {
+    sky_acc sum = {0, 0};
+    for (size_t i = 0; i < cover->n; i++) {
+      const size_t c = cover->cell[i];
+      sky_acc_add(&sum, cover->fraction[i] * w->area[c] * kg * l->factor[k * l->n_cell + c]);
+    }
+    const double shared = sky_acc_value(&sum);
+    sky_acc_add(&var, shared * shared);
+  }
+  for (size_t i = 0; i < cover->n; i++) {
+    const size_t c = cover->cell[i];
+    const double weight = cover->fraction[i] * w->area[c] * kg;
+    sky_acc_add(&var, weight * weight * l->variance[c]);
+  }
+  return sqrt(sky_acc_value(&var));
+}
+
+static sky_status fill_zones(sky_context *ctx, work *w) {
+  const sky_sink *s = &w->sink;
+  const double kg = sky_species_find("co2")->molar_mass * SKY_SECONDS_PER_YEAR;
+  sky_zones zones = {0};
+  sky_coverage *cover = NULL;
+  SKY_TRY(sky_job_zones(ctx, w->job, &w->mesh, &zones, &cover));
+  for (size_t z = 0; z < s->n_zone; z++) {
+    const double classed = s->tensor.inside[z] - s->tensor.nodata[z];
+    if (!(classed > 0)) continue;
+    w->layer.zone_total[z] =
+        s->rows[z * (s->n_class + 1) + s->n_class].uptake.value * SKY_CO2_PER_C;
+    w->layer.zone_covered[z] = fmin(1, classed / s->area[z]);
+    /* The layer says nothing about a zone that is not all in it. */
+    if (cover[z].area_in >= SKY_ZONE_COMPLETE * cover[z].area_zone)
+      w->layer.zone_sd[z] = zone_sd(w, &cover[z], kg);
+  }
+  sky_job_coverage_free(cover, zones.n);
+  sky_zones_free(&zones);
+  return SKY_OK;
+}
+
+static sky_status make_layer(sky_context *ctx, work *w, const char *id) {
+  SKY_TRY(sky_layer_create(ctx, w->mesh.n_cell, w->sink.n_zone, &w->layer));
+  w->area = SKY_NEW(ctx, double, w->mesh.n_cell);
+  if (w->area == NULL) return SKY_E_NOMEM;
+  SKY_TRY(sky_mesh_areas(ctx, &w->mesh, w->area));
+  SKY_TRY(fill_cells(ctx, w, id));
+  return fill_zones(ctx, w);
+}
+
+/* ---- facts ---------------------------------------------------------------------------------- */
+
+/* Three digits, without an exponent. */
+static const char *plain(double v, char out[32]) {
+  const double scale = v == 0 ? 1 : pow(10, fmax(0, floor(log10(fabs(v))) - 2));
+  if (fabs(v) < 100)
+    snprintf(out, 32, "%.3g", v);
+  else
+    snprintf(out, 32, "%.0f", scale * nearbyint(v / scale));
+  return out;
+}
+
+/* "no uptake is counted for 12 ha of cropland, 3 ha of wetland" */
+static void put_zero_classes(const sky_sink *s, size_t zone, sky_text *t) {
+  char area[32];
+  bool first = true;
+  for (size_t i = 0; i < s->n_class; i++) {
+    const sky_sink_row *row = &s->rows[zone * (s->n_class + 1) + i];
+    if (!sky_sink_no_gain(s, i) || !(row->area[1] > 0)) continue;
+    sky_text_printf(t, "%s%s ha of %s", first ? " Counted as zero by the method: " : ", ",
+                    plain(row->area[1] / HECTARE, area), s->set.cls[i].name);
+    first = false;
+  }
+  if (!first) sky_text_put(t, ".");
+}
+
+static void put_zone(const sky_sink *s, size_t zone, sky_text *t) {
+  const sky_sink_row *row = &s->rows[zone * (s->n_class + 1) + s->n_class];
+  double v[SKY_SINK_NUMBERS];
+  char a[32], b[32], c[32];
+  if (*sky_sink_reason(s, zone) != '\0') {
+    sky_text_printf(t, "no statement: %s", sky_sink_reason(s, zone));
+    return;
+  }
+  sky_sink_numbers(s, row, v);
+  sky_text_printf(t, "uptake %s t CO2 a year (95 %% range %s to %s; %s).",
+                  plain(v[SKY_SINK_REMOVAL] * SKY_CO2_PER_C, a),
+                  plain(v[SKY_SINK_REMOVAL_LOW] * SKY_CO2_PER_C, b),
+                  plain(v[SKY_SINK_REMOVAL_HIGH] * SKY_CO2_PER_C, c),
+                  sky_sink_uptake_label(s, row));
+  if (s->set.stocks)
+    sky_text_printf(
+        t,
+        " Stock change %.15g to %.15g: %s t C (95 %% range %s to %s; positive = the land "
+        "gained carbon; %s).",
+        s->opt.years[0], s->opt.years[1], plain(v[SKY_SINK_STOCK_CHANGE], a),
+        plain(v[SKY_SINK_STOCK_LOW], b), plain(v[SKY_SINK_STOCK_HIGH], c),
+        sky_sink_stock_label(s, row));
+  put_zero_classes(s, zone, t);
+}
+
+static sky_status zone_facts(sky_context *ctx, work *w) {
+  const sky_sink *s = &w->sink;
+  for (size_t z = 0; z < s->n_zone; z++) {
+    const sky_zone *zone = &s->zones.zone[z];
+    sky_text t = {.ctx = ctx};
+    if (zone->role != SKY_ZONE_REPORT) continue;
+    put_zone(s, z, &t);
+    char *text = sky_text_take(&t);
+    if (text == NULL) return SKY_E_NOMEM;
+    sky_fact(&w->facts, "Sinks", zone->name, "%s", text);
+    sky_free(text);
+  }
+  return SKY_OK;
+}
+
+/* What the numbers are, and what they leave out. */
+static void method_facts(work *w, const char *id) {
+  const sky_sink *s = &w->sink;
+  sky_fact(
+      &w->facts, "Sinks", "what is counted",
+      "uptake is the growth of land as the second map shows it; two maps hold no harvest, fire "
+      "or decay, so gross growth is more than the net sink. Stock change is another view of "
+      "the same land, not to be added to the uptake.%s",
+      isnan(s->opt.accuracy)
+          ? " The accuracy of the maps is not stated, so their mistakes are not in the ranges."
+          : "");
+  for (size_t i = 0; i < s->n_class; i++) {
+    const sky_sink_class *cls = &s->set.cls[i];
+    if (!s->shown[i] || *cls->note == '\0') continue;
+    if (s->opt.pools != NULL && !sky_sink_no_gain(s, i)) continue;
+    sky_fact(&w->facts, "Sinks", sky_sink_no_gain(s, i) ? "counted as zero" : "left out", "%s: %s",
+             cls->name, cls->note);
+  }
+  sky_fact(&w->facts, "sources", id,
+           "land cover of %.15g and %.15g, cells %.4g by %.4g %s, legend %s, %s %s%s%s",
+           s->opt.years[0], s->opt.years[1], sky_grid_dx(s->grid), sky_grid_dy(s->grid),
+           s->grid->geographic ? "degrees" : "m", s->legend.name,
+           s->opt.pools != NULL ? "pools" : "factors", s->set.name,
+           s->opt.soil != NULL ? ", soil " : ", soil carbon not computed",
+           s->opt.soil != NULL ? s->opt.soil : "");
+}
+
+/* Rows that nobody checked, used because the job allows them. */
+static void warn_unverified(work *w, const char *id) {
+  const sky_sink *s = &w->sink;
+  for (size_t i = 0; i < s->set.n_factor; i++) {
+    const sky_sink_factor *f = &s->set.factor[i];
+    if (!f->verified)
+      sky_fact(&w->facts, "warnings", id,
+               "%.6g %s (%s) was never checked against its document; the job allows it", f->value,
+               f->unit, f->key);
+  }
+  for (size_t i = 0; i < s->legend.n; i++)
+    if (s->seen[i] && !s->legend.row[i].verified)
+      sky_fact(&w->facts, "warnings", id,
+               "class %d (%s) of legend %s was never checked; the job allows it",
+               (int)s->legend.row[i].low, s->legend.row[i].name, s->legend.name);
+}
+
+sky_status sky_stage_sink(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
+  work w = {.job = job, .node = sky_job_find(job, "sinks", "id", stage->id)};
+  char *layer = NULL, *table = NULL, **tags = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO(sky_facts_create(ctx, &w.facts));
+  SKY_GO(run_sink(ctx, &w));
+  SKY_GO(make_layer(ctx, &w, stage->id));
+  SKY_GO(zone_facts(ctx, &w));
+  method_facts(&w, stage->id);
+  warn_unverified(&w, stage->id);
+  SKY_GO_ALLOC(layer, sky_job_path(ctx, job, stage->outputs[1]));
+  SKY_GO_ALLOC(table, sky_job_path(ctx, job, stage->outputs[2]));
+  SKY_GO(sky_job_tags(ctx, job, stage, &tags));
+  SKY_GO(sky_layer_write(ctx, layer, &w.layer, tags));
+  SKY_GO(sky_sink_write_csv(ctx, &w.sink, table));
+  SKY_GO(sky_facts_write(&w.facts, job, stage->name));
+cleanup:
+  sky_tags_free(tags);
+  sky_free(table);
+  sky_free(layer);
+  work_free(&w);
+  return st;
+}
