@@ -2,12 +2,28 @@
 #include "src/job/job_flux.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "src/core/memory.h"
 #include "src/core/timeutil.h"
 
 #define DAY 86400.0
 #define AUDIT_TOLERANCE 1e-6 /* design law 3 */
+
+static bool ends_with(const char *text, const char *end) {
+  const size_t n = strlen(text), m = strlen(end);
+  return n > m && strcmp(text + n - m, end) == 0;
+}
+
+sky_inventory_format sky_job_inventory_format(const sky_node *item) {
+  const char *format = sky_node_text(item, "format"), *file = sky_node_text(item, "file");
+  const bool given = format != NULL && strcmp(format, "auto") != 0;
+  if (given ? strcmp(format, "workbook") == 0 : ends_with(file, ".xlsx"))
+    return SKY_INVENTORY_WORKBOOK;
+  if (given ? strcmp(format, "activity") == 0 : ends_with(file, ".csv"))
+    return SKY_INVENTORY_ACTIVITY;
+  return SKY_INVENTORY_FLUX;
+}
 
 static bool serves_as_prior(const sky_job *job, const char *id) {
   return sky_job_find(job, "inversions", "prior", id) != NULL ||

@@ -6,6 +6,15 @@
 #include "src/job/job.h"
 #include "src/read/flux.h"
 
+typedef enum sky_inventory_format {
+  SKY_INVENTORY_FLUX,
+  SKY_INVENTORY_WORKBOOK,
+  SKY_INVENTORY_ACTIVITY
+} sky_inventory_format;
+/* Of an item of inventories: as it says, or by the ending of its file. Only a flux file has a flux
+ * of its own (sky_job_flux); that of a table of activity is its layer (layer.h). */
+sky_inventory_format sky_job_inventory_format(const sky_node *item);
+
 /* The file behind inventories[id], as the mean over the steps of inventories[].year that lie in the
  * job's period; when there are none, of the whole year, or of all steps where no year is given:
  * *other_time tells. A file that serves as prior is refused when it is

@@ -17,8 +17,10 @@ sky_status sky_layer_create(sky_context *ctx, size_t n_cell, size_t n_zone, sky_
   SKY_GO_ALLOC(out->zone_total, SKY_NEW(ctx, double, n_zone));
   SKY_GO_ALLOC(out->zone_sd, SKY_NEW(ctx, double, n_zone));
   SKY_GO_ALLOC(out->zone_covered, SKY_NEW0(ctx, double, n_zone));
+  SKY_GO_ALLOC(out->zone_scope2, SKY_NEW(ctx, double, n_zone));
+  SKY_GO_ALLOC(out->zone_scope2_sd, SKY_NEW(ctx, double, n_zone));
   for (size_t z = 0; z < n_zone; z++)
-    out->zone_total[z] = out->zone_sd[z] = NAN;
+    out->zone_total[z] = out->zone_sd[z] = out->zone_scope2[z] = out->zone_scope2_sd[z] = NAN;
 cleanup:
   if (st != SKY_OK) sky_layer_free(out);
   return st;
@@ -31,6 +33,8 @@ void sky_layer_free(sky_layer *l) {
   sky_free(l->zone_total);
   sky_free(l->zone_sd);
   sky_free(l->zone_covered);
+  sky_free(l->zone_scope2);
+  sky_free(l->zone_scope2_sd);
   sky_free(l->factor);
   sky_free(l->sign);
   sky_free(l->variance);
@@ -46,12 +50,14 @@ sky_status sky_layer_write(sky_context *ctx, const char *path, const sky_layer *
       {"zone_total", "zone", "kg year-1", l->zone_total, NULL},
       {"zone_sd", "zone", "kg year-1", l->zone_sd, NULL},
       {"zone_covered", "zone", "1", l->zone_covered, NULL},
+      {"zone_scope2", "zone", "kg year-1", l->zone_scope2, NULL},
+      {"zone_scope2_sd", "zone", "kg year-1", l->zone_scope2_sd, NULL},
       {"error_variance", "cell", "mol2 m-4 s-2", l->variance, NULL},
       {"error_factor", "factor,cell", "mol m-2 s-1", l->factor, NULL},
       {"error_sign", "factor", "1", l->sign, NULL},
   };
-  const size_t n_vars = l->variance == NULL ? 5 : l->rank == 0 ? 6 : 8;
-  return sky_stage_file_write(ctx, path, dims, n_vars == 8 ? 3 : 2, vars, n_vars, NULL, 0, tags);
+  const size_t n_vars = l->variance == NULL ? 7 : l->rank == 0 ? 8 : 10;
+  return sky_stage_file_write(ctx, path, dims, n_vars == 10 ? 3 : 2, vars, n_vars, NULL, 0, tags);
 }
 
 sky_status sky_layer_read(sky_context *ctx, const sky_job *job, const char *kind, const char *id,
@@ -68,6 +74,8 @@ sky_status sky_layer_read(sky_context *ctx, const sky_job *job, const char *kind
   SKY_GO(sky_stage_file_read(ctx, path, "zone_total", out->n_zone, &out->zone_total));
   SKY_GO(sky_stage_file_read(ctx, path, "zone_sd", out->n_zone, &out->zone_sd));
   SKY_GO(sky_stage_file_read(ctx, path, "zone_covered", out->n_zone, &out->zone_covered));
+  SKY_GO(sky_stage_file_read(ctx, path, "zone_scope2", out->n_zone, &out->zone_scope2));
+  SKY_GO(sky_stage_file_read(ctx, path, "zone_scope2_sd", out->n_zone, &out->zone_scope2_sd));
   SKY_GO(sky_stage_file_has(ctx, path, "error_variance", &own));
   if (own) SKY_GO(sky_stage_file_read(ctx, path, "error_variance", out->n_cell, &out->variance));
   SKY_GO(sky_stage_file_has(ctx, path, "error_sign", &own));

@@ -15,10 +15,13 @@ typedef struct sky_layer {
   double *zone_total;   /* [zones] kg yr-1; NaN = nothing to say */
   double *zone_sd;      /* [zones] kg yr-1; NaN = not stated */
   double *zone_covered; /* [zones] share of the zone's area with data */
-  size_t rank;          /* own error; variance NULL: none is stated */
-  double *factor;       /* [rank*cells] mol m-2 s-1 */
-  double *sign;         /* [rank] +1, -1 */
-  double *variance;     /* [cells] (mol m-2 s-1)2 */
+  double *zone_scope2;  /* [zones] kg yr-1 of purchased power and heat, beside the flux; NaN =
+                           nothing  to say. From tables of activity (CO2) only */
+  double *zone_scope2_sd;
+  size_t rank;      /* own error; variance NULL: none is stated */
+  double *factor;   /* [rank*cells] mol m-2 s-1 */
+  double *sign;     /* [rank] +1, -1 */
+  double *variance; /* [cells] (mol m-2 s-1)2 */
 } sky_layer;
 
 /* Zeroed flux 0, totals NaN; no own error. */

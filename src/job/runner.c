@@ -318,22 +318,25 @@ static sky_status write_run_log(sky_context *ctx, const sky_job *job, const sky_
   return st;
 }
 
-static sky_status run_stage(sky_context *ctx, const sky_job *job, sky_stage *s, bool fresh,
-                            cJSON *log) {
+/* The stage itself; what it wrote is removed if it fails. */
+static sky_status make_outputs(sky_context *ctx, const sky_job *job, const sky_stage *s) {
+  sky_log(ctx, SKY_LOG_INFO, "stage %s", s->name);
+  remove_outputs(ctx, job, s);
+  sky_status st = s->row->run(ctx, job, s);
+  if (st == SKY_OK) st = write_stamp(ctx, job, s);
+  if (st == SKY_OK) return SKY_OK;
+  remove_outputs(ctx, job, s);
+  return sky_fail_in(ctx, st, "stage %s: ", s->name);
+}
+
+sky_status sky_stage_run(sky_context *ctx, const sky_job *job, sky_stage_list *list, size_t i,
+                         bool fresh, cJSON *log) {
+  sky_stage *s = &list->stage[i];
   const double start = seconds_now();
-  const bool done = !fresh && sky_stage_up_to_date(ctx, job, s, s->hash);
-  sky_status st = SKY_OK;
   if (sky_cancelled(ctx)) return sky_fail(ctx, SKY_E_CANCELLED, "cancelled before %s", s->name);
-  if (!done) {
-    sky_log(ctx, SKY_LOG_INFO, "stage %s", s->name);
-    remove_outputs(ctx, job, s);
-    st = s->row->run(ctx, job, s);
-    if (st == SKY_OK) st = write_stamp(ctx, job, s);
-    if (st != SKY_OK) {
-      remove_outputs(ctx, job, s);
-      return sky_fail_in(ctx, st, "stage %s: ", s->name);
-    }
-  }
+  SKY_TRY(sky_stage_hash(ctx, job, list, i, s->hash));
+  const bool done = !fresh && sky_stage_up_to_date(ctx, job, s, s->hash);
+  if (!done) SKY_TRY(make_outputs(ctx, job, s));
   sky_log(ctx, SKY_LOG_INFO, "stage %s: %s", s->name, done ? "up to date" : "done");
   cJSON *item = cJSON_CreateObject();
   cJSON_AddStringToObject(item, "stage", s->name);
@@ -380,10 +383,8 @@ sky_status sky_job_run(sky_context *ctx, const sky_job *job, const sky_run_optio
   sky_file_sweep(ctx, job->stage_dir);
   SKY_GO(claim_folder(ctx, job, &list, opt->fresh));
   for (size_t i = 0; i < list.n; i++) {
-    sky_stage *s = &list.stage[i];
-    SKY_GO(sky_stage_hash(ctx, job, &list, i, s->hash));
-    SKY_GO(run_stage(ctx, job, s, opt->fresh, log));
-    if (opt->only != NULL && strcmp(s->name, opt->only) == 0) break;
+    SKY_GO(sky_stage_run(ctx, job, &list, i, opt->fresh, log));
+    if (opt->only != NULL && strcmp(list.stage[i].name, opt->only) == 0) break;
   }
   st = write_run_log(ctx, job, opt, log, seconds_now() - start);
   log = NULL; /* it is part of the written document now, also after a failure */

@@ -7,6 +7,8 @@
 #ifndef SKY_JOB_STAGE_H
 #define SKY_JOB_STAGE_H
 
+#include <cjson/cJSON.h>
+
 #include "src/job/job.h"
 
 #define SKY_STAGE_NAME 96 /* room for "inventory-" and an id of 63 characters */
@@ -59,6 +61,12 @@ SKY_NODISCARD sky_status sky_stage_hash(sky_context *ctx, const sky_job *job, sk
                                         size_t i, char hex[65]);
 bool sky_stage_up_to_date(sky_context *ctx, const sky_job *job, const sky_stage *stage,
                           const char *hash);
+
+/* Runs stage i in the job's folder, which must exist with its stages/, unless its outputs are up to
+ * date (fresh: always); needs the outputs of the stages before it. Appends {"stage", "up_to_date",
+ * "seconds"} to log. */
+SKY_NODISCARD sky_status sky_stage_run(sky_context *ctx, const sky_job *job, sky_stage_list *list,
+                                       size_t i, bool fresh, cJSON *log);
 
 typedef struct sky_run_options {
   bool fresh;          /* ignore stamps */

@@ -16,8 +16,8 @@
 #include "src/core/timeutil.h"
 #include "src/job/facts.h"
 #include "src/job/job_flux.h"
+#include "src/job/layer.h"
 #include "src/job/stage.h"
-#include "src/job/stage_file.h"
 #include "src/read/workbook.h"
 
 #define TG 1e9 /* kg */
@@ -25,13 +25,9 @@
 typedef struct inventory {
   sky_mesh mesh; /* the job's */
   sky_zones zones;
-  sky_coverage *cover;  /* on the mesh */
-  double *area;         /* [cells] m2 */
-  double *flux;         /* [cells] mol m-2 s-1 of the whole cell; NaN without data */
-  double *valid;        /* [cells] share of the area with data */
-  double *zone_total;   /* [zones] kg yr-1; NaN = nothing to say */
-  double *zone_sd;      /* [zones] kg yr-1; NaN = not stated */
-  double *zone_covered; /* [zones] share of the zone's area with data */
+  sky_coverage *cover; /* on the mesh */
+  double *area;        /* [cells] m2 */
+  sky_layer layer;
 } inventory;
 
 static void inventory_free(inventory *inv) {
@@ -39,29 +35,19 @@ static void inventory_free(inventory *inv) {
   sky_zones_free(&inv->zones);
   sky_mesh_free(&inv->mesh);
   sky_free(inv->area);
-  sky_free(inv->flux);
-  sky_free(inv->valid);
-  sky_free(inv->zone_total);
-  sky_free(inv->zone_sd);
-  sky_free(inv->zone_covered);
+  sky_layer_free(&inv->layer);
 }
 
 static sky_status inventory_create(sky_context *ctx, const sky_job *job, inventory *inv) {
   sky_status st = SKY_OK;
   SKY_GO(sky_job_mesh(ctx, job, &inv->mesh));
   SKY_GO(sky_job_zones(ctx, job, &inv->mesh, &inv->zones, &inv->cover));
-  const size_t n = inv->mesh.n_cell, nz = inv->zones.n;
+  const size_t n = inv->mesh.n_cell;
   SKY_GO_ALLOC(inv->area, SKY_NEW(ctx, double, n));
-  SKY_GO_ALLOC(inv->flux, SKY_NEW(ctx, double, n));
-  SKY_GO_ALLOC(inv->valid, SKY_NEW0(ctx, double, n));
-  SKY_GO_ALLOC(inv->zone_total, SKY_NEW(ctx, double, nz));
-  SKY_GO_ALLOC(inv->zone_sd, SKY_NEW(ctx, double, nz));
-  SKY_GO_ALLOC(inv->zone_covered, SKY_NEW0(ctx, double, nz));
   SKY_GO(sky_mesh_areas(ctx, &inv->mesh, inv->area));
+  SKY_GO(sky_layer_create(ctx, n, inv->zones.n, &inv->layer));
   for (size_t c = 0; c < n; c++)
-    inv->flux[c] = NAN;
-  for (size_t z = 0; z < nz; z++)
-    inv->zone_total[z] = inv->zone_sd[z] = NAN;
+    inv->layer.flux[c] = NAN;
 cleanup:
   return st;
 }
@@ -70,7 +56,7 @@ cleanup:
 static sky_status flux_to_grid(sky_context *ctx, const sky_flux *f, double kg, inventory *inv,
                                sky_facts *facts, const char *id) {
   sky_audit audit;
-  SKY_TRY(sky_job_flux_to_mesh(ctx, id, f, &inv->mesh, inv->flux, inv->valid, &audit));
+  SKY_TRY(sky_job_flux_to_mesh(ctx, id, f, &inv->mesh, inv->layer.flux, inv->layer.valid, &audit));
   sky_fact(facts, "audit", id,
            "%.6g Tg/yr in the file, %.6g in the grid, %.6g outside, residual %.1e of the total; "
            "%.0f cells without data",
@@ -98,8 +84,8 @@ static sky_status zone_totals(sky_context *ctx, const sky_flux *f, const double 
       sky_acc_add(&area, inside);
     }
     if (sky_acc_value(&area) > 0.0) {
-      inv->zone_total[z] = sky_acc_value(&mass);
-      inv->zone_covered[z] = fmin(1.0, sky_acc_value(&area) / cover.area_zone);
+      inv->layer.zone_total[z] = sky_acc_value(&mass);
+      inv->layer.zone_covered[z] = fmin(1.0, sky_acc_value(&area) / cover.area_zone);
     }
     sky_coverage_free(&cover);
   }
@@ -118,7 +104,7 @@ static sky_status zone_uncertainty(sky_context *ctx, const sky_job *job, const s
   for (size_t z = 0; z < inv->zones.n; z++) {
     const sky_coverage *cover = &inv->cover[z];
     /* The error model lives on the mesh: no statement for a zone that is not all in it. */
-    if (isnan(inv->zone_total[z]) || cover->area_in < SKY_ZONE_COMPLETE * cover->area_zone)
+    if (isnan(inv->layer.zone_total[z]) || cover->area_in < SKY_ZONE_COMPLETE * cover->area_zone)
       continue;
     if (cover->n > SKY_DENSE_CELL_LIMIT)
       return sky_fail(
@@ -130,7 +116,7 @@ static sky_status zone_uncertainty(sky_context *ctx, const sky_job *job, const s
     if (s == NULL) return SKY_E_NOMEM;
     for (size_t k = 0; k < cover->n; k++) {
       const size_t c = cover->cell[k];
-      const double relative = isnan(inv->flux[c]) ? 0.0 : sigma * inv->flux[c];
+      const double relative = isnan(inv->layer.flux[c]) ? 0.0 : sigma * inv->layer.flux[c];
       const double least = isnan(floor_flux) ? 0.0 : floor_flux;
       s[k] = sqrt(relative * relative + least * least) * inv->area[c] * cover->fraction[k] * kg;
     }
@@ -142,7 +128,7 @@ static sky_status zone_uncertainty(sky_context *ctx, const sky_job *job, const s
             s[i] * s[j] *
                 sky_correlation_value(
                     model, sky_mesh_distance(&inv->mesh, cover->cell[i], cover->cell[j]), length));
-    inv->zone_sd[z] = sqrt(sky_acc_value(&var));
+    inv->layer.zone_sd[z] = sqrt(sky_acc_value(&var));
     sky_free(s);
   }
   return SKY_OK;
@@ -227,8 +213,8 @@ static sky_status read_workbook(sky_context *ctx, const sky_job *job, const sky_
   sky_fact_number(facts, "regions", (double)book.n);
   for (size_t z = 0; region != NULL && z < inv->zones.n; z++) {
     if (strcmp(inv->zones.zone[z].id, region) != 0) continue;
-    inv->zone_total[z] = sky_acc_value(&scope1);
-    inv->zone_covered[z] = 1.0;
+    inv->layer.zone_total[z] = sky_acc_value(&scope1);
+    inv->layer.zone_covered[z] = 1.0;
     found = true;
   }
   if (region != NULL && !found) {
@@ -242,26 +228,6 @@ cleanup:
   return st;
 }
 
-static bool is_workbook(const sky_node *node) {
-  const char *format = sky_node_text(node, "format"), *file = sky_node_text(node, "file");
-  const size_t length = strlen(file);
-  if (format != NULL && strcmp(format, "auto") != 0) return strcmp(format, "workbook") == 0;
-  return length > 5 && strcmp(file + length - 5, ".xlsx") == 0;
-}
-
-static sky_status write_inventory(sky_context *ctx, const char *path, const inventory *inv,
-                                  char *const *tags) {
-  const sky_stage_dim dims[] = {{"cell", inv->mesh.n_cell}, {"zone", inv->zones.n}};
-  const sky_stage_var vars[] = {
-      {"cell_flux", "cell", "mol m-2 s-1", inv->flux, NULL},
-      {"cell_valid", "cell", "1", inv->valid, NULL},
-      {"zone_total", "zone", "kg year-1", inv->zone_total, NULL},
-      {"zone_sd", "zone", "kg year-1", inv->zone_sd, NULL},
-      {"zone_covered", "zone", "1", inv->zone_covered, NULL},
-  };
-  return sky_stage_file_write(ctx, path, dims, 2, vars, 5, NULL, 0, tags);
-}
-
 sky_status sky_stage_inventory(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
   const sky_node *node = sky_job_find(job, "inventories", "id", stage->id);
   inventory inv = {0};
@@ -270,13 +236,13 @@ sky_status sky_stage_inventory(sky_context *ctx, const sky_job *job, const sky_s
   sky_status st = SKY_OK;
   SKY_GO(sky_facts_create(ctx, &facts));
   SKY_GO(inventory_create(ctx, job, &inv));
-  if (is_workbook(node))
+  if (sky_job_inventory_format(node) == SKY_INVENTORY_WORKBOOK)
     SKY_GO(read_workbook(ctx, job, stage, node, &inv, &facts));
   else
     SKY_GO(read_gridded(ctx, job, stage, node, &inv, &facts));
   SKY_GO_ALLOC(path, sky_job_path(ctx, job, stage->outputs[1]));
   SKY_GO(sky_job_tags(ctx, job, stage, &tags));
-  SKY_GO(write_inventory(ctx, path, &inv, tags));
+  SKY_GO(sky_layer_write(ctx, path, &inv.layer, tags));
   SKY_GO(sky_facts_write(&facts, job, stage->name));
 cleanup:
   sky_tags_free(tags);
