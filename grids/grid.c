@@ -12,10 +12,10 @@
 
 #include <geodesic.h>
 #include <math.h>
-#include <proj.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "grids/projection.h"
 #include "src/core/memory.h"
 
 #define DEG (M_PI / 180.0)
@@ -345,31 +345,9 @@ static void areas_geographic(const sky_grid *g, double *area) {
   }
 }
 
-/* One thread's way from the grid's system to longitude and latitude. */
-typedef struct inverse {
-  PJ_CONTEXT *context;
-  PJ *to_lonlat;
-} inverse;
-
-static void inverse_close(inverse *t) {
-  proj_destroy(t->to_lonlat);
-  proj_context_destroy(t->context);
-}
-
-static sky_status inverse_open(sky_context *ctx, const char *crs, inverse *t) {
-  t->context = proj_context_create();
-  proj_log_level(t->context, PJ_LOG_NONE);
-  t->to_lonlat = NULL;
-  PJ *pj = proj_create_crs_to_crs(t->context, crs, "EPSG:4326", NULL);
-  if (pj != NULL) t->to_lonlat = proj_normalize_for_visualization(t->context, pj);
-  proj_destroy(pj);
-  if (t->to_lonlat != NULL) return SKY_OK;
-  return sky_fail(ctx, SKY_E_RANGE, "crs '%s': no transformation to EPSG:4326", crs);
-}
-
 /* Signed geodesic area of a polygon given in the projected system; false if a point has no
  * longitude and latitude. */
-static bool geodesic_area(const inverse *t, const double *x, const double *y, size_t n,
+static bool geodesic_area(const sky_projection *t, const double *x, const double *y, size_t n,
                           double *area) {
   struct geod_geodesic geod;
   struct geod_polygon polygon;
@@ -377,15 +355,16 @@ static bool geodesic_area(const inverse *t, const double *x, const double *y, si
   geod_init(&geod, SKY_WGS84_A, SKY_WGS84_F);
   geod_polygon_init(&polygon, 0);
   for (size_t i = 0; i < n; i++) {
-    const PJ_COORD c = proj_trans(t->to_lonlat, PJ_FWD, proj_coord(x[i], y[i], 0, 0));
-    if (!isfinite(c.xy.x) || !isfinite(c.xy.y)) return false;
-    geod_polygon_addpoint(&geod, &polygon, c.xy.y, c.xy.x);
+    double lon, lat;
+    if (!sky_project(t, PJ_FWD, x[i], y[i], &lon, &lat)) return false;
+    geod_polygon_addpoint(&geod, &polygon, lat, lon);
   }
   geod_polygon_compute(&geod, &polygon, 0, 1, area, &perimeter);
   return true;
 }
 
-static bool cell_area(const inverse *t, const sky_grid *g, size_t ix, size_t iy, double *area) {
+static bool cell_area(const sky_projection *t, const sky_grid *g, size_t ix, size_t iy,
+                      double *area) {
   const double x[4] = {g->x_edge[ix], g->x_edge[ix + 1], g->x_edge[ix + 1], g->x_edge[ix]};
   const double y[4] = {g->y_edge[iy], g->y_edge[iy], g->y_edge[iy + 1], g->y_edge[iy + 1]};
   const double longest = fmax(x[1] - x[0], y[2] - y[1]);
@@ -406,8 +385,8 @@ static sky_status areas_projected(sky_context *ctx, const sky_grid *g, double *a
   sky_status result = SKY_OK;
 #pragma omp parallel num_threads(sky_context_threads(ctx))
   {
-    inverse t = {0};
-    sky_status st = inverse_open(ctx, g->crs, &t);
+    sky_projection t = {0};
+    sky_status st = sky_projection_open(ctx, g->crs, SKY_LONLAT, &t);
 #pragma omp for schedule(static)
     for (size_t iy = 0; iy < g->ny; iy++) {
       for (size_t ix = 0; ix < g->nx && st == SKY_OK; ix++) {
@@ -420,7 +399,7 @@ static sky_status areas_projected(sky_context *ctx, const sky_grid *g, double *a
 #pragma omp critical(sky_grid_areas)
       result = st;
     }
-    inverse_close(&t);
+    sky_projection_close(&t);
   }
   if (result == SKY_OK) return SKY_OK;
   return sky_fail(ctx, result, "crs '%s': cell areas on the ellipsoid cannot be computed", g->crs);
@@ -434,11 +413,11 @@ sky_status sky_grid_areas(sky_context *ctx, const sky_grid *g, double *area) {
 
 sky_status sky_polygon_area(sky_context *ctx, const char *crs, const double *x, const double *y,
                             size_t n, double *area) {
-  inverse t = {0};
-  sky_status st = inverse_open(ctx, crs, &t);
+  sky_projection t = {0};
+  sky_status st = sky_projection_open(ctx, crs, SKY_LONLAT, &t);
   if (st == SKY_OK && !geodesic_area(&t, x, y, n, area))
     st = sky_fail(ctx, SKY_E_RANGE, "crs '%s': polygon with a point off the ellipsoid", crs);
-  inverse_close(&t);
+  sky_projection_close(&t);
   return st;
 }
 
@@ -449,13 +428,11 @@ sky_status sky_grid_from_lonlat(sky_context *ctx, const sky_grid *g, size_t n, c
     memmove(y, lat, n * sizeof *y);
     return SKY_OK;
   }
-  inverse t = {0};
-  SKY_TRY(inverse_open(ctx, g->crs, &t));
+  sky_projection t = {0};
+  SKY_TRY(sky_projection_open(ctx, g->crs, SKY_LONLAT, &t));
   for (size_t i = 0; i < n; i++) { /* a point that the system cannot hold lies in no cell */
-    const PJ_COORD c = proj_trans(t.to_lonlat, PJ_INV, proj_coord(lon[i], lat[i], 0, 0));
-    x[i] = isfinite(c.xy.x) ? c.xy.x : NAN;
-    y[i] = isfinite(c.xy.y) ? c.xy.y : NAN;
+    if (!sky_project(&t, PJ_INV, lon[i], lat[i], &x[i], &y[i])) x[i] = y[i] = NAN;
   }
-  inverse_close(&t);
+  sky_projection_close(&t);
   return SKY_OK;
 }

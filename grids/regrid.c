@@ -5,6 +5,8 @@
  * grids measure in the ellipsoid's area between parallels. Grids that agree by sky_grid_equal map
  * cell to cell, without leaking float noise of the axes into neighbours.
  *
+ * Grids of two CRSs go by the splitter, whose parts clip.c cuts.
+ *
  * The audit takes what lies outside from the two boxes alone, not from the overlap lists, so that a
  * hole in the lists shows as a residual. Every target cell is summed by one thread in source order:
  * results do not depend on the number of threads. */
@@ -14,6 +16,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "grids/clip.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 
@@ -153,17 +156,15 @@ static axis y_axis(const sky_grid *g) {
   return (axis){.edge = g->y_edge, .n = g->ny, .latitude = g->geographic};
 }
 
-static sky_status pair_make(sky_context *ctx, const sky_grid *src, const sky_grid *dst, pair *p) {
-  if (src->geographic != dst->geographic || (!src->geographic && strcmp(src->crs, dst->crs) != 0))
-    return sky_fail(ctx, SKY_E_COVERAGE,
-                    "cannot regrid from %s to %s: both grids must share one crs", src->crs,
-                    dst->crs);
-  *p = (pair){.src = src, .dst = dst, .same = sky_grid_equal(src, dst)};
-  p->sx = x_axis(src);
-  p->sy = y_axis(src);
-  p->dx = x_axis(dst);
-  p->dy = y_axis(dst);
-  return SKY_OK;
+/* Of grids of one CRS. */
+static pair pair_of(const sky_grid *src, const sky_grid *dst) {
+  return (pair){.src = src,
+                .dst = dst,
+                .sx = x_axis(src),
+                .sy = y_axis(src),
+                .dx = x_axis(dst),
+                .dy = y_axis(dst),
+                .same = sky_grid_equal(src, dst)};
 }
 
 static double interval(const axis *a, size_t i) {
@@ -226,11 +227,20 @@ static sky_status gather_lists(sky_context *ctx, const pair *p, overlap *ox, ove
 
 /* ---- the two regridders -------------------------------------------------------------------- */
 
+static sky_status extensive_across(sky_context *ctx, const sky_grid *src, const double *amount,
+                                   const sky_grid *dst, double *out, sky_audit *audit) {
+  sky_splitter *s = NULL;
+  SKY_TRY(sky_splitter_create(ctx, src, dst, &s));
+  const sky_status st = sky_splitter_extensive(ctx, s, amount, sky_grid_cells(dst), out, audit);
+  sky_splitter_free(s);
+  return st;
+}
+
 sky_status sky_regrid_extensive(sky_context *ctx, const sky_grid *src, const double *amount,
                                 const sky_grid *dst, double *out, sky_audit *audit) {
-  pair p;
+  if (!sky_grid_same_system(src, dst)) return extensive_across(ctx, src, amount, dst, out, audit);
+  const pair p = pair_of(src, dst);
   overlap ox = {0}, oy = {0};
-  SKY_TRY(pair_make(ctx, src, dst, &p));
   SKY_TRY(gather_lists(ctx, &p, &ox, &oy));
   sky_status st = audit_source(ctx, &p, amount, false, audit);
   if (st == SKY_OK) {
@@ -276,14 +286,54 @@ static void cell_integral(const pair *p, const overlap *ox, const overlap *oy, c
   *area = sky_acc_value(&valid);
 }
 
+/* Amounts are value × area; the area itself, where it is valid, goes the same way. */
+static sky_status intensive_across(sky_context *ctx, const sky_grid *src, const double *value,
+                                   const sky_grid *dst, double min_valid, double *out,
+                                   double *fraction, sky_audit *audit) {
+  const size_t n_src = sky_grid_cells(src), n = sky_grid_cells(dst);
+  sky_splitter *s = NULL;
+  double *amount = NULL, *valid = NULL, *area = NULL;
+  sky_acc lost = {0, 0};
+  sky_audit unused;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(amount, SKY_NEW(ctx, double, n_src));
+  SKY_GO_ALLOC(valid, SKY_NEW(ctx, double, n));
+  SKY_GO_ALLOC(area, SKY_NEW(ctx, double, n));
+  SKY_GO(sky_grid_areas(ctx, src, amount));
+  SKY_GO(sky_grid_areas(ctx, dst, area));
+  SKY_GO(sky_splitter_create(ctx, src, dst, &s));
+  for (size_t i = 0; i < n_src; i++)
+    if (isnan(value[i])) amount[i] = NAN;
+  SKY_GO(sky_splitter_extensive(ctx, s, amount, n, valid, &unused));
+  for (size_t i = 0; i < n_src; i++)
+    amount[i] *= value[i];
+  SKY_GO(sky_splitter_extensive(ctx, s, amount, n, out, audit));
+  for (size_t c = 0; c < n; c++) {
+    const double share = fmin(1, valid[c] / area[c]);
+    const bool kept = valid[c] > 0 && share >= min_valid * (1 - 1e-6);
+    if (!kept) sky_acc_add(&lost, out[c]);
+    out[c] = kept ? out[c] / valid[c] : NAN;
+    if (fraction != NULL) fraction[c] = share;
+  }
+  audit->lost = sky_acc_value(&lost);
+  audit->out -= audit->lost;
+cleanup:
+  sky_splitter_free(s);
+  sky_free(amount);
+  sky_free(valid);
+  sky_free(area);
+  return st;
+}
+
 sky_status sky_regrid_intensive(sky_context *ctx, const sky_grid *src, const double *value,
                                 const sky_grid *dst, double min_valid, double *out,
                                 double *fraction, sky_audit *audit) {
-  pair p;
+  if (!sky_grid_same_system(src, dst))
+    return intensive_across(ctx, src, value, dst, min_valid, out, fraction, audit);
+  const pair p = pair_of(src, dst);
   overlap ox = {0}, oy = {0};
   const size_t n = sky_grid_cells(dst);
   double *arrived = NULL, *lost = NULL;
-  SKY_TRY(pair_make(ctx, src, dst, &p));
   SKY_TRY(gather_lists(ctx, &p, &ox, &oy));
   sky_status st = SKY_OK;
   SKY_GO(audit_source(ctx, &p, value, true, audit));
@@ -340,6 +390,7 @@ struct sky_splitter {
   size_t n_parts;
   part *part;
   double *x_inside, *y_inside; /* of the first part */
+  sky_clip clip;               /* between two CRSs, in place of the parts */
 };
 
 static void to_fractions(const axis *from, overlap *o, bool same) {
@@ -360,13 +411,17 @@ static sky_status part_make(sky_context *ctx, const pair *p, const size_t *of, p
 
 sky_status sky_splitter_create_parts(sky_context *ctx, const sky_grid *src, const sky_grid *part_of,
                                      size_t *const *of, size_t n_parts, sky_splitter **out) {
-  pair p;
   sky_status st = SKY_OK;
   sky_splitter *s = NULL;
-  SKY_TRY(pair_make(ctx, src, part_of, &p));
   SKY_GO_ALLOC(s, SKY_NEW0(ctx, sky_splitter, 1));
   s->src_nx = src->nx;
   s->src_ny = src->ny;
+  if (!sky_grid_same_system(src, part_of)) {
+    SKY_GO(sky_clip_make(ctx, src, part_of, of, n_parts, &s->clip));
+    *out = s;
+    return SKY_OK;
+  }
+  const pair p = pair_of(src, part_of);
   SKY_GO_ALLOC(s->part, SKY_NEW0(ctx, part, n_parts));
   s->n_parts = n_parts;
   SKY_GO(inside_fractions(ctx, &p.sx, &p.dx, p.same, &s->x_inside));
@@ -374,9 +429,9 @@ sky_status sky_splitter_create_parts(sky_context *ctx, const sky_grid *src, cons
   /* A source that agrees with the first grid has its edges, which are those of the others too. */
   const sky_grid *from = p.same ? part_of : src;
   for (size_t k = 0; k < n_parts; k++) {
-    SKY_GO(pair_make(ctx, from, &part_of[k], &p));
-    if (k > 0) p.same = false;
-    SKY_GO(part_make(ctx, &p, of != NULL ? of[k] : NULL, &s->part[k]));
+    pair q = pair_of(from, &part_of[k]);
+    if (k > 0) q.same = false;
+    SKY_GO(part_make(ctx, &q, of != NULL ? of[k] : NULL, &s->part[k]));
   }
   *out = s;
   return SKY_OK;
@@ -397,13 +452,14 @@ void sky_splitter_free(sky_splitter *s) {
     overlap_free(&s->part[k].y);
   }
   sky_free(s->part);
+  sky_clip_free(&s->clip);
   sky_free(s->x_inside);
   sky_free(s->y_inside);
   sky_free(s);
 }
 
 size_t sky_splitter_max(const sky_splitter *s) {
-  size_t n = 0;
+  size_t n = s->clip.longest;
   for (size_t k = 0; k < s->n_parts; k++)
     n += s->part[k].x.longest * s->part[k].y.longest;
   return n;
@@ -413,6 +469,11 @@ size_t sky_splitter_map(const sky_splitter *s, size_t src_cell, size_t *dst_cell
                         double *fraction) {
   const size_t ix = src_cell % s->src_nx, iy = src_cell / s->src_nx;
   size_t n = 0;
+  if (s->clip.start != NULL)
+    for (size_t k = s->clip.start[src_cell]; k < s->clip.start[src_cell + 1]; k++) {
+      dst_cell[n] = s->clip.cell[k];
+      fraction[n++] = s->clip.share[k];
+    }
   for (size_t k = 0; k < s->n_parts; k++) {
     const part *p = &s->part[k];
     for (size_t a = p->y.start[iy]; a < p->y.start[iy + 1]; a++) {
@@ -428,6 +489,12 @@ size_t sky_splitter_map(const sky_splitter *s, size_t src_cell, size_t *dst_cell
 }
 
 double sky_splitter_outside(const sky_splitter *s, size_t src_cell) {
+  if (s->clip.start != NULL) {
+    sky_acc in = {0, 0};
+    for (size_t k = s->clip.start[src_cell]; k < s->clip.start[src_cell + 1]; k++)
+      sky_acc_add(&in, s->clip.share[k]);
+    return fmax(0, 1 - sky_acc_value(&in));
+  }
   return 1 - s->x_inside[src_cell % s->src_nx] * s->y_inside[src_cell / s->src_nx];
 }
 

@@ -1,9 +1,10 @@
 /* regrid.h: conservative regridding with a closed mass audit (design law 3).
  *
- * Both grids must share the CRS (projected <-> geographic is refused with SKY_E_COVERAGE and the
- * two names). Weights are products of 1-D overlaps (x, and ellipsoidal-zone in y for geographic
+ * Of one CRS: weights are products of 1-D overlaps (x, and ellipsoidal-zone in y for geographic
  * grids); no weight matrix is held. A geographic source is shifted by ±360° where needed; grids
- * that are sky_grid_equal map cell to cell. */
+ * that are sky_grid_equal map cell to cell. Between two CRSs every source cell near the target is
+ * projected and cut by the target's cells (clip.h); a cell without an image in one piece is
+ * SKY_E_COVERAGE. */
 #ifndef SKY_GRIDS_REGRID_H
 #define SKY_GRIDS_REGRID_H
 
@@ -23,6 +24,10 @@ typedef struct sky_audit {
 SKY_NODISCARD sky_status sky_audit_check(sky_context *ctx, const char *what, const char *unit,
                                          const sky_audit *a, double tolerance);
 
+/* The whole of `inner` lies in `outer`, in any two systems (sky_grid_contains for one). */
+SKY_NODISCARD sky_status sky_grid_covers(sky_context *ctx, const sky_grid *outer,
+                                         const sky_grid *inner, bool *covers);
+
 /* Extensive quantity (amount per cell, footprint sensitivity): source cells are split by area
  * fraction. NaN source cells are nodata. out [cells of dst] is overwritten. */
 SKY_NODISCARD sky_status sky_regrid_extensive(sky_context *ctx, const sky_grid *src,
@@ -30,8 +35,8 @@ SKY_NODISCARD sky_status sky_regrid_extensive(sky_context *ctx, const sky_grid *
                                               double *out, sky_audit *audit);
 /* Intensive quantity (flux density, mole fraction): area-weighted mean over valid source; out is
  * NaN where less than min_valid of the cell's area is covered by valid source. fraction (may be
- * NULL): valid area fraction of each target cell. audit: integrals (value × m2; projected grids:
- * plane m2). */
+ * NULL): valid area fraction of each target cell. audit: integrals (value × m2; between projected
+ * grids of one CRS plane m2). */
 SKY_NODISCARD sky_status sky_regrid_intensive(sky_context *ctx, const sky_grid *src,
                                               const double *value, const sky_grid *dst,
                                               double min_valid, double *out, double *fraction,
@@ -52,7 +57,9 @@ SKY_NODISCARD sky_status sky_splitter_create_parts(sky_context *ctx, const sky_g
 size_t sky_splitter_max(const sky_splitter *s); /* at least the largest count of any source cell */
 size_t sky_splitter_map(const sky_splitter *s, size_t src_cell, size_t *dst_cell, double *fraction);
 
-/* Fraction of a source cell outside dst, from the two boxes alone (a check on the parts). */
+/* Fraction of a source cell outside dst; of one CRS from the two boxes alone (a check on the
+ * parts).
+ */
 double sky_splitter_outside(const sky_splitter *s, size_t src_cell);
 /* sky_regrid_extensive by way of a splitter; n_dst: number of target cells. */
 SKY_NODISCARD sky_status sky_splitter_extensive(sky_context *ctx, const sky_splitter *s,

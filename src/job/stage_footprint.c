@@ -120,7 +120,9 @@ static sky_status read_footprints(sky_context *ctx, const sky_job *job, jacobian
     SKY_TRY(st);
   }
   const sky_grid *base = &j->mesh.patch[0];
-  if (!sky_grid_contains(&j->native.grid, base))
+  bool covers;
+  SKY_TRY(sky_grid_covers(ctx, &j->native.grid, base, &covers));
+  if (!covers)
     return sky_fail(ctx, SKY_E_COVERAGE,
                     "footprints: their grid (%.6g to %.6g, %.6g to %.6g) does not cover the job's "
                     "grid (%.6g to %.6g, %.6g to %.6g)",

@@ -3,7 +3,7 @@
  *   show_inventory flux FILE GAS VARIABLE [UNITS]
  *   show_inventory workbook FILE YEAR
  *   show_inventory zones FILE ID W,S,E,N CELL        coverage sums on a grid
- *   show_inventory regrid FILE VARIABLE W,S,E,N DX DY  means on another grid (intensive) */
+ *   show_inventory regrid FILE VARIABLE W,S,E,N DX DY [CRS]  means on another grid (intensive) */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,18 +49,19 @@ static sky_status show_workbook(sky_context *ctx, char **a) {
   return SKY_OK;
 }
 
-static sky_status grid_of(sky_context *ctx, const char *box, double dx, double dy, sky_grid *g) {
+static sky_status grid_of(sky_context *ctx, const char *crs, const char *box, double dx, double dy,
+                          sky_grid *g) {
   double w, s, e, n;
   if (sscanf(box, "%lf,%lf,%lf,%lf", &w, &s, &e, &n) != 4)
     return sky_fail(ctx, SKY_E_USAGE, "box '%s'", box);
-  return sky_grid_from_box(ctx, "EPSG:4326", w, s, e, n, dx, dy, g);
+  return sky_grid_from_box(ctx, crs, w, s, e, n, dx, dy, g);
 }
 
 static sky_status show_zones(sky_context *ctx, char **a) {
   const sky_zones_options opt = {.id = a[1]};
   sky_grid g = {0};
   sky_zones z = {0};
-  SKY_TRY(grid_of(ctx, a[2], atof(a[3]), atof(a[3]), &g));
+  SKY_TRY(grid_of(ctx, "EPSG:4326", a[2], atof(a[3]), atof(a[3]), &g));
   sky_status st = sky_zones_read(ctx, a[0], &opt, &g, &z);
   printf("{");
   for (size_t i = 0; i < z.n && st == SKY_OK; i++) {
@@ -77,7 +78,7 @@ static sky_status show_zones(sky_context *ctx, char **a) {
   return st;
 }
 
-static sky_status show_regrid(sky_context *ctx, char **a) {
+static sky_status show_regrid(sky_context *ctx, char **a, int n) {
   sky_status st = SKY_OK;
   sky_nc *nc = NULL;
   sky_gridded g = {0};
@@ -87,7 +88,7 @@ static sky_status show_regrid(sky_context *ctx, char **a) {
   SKY_GO(sky_nc_open(ctx, a[0], &nc));
   SKY_GO(sky_gridded_open(ctx, nc, a[1], &g));
   SKY_GO(sky_gridded_values(ctx, nc, a[1], &g.info, &v));
-  SKY_GO(grid_of(ctx, a[2], atof(a[3]), atof(a[4]), &dst));
+  SKY_GO(grid_of(ctx, n > 5 ? a[5] : "EPSG:4326", a[2], atof(a[3]), atof(a[4]), &dst));
   SKY_GO_ALLOC(in, SKY_NEW(ctx, double, sky_grid_cells(&g.grid)));
   SKY_GO_ALLOC(out, SKY_NEW(ctx, double, sky_grid_cells(&dst)));
   for (size_t i = 0; i < sky_grid_cells(&g.grid); i++)
@@ -118,7 +119,7 @@ int main(int argc, char **argv) {
   if (n >= 3 && strcmp(argv[1], "flux") == 0) st = show_flux(ctx, a, n);
   if (n == 2 && strcmp(argv[1], "workbook") == 0) st = show_workbook(ctx, a);
   if (n == 4 && strcmp(argv[1], "zones") == 0) st = show_zones(ctx, a);
-  if (n == 5 && strcmp(argv[1], "regrid") == 0) st = show_regrid(ctx, a);
+  if (n >= 5 && strcmp(argv[1], "regrid") == 0) st = show_regrid(ctx, a, n);
   if (st != SKY_OK) fprintf(stderr, "%s\n", sky_error(ctx));
   sky_context_free(ctx);
   return st == SKY_OK ? 0 : 1;

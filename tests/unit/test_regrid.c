@@ -268,18 +268,6 @@ static void the_splitter_agrees(void **state) {
   sky_grid_free(&dst);
 }
 
-static void systems_do_not_mix(void **state) {
-  (void)state;
-  sky_grid a = box("EPSG:4326", 0, 0, 1, 1, 1, 1), b = box("EPSG:32650", 0, 0, 1, 1, 1, 1);
-  double v = 1, out;
-  sky_audit audit;
-  assert_int_equal(sky_regrid_extensive(ctx, &a, &v, &b, &out, &audit), SKY_E_COVERAGE);
-  assert_non_null(strstr(sky_error(ctx), "EPSG:4326"));
-  assert_non_null(strstr(sky_error(ctx), "EPSG:32650"));
-  sky_grid_free(&a);
-  sky_grid_free(&b);
-}
-
 static void allocations_may_fail(void **state) {
   (void)state;
   sky_grid src = box("EPSG:4326", 0, 0, 4, 2, 1, 1), dst = box("EPSG:4326", 0, 0, 6, 2, 2, 2);
@@ -312,7 +300,6 @@ int main(void) {
       cmocka_unit_test(same_grid_is_the_identity),
       cmocka_unit_test(threads_do_not_matter),
       cmocka_unit_test(the_splitter_agrees),
-      cmocka_unit_test(systems_do_not_mix),
       cmocka_unit_test(allocations_may_fail),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
