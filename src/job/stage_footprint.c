@@ -5,8 +5,11 @@
  * X_i: super-observation of the soundings that share receptor i; baseline_i: prior column of the
  * retrieval (or a constant); fixed_i: what the state cannot move, Σ footprint × prior flux on the
  * footprint's own cells minus Σ_c H_ic x0_c (flux outside the grid, structure below a cell). So the
- * prior simulation is exact at the footprint's resolution while increments live on the grid. Column
- * footprints hold the column integral already: no per-level kernel is applied, and none twice. */
+ * prior simulation is exact at the footprint's resolution while increments live on the grid. A
+ * layer that states its own covariance (table of activity, sink) exists on the mesh only: nothing
+ * is fixed then, and sensitivity outside the mesh sees no flux. With `sink` the state has two
+ * layers, prior and sink, of which every row sees the sum. Column footprints hold the column
+ * integral already: no per-level kernel is applied, and none twice. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +23,7 @@
 #include "src/core/timeutil.h"
 #include "src/job/facts.h"
 #include "src/job/job_flux.h"
+#include "src/job/layer.h"
 #include "src/job/stage.h"
 #include "src/job/stage_file.h"
 #include "src/read/footprint.h"
@@ -37,12 +41,17 @@ typedef struct jacobian {
   double *max_distance;        /* [receptors] m, of the job entry that the receptor came with */
   double *max_time;            /* [receptors] s */
   double *row_outside;         /* [rows] sensitivity outside the mesh */
-  double *prior;               /* [native cells] mol m-2 s-1, NaN no data */
+  double *prior;               /* [native cells] mol m-2 s-1, NaN no data; NULL: on the mesh only */
   double *prior_valid;         /* [native cells] share of the cell with prior data */
-  size_t *first_row;           /* [receptors+1] rows of a receptor stand together */
-  double *x0, *x_sd;           /* [n_state] */
-  size_t n_cell, n_time;
+  sky_layer layer[2];          /* prior, sink */
+  size_t n_layer;
+  bool own;                /* the layers' own covariance in place of sigma */
+  size_t *first_row;       /* [receptors+1] rows of a receptor stand together */
+  double *x0, *x_sd;       /* [n_state] */
+  size_t n_cell, n_time;   /* n_cell: mesh cells of all layers */
   double step_start, step; /* s */
+  size_t q_rank;           /* own covariance, on the state */
+  double *q_factor, *q_sign, *q_var;
   /* observations, one per receptor that soundings matched */
   size_t n_obs, n_groups;
   size_t *receptor;
@@ -61,7 +70,8 @@ static void jacobian_free(jacobian *j) {
   double *const arrays[] = {j->max_distance, j->max_time, j->row_outside, j->prior, j->prior_valid,
                             j->x0,           j->x_sd,     j->observed,    j->r_sd,  j->baseline,
                             j->fixed,        j->y,        j->time,        j->count, j->prior_part,
-                            j->unseen,       j->b0,       j->b_sd,        j->val};
+                            j->unseen,       j->b0,       j->b_sd,        j->val,   j->q_factor,
+                            j->q_sign,       j->q_var};
   for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
     sky_free(arrays[k]);
   sky_free(j->receptor);
@@ -69,6 +79,8 @@ static void jacobian_free(jacobian *j) {
   sky_free(j->group);
   sky_free(j->rowptr);
   sky_free(j->col);
+  for (size_t l = 0; l < j->n_layer; l++)
+    sky_layer_free(&j->layer[l]);
   sky_mesh_free(&j->mesh);
   sky_footprints_free(&j->native);
   sky_footprints_free(&j->rows);
@@ -133,14 +145,42 @@ static sky_status read_footprints(sky_context *ctx, const sky_job *job, jacobian
   return SKY_OK;
 }
 
+static sky_status read_layer(sky_context *ctx, const sky_job *job, const char *kind, const char *id,
+                             jacobian *j) {
+  sky_layer *layer = &j->layer[j->n_layer];
+  SKY_TRY(sky_layer_read(ctx, job, kind, id, layer));
+  j->n_layer++;
+  if (layer->n_cell != j->mesh.n_cell)
+    return sky_fail(ctx, SKY_E_INTERNAL, "%s '%s': %zu cells, the mesh has %zu", kind, id,
+                    layer->n_cell, j->mesh.n_cell);
+  if (!j->own || layer->variance != NULL) return SKY_OK;
+  return sky_fail(ctx, SKY_E_JOB,
+                  "%s: inversions.sigma: missing, and %s '%s' states no covariance of its own",
+                  sky_jobfile_path(job->file), kind, id);
+}
+
+static sky_status read_layers(sky_context *ctx, const sky_job *job, jacobian *j) {
+  const char *sink = sky_node_text(j->inversion, "sink");
+  j->own = isnan(sky_node_number(j->inversion, "sigma"));
+  SKY_TRY(read_layer(ctx, job, "inventory", sky_node_text(j->inversion, "prior"), j));
+  if (sink != NULL) SKY_TRY(read_layer(ctx, job, "sink", sink, j));
+  j->n_cell = j->n_layer * j->mesh.n_cell;
+  if (j->own || j->n_cell <= SKY_DENSE_CELL_LIMIT) return SKY_OK;
+  return sky_fail(ctx, SKY_E_SIZE,
+                  "grid: %zu cells; the spatial prior covariance is limited to %d cells per time "
+                  "step",
+                  j->n_cell, SKY_DENSE_CELL_LIMIT);
+}
+
 /* Prior flux on the footprints' cells: as it is where grids agree, else by conservative sums of
- * mass. */
+ * mass. What exists on the mesh only is not asked for. */
 static sky_status read_prior(sky_context *ctx, const sky_job *job, jacobian *j) {
   const size_t n = sky_grid_cells(&j->native.grid);
   sky_flux f = {0};
   sky_audit audit;
   bool other_time; /* the inventory stage has said so */
   sky_status st = SKY_OK;
+  if (j->layer[0].variance != NULL) return SKY_OK;
   SKY_GO_ALLOC(j->prior, SKY_NEW(ctx, double, n));
   SKY_GO_ALLOC(j->prior_valid, SKY_NEW(ctx, double, n));
   SKY_GO(sky_job_flux(ctx, job, sky_node_text(j->inversion, "prior"), &f, &other_time));
@@ -183,6 +223,11 @@ static sky_status set_steps(sky_context *ctx, const sky_job *job, jacobian *j) {
                       "footprints: integrated over backward time, so they cannot resolve the %g "
                       "steps of inversions.time.step",
                       count);
+  if (count > 1 && j->own)
+    return sky_fail(ctx, SKY_E_JOB,
+                    "%s: inversions.time.step: %g steps need sigma, as the prior's own covariance "
+                    "says nothing about time",
+                    sky_jobfile_path(job->file), count);
   j->n_time = (size_t)count;
   j->step = step;
   j->step_start = start;
@@ -198,28 +243,51 @@ static size_t row_step(const jacobian *j, size_t row) {
   return k >= 0 && k < (double)j->n_time ? (size_t)k : SIZE_MAX;
 }
 
-static sky_status set_state(sky_context *ctx, const sky_job *job, jacobian *j) {
+/* Σ_k sign_k f_k f_kᵀ + diag(variance) of every layer, zero outside it: no covariance between
+ * layers. Cells without data have no flux and no error. */
+static sky_status set_own_covariance(sky_context *ctx, jacobian *j) {
+  const size_t n = j->n_cell, cells = j->mesh.n_cell;
+  for (size_t l = 0; l < j->n_layer; l++)
+    j->q_rank += j->layer[l].rank;
+  j->q_factor = SKY_NEW0(ctx, double, j->q_rank *n);
+  j->q_sign = SKY_NEW(ctx, double, j->q_rank);
+  j->q_var = SKY_NEW0(ctx, double, n);
+  if (j->q_factor == NULL || j->q_sign == NULL || j->q_var == NULL) return SKY_E_NOMEM;
+  size_t rank = 0;
+  for (size_t l = 0; l < j->n_layer; l++) {
+    const sky_layer *layer = &j->layer[l];
+    for (size_t c = 0; c < cells; c++)
+      if (!isnan(layer->flux[c])) j->q_var[l * cells + c] = layer->variance[c];
+    for (size_t k = 0; k < layer->rank; k++, rank++) {
+      j->q_sign[rank] = layer->sign[k];
+      for (size_t c = 0; c < cells; c++)
+        if (!isnan(layer->flux[c]))
+          j->q_factor[rank * n + l * cells + c] = layer->factor[k * cells + c];
+    }
+  }
+  for (size_t c = 0; c < n; c++) {
+    double var = j->q_var[c];
+    for (size_t k = 0; k < j->q_rank; k++)
+      var += j->q_sign[k] * j->q_factor[k * n + c] * j->q_factor[k * n + c];
+    j->x_sd[c] = sqrt(fmax(var, 0.0));
+  }
+  return SKY_OK;
+}
+
+static sky_status set_state(sky_context *ctx, jacobian *j) {
   const double sigma = sky_node_number(j->inversion, "sigma");
   const double least = sky_node_number(j->inversion, "floor");
-  char *path = NULL, *name = NULL;
-  double *flux = NULL;
-  sky_status st = SKY_OK;
-  j->n_cell = j->mesh.n_cell;
-  SKY_GO_ALLOC(name, sky_sprintf(ctx, "inventory-%s.nc", sky_node_text(j->inversion, "prior")));
-  SKY_GO_ALLOC(path, sky_job_stage_path(ctx, job, name));
-  SKY_GO(sky_stage_file_read(ctx, path, "cell_flux", j->n_cell, &flux));
-  SKY_GO_ALLOC(j->x0, SKY_NEW(ctx, double, j->n_cell * j->n_time));
-  SKY_GO_ALLOC(j->x_sd, SKY_NEW(ctx, double, j->n_cell * j->n_time));
+  const size_t cells = j->mesh.n_cell;
+  j->x0 = SKY_NEW(ctx, double, j->n_cell * j->n_time);
+  j->x_sd = SKY_NEW(ctx, double, j->n_cell * j->n_time);
+  if (j->x0 == NULL || j->x_sd == NULL) return SKY_E_NOMEM;
   for (size_t k = 0; k < j->n_cell * j->n_time; k++) {
-    const double v = flux[k % j->n_cell], f = isnan(least) ? 0.0 : least;
+    const size_t c = k % j->n_cell;
+    const double v = j->layer[c / cells].flux[c % cells], f = isnan(least) ? 0.0 : least;
     j->x0[k] = isnan(v) ? 0.0 : v;
     j->x_sd[k] = sqrt(sigma * j->x0[k] * sigma * j->x0[k] + f * f);
   }
-cleanup:
-  sky_free(flux);
-  sky_free(name);
-  sky_free(path);
-  return st;
+  return j->own ? set_own_covariance(ctx, j) : SKY_OK;
 }
 
 /* --- observations -------------------------------------------------------------------------------
@@ -381,15 +449,27 @@ static void prior_signal(const jacobian *j, size_t row, sky_acc *signal, sky_acc
   }
 }
 
-/* Observation i: dense accumulation over its layers, then the non-zeros in ascending state order.
- */
+/* The same where the prior exists on the mesh only: H x0 is all of its signal. */
+static void mesh_unseen(const jacobian *j, size_t row, sky_acc *unseen) {
+  sky_acc_add(unseen, j->row_outside[row]);
+  for (size_t k = j->rows.rowptr[row]; k < j->rows.rowptr[row + 1]; k++) {
+    const double valid = j->layer[0].valid[j->rows.col[k]];
+    if (valid < 1.0) sky_acc_add(unseen, j->rows.val[k] * (1.0 - valid));
+  }
+}
+
+/* Observation i: dense accumulation over its layers in time, then the non-zeros in ascending state
+ * order; every layer of the state is seen alike. */
 static void build_row(jacobian *j, size_t i, double *dense) {
-  const size_t n_state = j->n_cell * j->n_time, r = j->receptor[i];
+  const size_t n_state = j->n_cell * j->n_time, r = j->receptor[i], cells = j->mesh.n_cell;
   sky_acc signal = {0}, unseen = {0}, mesh = {0};
   memset(dense, 0, n_state * sizeof(double));
   for (size_t row = j->first_row[r]; row < j->first_row[r + 1]; row++) {
     const size_t step = row_step(j, row);
-    prior_signal(j, row, &signal, &unseen);
+    if (j->prior != NULL)
+      prior_signal(j, row, &signal, &unseen);
+    else
+      mesh_unseen(j, row, &unseen);
     j->used_sum += j->native.sum[row];
     j->used_outside += j->row_outside[row];
     if (step == SIZE_MAX) {
@@ -397,7 +477,8 @@ static void build_row(jacobian *j, size_t i, double *dense) {
       continue;
     }
     for (size_t k = j->rows.rowptr[row]; k < j->rows.rowptr[row + 1]; k++)
-      dense[step * j->n_cell + (size_t)j->rows.col[k]] += j->rows.val[k];
+      for (size_t l = 0; l < j->n_layer; l++)
+        dense[step * j->n_cell + l * cells + (size_t)j->rows.col[k]] += j->rows.val[k];
   }
   for (size_t c = 0; c < n_state; c++) {
     if (dense[c] == 0.0) continue;
@@ -405,6 +486,7 @@ static void build_row(jacobian *j, size_t i, double *dense) {
     j->val[j->nnz++] = dense[c];
     sky_acc_add(&mesh, dense[c] * j->x0[c]);
   }
+  if (j->prior == NULL) signal = mesh;
   j->rowptr[i + 1] = (int32_t)j->nnz;
   j->prior_part[i] = sky_acc_value(&signal);
   j->unseen[i] = sky_acc_value(&unseen);
@@ -432,7 +514,7 @@ static sky_status build_rows(sky_context *ctx, jacobian *j) {
   SKY_GO(index_rows(ctx, j));
   SKY_GO_ALLOC(j->row_outside, SKY_NEW(ctx, double, j->native.n_rows));
   SKY_GO(sky_footprints_to_mesh(ctx, &j->native, &j->mesh, &j->rows, j->row_outside));
-  const size_t most = j->rows.rowptr[j->rows.n_rows];
+  const size_t most = j->n_layer * j->rows.rowptr[j->rows.n_rows];
   if (most > INT32_MAX || j->n_cell * j->n_time > INT32_MAX) {
     st = sky_fail(ctx, SKY_E_SIZE, "footprints: %zu non-zeros; the problem file holds at most %d",
                   most, INT32_MAX);
@@ -470,20 +552,21 @@ static sky_status write_problem(sky_context *ctx, const char *path, const jacobi
   const bool regular = j->mesh.n_patch == 1;
   const double axis_scale = j->mesh.patch[0].geographic ? 1.0 : 1e-3; /* degree, or m -> km */
   for (size_t c = 0; c < j->n_cell; c++) {
-    sky_mesh_centre(&j->mesh, c, &x[c], &y[c]);
+    sky_mesh_centre(&j->mesh, c % j->mesh.n_cell, &x[c], &y[c]);
     x[c] *= axis_scale;
     y[c] *= axis_scale;
   }
   snprintf(cov, sizeof cov,
-           "%s in space and %s in time, Q=S kron(D,E) S, state index = t*ncell + cell", model,
-           j->n_time > 1 ? t_model : "none");
+           "%s in space and %s in time, Q=S kron(D,E) S, state index = t*ncell + cell",
+           model == NULL ? "none" : model, j->n_time > 1 ? t_model : "none");
   const sky_stage_dim dims[] = {{"obs", j->n_obs},
                                 {"rowp", j->n_obs + 1},
                                 {"nnz", j->nnz},
                                 {"state", j->n_cell * j->n_time},
                                 {"cell", j->n_cell},
                                 {"time", j->n_time},
-                                {"background", j->n_groups}};
+                                {"background", j->n_groups},
+                                {"rank", j->q_rank}};
   const char *const axis = j->mesh.patch[0].geographic ? "degree" : "km";
   const sky_stage_var vars[] = {
       {"y", "obs", "mol mol-1", j->y, NULL},
@@ -505,17 +588,22 @@ static sky_status write_problem(sky_context *ctx, const char *path, const jacobi
       {"sensitivity_without_prior", "obs", "m2 s mol-1", j->unseen, NULL},
       {"n_soundings", "obs", "1", j->count, NULL},
       {"obs_time", "obs", "seconds since 1970-01-01 00:00:00", j->time, NULL},
+      {"q_variance", "state", "mol2 m-4 s-2", j->q_var, NULL},
+      {"q_factor", "rank,state", "mol m-2 s-1", j->q_factor, NULL},
+      {"q_sign", "rank", "1", j->q_sign, NULL},
   };
   const sky_stage_att atts[] = {
-      {"cov", cov, 0},
+      {"cov", cov, 0}, /* these three say nothing of an own covariance */
       {"Lx_km", NULL, isnan(length) ? 1.0 : length / 1e3}, /* absent only with the model "none" */
       {"Lt_steps", NULL, isnan(t_length) ? 1.0 : t_length / j->step},
       {"nx", NULL, (double)(regular ? j->mesh.patch[0].nx : j->n_cell)},
       {"ny", NULL, (double)(regular ? j->mesh.patch[0].ny : 1)},
       {"nt", NULL, (double)j->n_time},
   };
-  st = sky_stage_file_write(ctx, path, dims, sizeof dims / sizeof *dims, vars,
-                            sizeof vars / sizeof *vars, atts, sizeof atts / sizeof *atts, tags);
+  const size_t more = !j->own ? 0 : j->q_rank == 0 ? 1 : 3, skip = j->own ? 3 : 0;
+  st = sky_stage_file_write(ctx, path, dims, sizeof dims / sizeof *dims - (more < 3), vars,
+                            sizeof vars / sizeof *vars - 3 + more, atts + skip,
+                            sizeof atts / sizeof *atts - skip, tags);
 cleanup:
   sky_free(x);
   sky_free(y);
@@ -531,8 +619,8 @@ static void record(sky_facts *facts, const char *gas, const jacobian *j) {
     least = fmin(least, j->prior_part[i]);
     most = fmax(most, j->prior_part[i]);
   }
-  for (size_t k = 0; k < j->nnz; k++)
-    sky_acc_add(&on_grid, j->val[k]);
+  for (size_t k = 0; k < j->nnz; k++) /* once, not once a layer */
+    if ((size_t)j->col[k] % j->n_cell < j->mesh.n_cell) sky_acc_add(&on_grid, j->val[k]);
   sky_fact(facts, "diagnostics", species->formula,
            "forward: the prior flux adds %.4g to %.4g %s to the columns, with all of the footprint",
            least * species->column_scale, most * species->column_scale, species->column_unit);
@@ -541,7 +629,12 @@ static void record(sky_facts *facts, const char *gas, const jacobian *j) {
       "sum over the rows of %zu observations %.6f in the files, %.6f in H, %.6f outside the grid, "
       "%.6f outside the time steps (mol mol-1 per mol m-2 s-1)",
       j->n_obs, j->used_sum, sky_acc_value(&on_grid), j->used_outside, j->used_other_time);
-  if (sky_acc_value(&unseen) > 0.0)
+  if (j->prior == NULL)
+    sky_fact(facts, "audit", "footprints",
+             "the prior exists on the grid only: sensitivity %.6f outside it, or where the prior "
+             "has no data, sees no %s; a background offset has to hold what comes from there",
+             sky_acc_value(&unseen), species->formula);
+  else if (sky_acc_value(&unseen) > 0.0)
     sky_fact(facts, "audit", "footprints",
              "sensitivity %.6f lies where the prior file has no data (outside it): no %s is "
              "simulated from there",
@@ -570,18 +663,12 @@ sky_status sky_stage_footprint(sky_context *ctx, const sky_job *job, const sky_s
   SKY_GO_ALLOC(out, sky_job_path(ctx, job, stage->outputs[1]));
   SKY_GO(sky_job_tags(ctx, job, stage, &tags));
   SKY_GO(sky_job_mesh(ctx, job, &j.mesh));
-  if (j.mesh.n_cell > SKY_DENSE_CELL_LIMIT) {
-    st = sky_fail(ctx, SKY_E_SIZE,
-                  "grid: %zu cells; the spatial prior covariance is limited to %d cells per time "
-                  "step",
-                  j.mesh.n_cell, SKY_DENSE_CELL_LIMIT);
-    goto cleanup;
-  }
+  SKY_GO(read_layers(ctx, job, &j));
   SKY_GO(sky_soundings_read(ctx, in, &s));
   SKY_GO(read_footprints(ctx, job, &j));
   SKY_GO(read_prior(ctx, job, &j));
   SKY_GO(set_steps(ctx, job, &j));
-  SKY_GO(set_state(ctx, job, &j));
+  SKY_GO(set_state(ctx, &j));
   SKY_GO(set_observations(ctx, &s, &facts, &j));
   SKY_GO(set_background(ctx, &j));
   SKY_GO(build_rows(ctx, &j));
