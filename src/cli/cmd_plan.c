@@ -67,8 +67,13 @@ static void print_zones(const cJSON *gas) {
                  {"dofs", {"DOFS", ""}, 1, 9},
                  {"detectable_t_yr", {"detectable", "t/yr"}, 1, 10},
                  {"detectable_percent", {"detectable", "% of prior"}, 1, 10},
-                 {"detectable_inventory_error_t_yr", {"inventory", "error t/yr"}, 1, 10}};
-  const size_t n = sizeof columns / sizeof *columns;
+                 {"detectable_inventory_error_t_yr", {"inventory", "error t/yr"}, 1, 10},
+                 {"sink_t_yr", {"sink", "t/yr"}, 1, 10},
+                 {"sink_sd_t_yr", {"sink sd", "t/yr"}, 1, 10},
+                 {"sink_posterior_sd_t_yr", {"sd after", "t/yr"}, 1, 10},
+                 {"net_posterior_sd_t_yr", {"net sd", "after"}, 1, 10}};
+  const bool sink = get(cJSON_GetArrayItem(get(gas, "zones"), 0), "sink_t_yr") != NULL;
+  const size_t n = sizeof columns / sizeof *columns - (sink ? 0 : 4);
   const cJSON *zone;
   for (size_t line = 0; line < 2; line++) {
     printf("  %-14s", line == 0 ? "zone" : "");

@@ -72,15 +72,16 @@ static sky_status keep_failure(sky_context *ctx, sky_status st, sky_planned *p) 
   return p->reason != NULL ? SKY_OK : SKY_E_NOMEM;
 }
 
+static bool is_blocked(const sky_stage *s, const sky_planned *plan) {
+  for (size_t k = 0; k < s->n_after; k++)
+    if (plan[s->after[k]].state == SKY_PLAN_FAILS || plan[s->after[k]].state == SKY_PLAN_BLOCKED)
+      return true;
+  return false;
+}
+
 /* A stage that cannot run is the finding of a plan; only a cancelled plan ends. */
 static sky_status try_stage(sky_context *ctx, const sky_job *scratch, sky_stage_list *list,
                             size_t i, sky_planned *plan) {
-  const sky_stage *s = &list->stage[i];
-  for (size_t k = 0; k < s->n_after; k++)
-    if (plan[s->after[k]].state == SKY_PLAN_FAILS || plan[s->after[k]].state == SKY_PLAN_BLOCKED) {
-      plan[i].state = SKY_PLAN_BLOCKED;
-      return SKY_OK;
-    }
   cJSON *log = cJSON_CreateArray();
   sky_status st = sky_stage_run(ctx, scratch, list, i, false, log);
   if (st == SKY_OK) {
@@ -100,6 +101,8 @@ static sky_status run_in_scratch(sky_context *ctx, const sky_job *job, const sky
   for (size_t i = 0; i < list->n; i++) {
     if (plan[i].state == SKY_PLAN_UP_TO_DATE)
       SKY_TRY(sky_scratch_lend(ctx, job, scratch, &list->stage[i]));
+    else if (is_blocked(&list->stage[i], plan))
+      plan[i].state = SKY_PLAN_BLOCKED;
     else if (!tells_results(&list->stage[i]))
       SKY_TRY(try_stage(ctx, scratch, list, i, plan));
   }

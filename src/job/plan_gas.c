@@ -123,6 +123,26 @@ static void add_zone(const sky_zone *zone, double *const *value, size_t z, cJSON
       outside ? NAN : sky_detectable(null_sd * null_sd, v[SENSITIVITY]) * t_per_kg);
 }
 
+/* Where the state has a layer of uptake beside the emissions. */
+static sky_status add_sink(sky_context *ctx, const char *path, const sky_zones *zones,
+                           cJSON *list) {
+  static const char *const names[][2] = {{"sink_zone_prior", "sink_t_yr"},
+                                         {"sink_zone_prior_sd", "sink_sd_t_yr"},
+                                         {"sink_zone_posterior_sd", "sink_posterior_sd_t_yr"},
+                                         {"net_zone_posterior_sd", "net_posterior_sd_t_yr"}};
+  bool has = false;
+  SKY_TRY(sky_stage_file_has(ctx, path, names[0][0], &has));
+  for (size_t k = 0; has && k < sizeof names / sizeof *names; k++) {
+    double *value = NULL;
+    SKY_TRY(sky_stage_file_read(ctx, path, names[k][0], zones->n, &value));
+    for (size_t z = 0; z < zones->n; z++)
+      cJSON_AddNumberToObject(cJSON_GetArrayItem(list, (int)z), names[k][1],
+                              value[z] * (1.0 / TONNE));
+    sky_free(value);
+  }
+  return SKY_OK;
+}
+
 static sky_status add_zones(sky_context *ctx, const sky_job *scratch, const char *gas,
                             const sky_zones *zones, cJSON *item) {
   static const char *const names[N_NUMBERS] = {
@@ -137,6 +157,7 @@ static sky_status add_zones(sky_context *ctx, const sky_job *scratch, const char
   cJSON *list = cJSON_AddArrayToObject(item, "zones");
   for (size_t z = 0; z < zones->n; z++)
     add_zone(&zones->zone[z], value, z, list);
+  st = add_sink(ctx, path, zones, list);
 cleanup:
   for (size_t k = 0; k < N_NUMBERS; k++)
     sky_free(value[k]);

@@ -182,7 +182,8 @@ def fails(code, *needles, **where):
 
 # The plan ends as the run would, and says why.
 shown = fails(4, "no good sounding", sets=("period.start=2019-02-13", "period.end=2019-02-14"))
-assert "fails: stage soundings-ch4: ch4: no good sounding" in shown and "blocked" in shown, shown
+assert "fails: stage soundings-ch4: ch4: no good sounding" in shown, shown
+assert [line.split()[1] for line in shown.splitlines() if line.startswith(("footprint-ch4", "compare "))] == ["blocked"] * 2
 fails(3, "does not cover", sets=("grid.box=[114.5, 38.5, 116.5, 40.5]",))
 fails(1, "5000", sets=("grid.cell=0.02 degree",))
 fails(2, "1 lm", sets=("grid.cell=1 lm",))
