@@ -130,37 +130,19 @@ static sky_status check_problem(sky_context *ctx, const sky_problem *p) {
   return check_groups(ctx, p);
 }
 
-/* Beside the covariance and its scratch. */
-static double common_bytes(size_t n_obs, size_t n_cell, size_t n_time, size_t nnz,
-                           size_t n_background, size_t n_zone) {
-  const double n = (double)n_obs, c = (double)n_cell, nt = (double)n_time, m = c * nt;
-  const double nz = (double)n_zone, nb = (double)n_background;
-  const double given = (2 * m + 2 * n) * 8 + (double)nnz * 12;
-  const double own = (n * n + c * n + 2 * n + 3 * m + n * (nt + 1)) * 8;
-  const double extra = n * nb * 8 + (6 * nz * m + n * nz) * 8;
-  return given + own + extra + sky_posterior_bytes(n_cell * n_time, n_obs, n_background, n_zone);
-}
-
-double sky_problem_bytes(size_t n_obs, size_t n_cell, size_t n_time, size_t nnz,
-                         size_t n_background, size_t n_zone) {
-  const double n = (double)n_obs, c = (double)n_cell, nt = (double)n_time;
-  return common_bytes(n_obs, n_cell, n_time, nnz, n_background, n_zone) +
-         (c * c + nt * nt + c * n) * 8;
-}
-
-double sky_problem_bytes_low_rank(size_t n_obs, size_t n_cell, size_t n_time, size_t nnz,
-                                  size_t n_background, size_t n_zone, size_t q_rank) {
-  const double n = (double)n_obs, m = (double)n_cell * (double)n_time, r = (double)q_rank;
-  return common_bytes(n_obs, n_cell, n_time, nnz, n_background, n_zone) + (r * (m + n + 1) + m) * 8;
+double sky_problem_bytes(const sky_problem *p, size_t n_zone) {
+  const double n = (double)p->n_obs, c = (double)p->n_cell, nt = (double)p->n_time, m = c * nt;
+  const double nz = (double)n_zone, nb = (double)p->n_background, r = (double)p->q_rank;
+  const double given = (2 * m + 2 * n) * 8 + (double)p->rowptr[p->n_obs] * 12;
+  const double prior = p->q_var != NULL ? r * (m + n + 1) + m : c * c + nt * nt + c * n;
+  const double own = n * n + c * n + 2 * n + 3 * m + n * (nt + 1);
+  const double extra = n * nb + 6 * nz * m + n * nz;
+  return given + (prior + own + extra) * 8 +
+         sky_posterior_bytes(p->n_state, p->n_obs, p->n_background, n_zone);
 }
 
 static sky_status check_memory(sky_context *ctx, const sky_problem *p, size_t n_zone) {
-  const size_t nnz = p->rowptr[p->n_obs];
-  const double need =
-      p->q_var != NULL
-          ? sky_problem_bytes_low_rank(p->n_obs, p->n_cell, p->n_time, nnz, p->n_background, n_zone,
-                                       p->q_rank)
-          : sky_problem_bytes(p->n_obs, p->n_cell, p->n_time, nnz, p->n_background, n_zone);
+  const double need = sky_problem_bytes(p, n_zone);
   if (need <= (double)sky_context_memory(ctx)) return SKY_OK;
   return sky_fail(
       ctx, SKY_E_NOMEM,

@@ -112,13 +112,9 @@ typedef struct sky_posterior {
  * NULL. */
 SKY_NODISCARD sky_status sky_problem_solve(sky_context *ctx, const sky_problem *p,
                                            const sky_functionals *zones, sky_posterior *out);
-/* Bytes that a solve holds at its peak, the problem's own arrays included; for plans and budgets.
- */
-double sky_problem_bytes(size_t n_obs, size_t n_cell, size_t n_time, size_t nnz,
-                         size_t n_background, size_t n_zone);
-/* The same where Q is low rank + diagonal (rank 0: diagonal). */
-double sky_problem_bytes_low_rank(size_t n_obs, size_t n_cell, size_t n_time, size_t nnz,
-                                  size_t n_background, size_t n_zone, size_t q_rank);
+/* Bytes that a solve with n_zone functionals holds at its peak, the problem's own arrays included;
+ * for plans and budgets. */
+double sky_problem_bytes(const sky_problem *p, size_t n_zone);
 void sky_posterior_free(sky_posterior *p); /* NULL-safe, zeroes */
 
 /* Information form: prior x ~ N(x0, diag(x_sd²)), F = K'So⁻¹K, g = K'So⁻¹(y - F(x0)), regularised

@@ -99,9 +99,10 @@ static void print_problem(const cJSON *gas) {
   printf("  problem: ");
   if (!isnan(observations))
     printf(
-        "%.0f observations, %.0f unknowns (%.0f cells, %.0f time steps), %.0f offsets, %.3g MB\n",
-        observations, number(gas, "state"), number(gas, "cells"), number(gas, "time_steps"),
-        number(gas, "offsets"), number(gas, "memory_bytes") / 1e6);
+        "%.0f observations, %.0f unknowns in %.0f time step%s, %.0f background offsets, %.3g MB\n",
+        observations, number(gas, "state"), number(gas, "time_steps"),
+        number(gas, "time_steps") == 1 ? "" : "s", number(gas, "offsets"),
+        number(gas, "memory_bytes") / 1e6);
   else
     printf("ready-made information, %.0f unknowns\n", number(gas, "state"));
   printf("  degrees of freedom for signal: %.4g", number(gas, "dofs"));

@@ -69,23 +69,18 @@ cleanup:
  */
 
 static sky_status add_problem(sky_context *ctx, const sky_job *scratch, const char *gas,
-                              size_t n_zones, cJSON *item) {
+                              cJSON *item) {
   sky_problem p = {0};
   char *path = sky_sprintf(ctx, "%s/problem-%s.nc", scratch->stage_dir, gas);
   if (path == NULL) return SKY_E_NOMEM;
   const sky_status st = sky_problem_read(ctx, path, &p);
   sky_free(path);
   if (st != SKY_OK) return st;
-  const size_t nnz = p.rowptr[p.n_obs];
   cJSON_AddNumberToObject(item, "observations", (double)p.n_obs);
   cJSON_AddNumberToObject(item, "state", (double)p.n_state);
-  cJSON_AddNumberToObject(item, "cells", (double)p.n_cell);
   cJSON_AddNumberToObject(item, "time_steps", (double)p.n_time);
   cJSON_AddNumberToObject(item, "offsets", (double)p.n_background);
-  cJSON_AddNumberToObject(item, "nonzeros", (double)nnz);
-  cJSON_AddNumberToObject(
-      item, "memory_bytes",
-      sky_problem_bytes(p.n_obs, p.n_cell, p.n_time, nnz, p.n_background, n_zones));
+  cJSON_AddNumberToObject(item, "nonzeros", (double)p.rowptr[p.n_obs]);
   sky_problem_free(&p);
   return SKY_OK;
 }
@@ -175,7 +170,8 @@ static sky_status add_inversion(sky_context *ctx, const sky_job *scratch, const 
   cJSON_AddNumberToObject(item, "dofs", sky_facts_number(&facts, "dofs"));
   cJSON_AddNumberToObject(item, "dofs_background", sky_facts_number(&facts, "dofs_background"));
   if (sky_node_get(sky_job_inversion(scratch, invert->gas), "information") == NULL) {
-    SKY_GO(add_problem(ctx, scratch, invert->gas, zones->n, item));
+    SKY_GO(add_problem(ctx, scratch, invert->gas, item));
+    cJSON_AddNumberToObject(item, "memory_bytes", sky_facts_number(&facts, "memory_bytes"));
   } else {
     SKY_GO_ALLOC(path, sky_job_path(ctx, scratch, invert->outputs[1]));
     SKY_GO(sky_stage_file_count(ctx, path, "x", &n_state));

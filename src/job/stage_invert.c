@@ -35,6 +35,7 @@ typedef struct inversion {
   size_t n_cell, n_time, n_state; /* n_cell: of the mesh, that is of one layer */
   size_t n_layer;                 /* 2 with a sink */
   size_t n_row;                   /* functionals: zones of a layer or of both, then base cells */
+  double bytes;                   /* held by the solve at its peak */
   size_t n_replaced;              /* base cells that patches replace */
   size_t n_emission;              /* information form: the state elements before the boundary */
   double *prior_flux;             /* [cells] scaled by the state */
@@ -380,6 +381,7 @@ static sky_status solve_observations(sky_context *ctx, const sky_job *job, const
     SKY_GO(compared_covariance(ctx, v));
   }
   const sky_functionals zones = functionals_of(v);
+  v->bytes = sky_problem_bytes(&p, v->n_row);
   SKY_GO(sky_problem_solve(ctx, &p, &zones, &v->post));
   see_inventory(v, p.x0, v->n_time * v->n_cell);
   for (size_t l = 0; l < v->n_layer; l++)
@@ -753,6 +755,7 @@ static sky_status record_observations(sky_context *ctx, sky_facts *facts, const 
            "%.4g, -log evidence %.6g",
            p->n_obs, p->chi2 / n, p->jb / all_dofs, p->jo / (n - all_dofs), p->neg_log_evidence);
   sky_fact_number(facts, "time_steps", (double)v->n_time);
+  sky_fact_number(facts, "memory_bytes", v->bytes);
   sky_fact_number(facts, "dofs", p->dofs);
   sky_fact_number(facts, "dofs_background", p->dofs_background);
   sky_fact_number(facts, "chi2_innovation_per_obs", p->chi2 / n);
