@@ -9,6 +9,7 @@
 #include "src/core/memory.h"
 #include "src/core/species.h"
 #include "src/core/units.h"
+#include "src/job/sink_table.h"
 #include "src/read/product.h"
 #include "src/read/zones_ogr.h"
 
@@ -410,6 +411,27 @@ static sky_status check_products(sky_context *ctx, const sky_job *job) {
   return SKY_OK;
 }
 
+/* Maps on one grid, and a legend that there is; which classes they hold is seen when they are read.
+ */
+static sky_status check_sinks(sky_context *ctx, const sky_job *job) {
+  const sky_node *list = sky_node_get(job->root, "sinks");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    const sky_node *item = sky_node_item(list, i), *maps = sky_node_get(item, "maps");
+    const sky_sink_options opt = {.maps = {sky_node_text(sky_node_item(maps, 0), ""),
+                                           sky_node_text(sky_node_item(maps, 1), "")},
+                                  .legend = sky_node_text(item, "legend")};
+    sky_sink sink;
+    sky_status st = sky_sink_open(ctx, &opt, &sink);
+    sky_sink_close(&sink);
+    if (st == SKY_OK) continue;
+    char *where = sky_node_where(ctx, job->file, item);
+    st = sky_fail_in(ctx, st, "%s", where != NULL ? where : "");
+    sky_free(where);
+    return st;
+  }
+  return SKY_OK;
+}
+
 sky_status sky_job_check(sky_context *ctx, const sky_job *job) {
   sky_mesh mesh = {0};
   sky_zones zones = {0};
@@ -417,6 +439,7 @@ sky_status sky_job_check(sky_context *ctx, const sky_job *job) {
   sky_status st = SKY_OK;
   SKY_GO(check_products(ctx, job));
   SKY_GO(sky_jobfile_inputs_exist(ctx, job->file));
+  SKY_GO(check_sinks(ctx, job));
   SKY_GO(sky_job_mesh(ctx, job, &mesh));
   SKY_GO(sky_job_zones(ctx, job, &mesh, &zones, &cover));
 cleanup:

@@ -294,6 +294,51 @@ static void allocations_may_fail(void **state) {
   sky_grid_free(&patch);
 }
 
+/* Any smooth system: areas must still add up when the vertices have moved. */
+static double area_in_curves(const sky_zone *z) {
+  sky_acc sum = {0, 0};
+  const sky_ring *r = &z->ring[0];
+  for (size_t i = 0; i < r->n; i++) {
+    double x[2], y[2];
+    for (size_t k = 0; k < 2; k++) {
+      const double u = (r->x[(i + k) % r->n] - 7e5) / 1e4, v = (r->y[(i + k) % r->n] - 2.5e6) / 1e4;
+      x[k] = u + 0.1 * u * v;
+      y[k] = v + 0.05 * u * u;
+    }
+    sky_acc_add(&sum, 0.5 * (x[0] * y[1] - x[1] * y[0]));
+  }
+  return sky_acc_value(&sum);
+}
+
+static void outlines_tile_the_box(void **state) {
+  sky_mesh m = city(*state);
+  const double steps[] = {INFINITY, 1000, 130};
+  for (size_t k = 0; k < 3; k++) {
+    sky_zones z = {0};
+    assert_int_equal(sky_mesh_outlines(*state, &m, steps[k], &z), SKY_OK);
+    assert_int_equal(z.n, m.n_cell + 1);
+    /* Base cells in 8 pieces for 130 m, a multiple of both patches' 4 and 2. */
+    const size_t pieces = k == 0 ? 1 : k == 1 ? 4 : 8;
+    assert_int_equal(z.zone[0].ring[0].n, 4 * pieces);
+    assert_int_equal(z.zone[m.first[1]].ring[0].n, k == 2 ? 8 : 4);
+    assert_int_equal(z.zone[m.first[2]].ring[0].n, k == 0 ? 4 : 2 * pieces);
+    assert_int_equal(z.zone[m.n_cell].ring[0].n, 2 * (10 + 8) * pieces);
+    sky_acc sum = {0, 0};
+    for (size_t c = 0; c < m.n_cell; c++) {
+      double x, y;
+      sky_mesh_centre(&m, c, &x, &y);
+      assert_true(sky_zone_contains(&z.zone[c], x, y));
+      sky_acc_add(&sum, area_in_curves(&z.zone[c]));
+      assert_true(area_in_curves(&z.zone[c]) > 0);
+    }
+    const double box = area_in_curves(&z.zone[m.n_cell]), gap = fabs(sky_acc_value(&sum) / box - 1);
+    /* Corners alone leave gaps where a coarse cell meets fine ones. */
+    assert_true(k == 0 ? gap > 1e-9 : gap < 1e-13);
+    sky_zones_free(&z);
+  }
+  sky_mesh_free(&m);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       SKY_UNIT(cells_are_numbered_base_first),
@@ -303,6 +348,7 @@ int main(void) {
       SKY_UNIT(amounts_are_kept),
       SKY_UNIT(means_on_the_base),
       SKY_UNIT(turns_of_longitude),
+      SKY_UNIT(outlines_tile_the_box),
       SKY_UNIT(what_is_refused),
       SKY_UNIT(allocations_may_fail),
   };

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "algorithms/sink/stock.h"
+#include "algorithms/sink/cells.h"
 #include "src/core/memory.h"
 #include "src/core/rng.h"
 #include "src/core/sum.h"
@@ -605,6 +605,37 @@ static void test_identical_truth(void **state) {
   sky_sink_set_free(&tier1);
 }
 
+/* Two cells of 4 ha, two classes, all by hand: uptake, what the cells share, what is their own. */
+static void test_cells(void **state) {
+  sky_context *ctx = *state;
+  sky_sink_set set;
+  user_set(ctx, "code,gain,gain_sd\n1,2,0.5\n2,,\n", &set);
+  double a[18] = {3, 0, 0, 1, 0, 0, 0, 0, 0, /**/ 0, 2, 0, 0, 2, 0, 0, 0, 0}, zero[3] = {0};
+  const sky_tensor t = areas(2, 3, a, zero);
+  sky_sink_cells c;
+  assert_int_equal(sky_sink_cells_make(ctx, &t, &set, 0.85, 0.3, &c), SKY_OK);
+  assert_int_equal(c.n_cell, 2);
+  assert_int_equal(c.rank, 3); /* the gain, and false changes both ways */
+  assert_close(c.uptake[0], -8000, 1e-12);
+  assert_true(c.uptake[1] == 0 && c.variance[1] == 0 && c.factor[1] == 0);
+  assert_close(c.variance[0], 0.3 * 8000 * 0.3 * 8000, 1e-12);
+  assert_close(c.factor[0], -2000, 1e-12); /* 0.5 t/ha on 4 ha */
+  /* Two classes: w = A p (1 - p) each way; it moves half of 2 t/ha, known to a quarter. */
+  const double shared = 4 * 0.85 * 0.15 * 1e3 * sqrt(1 + 0.25 * 0.25);
+  for (size_t k = 2; k < 6; k++)
+    assert_close(c.factor[k], shared, 1e-12);
+  sky_sink_cells_free(&c);
+  assert_int_equal(sky_sink_cells_make(ctx, &t, &set, NAN, 0.3, &c), SKY_OK);
+  assert_int_equal(c.rank, 1);
+  sky_sink_cells_free(&c);
+  for (uint64_t nth = 1; nth <= 7; nth++) {
+    sky_memory_fail_at(ctx, nth);
+    assert_int_equal(sky_sink_cells_make(ctx, &t, &set, 0.85, 0.3, &c), SKY_E_NOMEM);
+    sky_memory_fail_at(ctx, 0);
+  }
+  sky_sink_set_free(&set);
+}
+
 static void test_compute_failures(void **state) {
   sky_context *ctx = *state;
   sky_sink_set set;
@@ -639,6 +670,7 @@ int main(void) {
                                      SKY_UNIT(test_variance),
                                      SKY_UNIT(test_map_error),
                                      SKY_UNIT(test_identical_truth),
+                                     SKY_UNIT(test_cells),
                                      SKY_UNIT(test_compute_failures)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
