@@ -7,7 +7,7 @@
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 
-void sky_gridded_free(sky_gridded *g) {
+void sky_gridder_free(sky_gridder *g) {
   if (g == NULL) return;
   for (size_t b = 0; g->block != NULL && b < g->n_blocks; b++) {
     sky_free(g->block[b].share);
@@ -32,7 +32,7 @@ static sky_status region_of(sky_context *ctx, const sky_gridder_task *t, const c
 
 /* The block of a row, made where it is the first. Room for one a row is there. */
 static sky_status block_of(sky_context *ctx, const sky_gridder_task *t, const sky_activity *row,
-                           sky_gridded *g, sky_block **out) {
+                           sky_gridder *g, sky_block **out) {
   size_t region = 0;
   SKY_TRY(region_of(ctx, t, row->region, &region));
   for (size_t b = 0; b < g->n_blocks; b++) {
@@ -48,7 +48,7 @@ static sky_status block_of(sky_context *ctx, const sky_gridder_task *t, const sk
   return b->share != NULL && b->shared != NULL ? SKY_OK : SKY_E_NOMEM;
 }
 
-static sky_status make_blocks(sky_context *ctx, const sky_gridder_task *t, sky_gridded *g) {
+static sky_status make_blocks(sky_context *ctx, const sky_gridder_task *t, sky_gridder *g) {
   const sky_account *a = t->account;
   sky_acc *sum = NULL;
   sky_status st = SKY_OK;
@@ -70,7 +70,7 @@ cleanup:
   return st;
 }
 
-static double block_variance(const sky_gridded *g, const sky_block *b) {
+static double block_variance(const sky_gridder *g, const sky_block *b) {
   sky_acc var = {b->own, 0};
   for (size_t k = 0; k < g->n_groups; k++)
     sky_acc_add(&var, b->shared[k] * b->shared[k]);
@@ -78,7 +78,7 @@ static double block_variance(const sky_gridded *g, const sky_block *b) {
 }
 
 /* Places a block; proxy and emission are room for the cells of its region. */
-static sky_status place_block(sky_context *ctx, const sky_gridder_task *t, sky_gridded *g,
+static sky_status place_block(sky_context *ctx, const sky_gridder_task *t, sky_gridder *g,
                               sky_block *b, double *proxy, double *emission) {
   const sky_gridder_region *r = &t->region[b->region];
   const sky_gridder_proxy *p = b->proxy != SIZE_MAX ? &t->proxy[b->proxy] : NULL;
@@ -109,13 +109,13 @@ static sky_status place_block(sky_context *ctx, const sky_gridder_task *t, sky_g
 /* ---- covariance over cells ------------------------------------------------------------------ */
 
 /* factor += scale · share over the block's cells */
-static void add_shares(const sky_gridded *g, const sky_block *b, double scale, double *factor) {
+static void add_shares(const sky_gridder *g, const sky_block *b, double scale, double *factor) {
   const sky_gridder_region *r = &g->region[b->region];
   for (size_t k = 0; k < r->n; k++)
     factor[r->cell[k]] += scale * b->share[k];
 }
 
-static sky_status make_factors(sky_context *ctx, sky_gridded *g) {
+static sky_status make_factors(sky_context *ctx, sky_gridder *g) {
   const size_t most = g->n_groups + g->n_blocks;
   g->factor = SKY_NEW0(ctx, double, most * g->n_cell);
   g->sign = SKY_NEW0(ctx, double, most);
@@ -138,11 +138,11 @@ static sky_status make_factors(sky_context *ctx, sky_gridded *g) {
   return SKY_OK;
 }
 
-sky_status sky_gridder_run(sky_context *ctx, const sky_gridder_task *t, sky_gridded *out) {
+sky_status sky_gridder_run(sky_context *ctx, const sky_gridder_task *t, sky_gridder *out) {
   double *proxy = NULL, *emission = NULL;
   size_t most = 0;
   sky_status st = SKY_OK;
-  *out = (sky_gridded){.n_cell = t->n_cell, .n_groups = t->account->n_groups, .region = t->region};
+  *out = (sky_gridder){.n_cell = t->n_cell, .n_groups = t->account->n_groups, .region = t->region};
   for (size_t r = 0; r < t->n_regions; r++)
     if (t->region[r].n > most) most = t->region[r].n;
   SKY_GO_ALLOC(proxy, SKY_NEW(ctx, double, most));
@@ -157,13 +157,13 @@ sky_status sky_gridder_run(sky_context *ctx, const sky_gridder_task *t, sky_grid
 cleanup:
   sky_free(proxy);
   sky_free(emission);
-  if (st != SKY_OK) sky_gridded_free(out);
+  if (st != SKY_OK) sky_gridder_free(out);
   return st;
 }
 
 /* ---- sums ----------------------------------------------------------------------------------- */
 
-void sky_gridded_sum(const sky_gridded *g, const sky_part *part, double *total, double *variance) {
+void sky_gridder_sum(const sky_gridder *g, const sky_part *part, double *total, double *variance) {
   sky_acc sum = {0, 0}, var = {0, 0};
   for (size_t k = 0; k <= g->n_groups; k++) { /* each group; then what blocks have alone */
     sky_acc shared = {0, 0};

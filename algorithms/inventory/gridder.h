@@ -48,7 +48,7 @@ typedef struct sky_block {
   sky_placed placed; /* placed.proxy is 0, or SKY_PLACE_UNIFORM: by area */
 } sky_block;
 
-typedef struct sky_gridded {
+typedef struct sky_gridder {
   size_t n_cell, n_groups, n_blocks;
   const sky_gridder_region *region; /* of the task, which outlives this */
   sky_block *block;                 /* by first row */
@@ -57,13 +57,13 @@ typedef struct sky_gridded {
   double *factor;   /* [rank*n_cell] kg */
   double *sign;     /* [rank] +1, -1 */
   double *variance; /* [n_cell] kg2 */
-} sky_gridded;
+} sky_gridder;
 
 /* Rows without an amount are left out: what is known is placed. SKY_E_RANGE: a row's region is none
  * of the task's; errors of sky_place. */
 SKY_NODISCARD sky_status sky_gridder_run(sky_context *ctx, const sky_gridder_task *task,
-                                         sky_gridded *out);
-void sky_gridded_free(sky_gridded *g); /* NULL-safe, zeroes */
+                                         sky_gridder *out);
+void sky_gridder_free(sky_gridder *g); /* NULL-safe, zeroes */
 
 typedef struct sky_part { /* how much of a region counts */
   bool whole;
@@ -71,6 +71,6 @@ typedef struct sky_part { /* how much of a region counts */
 } sky_part;
 
 /* Sum over parts of regions (part: one a region) and its exact variance. */
-void sky_gridded_sum(const sky_gridded *g, const sky_part *part, double *total, double *variance);
+void sky_gridder_sum(const sky_gridder *g, const sky_part *part, double *total, double *variance);
 
 #endif

@@ -419,6 +419,29 @@ static sky_status sinks(const sky_node *root, sky_faults *f) {
   return SKY_OK;
 }
 
+/* Tables of activity and `account` need each other; keys of files have no effect on them. */
+static sky_status accounts(const sky_node *root, sky_faults *f) {
+  static const char *const of_files[] = {"variable", "units",  "year",        "stated_resolution",
+                                         "total",    "region", "uncertainty", NULL};
+  const sky_node *list = sky_node_get(root, "inventories"),
+                 *account = sky_node_get(root, "account");
+  const char *level = sky_node_text(account, "electricity");
+  bool any = false;
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    const sky_node *item = sky_node_item(list, i);
+    if (!is_activity(item)) continue;
+    any = true;
+    if (account == NULL) SKY_TRY(fault(f, item, "file", "a table of activity needs account"));
+    SKY_TRY(no_effect(f, item, of_files, "has no effect with a table of activity"));
+  }
+  if (account == NULL || account->kind != SKY_NODE_MAP) return SKY_OK;
+  if (!any)
+    SKY_TRY(sky_fault_at(f, account, "has no effect, as no inventory is a table of activity"));
+  if (sky_node_get(account, "region") != NULL && (level == NULL || strcmp(level, "national") == 0))
+    SKY_TRY(fault(f, account, "region", "needs electricity: regional or provincial"));
+  return differ(f, sky_node_get(account, "proxies"), "sector", NULL);
+}
+
 const sky_job_rule sky_job_rules[] = {
     {period_order, "`period.end` is later than `period.start`."},
     {boxes,
@@ -452,5 +475,8 @@ const sky_job_rule sky_job_rules[] = {
      "A sink has either `factors` or `pools` (then no `soil`), its `years` ascend and lie in 1900 "
      "to "
      "2200, its `accuracy` is above 0."},
+    {accounts,
+     "A table of activity needs `account`, and `account` such a table; `account.region` needs "
+     "`electricity` regional or provincial; a sector has one proxy."},
     {NULL, NULL},
 };

@@ -1,5 +1,6 @@
 /* graph.c: which stages a job needs, in order. The one place that knows the shape of the chain:
  *
+ *   account (activity tables, once)
  *   soundings-GAS -> columns-GAS ------------------------------.
  *   inventory-ID  -> footprint-GAS -> invert-GAS -> compare -> fields -> report
  *   sink-ID       -'                                                                       */
@@ -9,6 +10,7 @@
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/job/sink_table.h"
+#include "src/job/job_flux.h"
 #include "src/job/stage.h"
 #include "src/read/zones_ogr.h"
 
@@ -131,6 +133,31 @@ static sky_status add_soundings(sky_context *ctx, const sky_job *job, sky_stage_
   return SKY_OK;
 }
 
+static sky_status add_account_inputs(sky_context *ctx, const sky_job *job, sky_stage *s,
+                                     bool proxies) {
+  const sky_node *list = sky_node_get(job->root, "account.proxies");
+  SKY_TRY(add_input(ctx, s, sky_node_text(job->root, "account.factors")));
+  for (size_t i = 0; proxies && i < sky_node_count(list); i++)
+    SKY_TRY(add_input(ctx, s, sky_node_text(sky_node_item(list, i), "file")));
+  return SKY_OK;
+}
+
+/* The account of all tables of activity; each inventory makes its own gas of it. */
+static sky_status add_account(sky_context *ctx, const sky_job *job, sky_stage_list *list) {
+  const sky_node *items = sky_node_get(job->root, "inventories");
+  sky_stage *s;
+  if (sky_node_get(job->root, "account") == NULL) return SKY_OK;
+  SKY_TRY(add_stage(ctx, list, "account", NULL, &s));
+  SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "account.csv")));
+  for (size_t i = 0; i < sky_node_count(items); i++) {
+    const sky_node *item = sky_node_item(items, i);
+    if (sky_job_inventory_format(item) == SKY_INVENTORY_ACTIVITY)
+      SKY_TRY(add_input(ctx, s, sky_node_text(item, "file")));
+  }
+  SKY_TRY(add_account_inputs(ctx, job, s, false));
+  return add_geometry_inputs(ctx, job, s);
+}
+
 static sky_status add_inventories(sky_context *ctx, const sky_job *job, sky_stage_list *list) {
   const sky_node *items = sky_node_get(job->root, "inventories");
   for (size_t i = 0; items != NULL && i < sky_node_count(items); i++) {
@@ -142,6 +169,8 @@ static sky_status add_inventories(sky_context *ctx, const sky_job *job, sky_stag
     snprintf(s->gas, sizeof s->gas, "%s", sky_node_text(item, "gas"));
     SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/inventory-%s.nc", id)));
     SKY_TRY(add_input(ctx, s, sky_node_text(item, "file")));
+    if (sky_job_inventory_format(item) == SKY_INVENTORY_ACTIVITY)
+      SKY_TRY(add_account_inputs(ctx, job, s, true));
     SKY_TRY(add_geometry_inputs(ctx, job, s));
   }
   return SKY_OK;
@@ -258,6 +287,7 @@ sky_status sky_stages_build(sky_context *ctx, const sky_job *job, sky_stage_list
   const size_t n_gases = sky_job_gases(job, gases);
   sky_status st = SKY_OK;
   memset(list, 0, sizeof *list);
+  SKY_GO(add_account(ctx, job, list));
   SKY_GO(add_inventories(ctx, job, list));
   SKY_GO(add_sinks(ctx, job, list));
   for (size_t g = 0; g < n_gases; g++)

@@ -88,6 +88,7 @@ void sky_tags_free(char **tags);
 
 /* The stages (one file each). */
 sky_status sky_stage_soundings(sky_context *ctx, const sky_job *job, const sky_stage *stage);
+sky_status sky_stage_account(sky_context *ctx, const sky_job *job, const sky_stage *stage);
 sky_status sky_stage_inventory(sky_context *ctx, const sky_job *job, const sky_stage *stage);
 sky_status sky_stage_sink(sky_context *ctx, const sky_job *job, const sky_stage *stage);
 sky_status sky_stage_columns(sky_context *ctx, const sky_job *job, const sky_stage *stage);

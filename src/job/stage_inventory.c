@@ -4,7 +4,7 @@
  * sums, zone totals are taken on the file's own cells with exact coverage. The 1-sigma of a zone
  * total keeps the spatial correlation of the inventory's own errors: Var = Σ_ij f_i f_j s_i s_j
  * ρ(d_ij). Workbooks: regional totals; the sum of the regions stands beside the zone that `region`
- * names. */
+ * names. Tables of activity: job_activity.c. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,9 +14,8 @@
 #include "src/core/species.h"
 #include "src/core/sum.h"
 #include "src/core/timeutil.h"
-#include "src/job/facts.h"
+#include "src/job/job_account.h"
 #include "src/job/job_flux.h"
-#include "src/job/layer.h"
 #include "src/job/stage.h"
 #include "src/read/workbook.h"
 
@@ -230,14 +229,19 @@ cleanup:
 
 sky_status sky_stage_inventory(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
   const sky_node *node = sky_job_find(job, "inventories", "id", stage->id);
+  const sky_inventory_format format = sky_job_inventory_format(node);
   inventory inv = {0};
   sky_facts facts = {0};
   char *path = NULL, **tags = NULL;
   sky_status st = SKY_OK;
   SKY_GO(sky_facts_create(ctx, &facts));
   SKY_GO(inventory_create(ctx, job, &inv));
-  if (sky_job_inventory_format(node) == SKY_INVENTORY_WORKBOOK)
+  if (format == SKY_INVENTORY_WORKBOOK)
     SKY_GO(read_workbook(ctx, job, stage, node, &inv, &facts));
+  else if (format == SKY_INVENTORY_ACTIVITY)
+    SKY_GO(sky_job_activity(ctx, job, stage->id,
+                            &(sky_activity_place){&inv.mesh, inv.area, &inv.zones, inv.cover},
+                            &inv.layer, &facts));
   else
     SKY_GO(read_gridded(ctx, job, stage, node, &inv, &facts));
   SKY_GO_ALLOC(path, sky_job_path(ctx, job, stage->outputs[1]));

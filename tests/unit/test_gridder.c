@@ -65,7 +65,7 @@ static void close_scene(scene *s) {
   sky_table_free(s->user);
 }
 
-static double covariance(const sky_gridded *g, size_t i, size_t j) {
+static double covariance(const sky_gridder *g, size_t i, size_t j) {
   double sum = i == j ? g->variance[i] : 0;
   for (size_t k = 0; k < g->rank; k++)
     sum += g->sign[k] * g->factor[k * g->n_cell + i] * g->factor[k * g->n_cell + j];
@@ -86,7 +86,7 @@ static void test_account(void **state) {
   scene s = {0};
   open_scene(*state, 8, rows, &s);
   for (size_t m = 0; m < 2; m++) {
-    sky_gridded g;
+    sky_gridder g;
     sky_acc mass = {0}, known = {0};
     double total, var, a_var, b_var;
     s.task.gas = GAS[m];
@@ -95,14 +95,14 @@ static void test_account(void **state) {
       const size_t t = sky_account_find(&s.a, REGIONS[r].id, GAS[m], SKY_SCOPE_1);
       sky_part part[3] = {{false, NULL}};
       part[r].whole = true;
-      sky_gridded_sum(&g, part, &total, &var);
+      sky_gridder_sum(&g, part, &total, &var);
       assert_close(total, s.a.total[t].known, 1e-15);
       assert_close(var, sky_account_covariance(&s.a, t, t), 1e-12);
       sky_acc_add(&known, s.a.total[t].known);
     }
-    sky_gridded_sum(&g, (sky_part[]){{true, NULL}, {0}, {0}}, &total, &a_var);
-    sky_gridded_sum(&g, (sky_part[]){{0}, {0}, {true, NULL}}, &total, &b_var);
-    sky_gridded_sum(&g, (sky_part[]){{true, NULL}, {0}, {true, NULL}}, &total, &var);
+    sky_gridder_sum(&g, (sky_part[]){{true, NULL}, {0}, {0}}, &total, &a_var);
+    sky_gridder_sum(&g, (sky_part[]){{0}, {0}, {true, NULL}}, &total, &b_var);
+    sky_gridder_sum(&g, (sky_part[]){{true, NULL}, {0}, {true, NULL}}, &total, &var);
     const size_t ta = sky_account_find(&s.a, "a", GAS[m], SKY_SCOPE_1),
                  tb = sky_account_find(&s.a, "b", GAS[m], SKY_SCOPE_1);
     assert_close((var - a_var - b_var) / 2 + 1, sky_account_covariance(&s.a, ta, tb) + 1, 1e-12);
@@ -112,11 +112,11 @@ static void test_account(void **state) {
       for (size_t j = 0; j < N; j++)
         all += covariance(&g, i, j);
     }
-    sky_gridded_sum(&g, (sky_part[]){{true, NULL}, {true, NULL}, {true, NULL}}, &total, &var);
+    sky_gridder_sum(&g, (sky_part[]){{true, NULL}, {true, NULL}, {true, NULL}}, &total, &var);
     assert_close(all, var, 1e-12); /* over cells as over blocks */
     assert_true(fabs(sky_acc_value(&mass) - sky_acc_value(&known)) <=
                 4 * DBL_EPSILON * sky_acc_value(&known));
-    sky_gridded_free(&g);
+    sky_gridder_free(&g);
   }
   assert_true(sky_account_find(&s.a, "p", SKY_GAS_N2O, SKY_SCOPE_1) == SIZE_MAX);
   close_scene(&s);
@@ -126,7 +126,7 @@ static void test_account(void **state) {
 static void test_numbers(void **state) {
   ROWS(rows);
   scene s = {0};
-  sky_gridded g;
+  sky_gridder g;
   open_scene(*state, 8, rows, &s);
   assert_int_equal(sky_gridder_run(*state, &s.task, &g), SKY_OK);
   const double x = 1e3 * (100 * 0.7 * 2.7 + 50 * 2.7), y = 1e3 * 80 * 2.7;
@@ -138,7 +138,7 @@ static void test_numbers(void **state) {
   const double var_x = coal * coal * (1.09 * 1.16 * 1.09 - 1) + coke * coke * (1.01 * 1.01 - 1);
   assert_close(g.variance[0], (y * y + var_y) * 0.2 / 51 + (x * x + var_x) * 0.25 / 9, 1e-12);
   assert_int_equal(g.n_blocks, 4);
-  sky_gridded_free(&g);
+  sky_gridder_free(&g);
   close_scene(&s);
 }
 
@@ -190,7 +190,7 @@ static void test_monte_carlo(void **state) {
     }
   }
   scene c = {0};
-  sky_gridded g;
+  sky_gridder g;
   open_scene(*state, 8, rows, &c);
   c.a.line[5].emission = NAN; /* without the other county, which meets cell 3 */
   assert_int_equal(sky_gridder_run(*state, &c.task, &g), SKY_OK);
@@ -203,10 +203,10 @@ static void test_monte_carlo(void **state) {
       assert_true(fabs(got - ss[p][q]) <= 0.02 * sqrt(ss[p][p] * ss[q][q]));
       if (p == q) assert_close(got, ss[p][q], 0.02);
     }
-  sky_gridded_sum(&g, (sky_part[]){{false, HALF}, {false, ONE}, {0}}, &total, &var);
+  sky_gridder_sum(&g, (sky_part[]){{false, HALF}, {false, ONE}, {0}}, &total, &var);
   assert_close(var * 1e-6, ss[4][4], 0.02);
   assert_close(total * 1e-3, s[4] / DRAWS, 0.01);
-  sky_gridded_free(&g);
+  sky_gridder_free(&g);
   close_scene(&c);
 }
 
@@ -214,7 +214,7 @@ static void test_monte_carlo(void **state) {
 static void test_psd(void **state) {
   ROWS(rows);
   scene s = {0};
-  sky_gridded g;
+  sky_gridder g;
   double c[N][N], trace = 0;
   bool negative = false;
   open_scene(*state, 8, rows, &s);
@@ -239,7 +239,7 @@ static void test_psd(void **state) {
       c[i][j] /= c[j][j];
     }
   }
-  sky_gridded_free(&g);
+  sky_gridder_free(&g);
   close_scene(&s);
 }
 
@@ -250,7 +250,7 @@ static void test_fallback_and_refusals(void **state) {
   const sky_activity rows[] = {row("a", "x", "coke", 1, 0), row("b", "x", "coke", 1, 0),
                                row("p", "y", "coke", 1, 0), row("c", "x", "coke", 1, 0)};
   scene s = {0};
-  sky_gridded g;
+  sky_gridder g;
   open_scene(*state, 3, rows, &s);
   s.task.proxy = proxy;
   assert_int_equal(sky_gridder_run(*state, &s.task, &g), SKY_OK);
@@ -258,7 +258,7 @@ static void test_fallback_and_refusals(void **state) {
   assert_true(g.block[1].placed.proxy == SKY_PLACE_UNIFORM && g.block[1].proxy == 0);
   assert_true(g.block[2].proxy == SIZE_MAX);
   assert_close(g.emission[4], 2700 * 2 / 3.5, 1e-14);
-  sky_gridded_free(&g);
+  sky_gridder_free(&g);
   s.task.proxy = bad;
   assert_fails(*state, sky_gridder_run(*state, &s.task, &g), SKY_E_RANGE, "concentration 0");
   close_scene(&s);
@@ -274,11 +274,11 @@ static void test_allocation_failures(void **state) {
   size_t failures = 0;
   open_scene(*state, 8, rows, &s);
   for (uint64_t n = 1;; n++) {
-    sky_gridded g;
+    sky_gridder g;
     sky_memory_fail_at(*state, n);
     const sky_status st = sky_gridder_run(*state, &s.task, &g);
     sky_memory_fail_at(*state, 0);
-    if (st == SKY_OK) sky_gridded_free(&g);
+    if (st == SKY_OK) sky_gridder_free(&g);
     if (st == SKY_OK) break;
     assert_int_equal(st, SKY_E_NOMEM);
     assert_null(g.block);
