@@ -307,6 +307,33 @@ def check_facts():
     assert any(s == "audit" and "2 regions" in v for s, v in text), text
 
 
+def check_degrees():
+    """A proxy in degrees: 0 in the western half of a county, the same all over the eastern."""
+    srs, ll = osr.SpatialReference(), osr.SpatialReference()
+    srs.ImportFromEPSG(32649)
+    ll.ImportFromEPSG(4326)
+    ll.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+    lon, lat, _ = osr.CoordinateTransformation(srs, ll).TransformPoint(X0 + 2.5 * KM, Y0 + 4 * KM)
+    cell, n = 1e-3, 400
+    west, north = lon - 200 * cell, lat + 200 * cell
+    values = np.full((n, n), 7, "f4")
+    values[:, :200] = 0
+    write_raster("degrees.tif", values, west, north, cell, 4326)
+    write("job.yaml", JOB.replace("built.tif", "degrees.tif"))
+    write("activity.csv", HEADER + "west,industry,coke,1,kt,5,book\n")
+    write("job.yaml", JOB.replace("built.tif", "degrees.tif").replace(
+        "    - {sector: landfill, file: far.tif}\n", ""))
+    r = stage("inventory-a-co2")
+    assert r.returncode == 0, r.stderr
+    mass = np.nan_to_num(layer("co2")["cell_flux"] * areas())
+    centre = np.array([(c[0][0] + c[2][0]) / 2 for c in cells()])
+    inside = np.array([overlap(ZONES["west"], c) for c in cells()])
+    assert np.all(mass[centre < X0 + 2 * KM] == 0)
+    east = (centre > X0 + 3 * KM) & (inside > 0)
+    per_area = mass[east] / inside[east]
+    assert mass.sum() > 0 and np.ptp(per_area) < 1e-4 * per_area.mean()
+
+
 def check_threads():
     seen = []
     for threads in ("1", "2", "5"):
@@ -368,5 +395,6 @@ check_layers()
 check_table()
 check_facts()
 check_threads()
+check_degrees()
 check_missing_amount()
 check_refusals()
