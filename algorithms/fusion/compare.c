@@ -9,7 +9,8 @@
 
 #include "src/core/memory.h"
 
-#define TONNE 1e3 /* kg; reasons are read by people */
+#define IMPLAUSIBLE 1000.0 /* times the total: as good as unseen */
+#define TONNE 1e3          /* kg; reasons are read by people */
 
 #define Z_975 1.9599639845400545 /* normal quantiles */
 #define Z_80 0.84162123357291421
@@ -84,6 +85,11 @@ static void say(sky_comparison *row, const char *fmt, ...) {
   row->reason[end] = '\0';
 }
 
+/* Birge: of the variances, never below 1. */
+static double inflation_of(const sky_comparison *row) {
+  return isfinite(row->chi2_per_obs) && row->chi2_per_obs > 1 ? row->chi2_per_obs : 1;
+}
+
 static bool usable(const sky_comparison *row) {
   return isfinite(row->top_down) && isfinite(row->bottom_up_seen) && isfinite(row->prior_sd) &&
          isfinite(row->post_sd) && isfinite(row->null_var) && row->null_var > 0;
@@ -117,7 +123,7 @@ static void judge_alone(sky_comparison *row, double inflation) {
     row->verdict = SKY_VERDICT_CONSISTENT;
 }
 
-static void explain(sky_comparison *row) {
+static void explain(sky_comparison *row, double inflation) {
   const double delta = (row->top_down - row->bottom_up_seen) / TONNE;
   switch (row->verdict) {
     case SKY_VERDICT_CONSISTENT:
@@ -132,10 +138,17 @@ static void explain(sky_comparison *row) {
     case SKY_VERDICT_INSUFFICIENT:
       say(row, "variance of the total falls by %.2g %% (%.0f %% needed)", 100 * row->reduction,
           100 * SKY_INSUFFICIENT_REDUCTION);
+      if (row->change > IMPLAUSIBLE * fabs(row->top_down))
+        say(row, "; these soundings would show no plausible change of its emission");
+      else if (isfinite(row->change))
+        say(row,
+            "; smallest change of emission that these soundings would show with 80 %% power: %.3g "
+            "t/yr",
+            row->change * sqrt(inflation) / TONNE);
       if (fabs(row->z) > SKY_MISFIT_Z)
         say(row, "; z = %.1f: prior and inventory differ by more than this kernel can tell",
             row->z);
-      break;
+      return;
     case SKY_VERDICT_MISFIT:
       say(row, "z = %.1f, beyond %.0f: transport, background or errors are wrong here", row->z,
           SKY_MISFIT_Z);
@@ -166,8 +179,7 @@ sky_status sky_compare(sky_context *ctx, size_t n, sky_comparison *table) {
   SKY_GO_ALLOC(q, SKY_NEW(ctx, double, n));
   SKY_GO_ALLOC(order, SKY_NEW(ctx, size_t, n));
   for (size_t i = 0; i < n; i++) {
-    const double chi2 = table[i].chi2_per_obs;
-    judge_alone(&table[i], isfinite(chi2) && chi2 > 1 ? chi2 : 1);
+    judge_alone(&table[i], inflation_of(&table[i]));
     p[i] = table[i].verdict == SKY_VERDICT_CONSISTENT ? table[i].p : NAN;
   }
   sky_fdr_adjust(n, p, q, order);
@@ -175,7 +187,7 @@ sky_status sky_compare(sky_context *ctx, size_t n, sky_comparison *table) {
     sky_comparison *row = &table[i];
     row->q = q[i];
     if (q[i] < SKY_SIGNIFICANCE) row->verdict = row->z > 0 ? SKY_VERDICT_HIGHER : SKY_VERDICT_LOWER;
-    explain(row);
+    explain(row, inflation_of(row));
     explain_inflation(row);
   }
 cleanup:

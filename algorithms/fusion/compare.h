@@ -32,6 +32,8 @@ typedef struct sky_comparison {
   double prior_sd, post_sd; /* of the zone total */
   double null_var;          /* V, before inflation */
   double sensitivity;       /* of the zone total to its inventory */
+  double change;            /* smallest change of emission that is told from noise with 80 % power,
+                               before inflation (kg yr-1); NaN = not known, INFINITY = none */
   double chi2_per_obs;      /* innovation statistic of this row's inversion; NaN = unknown (no
                                inflation, said in the reason) */
   /* out */
@@ -40,7 +42,7 @@ typedef struct sky_comparison {
   double reduction;  /* 1 - (post_sd/prior_sd)² */
   double detectable; /* inventory error found at 80 % power, kg yr-1; INFINITY if unseen */
   sky_verdict verdict;
-  char reason[200];
+  char reason[360];
 } sky_comparison;
 
 #define SKY_INSUFFICIENT_REDUCTION 0.2

@@ -218,6 +218,15 @@ static double response(const sky_functionals *zones, size_t n_cell, size_t n, co
   return sky_acc_value(&sum);
 }
 
+/* The same for a change inside the zone alone, relative to aᵀp: elsewhere nothing changes. */
+static double own_response(size_t n, const double *a, const double *aA, const double *x0,
+                           double prior) {
+  sky_acc sum = {0, 0};
+  for (size_t i = 0; i < n; i++)
+    if (a[i] != 0) sky_acc_add(&sum, aA[i] * x0[i]);
+  return prior != 0 ? sky_acc_value(&sum) / prior : NAN;
+}
+
 void sky_posterior_zones(const sky_functionals *zones, size_t n_cell, const double *x0,
                          sky_posterior *out) {
   const size_t n = out->n_state;
@@ -238,6 +247,7 @@ void sky_posterior_zones(const sky_functionals *zones, size_t n_cell, const doub
     out->zone_noise_var[z] = sky_variance(out->zone_noise_var[z]);
     out->zone_inventory_var[z] = sky_variance(out->zone_inventory_var[z]);
     out->zone_null_sd[z] = sqrt(out->zone_noise_var[z] + out->zone_inventory_var[z]);
-    out->zone_detectable[z] = sky_detectable(out->zone_noise_var[z], out->zone_sensitivity[z]);
+    out->zone_detectable[z] =
+        sky_detectable(out->zone_noise_var[z], own_response(n, a, out->zone_A + z * n, x0, prior));
   }
 }

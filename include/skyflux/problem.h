@@ -96,10 +96,10 @@ typedef struct sky_posterior {
   double *zone_noise_var; /* aᵀK (R + BΣ_bBᵀ) Kᵀ a, and aᵀA Q Aᵀa over other layers */
   double *zone_inventory_var; /* aᵀ A B_inv Aᵀ a over the zone's own layers */
   double *zone_null_sd;    /* sqrt of the sum of both: null sd of x_T - x_B (spec: general test) */
-  double *zone_detectable; /* smallest true change of the total, pattern p, that is told from noise
-                              with 80 % power at two-sided 5 %: (z_.975 + z_.80) √noise_var /
-                              |sensitivity|; INFINITY if unseen. With the inventory's own error:
-                              compare.h */
+  double *zone_detectable; /* smallest true change inside the zone alone, pattern p there, that is
+                              told from noise with 80 % power at two-sided 5 %: (z_.975 + z_.80)
+                              √noise_var / |aᵀA p / aᵀp|; INFINITY if unseen. With the inventory's
+                              own error: compare.h */
   double *zone_A;   /* [n_zone*n_state] aᵀA rows: to see another inventory through the kernel */
   double *zone_cov; /* [n_zone*n_zone] posterior covariance of the totals */
   double *zone_inventory_cov; /* [n_zone*n_zone] W B_inv Wᵀ */

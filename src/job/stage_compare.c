@@ -1,12 +1,13 @@
 /* stage_compare.c: zones.csv and zones.gpkg: top-down beside bottom-up, one row per zone and gas,
- * with a status and its reason (algorithms/fusion/compare.h). One family of tests over the whole
- * table. */
+ * with a status and its reason (algorithms/fusion/compare.h), and the best estimate of both
+ * (algorithms/fusion/fuse.md). One family of tests over the whole table. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "algorithms/fusion/compare.h"
+#include "algorithms/fusion/fuse.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/species.h"
@@ -17,6 +18,12 @@
 
 #define TONNE 1e3 /* kg */
 
+typedef struct reasons { /* "" = none */
+  char inversion[200];   /* why the inversion says nothing about the zone */
+  char inventory[200];   /* why the inventory does not */
+  char best[sizeof((sky_comparison *)0)->reason + 32]; /* text behind row.best_from */
+} reasons;
+
 typedef struct table {
   const sky_job *job;
   sky_mesh mesh;
@@ -25,7 +32,7 @@ typedef struct table {
   size_t n; /* rows: zone-major, gases inside */
   sky_zone_row *row;
   sky_comparison *test;
-  char (*why)[200]; /* text behind test[].why_not */
+  reasons *why;
 } table;
 
 static void table_free(table *t) {
@@ -37,17 +44,23 @@ static void table_free(table *t) {
   sky_free(t->why);
 }
 
-/* A zone variable of a stage file, NULL where the stage does not exist. */
-static sky_status zone_values(sky_context *ctx, const table *t, const char *stage, const char *key,
-                              const char *var, double **out) {
+/* A variable of a stage file, NULL where the stage or the variable does not exist. */
+static sky_status values(sky_context *ctx, const table *t, const char *stage, const char *key,
+                         const char *var, size_t count, double **out) {
   char *path = sky_sprintf(ctx, "%s/%s-%s.nc", t->job->stage_dir, stage, key != NULL ? key : "");
   sky_status st = SKY_OK;
   *out = NULL;
   if (path == NULL) return SKY_E_NOMEM;
-  if (key != NULL && sky_file_exists(path))
-    st = sky_stage_file_read(ctx, path, var, t->zones.n, out);
+  bool has = false;
+  if (key != NULL && sky_file_exists(path)) st = sky_stage_file_has(ctx, path, var, &has);
+  if (has && st == SKY_OK) st = sky_stage_file_read(ctx, path, var, count, out);
   sky_free(path);
   return st;
+}
+
+static sky_status zone_values(sky_context *ctx, const table *t, const char *stage, const char *key,
+                              const char *var, double **out) {
+  return values(ctx, t, stage, key, var, t->zones.n, out);
 }
 
 /* Copy one zone variable, scaled, into a member of the rows of gas number g. */
@@ -112,6 +125,8 @@ static void empty_row(const table *t, size_t z, const char *gas, sky_zone_row *r
 static sky_status fill_gas(sky_context *ctx, table *t, size_t g, size_t n_gases, const char *gas) {
   const sky_node *compare = sky_job_find(t->job, "compare", "gas", gas);
   const char *inventory = compare != NULL ? sky_node_text(compare, "inventory") : NULL;
+  const sky_node *inversion = sky_job_inversion(t->job, gas);
+  const char *sink = inversion != NULL ? sky_node_text(inversion, "sink") : NULL;
   const double column = sky_species_find(gas)->column_scale, t_per_kg = 1.0 / TONNE;
   for (size_t z = 0; z < t->zones.n; z++) {
     empty_row(t, z, gas, &t->row[z * n_gases + g]);
@@ -134,6 +149,14 @@ static sky_status fill_gas(sky_context *ctx, table *t, size_t g, size_t n_gases,
       {"posterior", gas, "zone_seen", t_per_kg, MEMBER(inventory_seen)},
       {"inventory", inventory, "zone_total", t_per_kg, MEMBER(inventory)},
       {"inventory", inventory, "zone_sd", t_per_kg, MEMBER(inventory_sd)},
+      {"inventory", inventory, "zone_scope2", t_per_kg, MEMBER(scope2)},
+      {"inventory", inventory, "zone_scope2_sd", t_per_kg, MEMBER(scope2_sd)},
+      {"sink", sink, "zone_total", t_per_kg, MEMBER(sink)},
+      {"sink", sink, "zone_sd", t_per_kg, MEMBER(sink_sd)},
+      {"posterior", gas, "sink_zone_posterior", t_per_kg, MEMBER(sink_posterior)},
+      {"posterior", gas, "sink_zone_posterior_sd", t_per_kg, MEMBER(sink_posterior_sd)},
+      {"posterior", gas, "net_zone_posterior", t_per_kg, MEMBER(net_posterior)},
+      {"posterior", gas, "net_zone_posterior_sd", t_per_kg, MEMBER(net_posterior_sd)},
   };
   for (size_t k = 0; k < sizeof sources / sizeof *sources; k++)
     SKY_TRY(fill(ctx, t, g, n_gases, sources[k].stage, sources[k].key, sources[k].var,
@@ -146,45 +169,48 @@ static sky_status fill_gas(sky_context *ctx, table *t, size_t g, size_t n_gases,
   return SKY_OK;
 }
 
-/* Why a row cannot be compared, or "" if it can. The first reason that applies. */
+/* Why a row cannot be compared: the first reason that applies on each side. */
 static void why_not(const table *t, size_t z, const char *gas, const sky_zone_row *row,
-                    double inventory_covered, char out[200]) {
+                    double inventory_covered, reasons *out) {
   const sky_node *inversion = sky_job_inversion(t->job, gas);
-  out[0] = '\0';
+  const size_t room = sizeof out->inversion;
+  out->inversion[0] = out->inventory[0] = out->best[0] = '\0';
   if (t->zones.zone[z].role == SKY_ZONE_BUFFER)
-    snprintf(out, 200, "buffer of the state: takes up what enters from outside");
+    snprintf(out->inversion, room, "buffer of the state: takes up what enters from outside");
   else if (t->zones.zone[z].role == SKY_ZONE_OUTSIDE)
-    snprintf(out, 200, "outside the state: the inversion does not move it");
+    snprintf(out->inversion, room, "outside the state: the inversion does not move it");
   else if (t->zones.zone[z].role == SKY_ZONE_BOUNDARY)
-    snprintf(out, 200, "boundary of the state");
+    snprintf(out->inversion, room, "boundary of the state");
   else if (t->cover[z].n == 0)
-    snprintf(out, 200, "outside the grid");
+    snprintf(out->inversion, room, "outside the grid");
   else if (inversion != NULL && sky_node_text(inversion, "prior") == NULL)
-    snprintf(out, 200, "no usable prior");
+    snprintf(out->inversion, room, "no usable prior");
   else if (isnan(row->posterior))
-    snprintf(out, 200, "no footprints");
+    snprintf(out->inversion, room, "no footprints");
   else if (row->covered_fraction < SKY_ZONE_COMPLETE)
-    snprintf(out, 200, "boundary: only %.1f %% of the zone lies in the grid",
+    snprintf(out->inversion, room, "boundary: only %.1f %% of the zone lies in the grid",
              100.0 * row->covered_fraction);
   else if (!(row->posterior_sd < row->prior_sd))
-    snprintf(out, 200, "no observation sees the zone");
-  else if (row->inventory_id[0] == '\0' || isnan(row->inventory))
-    snprintf(out, 200, "no comparable line: %s",
+    snprintf(out->inversion, room, "no observation sees the zone");
+  if (row->inventory_id[0] == '\0' || isnan(row->inventory))
+    snprintf(out->inventory, room, "no comparable line: %s",
              row->inventory_id[0] == '\0' ? "the job names no inventory for this gas"
                                           : "the inventory has no data in the zone");
   else if (inventory_covered < SKY_ZONE_COMPLETE)
-    snprintf(out, 200, "no comparable line: the inventory has data for only %.1f %% of the zone",
+    snprintf(out->inventory, room,
+             "no comparable line: the inventory has data for only %.1f %% of the zone",
              100.0 * inventory_covered);
 }
 
 static sky_status prepare_tests(sky_context *ctx, table *t, size_t g, size_t n_gases,
                                 const char *gas) {
-  double *null_sd = NULL, *covered = NULL;
+  double *null_sd = NULL, *covered = NULL, *change = NULL;
   char stage[64];
   sky_facts facts = {0};
   double chi2 = NAN;
   sky_status st = SKY_OK;
   SKY_GO(zone_values(ctx, t, "posterior", gas, "zone_null_sd", &null_sd));
+  SKY_GO(zone_values(ctx, t, "posterior", gas, "zone_detectable", &change));
   const char *inventory = t->row[g].inventory_id;
   SKY_GO(zone_values(ctx, t, "inventory", inventory[0] != '\0' ? inventory : NULL, "zone_covered",
                      &covered));
@@ -196,10 +222,12 @@ static sky_status prepare_tests(sky_context *ctx, table *t, size_t g, size_t n_g
   for (size_t z = 0; z < t->zones.n; z++) {
     const size_t i = z * n_gases + g;
     const sky_zone_row *row = &t->row[i];
-    why_not(t, z, gas, row, covered != NULL ? covered[z] : 1.0, t->why[i]);
+    reasons *why = &t->why[i];
+    why_not(t, z, gas, row, covered != NULL ? covered[z] : 1.0, why);
+    const char *first = why->inversion[0] != '\0' ? why->inversion : why->inventory;
     t->test[i] = (sky_comparison){
-        .comparable = t->why[i][0] == '\0',
-        .why_not = t->why[i],
+        .comparable = first[0] == '\0',
+        .why_not = first,
         .top_down = row->posterior * TONNE,
         .bottom_up = row->inventory * TONNE,
         .bottom_up_seen = row->inventory_seen * TONNE,
@@ -207,6 +235,7 @@ static sky_status prepare_tests(sky_context *ctx, table *t, size_t g, size_t n_g
         .post_sd = row->posterior_sd * TONNE,
         .null_var = null_sd != NULL ? null_sd[z] * null_sd[z] : NAN,
         .sensitivity = row->sensitivity,
+        .change = change != NULL ? change[z] : NAN,
         .chi2_per_obs = chi2,
     };
   }
@@ -214,6 +243,113 @@ cleanup:
   sky_facts_free(&facts);
   sky_free(null_sd);
   sky_free(covered);
+  sky_free(change);
+  return st;
+}
+
+/* --- the best estimate (fuse.md) -------------------------------------------------------------- */
+
+static void take(sky_zone_row *row, reasons *why, double value, double sd, const char *from,
+                 const char *reason) {
+  static const char lead[] =
+      "no comparable line: "; /* said of the comparison, not of the estimate */
+  if (isnan(value)) return;
+  if (strncmp(reason, lead, sizeof lead - 1) == 0) reason += sizeof lead - 1;
+  row->best = value;
+  row->best_sd = sd;
+  snprintf(why->best, sizeof why->best, "%s%s", from, reason);
+  row->best_from = why->best;
+}
+
+/* What needs no other zone; true where the BLUE is due. */
+static bool best_alone(const table *t, size_t z, size_t i, bool is_prior, bool stated) {
+  sky_zone_row *row = &t->row[i];
+  reasons *why = &t->why[i];
+  const sky_verdict verdict = t->test[i].verdict;
+  if (t->zones.zone[z].role != SKY_ZONE_REPORT) return false; /* no zone's emission */
+  if (why->inversion[0] != '\0')
+    take(row, why, row->inventory, row->inventory_sd, "inventory alone: ", why->inversion);
+  else if (verdict == SKY_VERDICT_MISFIT)
+    take(row, why, row->inventory, row->inventory_sd, "inventory alone: ", "model misfit");
+  else if (why->inventory[0] != '\0')
+    take(row, why, row->posterior, row->posterior_sd, "posterior; ", why->inventory);
+  else if (is_prior)
+    take(row, why, row->posterior, row->posterior_sd,
+         verdict == SKY_VERDICT_INSUFFICIENT ? "inventory; satellites add no information"
+                                             : "posterior; the inventory is its prior",
+         "");
+  else if (!stated)
+    take(row, why, row->posterior, row->posterior_sd, "posterior; the inventory states no error",
+         "");
+  else
+    return true;
+  return false;
+}
+
+/* Σ of the zones `of` out of a covariance of all. */
+static void pick(size_t n, const size_t *of, size_t nz, const double *cov, double *out) {
+  for (size_t i = 0; i < n; i++)
+    for (size_t k = 0; k < n; k++)
+      out[i * n + k] = cov[of[i] * nz + of[k]] / (TONNE * TONNE);
+}
+
+/* All zones of a gas that are due, as one vector: sums of zones stay sums. */
+static sky_status fuse_zones(sky_context *ctx, table *t, size_t g, size_t n_gases, size_t n,
+                             const size_t *zone, const double *inventory_cov,
+                             const double *posterior_cov, sky_facts *facts) {
+  double *x_B = NULL, *x_T = NULL, *B = NULL, *T = NULL;
+  sky_fusion f = {0};
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(x_B, SKY_NEW(ctx, double, n));
+  SKY_GO_ALLOC(x_T, SKY_NEW(ctx, double, n));
+  SKY_GO_ALLOC(B, SKY_NEW(ctx, double, n *n));
+  SKY_GO_ALLOC(T, SKY_NEW(ctx, double, n *n));
+  for (size_t k = 0; k < n; k++) {
+    x_B[k] = t->row[zone[k] * n_gases + g].inventory;
+    x_T[k] = t->row[zone[k] * n_gases + g].posterior;
+  }
+  pick(n, zone, t->zones.n, inventory_cov, B);
+  pick(n, zone, t->zones.n, posterior_cov, T);
+  SKY_GO(sky_fuse(ctx, n, x_B, B, x_T, T, NULL, &f));
+  const double inflation = fmax(f.birge, 1.0);
+  char more[48] = "";
+  if (inflation > 1.0) snprintf(more, sizeof more, "; errors inflated by %.2f", inflation);
+  for (size_t k = 0; k < n; k++) {
+    const size_t i = zone[k] * n_gases + g;
+    take(&t->row[i], &t->why[i], f.x[k], inflation * sqrt(fmax(f.P[k * (n + 1)], 0.0)),
+         "posterior and inventory, fused", more);
+  }
+  sky_fact(facts, "Comparison", sky_species_find(t->row[g].gas)->formula,
+           "%zu zones fused: chi2 %.3g of inversion against inventory, rank %zu%s", n, f.chi2,
+           f.rank, more);
+cleanup:
+  sky_free(x_B);
+  sky_free(x_T);
+  sky_free(B);
+  sky_free(T);
+  sky_fusion_free(&f);
+  return st;
+}
+
+static sky_status fill_best(sky_context *ctx, table *t, size_t g, size_t n_gases, const char *gas,
+                            sky_facts *facts) {
+  const sky_node *inversion = sky_job_inversion(t->job, gas);
+  const char *prior = inversion != NULL ? sky_node_text(inversion, "prior") : NULL;
+  const bool is_prior = prior != NULL && strcmp(prior, t->row[g].inventory_id) == 0;
+  const size_t nz = t->zones.n;
+  double *inventory_cov = NULL, *posterior_cov = NULL;
+  size_t *due = NULL, n = 0;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(due, SKY_NEW(ctx, size_t, nz));
+  SKY_GO(values(ctx, t, "posterior", gas, "zone_inventory_covariance", nz * nz, &inventory_cov));
+  SKY_GO(values(ctx, t, "posterior", gas, "zone_covariance", nz * nz, &posterior_cov));
+  for (size_t z = 0; z < nz; z++)
+    if (best_alone(t, z, z * n_gases + g, is_prior, inventory_cov != NULL)) due[n++] = z;
+  if (n > 0) SKY_GO(fuse_zones(ctx, t, g, n_gases, n, due, inventory_cov, posterior_cov, facts));
+cleanup:
+  sky_free(due);
+  sky_free(inventory_cov);
+  sky_free(posterior_cov);
   return st;
 }
 
@@ -254,6 +390,8 @@ sky_status sky_stage_compare(sky_context *ctx, const sky_job *job, const sky_sta
     SKY_GO(prepare_tests(ctx, &t, g, n_gases, gases[g]));
   SKY_GO(sky_compare(ctx, t.n, t.test));
   record(&t, &facts);
+  for (size_t g = 0; g < n_gases; g++)
+    SKY_GO(fill_best(ctx, &t, g, n_gases, gases[g], &facts));
   SKY_GO_ALLOC(csv, sky_job_path(ctx, job, "zones.csv"));
   SKY_GO_ALLOC(gpkg, sky_job_path(ctx, job, "zones.gpkg"));
   SKY_GO(sky_zone_table_csv(ctx, csv, t.row, t.n));

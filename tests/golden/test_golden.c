@@ -9,6 +9,7 @@
 
 #include "algorithms/column/column.h"
 #include "algorithms/fusion/compare.h"
+#include "algorithms/fusion/fuse.h"
 #include "algorithms/inversion/covariance.h"
 #include "fixture_problem.h"
 
@@ -183,6 +184,7 @@ enum { N = 6, M = 4 };
 
 typedef struct fusion {
   double B[N * N], H[M * N], naive[N], null[N], dofs;
+  double independent[N], claimed[N], fused[N], chi2, correlated[N], correlated_var[N];
   size_t rows_B, rows_H;
 } fusion;
 
@@ -199,8 +201,68 @@ static void take_fusion(void *user, const char *line) {
     assert_true(numbers(rest, f->null, N) == N);
   else if (strncmp(line, "dofs ", 5) == 0)
     assert_true(numbers(rest, &f->dofs, 1) == 1);
+  else if (strncmp(line, "independent ", 12) == 0)
+    assert_true(numbers(rest, f->independent, N) == N);
+  else if (strncmp(line, "claimed ", 8) == 0)
+    assert_true(numbers(rest, f->claimed, N) == N);
+  else if (strncmp(line, "fused ", 6) == 0)
+    assert_true(numbers(rest, f->fused, N) == N);
+  else if (strncmp(line, "chi2 ", 5) == 0)
+    assert_true(numbers(rest, &f->chi2, 1) == 1);
+  else if (strncmp(line, "correlated ", 11) == 0)
+    assert_true(numbers(rest, f->correlated, N) == N);
+  else if (strncmp(line, "correlated_var ", 15) == 0)
+    assert_true(numbers(rest, f->correlated_var, N) == N);
   else
     fail_msg("unknown line: %s", line);
+}
+
+/* Printed digits, and the identities: with C = B (I - A)ᵀ the posterior comes back, and without it
+ * half to two thirds of the true variance are claimed. */
+static void check_fuse(sky_context *ctx, const fusion *f, const sky_posterior *post) {
+  static const double share[N] = {1, 0.5, -0.5, 0.2, 0.8, 1};
+  static const double x_B[N] = {1, 2, 3, 4, 5, 6}, x_T[N] = {2, 1, 5, 3, 9, 4};
+  const double *P = post->zone_cov;
+  double C[N * N], BAt[N * N], partial[N * N], K[N * N], actual[N];
+  fixture_multiply(N, N, N, false, f->B, true, post->zone_A, BAt);
+  for (size_t i = 0; i < N * N; i++) {
+    C[i] = f->B[i] - BAt[i];
+    partial[i] = 0.3 * P[i] * share[i % N];
+  }
+  sky_fusion same, alone, mixed;
+  double start[N];
+  for (size_t i = 0; i < N; i++)
+    start[i] = post->prior_total[i];
+  assert_int_equal(sky_fuse(ctx, N, start, f->B, post->total, P, C, &same), SKY_OK);
+  assert_int_equal(same.rank, M); /* of four observations */
+  assert_int_equal(sky_fuse(ctx, N, x_B, f->B, x_T, P, NULL, &alone), SKY_OK);
+  assert_int_equal(sky_fuse(ctx, N, x_B, f->B, x_T, P, partial, &mixed), SKY_OK);
+  /* K = B (B + P)⁻¹ and what it really does: errors correlated by C */
+  double S[N * N], inverse[N * N];
+  for (size_t i = 0; i < N * N; i++)
+    S[i] = f->B[i] + P[i];
+  fixture_inverse(N, S, inverse);
+  fixture_multiply(N, N, N, false, f->B, false, inverse, K);
+  for (size_t i = 0; i < N; i++) {
+    actual[i] = 0;
+    for (size_t a = 0; a < N; a++)
+      for (size_t b = 0; b < N; b++) {
+        const double ka = K[i * N + a], kb = K[i * N + b], ia = (i == a) - ka, ib = (i == b) - kb;
+        actual[i] +=
+            ia * f->B[a * N + b] * ib + ka * P[a * N + b] * kb + 2 * ia * C[a * N + b] * kb;
+      }
+    assert_true(agrees(same.x[i], post->total[i], 1e-9));
+    assert_true(agrees(same.P[i * (N + 1)], P[i * (N + 1)], 1e-9));
+    assert_true(fabs(alone.P[i * (N + 1)] - f->independent[i]) <= 5.001e-11);
+    assert_true(fabs(alone.P[i * (N + 1)] / actual[i] - f->claimed[i]) <= 5.001e-5);
+    assert_true(fabs(alone.x[i] - f->fused[i]) <= 5.001e-11);
+    assert_true(fabs(mixed.x[i] - f->correlated[i]) <= 5.001e-11);
+    assert_true(fabs(mixed.P[i * (N + 1)] - f->correlated_var[i]) <= 5.001e-11);
+  }
+  assert_true(fabs(alone.chi2 - f->chi2) <= 5.001e-11);
+  sky_fusion_free(&same);
+  sky_fusion_free(&alone);
+  sky_fusion_free(&mixed);
 }
 
 /* The inventory was the prior: V = B - P, and the test that forgets it is 1.1 to 4.2 times too
@@ -213,7 +275,7 @@ static void test_fusion(void **state) {
   sky_context *ctx = fixture_context(1);
   size_t rowptr[M + 1];
   int32_t col[M * N];
-  double y[M] = {0}, r[M], x0[N] = {0}, one[N], W[N * N] = {0}, D = 1;
+  double y[M] = {1, -2, 0.5, 3}, r[M], x0[N] = {0}, one[N], W[N * N] = {0}, D = 1;
   for (size_t i = 0; i < M * N; i++)
     col[i] = (int32_t)(i % N);
   for (size_t i = 0; i <= M; i++)
@@ -246,6 +308,7 @@ static void test_fusion(void **state) {
     assert_true(fabs(null - f.null[i]) <= 5.001e-9); /* printed digits */
     assert_true(fabs(sqrt((prior + posterior) / null) - f.naive[i]) <= 0.005001);
   }
+  check_fuse(ctx, &f, &post);
   sky_posterior_free(&post);
   sky_context_free(ctx);
 }

@@ -268,7 +268,7 @@ static void test_zones(void **state) {
         kRk[i * d.n + j] += p.b_sd[p.group[i]] * p.b_sd[p.group[i]];
     }
   for (size_t z = 0; z < NZ; z++) {
-    double total = constant[z], prior = constant[z], seen = 0, pattern = 0, dofs = 0;
+    double total = constant[z], prior = constant[z], seen = 0, pattern = 0, dofs = 0, inside = 0;
     memset(a, 0, M * sizeof *a);
     memcpy(a, W + z * m, m * sizeof *a);
     double *aA = fixture_new(ctx, M), *aK = fixture_new(ctx, d.n);
@@ -279,7 +279,7 @@ static void test_zones(void **state) {
       prior += a[i] * p.x0[i];
       seen += aA[i] * p.x0[i];
       pattern += a[i] * p.x0[i];
-      if (a[i] != 0) dofs += d.answer.A[i * (M + 1)];
+      if (a[i] != 0) dofs += d.answer.A[i * (M + 1)], inside += aA[i] * p.x0[i];
       assert_true(fabs(post.zone_A[z * m + i] - aA[i]) < 1e-12);
     }
     const double noise = form(d.n, aK, kRk, aK), inventory = form(m, aA, Binv, aA);
@@ -293,6 +293,8 @@ static void test_zones(void **state) {
     assert_true(near(post.zone_sensitivity[z], seen / pattern, 1e-11));
     assert_true(near(post.zone_noise_var[z], noise, 1e-11));
     assert_true(near(post.zone_inventory_var[z], inventory, 1e-11));
+    assert_true(near(post.zone_detectable[z],
+                     2.8015852181129686 * sqrt(noise) / fabs(inside / pattern), 1e-11));
     assert_true(near(post.zone_null_sd[z], sqrt(noise + inventory), 1e-11));
     for (size_t q = 0; q < NZ; q++) {
       double b[64] = {0};

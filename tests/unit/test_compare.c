@@ -38,10 +38,10 @@ static void test_fdr(void **state) {
 static void test_reasons(void **state) {
   (void)state;
   sky_context *ctx = fixture_context(1);
-  char long_text[301];
-  for (size_t i = 0; i < 300; i++)
+  char long_text[601];
+  for (size_t i = 0; i < 600; i++)
     long_text[i] = "\xe5\x8c\xba"[i % 3]; /* 区, 3 bytes each */
-  long_text[300] = '\0';
+  long_text[600] = '\0';
   const sky_comparison rows[] = {{.comparable = false, .why_not = "no footprints"},
                                  {.comparable = false},
                                  {.comparable = false, .why_not = long_text},
@@ -51,7 +51,8 @@ static void test_reasons(void **state) {
                                   .prior_sd = 5,
                                   .post_sd = 4.9,
                                   .null_var = 4,
-                                  .sensitivity = 0},
+                                  .sensitivity = 0,
+                                  .change = INFINITY},
                                  {.comparable = true,
                                   .top_down = 16,
                                   .bottom_up_seen = 10,
@@ -73,8 +74,8 @@ static void test_reasons(void **state) {
   assert_int_equal(sky_compare(ctx, 6, t), SKY_OK);
   assert_string_equal(t[0].reason, "no footprints");
   assert_string_equal(t[1].reason, "no reason given");
-  assert_int_equal(strlen(t[2].reason), 198); /* 66 whole characters of 199 bytes */
-  assert_non_null(strstr(t[3].reason, "no error of the inventory is detectable"));
+  assert_int_equal(strlen(t[2].reason), 357); /* 119 whole characters of 359 bytes */
+  assert_non_null(strstr(t[3].reason, "would show no plausible change of its emission"));
   assert_non_null(strstr(t[3].reason, "falls by 4 %"));
   assert_non_null(strstr(t[4].reason, "0.006 t/yr above"));
   assert_non_null(strstr(t[4].reason, "inflated by 1.10"));
@@ -82,6 +83,13 @@ static void test_reasons(void **state) {
   assert_non_null(strstr(t[5].reason, "0.006 t/yr below"));
   assert_null(strstr(t[5].reason, "inflated"));
   assert_int_equal(t[5].verdict, SKY_VERDICT_LOWER);
+  t[3].change = 5000; /* kg; errors are inflated by 1.1 */
+  t[3].top_down = 5012, t[3].bottom_up_seen = 5010;
+  assert_int_equal(sky_compare(ctx, 6, t), SKY_OK);
+  assert_non_null(strstr(t[3].reason,
+                         "smallest change of emission that these soundings would show with 80 % "
+                         "power: 5.5 t/yr"));
+  assert_null(strstr(t[3].reason, "detectable error"));
   assert_int_equal(sky_compare(ctx, 0, t), SKY_OK);
   sky_memory_fail_at(ctx, 2);
   assert_int_equal(sky_compare(ctx, 6, t), SKY_E_NOMEM);
