@@ -32,10 +32,6 @@
 #define METRES_PER_DEGREE 111e3
 #define WIDE 60.0 /* degrees of longitude that a projection holds safely */
 
-bool sky_grid_same_system(const sky_grid *a, const sky_grid *b) {
-  return (a->geographic && b->geographic) || strcmp(sky_grid_system(a), sky_grid_system(b)) == 0;
-}
-
 void sky_clip_free(sky_clip *c) {
   if (c == NULL) return;
   sky_free(c->start);

@@ -13,9 +13,6 @@ typedef struct sky_clip {
   double *share;
 } sky_clip;
 
-/* Whether both grids count in one coordinate system; all geographic ones are the same. */
-bool sky_grid_same_system(const sky_grid *a, const sky_grid *b);
-
 /* part, of: as sky_splitter_create_parts takes them. SKY_E_COVERAGE names the source cell that the
  * target's system cannot hold in one piece. */
 SKY_NODISCARD sky_status sky_clip_make(sky_context *ctx, const sky_grid *src, const sky_grid *part,

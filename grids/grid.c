@@ -87,7 +87,7 @@ static sky_status set_crs(sky_context *ctx, const char *crs, sky_grid *g) {
   return st;
 }
 
-static bool same_crs(const sky_grid *a, const sky_grid *b) {
+bool sky_grid_same_system(const sky_grid *a, const sky_grid *b) {
   return (a->geographic && b->geographic) || strcmp(a->crs, b->crs) == 0;
 }
 
@@ -275,13 +275,13 @@ static bool same_axis(const double *a, const double *b, size_t n, double shift) 
 }
 
 bool sky_grid_equal(const sky_grid *a, const sky_grid *b) {
-  if (a->nx != b->nx || a->ny != b->ny || !same_crs(a, b)) return false;
+  if (a->nx != b->nx || a->ny != b->ny || !sky_grid_same_system(a, b)) return false;
   const double shift = a->geographic ? turn_to(b->x_edge[0], a->x_edge[0]) : 0;
   return same_axis(a->x_edge, b->x_edge, a->nx, shift) && same_axis(a->y_edge, b->y_edge, a->ny, 0);
 }
 
 bool sky_grid_contains(const sky_grid *outer, const sky_grid *inner) {
-  if (!same_crs(outer, inner)) return false;
+  if (!sky_grid_same_system(outer, inner)) return false;
   const double tx = SAME_TOLERANCE * sky_grid_dx(outer), ty = SAME_TOLERANCE * sky_grid_dy(outer);
   const double ow = outer->x_edge[0] - tx, oe = outer->x_edge[outer->nx] + tx;
   double iw = inner->x_edge[0], ie = inner->x_edge[inner->nx];

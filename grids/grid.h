@@ -42,6 +42,8 @@ static inline size_t sky_grid_cells(const sky_grid *g) {
 /* Mean spacing along x and y. */
 double sky_grid_dx(const sky_grid *g);
 double sky_grid_dy(const sky_grid *g);
+/* Both count in one coordinate system; all geographic ones are the same. */
+bool sky_grid_same_system(const sky_grid *a, const sky_grid *b);
 /* Same CRS and edges within 1e-4 of a cell (two float32 spellings of one axis differ by up to
  * 2e-5), a whole turn of longitude apart at most. */
 bool sky_grid_equal(const sky_grid *a, const sky_grid *b);

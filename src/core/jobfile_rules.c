@@ -89,6 +89,15 @@ static sky_status boxes(const sky_node *root, sky_faults *f) {
 
 static sky_status cell_unit(const sky_node *root, sky_faults *f) {
   const char *cell = sky_node_text(root, "grid.cell");
+  const sky_node *list = sky_node_get(root, "grid.patches");
+  for (size_t i = 0; cell != NULL && i < sky_node_count(list); i++) {
+    const sky_node *fine = sky_node_get(sky_node_item(list, i), "cell");
+    if (fine == NULL ||
+        sky_node_unit_is(fine, "", "degree") == sky_node_unit_is(root, "grid.cell", "degree"))
+      continue;
+    SKY_TRY(sky_fault_at(f, fine, "'%s' and the '%s' of grid.cell count in different units",
+                         sky_node_text(fine, ""), cell));
+  }
   if (cell == NULL || !is(root, "grid.crs", WGS84)) return SKY_OK;
   if (sky_node_unit_is(root, "grid.cell", "degree")) return SKY_OK;
   return sky_fault_at(
@@ -447,7 +456,7 @@ const sky_job_rule sky_job_rules[] = {
     {boxes,
      "In a box west is below east (soundings may cross 180 degree) and south below north; "
      "latitudes are within -90 to 90."},
-    {cell_unit, "`grid.cell` is an angle with EPSG:4326."},
+    {cell_unit, "`grid.cell` is an angle with EPSG:4326; cells of patches count in its unit."},
     {grid_needed, "`grid` is required unless an inversion has `information`."},
     {something_to_do, "`soundings` is required unless an inversion has `information`."},
     {zones_source,

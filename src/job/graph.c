@@ -244,12 +244,33 @@ static bool has_stage(const sky_stage_list *list, const char *kind, const char *
 
 static const char *const FLUX_FIELDS[] = {"prior", "posterior", "posterior_sd", "increment",
                                           "posterior_ak"};
+static const char *const SINK_FIELDS[] = {"sink_prior", "sink_posterior", "sink_posterior_sd"};
 static const char *const COLUMN_FIELDS[] = {"column", "column_sd", "column_count"};
 
-/* A GeoTIFF and the style beside it (write/cog.h). */
-static sky_status add_raster(sky_context *ctx, sky_stage *s, const char *gas, const char *field) {
-  SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "%s_%s.tif", gas, field)));
-  return add_output(ctx, s, sky_sprintf(ctx, "%s_%s.qml", gas, field));
+/* A GeoTIFF and the style beside it (write/cog.h); patch: id of a finer grid, or NULL. */
+static sky_status add_raster(sky_context *ctx, sky_stage *s, const char *gas, const char *field,
+                             const char *patch) {
+  char *name = sky_sprintf(ctx, "%s_%s%s%s", gas, field, patch != NULL ? "_" : "",
+                           patch != NULL ? patch : "");
+  if (name == NULL) return SKY_E_NOMEM;
+  sky_status st = add_output(ctx, s, sky_sprintf(ctx, "%s.tif", name));
+  if (st == SKY_OK) st = add_output(ctx, s, sky_sprintf(ctx, "%s.qml", name));
+  for (size_t k = 0; st == SKY_OK && k + 2 < s->n_outputs; k++)
+    if (strcmp(s->outputs[k], s->outputs[s->n_outputs - 2]) == 0)
+      st = sky_fail(ctx, SKY_E_JOB, "grid.patches: the id '%s' makes a second %s.tif", patch, name);
+  sky_free(name);
+  return st;
+}
+
+/* What the inversion of a gas gives on one grid. */
+static sky_status add_fluxes(sky_context *ctx, const sky_job *job, sky_stage *s, const char *gas,
+                             const char *patch) {
+  for (size_t k = 0; k < sizeof FLUX_FIELDS / sizeof *FLUX_FIELDS; k++)
+    SKY_TRY(add_raster(ctx, s, gas, FLUX_FIELDS[k], patch));
+  if (sky_node_text(sky_job_inversion(job, gas), "sink") == NULL) return SKY_OK;
+  for (size_t k = 0; k < sizeof SINK_FIELDS / sizeof *SINK_FIELDS; k++)
+    SKY_TRY(add_raster(ctx, s, gas, SINK_FIELDS[k], patch));
+  return SKY_OK;
 }
 
 static sky_status add_results(sky_context *ctx, const sky_job *job, sky_stage_list *list) {
@@ -266,14 +287,19 @@ static sky_status add_results(sky_context *ctx, const sky_job *job, sky_stage_li
   SKY_TRY(add_geometry_inputs(ctx, job, s));
   SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "fields.nc")));
   for (size_t g = 0; g < n_gases; g++) {
-    if (has_stage(list, "invert", gases[g]))
-      for (size_t k = 0; k < sizeof FLUX_FIELDS / sizeof *FLUX_FIELDS; k++)
-        SKY_TRY(add_raster(ctx, s, gases[g], FLUX_FIELDS[k]));
+    if (has_stage(list, "invert", gases[g])) SKY_TRY(add_fluxes(ctx, job, s, gases[g], NULL));
     if (has_stage(list, "columns", gases[g]))
       for (size_t k = 0; k < sizeof COLUMN_FIELDS / sizeof *COLUMN_FIELDS; k++)
-        SKY_TRY(add_raster(ctx, s, gases[g], COLUMN_FIELDS[k]));
+        SKY_TRY(add_raster(ctx, s, gases[g], COLUMN_FIELDS[k], NULL));
     if (has_stage(list, "footprint", gases[g]))
       SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "observations-%s.csv", gases[g])));
+  }
+  const sky_node *patches = sky_node_get(job->root, "grid.patches");
+  for (size_t p = 0; p < sky_node_count(patches); p++) {
+    const char *id = sky_node_text(sky_node_item(patches, p), "id");
+    SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "fields-%s.nc", id)));
+    for (size_t g = 0; g < n_gases; g++)
+      if (has_stage(list, "invert", gases[g])) SKY_TRY(add_fluxes(ctx, job, s, gases[g], id));
   }
   SKY_TRY(add_stage(ctx, list, "report", NULL, &s));
   SKY_TRY(after_all(ctx, list, s));

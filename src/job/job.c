@@ -328,12 +328,31 @@ static sky_status read_polygons(sky_context *ctx, const sky_job *job, const sky_
   return sky_zones_read(ctx, sky_node_text(node, "file"), &opt, grid, zones);
 }
 
+sky_status sky_job_zones_for(sky_context *ctx, const sky_job *job, const sky_grid *grid,
+                             sky_zones *zones) {
+  const sky_node *node = sky_node_get(job->root, "zones");
+  const sky_zones_options opt = {
+      .layer = sky_node_text(node, "layer"),
+      .id = sky_node_text(node, "id"),
+      .name = sky_node_text(node, "name"),
+      .where = sky_node_text(node, "where"),
+      .level = sky_node_text(node, "level"),
+      .level_attribute = sky_node_text(node, "level_attribute"),
+      .assume_crs = sky_node_text(node, "assume_crs"),
+  };
+  const char *path = sky_node_text(node, "file");
+  if (path == NULL)
+    return sky_fail(ctx, SKY_E_COVERAGE, "%s: zones.labels: are not known in %s",
+                    sky_jobfile_path(job->file), grid->crs);
+  return sky_zones_read(ctx, path, &opt, grid, zones);
+}
+
 static sky_status zones_of_polygons(sky_context *ctx, const sky_job *job, const sky_mesh *mesh,
                                     sky_zones *zones, sky_coverage **cover) {
   const sky_grid *grid = &mesh->patch[0];
   size_t touching = 0;
   sky_status st = SKY_OK;
-  SKY_GO(read_polygons(ctx, job, grid, zones));
+  SKY_GO(sky_job_zones_for(ctx, job, grid, zones));
   SKY_GO_ALLOC(*cover, SKY_NEW0(ctx, sky_coverage, zones->n));
   for (size_t i = 0; i < zones->n; i++) {
     SKY_GO(sky_mesh_coverage(ctx, &zones->zone[i], mesh, &(*cover)[i]));

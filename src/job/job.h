@@ -66,6 +66,10 @@ SKY_NODISCARD sky_status sky_job_zones(sky_context *ctx, const sky_job *job, con
  * SKY_E_JOB if the grid has another. */
 SKY_NODISCARD sky_status sky_job_zones_in(sky_context *ctx, const sky_job *job,
                                           const sky_grid *grid, sky_zones *zones);
+/* The same zones in the system of another grid, read again from their file; labels, which have
+ * none, are SKY_E_COVERAGE. */
+SKY_NODISCARD sky_status sky_job_zones_for(sky_context *ctx, const sky_job *job,
+                                           const sky_grid *grid, sky_zones *zones);
 void sky_job_coverage_free(sky_coverage *cover, size_t n);
 
 /* Display unit of a surface flux and its factor from mol m-2 s-1. */

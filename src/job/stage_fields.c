@@ -19,22 +19,33 @@
 #define FLUX_NAME "surface_upward_mole_flux_of"
 #define COLUMN_NAME "dry_atmosphere_mole_fraction_of"
 
-/* standard: CF standard name without the gas; the CF table (v85) has both for CO2 and CH4 only. */
-static const struct {
-  const char *suffix, *stage, *var, *text, *standard;
+/* standard: CF standard name without the gas; the CF table (v85) has both for CO2 and CH4 only.
+ * base: the variable on the cells of the job's grid where a mean of mesh cells is not it. */
+typedef struct kind {
+  const char *suffix, *stage, *var, *base, *text, *standard;
   bool flux, column;
-} FIELDS[] = {
-    {"prior", "posterior", "cell_prior", "prior flux to the atmosphere", FLUX_NAME, true, false},
-    {"posterior", "posterior", "cell_posterior", "posterior flux to the atmosphere", FLUX_NAME,
-     true, false},
-    {"posterior_sd", "posterior", "cell_sd", "1-sigma of the posterior flux", NULL, true, false},
-    {"increment", "posterior", NULL, "posterior minus prior flux", NULL, true, false},
-    {"posterior_ak", "posterior", "cell_ak", "diagonal of the averaging kernel", NULL, false,
+} kind;
+
+static const kind FIELDS[] = {
+    {"prior", "posterior", "cell_prior", NULL, "prior flux to the atmosphere", FLUX_NAME, true,
      false},
-    {"column", "columns", "cell_mean", "mean column dry-air mole fraction", COLUMN_NAME, false,
-     true},
-    {"column_sd", "columns", "cell_sigma", "1-sigma of the mean column", NULL, false, true},
-    {"column_count", "columns", "cell_count", "number of soundings", NULL, false, false},
+    {"posterior", "posterior", "cell_posterior", NULL, "posterior flux to the atmosphere",
+     FLUX_NAME, true, false},
+    {"posterior_sd", "posterior", "cell_sd", "base_sd", "1-sigma of the posterior flux", NULL, true,
+     false},
+    {"increment", "posterior", NULL, NULL, "posterior minus prior flux", NULL, true, false},
+    {"posterior_ak", "posterior", "cell_ak", "base_ak", "diagonal of the averaging kernel", NULL,
+     false, false},
+    {"sink_prior", "posterior", "sink_prior", NULL,
+     "prior flux of ecosystems to the atmosphere (uptake is negative)", NULL, true, false},
+    {"sink_posterior", "posterior", "sink_posterior", NULL,
+     "posterior flux of ecosystems to the atmosphere (uptake is negative)", NULL, true, false},
+    {"sink_posterior_sd", "posterior", "sink_sd", "sink_base_sd",
+     "1-sigma of the posterior flux of ecosystems", NULL, true, false},
+    {"column", "columns", "cell_mean", NULL, "mean column dry-air mole fraction", COLUMN_NAME,
+     false, true},
+    {"column_sd", "columns", "cell_sigma", NULL, "1-sigma of the mean column", NULL, false, true},
+    {"column_count", "columns", "cell_count", NULL, "number of soundings", NULL, false, false},
 };
 #define N_KINDS (sizeof FIELDS / sizeof *FIELDS)
 
@@ -46,6 +57,8 @@ void sky_fields_free(sky_fields *f) {
     sky_free(f->standard_name[i]);
   }
   sky_grid_free(&f->grid);
+  sky_free(f->patch);
+  f->patch = NULL;
   f->n = 0;
 }
 
@@ -66,51 +79,92 @@ static sky_status time_steps(sky_context *ctx, const sky_job *job, const char *g
   return st;
 }
 
+/* Where fields are wanted: the job's grid (p = 0) or a patch of its mesh. */
+typedef struct place {
+  sky_mesh mesh;
+  double *area; /* [mesh cells] m2, for means on the grid */
+  size_t p;
+} place;
+
+/* The values of a variable on mesh cells there. *partly: nodata below the patches. */
+static sky_status place_values(sky_context *ctx, const place *at, const char *path, const kind *k,
+                               double **out, bool *partly) {
+  const sky_mesh *m = &at->mesh;
+  double *cell = NULL, *value = NULL;
+  bool has_base = false;
+  sky_status st = SKY_OK;
+  if (m->n_patch == 1) return sky_stage_file_read(ctx, path, k->var, m->n_cell, out);
+  const size_t n = sky_grid_cells(&m->patch[at->p]);
+  if (at->p == 0 && k->base != NULL) SKY_GO(sky_stage_file_has(ctx, path, k->base, &has_base));
+  if (has_base) return sky_stage_file_read(ctx, path, k->base, n, out);
+  SKY_GO(sky_stage_file_read(ctx, path, k->var, m->n_cell, &cell));
+  SKY_GO_ALLOC(value, SKY_NEW(ctx, double, n));
+  *partly = at->p == 0 && k->base != NULL;
+  if (at->p == 0 && k->base == NULL)
+    sky_mesh_to_base(m, at->area, cell, value);
+  else
+    sky_mesh_to_patch(m, at->p, cell, value);
+  *out = value;
+cleanup:
+  sky_free(cell);
+  return st;
+}
+
+/* Whether the job has this field there: columns are on its grid only, sinks in some posteriors. */
+static sky_status has_field(sky_context *ctx, const place *at, const char *path, const kind *k,
+                            bool *has) {
+  *has = sky_file_exists(path) && (at->p == 0 || strcmp(k->stage, "posterior") == 0);
+  return *has && k->var != NULL ? sky_stage_file_has(ctx, path, k->var, has) : SKY_OK;
+}
+
 /* One kind of field of one gas, if the job has it. */
-static sky_status add_field(sky_context *ctx, const sky_job *job, const char *gas, size_t kind,
-                            double steps, sky_fields *f) {
+static sky_status add_field(sky_context *ctx, const sky_job *job, const char *gas, const kind *k,
+                            const place *at, double steps, sky_fields *f) {
   const sky_species *species = sky_species_find(gas);
   const size_t n = sky_grid_cells(&f->grid), i = f->n;
   double scale = 1.0, *value = NULL;
-  char *path = sky_sprintf(ctx, "%s/%s-%s.nc", job->stage_dir, FIELDS[kind].stage, gas);
+  char *path = sky_sprintf(ctx, "%s/%s-%s.nc", job->stage_dir, k->stage, gas);
+  bool has = false, partly = false;
   sky_status st = SKY_OK;
   if (path == NULL) return SKY_E_NOMEM;
-  if (!sky_file_exists(path)) goto cleanup;
-  const bool of_steps = strcmp(FIELDS[kind].suffix, "posterior_sd") == 0 && steps > 1.0;
+  SKY_GO(has_field(ctx, at, path, k, &has));
+  if (!has) goto cleanup;
+  const bool of_steps = strstr(k->suffix, "posterior_sd") != NULL && steps > 1.0;
   const char *unit = "1";
-  if (FIELDS[kind].flux) unit = sky_flux_unit(gas, &scale);
-  if (FIELDS[kind].column) {
+  if (k->flux) unit = sky_flux_unit(gas, &scale);
+  if (k->column) {
     unit = species->column_unit;
     scale = species->column_scale;
   }
-  if (FIELDS[kind].var != NULL) {
-    SKY_GO(sky_stage_file_read(ctx, path, FIELDS[kind].var, n, &value));
-    for (size_t c = 0; c < n; c++)
-      value[c] *= scale;
-  } else { /* the increment, from the two fields before it */
+  if (k->var == NULL) { /* the increment, from the two fields before it */
     SKY_GO_ALLOC(value, SKY_NEW(ctx, double, n));
     for (size_t c = 0; c < n; c++)
       value[c] = f->value[i - 2][c] - f->value[i - 3][c];
+  } else {
+    if (strcmp(k->stage, "columns") == 0)
+      SKY_GO(sky_stage_file_read(ctx, path, k->var, n, &value));
+    else
+      SKY_GO(place_values(ctx, at, path, k, &value, &partly));
+    for (size_t c = 0; c < n; c++)
+      value[c] *= scale;
   }
-  SKY_GO_ALLOC(f->name[i], sky_sprintf(ctx, "%s_%s", gas, FIELDS[kind].suffix));
-  SKY_GO_ALLOC(
-      f->long_name[i],
-      sky_sprintf(ctx, "%s%s %s%s", FIELDS[kind].column ? "X" : "", species->formula,
-                  FIELDS[kind].text, of_steps ? " of one time step (root mean square)" : ""));
-  if (FIELDS[kind].standard != NULL && strcmp(gas, "n2o") != 0)
-    SKY_GO_ALLOC(f->standard_name[i],
-                 sky_sprintf(ctx, "%s_%s", FIELDS[kind].standard, species->long_name));
+  SKY_GO_ALLOC(f->name[i], sky_sprintf(ctx, "%s_%s", gas, k->suffix));
+  SKY_GO_ALLOC(f->long_name[i],
+               sky_sprintf(ctx, "%s%s %s%s%s", k->column ? "X" : "", species->formula, k->text,
+                           of_steps ? " of one time step (root mean square)" : "",
+                           partly ? "; no data where a patch replaces the cell" : ""));
+  if (k->standard != NULL && strcmp(gas, "n2o") != 0)
+    SKY_GO_ALLOC(f->standard_name[i], sky_sprintf(ctx, "%s_%s", k->standard, species->long_name));
   f->value[i] = value;
   value = NULL;
-  f->field[i] =
-      (sky_field){.name = f->name[i],
-                  .long_name = f->long_name[i],
-                  .standard_name = f->standard_name[i],
-                  .unit = unit,
-                  .kind = strcmp(FIELDS[kind].suffix, "column_count") == 0 ? SKY_FIELD_EXTENSIVE
-                                                                           : SKY_FIELD_INTENSIVE,
-                  .value = f->value[i]};
-  f->kind[i] = FIELDS[kind].suffix;
+  f->field[i] = (sky_field){
+      .name = f->name[i],
+      .long_name = f->long_name[i],
+      .standard_name = f->standard_name[i],
+      .unit = unit,
+      .kind = strcmp(k->suffix, "column_count") == 0 ? SKY_FIELD_EXTENSIVE : SKY_FIELD_INTENSIVE,
+      .value = f->value[i]};
+  f->kind[i] = k->suffix;
   f->n++;
 cleanup:
   sky_free(value);
@@ -118,18 +172,31 @@ cleanup:
   return st;
 }
 
-sky_status sky_fields_load(sky_context *ctx, const sky_job *job, sky_fields *f) {
+sky_status sky_fields_load_patch(sky_context *ctx, const sky_job *job, size_t p, sky_fields *f) {
   const char *gases[8];
   const size_t n_gases = sky_job_gases(job, gases);
+  place at = {.p = p};
+  sky_status st = SKY_OK;
   memset(f, 0, sizeof *f);
-  SKY_TRY(sky_job_grid(ctx, job, &f->grid));
+  SKY_GO(sky_job_mesh(ctx, job, &at.mesh));
+  SKY_GO_ALLOC(at.area, SKY_NEW(ctx, double, at.mesh.n_cell));
+  if (p == 0 && at.mesh.n_patch > 1) SKY_GO(sky_mesh_areas(ctx, &at.mesh, at.area));
+  SKY_GO(sky_grid_copy(ctx, &at.mesh.patch[p], &f->grid));
+  SKY_GO_ALLOC(f->patch, sky_strdup(ctx, at.mesh.id[p]));
   for (size_t g = 0; g < n_gases; g++) {
     double steps;
-    SKY_TRY(time_steps(ctx, job, gases[g], &steps));
+    SKY_GO(time_steps(ctx, job, gases[g], &steps));
     for (size_t k = 0; k < N_KINDS; k++)
-      SKY_TRY(add_field(ctx, job, gases[g], k, steps, f));
+      SKY_GO(add_field(ctx, job, gases[g], &FIELDS[k], &at, steps, f));
   }
-  return SKY_OK;
+cleanup:
+  sky_free(at.area);
+  sky_mesh_free(&at.mesh);
+  return st;
+}
+
+sky_status sky_fields_load(sky_context *ctx, const sky_job *job, sky_fields *f) {
+  return sky_fields_load_patch(ctx, job, 0, f);
 }
 
 /* observations-GAS.csv: what was observed, what the prior and the posterior simulate, in ppm or
@@ -195,26 +262,44 @@ cleanup:
   return st;
 }
 
-sky_status sky_stage_fields(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
-  sky_fields f = {0};
-  sky_facts facts = {0};
-  char *path = NULL, *title = NULL, **tags = NULL;
+/* The GeoTIFFs and the NetCDF file of one grid. */
+static sky_status write_fields(sky_context *ctx, const sky_job *job, char **tags, sky_fields *f) {
+  const bool patch = f->patch[0] != '\0';
+  char *path = NULL, *title = NULL;
   sky_status st = SKY_OK;
-  sky_progress_begin(ctx, "fields", stage->n_outputs);
-  SKY_GO(sky_facts_create(ctx, &facts));
-  SKY_GO(sky_job_tags(ctx, job, stage, &tags));
-  SKY_GO(sky_fields_load(ctx, job, &f));
-  for (size_t i = 0; i < f.n; i++) {
-    SKY_GO_ALLOC(path, sky_sprintf(ctx, "%s/%s.tif", job->out, f.field[i].name));
-    SKY_GO(sky_cog_write(ctx, path, &f.grid, &f.field[i], (const char *const *)tags));
+  for (size_t i = 0; i < f->n; i++) {
+    SKY_GO_ALLOC(path, sky_sprintf(ctx, "%s/%s%s%s.tif", job->out, f->field[i].name,
+                                   patch ? "_" : "", f->patch));
+    SKY_GO(sky_cog_write(ctx, path, &f->grid, &f->field[i], (const char *const *)tags));
     sky_free(path);
     path = NULL;
     SKY_GO(sky_progress_step(ctx, 1));
   }
-  SKY_GO_ALLOC(path, sky_job_path(ctx, job, "fields.nc"));
+  SKY_GO_ALLOC(path, sky_sprintf(ctx, "%s/fields%s%s.nc", job->out, patch ? "-" : "", f->patch));
   SKY_GO_ALLOC(title, sky_sprintf(ctx, "title=%s", job->title));
   const char *attrs[] = {title, tags[0], tags[1], tags[2], NULL};
-  SKY_GO(sky_fields_nc_write(ctx, path, &f.grid, f.field, f.n, attrs));
+  SKY_GO(sky_fields_nc_write(ctx, path, &f->grid, f->field, f->n, attrs));
+cleanup:
+  sky_free(path);
+  sky_free(title);
+  return st;
+}
+
+sky_status sky_stage_fields(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
+  const size_t n_patch = 1 + sky_node_count(sky_node_get(job->root, "grid.patches"));
+  sky_facts facts = {0};
+  char **tags = NULL;
+  sky_status st = SKY_OK;
+  sky_progress_begin(ctx, "fields", stage->n_outputs);
+  SKY_GO(sky_facts_create(ctx, &facts));
+  SKY_GO(sky_job_tags(ctx, job, stage, &tags));
+  for (size_t p = 0; p < n_patch; p++) {
+    sky_fields f = {0};
+    st = sky_fields_load_patch(ctx, job, p, &f);
+    if (st == SKY_OK) st = write_fields(ctx, job, tags, &f);
+    sky_fields_free(&f);
+    if (st != SKY_OK) goto cleanup;
+  }
   for (size_t k = 0; k < stage->n_outputs; k++) {
     char gas[8];
     if (sscanf(stage->outputs[k], "observations-%7[a-z0-9].csv", gas) == 1)
@@ -224,9 +309,6 @@ sky_status sky_stage_fields(sky_context *ctx, const sky_job *job, const sky_stag
 cleanup:
   sky_progress_end(ctx);
   sky_tags_free(tags);
-  sky_free(path);
-  sky_free(title);
   sky_facts_free(&facts);
-  sky_fields_free(&f);
   return st;
 }

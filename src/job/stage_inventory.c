@@ -68,27 +68,39 @@ static sky_status flux_to_grid(sky_context *ctx, const sky_flux *f, double kg, i
   return SKY_OK;
 }
 
-/* Zone totals on the file's own cells. */
-static sky_status zone_totals(sky_context *ctx, const sky_flux *f, const double *native_area,
-                              double kg, inventory *inv) {
-  for (size_t z = 0; z < inv->zones.n; z++) {
-    sky_coverage cover = {0};
-    sky_acc mass = {0}, area = {0};
-    SKY_TRY(sky_zone_coverage(ctx, &inv->zones.zone[z], &f->grid, &cover));
-    for (size_t k = 0; k < cover.n; k++) {
-      const size_t c = cover.cell[k];
-      if (isnan(f->flux[c])) continue;
-      const double inside = cover.fraction[k] * native_area[c];
-      sky_acc_add(&mass, f->flux[c] * inside * kg);
-      sky_acc_add(&area, inside);
-    }
-    if (sky_acc_value(&area) > 0.0) {
-      inv->layer.zone_total[z] = sky_acc_value(&mass);
-      inv->layer.zone_covered[z] = fmin(1.0, sky_acc_value(&area) / cover.area_zone);
-    }
-    sky_coverage_free(&cover);
+/* Total of one zone, its ring in the system of the file, on the file's own cells. */
+static sky_status zone_total(sky_context *ctx, const sky_flux *f, const double *native_area,
+                             double kg, const sky_zone *zone, size_t z, inventory *inv) {
+  sky_coverage cover = {0};
+  sky_acc mass = {0}, area = {0};
+  SKY_TRY(sky_zone_coverage(ctx, zone, &f->grid, &cover));
+  for (size_t k = 0; k < cover.n; k++) {
+    const size_t c = cover.cell[k];
+    if (isnan(f->flux[c])) continue;
+    const double inside = cover.fraction[k] * native_area[c];
+    sky_acc_add(&mass, f->flux[c] * inside * kg);
+    sky_acc_add(&area, inside);
   }
+  if (sky_acc_value(&area) > 0.0) {
+    inv->layer.zone_total[z] = sky_acc_value(&mass);
+    inv->layer.zone_covered[z] = fmin(1.0, sky_acc_value(&area) / cover.area_zone);
+  }
+  sky_coverage_free(&cover);
   return SKY_OK;
+}
+
+static sky_status zone_totals(sky_context *ctx, const sky_job *job, const sky_flux *f,
+                              const double *native_area, double kg, inventory *inv) {
+  const bool same = sky_grid_same_system(&f->grid, &inv->mesh.patch[0]);
+  sky_zones there = {0};
+  sky_status st = SKY_OK;
+  if (!same) SKY_GO(sky_job_zones_for(ctx, job, &f->grid, &there));
+  const sky_zones *zones = same ? &inv->zones : &there;
+  for (size_t z = 0; z < zones->n; z++)
+    SKY_GO(zone_total(ctx, f, native_area, kg, &zones->zone[z], z, inv));
+cleanup:
+  sky_zones_free(&there);
+  return st;
 }
 
 /* 1-sigma of each zone total from the inventory's own error model. */
@@ -170,7 +182,7 @@ static sky_status read_gridded(sky_context *ctx, const sky_job *job, const sky_s
   SKY_GO_ALLOC(native_area, SKY_NEW(ctx, double, sky_grid_cells(&f.grid)));
   SKY_GO(sky_grid_areas(ctx, &f.grid, native_area));
   SKY_GO(flux_to_grid(ctx, &f, kg, inv, facts, stage->id));
-  SKY_GO(zone_totals(ctx, &f, native_area, kg, inv));
+  SKY_GO(zone_totals(ctx, job, &f, native_area, kg, inv));
   SKY_GO(zone_uncertainty(ctx, job, node, kg, inv));
   record_flux(facts, stage->id, node, &f, other_time);
 cleanup:
