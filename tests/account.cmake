@@ -5,5 +5,6 @@ sky_test(test_account SOURCES unit/test_account.c LIBS skyflux_algorithms LABELS
 sky_test(test_place SOURCES unit/test_place.c LIBS skyflux_algorithms LABELS inventory)
 sky_test(test_gridder SOURCES unit/test_gridder.c LIBS skyflux_algorithms LABELS inventory)
 sky_test(test_activity SOURCES unit/test_activity.c LIBS skyflux_read LABELS inventory)
+sky_test(test_zone_relation SOURCES unit/test_zone_relation.c LIBS skyflux_job LABELS inventory)
 sky_script(account_job cli/test_account_job.py LABELS inventory)
 sky_script(account cli/test_account.py LABELS inventory)

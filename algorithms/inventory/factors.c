@@ -255,7 +255,7 @@ static sky_status accept(sky_context *ctx, const sky_factors *f, sky_factor_row 
   }
   return sky_fail(ctx, SKY_E_USAGE,
                   "%s:%s:%s (%s %s, %s) is not verified (%s); to use it all the same: "
-                  "--allow-unverified '%s:%s:%s'",
+                  "--allow-unverified '%s:%s:%s' (in a job: account.allow_unverified)",
                   r->table, r->key, r->edition, r->value, r->unit, r->source, r->verified, r->table,
                   r->key, r->edition);
 }

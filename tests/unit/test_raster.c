@@ -208,9 +208,60 @@ static void test_memory(void **state) {
   VSIUnlink("/vsimem/a.tif");
 }
 
+/* Amounts around a grid in another system: masked pixels are NaN, scale and offset count, the
+ * window holds the grid and little more. */
+static void test_amounts(void **state) {
+  const look l = {GDT_Float32, "EPSG:32650", {5e5, 300, 0, 4e6, 0, -300}, 77, false};
+  sky_raster *r;
+  sky_grid where, window;
+  double *v;
+  make(*state, "/vsimem/v.tif", &l, 0.5);
+  GDALDatasetH d = GDALOpen("/vsimem/v.tif", GA_Update);
+  GDALSetRasterScale(GDALGetRasterBand(d, 1), 2);
+  GDALSetRasterOffset(GDALGetRasterBand(d, 1), 10);
+  GDALClose(d);
+  assert_int_equal(sky_raster_open(*state, "/vsimem/v.tif", &r), SKY_OK);
+  const double south = 4e6 - NY * 300;
+  assert_int_equal(sky_grid_from_box(*state, "EPSG:32650", 5e5 + 900, south + 600, 5e5 + 2100,
+                                     south + 1800, 300, 300, &where),
+                   SKY_OK);
+  assert_int_equal(sky_raster_amounts(*state, r, &where, &window, &v), SKY_OK);
+  assert_true(window.nx == 6 && window.ny == 6); /* a pixel more on every side */
+  assert_true(window.x_edge[0] == 5e5 + 600 && window.y_edge[0] == south + 300);
+  for (size_t y = 0; y < 6; y++) {
+    for (size_t x = 0; x < 6; x++) {
+      const double want = value_at(NY - 2 - y, x + 2);
+      assert_true(want == 77 ? isnan(v[y * 6 + x]) : v[y * 6 + x] == 2 * want + 10);
+    }
+  }
+  sky_free(v);
+  sky_grid_free(&window);
+  sky_grid_free(&where);
+  assert_int_equal(sky_grid_from_box(*state, "EPSG:4326", 116, 35, 118, 37, 1, 1, &where), SKY_OK);
+  assert_int_equal(sky_raster_amounts(*state, r, &where, &window, &v), SKY_OK);
+  assert_true(window.nx == NX && window.ny == NY); /* all of it lies in the box */
+  assert_true(v[(NY - 1 - 5) * NX + 4] == 11);     /* 0.5: amounts need not be whole */
+  size_t masked = 0, expected = 0;
+  for (size_t k = 0; k < NX * NY; k++) {
+    masked += isnan(v[k]);
+    expected += value_at(k / NX, k % NX) == 77;
+  }
+  assert_true(masked == expected && masked > 0);
+  sky_free(v);
+  sky_grid_free(&window);
+  sky_grid_free(&where);
+  assert_int_equal(sky_grid_from_box(*state, "EPSG:4326", 100, 35, 101, 37, 1, 1, &where), SKY_OK);
+  assert_fails(*state, sky_raster_amounts(*state, r, &where, &window, &v), SKY_E_COVERAGE,
+               "lies outside the grid");
+  sky_grid_free(&where);
+  sky_raster_close(r);
+  VSIUnlink("/vsimem/v.tif");
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {SKY_UNIT(test_windows),       SKY_UNIT(test_grid),
-                                     SKY_UNIT(test_open_failures), SKY_UNIT(test_values),
-                                     SKY_UNIT(test_same_grid),     SKY_UNIT(test_memory)};
+  const struct CMUnitTest tests[] = {SKY_UNIT(test_amounts), SKY_UNIT(test_windows),
+                                     SKY_UNIT(test_grid),    SKY_UNIT(test_open_failures),
+                                     SKY_UNIT(test_values),  SKY_UNIT(test_same_grid),
+                                     SKY_UNIT(test_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
