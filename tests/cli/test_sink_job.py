@@ -465,6 +465,7 @@ def check_degrees_and_metres():
             ring += [[a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t] for t in np.arange(40) / 40]
         parts[f"region-{k}"] = [[ring + ring[:1]]]
     parts["all"] = [parts[f"region-{k}"][0] for k in range(4)]
+    parts["region-plain"] = [box(WEST + 0.02, SOUTH + 0.02, WEST + half - 0.02, SOUTH + half - 0.02)]
     write_zones(WORK / "regions.geojson", parts)
     change = [(10, 10), (10, 40), (95, 95), (40, 10)]
 
