@@ -313,21 +313,6 @@ cleanup:
   return st;
 }
 
-static sky_status read_polygons(sky_context *ctx, const sky_job *job, const sky_grid *grid,
-                                sky_zones *zones) {
-  const sky_node *node = sky_node_get(job->root, "zones");
-  const sky_zones_options opt = {
-      .layer = sky_node_text(node, "layer"),
-      .id = sky_node_text(node, "id"),
-      .name = sky_node_text(node, "name"),
-      .where = sky_node_text(node, "where"),
-      .level = sky_node_text(node, "level"),
-      .level_attribute = sky_node_text(node, "level_attribute"),
-      .assume_crs = sky_node_text(node, "assume_crs"),
-  };
-  return sky_zones_read(ctx, sky_node_text(node, "file"), &opt, grid, zones);
-}
-
 sky_status sky_job_zones_for(sky_context *ctx, const sky_job *job, const sky_grid *grid,
                              sky_zones *zones) {
   const sky_node *node = sky_node_get(job->root, "zones");
@@ -392,7 +377,7 @@ sky_status sky_job_zones_in(sky_context *ctx, const sky_job *job, const sky_grid
   sky_coverage *cover = NULL;
   sky_status st = SKY_OK;
   memset(zones, 0, sizeof *zones);
-  if (labels == NULL) return read_polygons(ctx, job, grid, zones);
+  if (labels == NULL) return sky_job_zones_for(ctx, job, grid, zones);
   SKY_GO(sky_job_mesh(ctx, job, &mesh));
   if (!(mesh.patch[0].geographic && grid->geographic) && strcmp(mesh.patch[0].crs, grid->crs) != 0)
     st = grid_fault(ctx, job, labels,
