@@ -1,2 +1,4 @@
 # The command line's frame.
 sky_script(test_cli_frame cli/test_cli_frame.py)
+# What skyflux run prints.
+sky_script(test_run_table cli/test_run_table.py LABELS cli)

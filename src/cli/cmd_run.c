@@ -5,6 +5,7 @@
 
 #include "src/cli/commands.h"
 #include "src/cli/job_args.h"
+#include "src/cli/run_table.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/job/stage.h"
@@ -13,6 +14,7 @@
 
 static const sky_cli_option OPTIONS[] = {
     SKY_SET_OPTION,
+    {"truth", 0, "FILE", "table of what is true, of an invented scene: print it beside the result"},
     {"stage", 0, "NAME", "stop after this stage (names: skyflux plan JOB)"},
     {"resume", 0, NULL, "reuse finished stages (the default)"},
     {"fresh", 0, NULL, "ignore finished stages and run everything"},
@@ -21,27 +23,6 @@ static const sky_cli_option OPTIONS[] = {
 static const sky_cli_spec SPEC = {
     "run", "JOB [options]", "run a job; resumes what a killed run left",
     "skyflux run tests/real/permian.yaml --set data=../shared/data", OPTIONS};
-
-/* A number in the width of the table, or a dash. */
-static void cell(double v, int width) {
-  if (isnan(v))
-    printf("  %*s", width, "-");
-  else
-    printf("  %*.4g", width, v);
-}
-
-static void print_rows(const sky_zone_row *rows, size_t n) {
-  printf("%-12s  %-4s  %10s  %10s  %10s  %10s  %10s  %s\n", "zone", "gas", "prior", "posterior",
-         "sd", "inventory", "soundings", "status (fluxes in t/yr)");
-  for (size_t i = 0; i < n; i++) {
-    printf("%-12.12s  %-4s", rows[i].zone_id, rows[i].gas);
-    const double numbers[] = {rows[i].prior, rows[i].posterior, rows[i].posterior_sd,
-                              rows[i].inventory, rows[i].n_soundings};
-    for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
-      cell(numbers[k], 10);
-    printf("  %s: %s\n", rows[i].status, rows[i].reason);
-  }
-}
 
 static void add_number(cJSON *item, const char *key, double v) {
   if (isfinite(v))
@@ -76,7 +57,8 @@ static sky_status print_json(sky_context *ctx, const sky_job *job, const sky_zon
   return SKY_OK;
 }
 
-static sky_status print_results(sky_context *ctx, const sky_job *job, bool json) {
+static sky_status print_results(sky_context *ctx, const sky_job *job, bool json,
+                                const sky_table *truth) {
   sky_zone_row *rows = NULL;
   size_t n = 0;
   char *csv = sky_job_path(ctx, job, "zones.csv");
@@ -86,7 +68,7 @@ static sky_status print_results(sky_context *ctx, const sky_job *job, bool json)
   if (json) {
     SKY_GO(print_json(ctx, job, rows, n));
   } else {
-    print_rows(rows, n);
+    SKY_GO(sky_run_table_print(ctx, rows, n, truth));
     printf("report: %s/report.html\nGeoTIFFs, zones.csv, zones.gpkg, fields.nc: %s\n", job->out,
            job->out);
   }
@@ -110,19 +92,22 @@ sky_status sky_cmd_run(sky_context *ctx, int argc, char **argv) {
   sky_cli_common common;
   sky_job_args args = {0};
   sky_job job = {0};
+  sky_table *truth = NULL;
   char *command = NULL;
   sky_status st = SKY_OK, partial = SKY_OK;
   SKY_GO(sky_cli_parse(ctx, &SPEC, argc, argv, sky_job_args_option, &args, &common));
   if (common.help_shown) goto cleanup;
   SKY_GO(sky_job_args_open(ctx, &common, &args, "run", &job));
+  if (args.truth != NULL) SKY_GO(sky_truth_read(ctx, args.truth, &truth));
   SKY_GO_ALLOC(command, join(ctx, argc, argv));
   const sky_run_options opt = {.fresh = args.fresh, .only = args.only, .command = command};
   st = sky_job_run(ctx, &job, &opt);
   if (st == SKY_E_PARTIAL) partial = st;
   if ((st == SKY_OK || st == SKY_E_PARTIAL) && args.only == NULL)
-    st = print_results(ctx, &job, common.json);
+    st = print_results(ctx, &job, common.json, truth);
   if (st == SKY_OK) st = partial;
 cleanup:
+  sky_table_free(truth);
   sky_free(command);
   sky_job_close(&job);
   sky_job_args_free(&args);

@@ -17,6 +17,8 @@ sky_status sky_job_args_option(sky_context *ctx, void *user, const char *name, c
     args->fresh = true;
   } else if (strcmp(name, "stage") == 0) {
     args->only = value;
+  } else if (strcmp(name, "truth") == 0) {
+    args->truth = value;
   }
   return SKY_OK; /* --resume is the default */
 }

@@ -12,10 +12,11 @@ typedef struct sky_job_args {
   const char **sets; /* grows */
   size_t n_sets;
   bool fresh;
-  const char *only;
+  const char *only, *truth;
 } sky_job_args;
 
-/* Handles --set, --fresh, --resume, --stage; to be used as the handler of sky_cli_parse. */
+/* Handles --set, --fresh, --resume, --stage, --truth; to be used as the handler of sky_cli_parse.
+ */
 sky_status sky_job_args_option(sky_context *ctx, void *user, const char *name, const char *value);
 /* Opens the one positional argument. */
 SKY_NODISCARD sky_status sky_job_args_open(sky_context *ctx, const sky_cli_common *common,

@@ -10,7 +10,7 @@
 #include "src/core/species.h"
 #include "src/core/text.h"
 
-#define NAMED_ZONES 4 /* more are counted */
+#define NAMED_ZONES 2 /* more are counted */
 
 static bool of_gas(const sky_zone_row *row, const char *gas) {
   return strcmp(row->gas, gas) == 0 && strcmp(row->role, "report") == 0;
@@ -39,23 +39,23 @@ static void put_mass(sky_text *t, sky_mass_scale s, double value, double sd) {
 
 static void put_totals(sky_text *t, const sky_report *r, const sky_zone_row *row) {
   const sky_mass_scale s = sky_report_scale(r, row->gas);
-  if (isnan(row->posterior) && isnan(row->inventory)) return;
-  sky_text_printf(t, "%s: ", row->zone_name);
+  char prior[96], inventory[96];
+  sky_report_plus_minus(s.factor * row->prior, s.factor * row->prior_sd, prior);
+  sky_report_plus_minus(s.factor * row->inventory, s.factor * row->inventory_sd, inventory);
   if (!isnan(row->posterior)) {
+    sky_text_printf(t, "%s: ", row->zone_name);
     put_mass(t, s, row->posterior, row->posterior_sd);
-    sky_text_put(t, " after the observations, ");
-    put_mass(t, s, row->prior, row->prior_sd);
-    sky_text_put(t, " before them");
+    sky_text_printf(t, " after the observations, %s before them", prior);
+    if (!isnan(row->inventory)) sky_text_printf(t, "; the inventory says %s", inventory);
+    sky_text_put(t, ". ");
+  } else if (!isnan(row->inventory)) {
+    sky_text_printf(t, "%s: the inventory says %s %s. ", row->zone_name, inventory, s.unit);
   }
-  if (!isnan(row->inventory)) {
-    sky_text_put(t, isnan(row->posterior) ? "the inventory says " : "; the inventory says ");
-    put_mass(t, s, row->inventory, row->inventory_sd);
-  }
-  sky_text_put(t, ". ");
   if (!isnan(row->sink)) {
-    sky_text_put(t, "Its ecosystems exchange ");
-    put_mass(t, s, isnan(row->sink_posterior) ? row->sink : row->sink_posterior,
-             isnan(row->sink_posterior) ? row->sink_sd : row->sink_posterior_sd);
+    const bool moved = !isnan(row->sink_posterior);
+    sky_text_put(t, "Its ecosystems: ");
+    put_mass(t, sky_report_sink_scale(r, row->gas), moved ? row->sink_posterior : row->sink,
+             moved ? row->sink_posterior_sd : row->sink_sd);
     sky_text_put(t, " (uptake is negative). ");
   }
   if (!isnan(row->best)) {
@@ -118,16 +118,16 @@ static void say_pieces(sky_facts *out, const char *label, const sky_facts *inver
   const double obs = sky_facts_number(invert, "observations");
   const double dofs = sky_facts_number(invert, "dofs");
   const double background = sky_facts_number(invert, "dofs_background");
-  char besides[64] = "";
+  char from[64], pieces[64], besides[64] = "";
+  if (obs > 0)
+    snprintf(from, sizeof from, "%.0f observations carry", obs);
+  else
+    snprintf(from, sizeof from, "the ready-made information carries");
+  snprintf(pieces, sizeof pieces, dofs < 0.01 ? "less than 0.01" : "%.2g", dofs);
   if (background > 0)
     snprintf(besides, sizeof besides, ", and %.2g about the background", background);
-  if (obs > 0)
-    sky_fact(out, "diagnostics", label,
-             "%.0f observations carry %.2g independent pieces of information about the fluxes%s",
-             obs, dofs, besides);
-  else
-    sky_fact(out, "diagnostics", label,
-             "the ready-made information carries %.2g independent pieces about the fluxes", dofs);
+  sky_fact(out, "how sure", label, "%s %s independent pieces of information about the fluxes%s",
+           from, pieces, besides);
 }
 
 static void say_share(sky_facts *out, const char *label, const sky_report *r, const char *gas) {
@@ -143,7 +143,7 @@ static void say_share(sky_facts *out, const char *label, const sky_report *r, co
   sky_report_percent(most->reduction, share);
   sky_report_percent(least->reduction, least_share);
   if (least != most) snprintf(other, sizeof other, ", %s in %s", least_share, least->zone_name);
-  sky_fact(out, "diagnostics", label,
+  sky_fact(out, "how sure", label,
            "of what was uncertain before (the variance of a total), the observations removed %s in "
            "%s%s",
            share, most->zone_name, other);
@@ -160,7 +160,7 @@ static void say_fit(sky_facts *out, const char *label, const sky_facts *invert) 
       : chi2 < 1 - spread
           ? "less than the stated errors allow: they are stated larger than they are"
           : "what the stated errors let expect";
-  sky_fact(out, "diagnostics", label,
+  sky_fact(out, "how sure", label,
            "before the fit, model and observations differ by %.2f times the stated variance (1 ± "
            "%.2f is expected): %s",
            chi2, spread, meaning);
@@ -172,20 +172,20 @@ static void say_detectable(sky_facts *out, const char *label, const sky_report *
   const sky_mass_scale s = sky_report_scale(r, row->gas);
   if (isnan(row->detectable)) return;
   if (isinf(row->detectable)) {
-    sky_fact(out, "diagnostics", label, "no error of the inventory of %s would be found",
+    sky_fact(out, "how sure", label, "no error of the inventory of %s would be found",
              row->zone_name);
     return;
   }
   sky_report_plus_minus(s.factor * row->detectable, NAN, text);
   sky_report_percent(row->detectable / fabs(row->inventory), share);
-  sky_fact(out, "diagnostics", label,
+  sky_fact(out, "how sure", label,
            "an error of the inventory of %s smaller than %s %s (%s of it) would stay unseen (80 %% "
            "power)",
            row->zone_name, text, s.unit, share);
 }
 
 static void say_period(sky_facts *out, const char *label, const sky_facts *soundings) {
-  sky_fact(out, "diagnostics", label,
+  sky_fact(out, "how sure", label,
            "top-down totals are rates of the sampled period only (%.10s to %.10s), written per "
            "year; they say nothing about the rest of the year",
            sky_facts_text(soundings, "first"), sky_facts_text(soundings, "last"));
@@ -200,4 +200,41 @@ void sky_words_diagnose(sky_facts *out, const sky_report *r, const sky_gas_facts
   say_fit(out, label, gas->invert);
   if (whole != NULL) say_detectable(out, label, r, whole);
   if (gas->soundings != NULL) say_period(out, label, gas->soundings);
+}
+
+/* --- the account --- */
+
+/* "county-1 co2 S1" -> region, gas, scope. */
+static bool split_key(const char *key, char region[160], char gas[8], char scope[8]) {
+  const char *last = strrchr(key, ' '), *middle = last;
+  while (middle != NULL && middle > key && *--middle != ' ')
+    ;
+  if (middle == NULL || middle == key) return false;
+  snprintf(region, 160, "%.*s", (int)(middle - key), key);
+  snprintf(gas, 8, "%.*s", (int)(last - middle - 1), middle + 1);
+  snprintf(scope, 8, "%s", last + 1);
+  return sky_species_find(gas) != NULL;
+}
+
+void sky_words_account(sky_facts *out, const sky_facts *account) {
+  const cJSON *item;
+  char region[160], gas[8], scope[8], mass[96];
+  cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(account->root, "numbers")) {
+    if (item->string == NULL || !split_key(item->string, region, gas, scope)) continue;
+    const bool bought = strcmp(scope, "S2") == 0;
+    const char *formula = sky_species_find(gas)->formula;
+    if (!cJSON_IsNumber(item)) {
+      sky_fact(out, "Account", region, "%s, scope %s: not complete, see the warnings", formula,
+               bought ? "2" : "1");
+      continue;
+    }
+    sky_report_plus_minus(item->valuedouble / 1e3, NAN, mass);
+    sky_fact(
+        out, "Account", region,
+        bought
+            ? "%s t yr⁻¹ %s of purchased power and heat (scope 2), emitted elsewhere: beside the "
+              "flux, never in it"
+            : "%s t yr⁻¹ %s emitted here (scope 1)",
+        mass, formula);
+  }
 }

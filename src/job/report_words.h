@@ -12,7 +12,10 @@ typedef struct sky_gas_facts {
 
 /* The answer: the zone that holds the others, and the statuses. malloc'd. */
 char *sky_words_headline(sky_context *ctx, const sky_report *r, const sky_gas_facts *gas);
-/* How sure is this: facts of section "diagnostics". */
+/* Facts of section "how sure". */
 void sky_words_diagnose(sky_facts *out, const sky_report *r, const sky_gas_facts *gas);
+/* What the account says of each region, scopes apart: facts of section "Account". account: facts of
+ * its stage. */
+void sky_words_account(sky_facts *out, const sky_facts *account);
 
 #endif

@@ -73,10 +73,10 @@ static sky_status list_facts(sky_context *ctx, all_facts *a) {
   return SKY_OK;
 }
 
-/* The facts of stage "kind-gas", NULL if the job has none. */
+/* The facts of stage "kind-gas" or "kind", NULL if the job has none. */
 static const sky_facts *facts_of(const all_facts *a, const char *kind, const char *gas) {
-  char name[64];
-  snprintf(name, sizeof name, "%s-%s", kind, gas);
+  char name[SKY_STAGE_NAME];
+  snprintf(name, sizeof name, "%s%s%s", kind, gas != NULL ? "-" : "", gas != NULL ? gas : "");
   for (size_t i = 0; i < a->n_stages; i++)
     if (strcmp(a->name[i], name) == 0) return &a->stage[i];
   return NULL;
@@ -85,18 +85,21 @@ static const sky_facts *facts_of(const all_facts *a, const char *kind, const cha
 /* --- report.html
  * ---------------------------------------------------------------------------------- */
 
-/* What the map calls a kind of field, in the order of the choice. A kind that is not here keeps its
- * own name and comes last. */
+/* What the map calls a kind of field, in the order of the choice. */
 static const struct {
   const char *kind, *title;
-} TITLES[] = {{"posterior", "Top-down flux"},
-              {"prior", "Prior flux"},
-              {"increment", "Top-down minus prior"},
-              {"posterior_sd", "Standard deviation of the top-down flux"},
-              {"posterior_ak", "How much the observations see (averaging kernel)"},
-              {"column", "Observed column"},
-              {"column_sd", "Standard deviation of the column"},
-              {"column_count", "Number of soundings"}};
+  bool diverging;
+} TITLES[] = {{"posterior", "Top-down flux", false},
+              {"prior", "Prior flux", false},
+              {"increment", "Top-down minus prior", true},
+              {"posterior_sd", "Standard deviation of the top-down flux", false},
+              {"posterior_ak", "How much the observations see (averaging kernel)", false},
+              {"sink_posterior", "Ecosystems, top-down", true},
+              {"sink_prior", "Ecosystems, prior", true},
+              {"sink_posterior_sd", "Standard deviation of the ecosystems' flux", false},
+              {"column", "Observed column", false},
+              {"column_sd", "Standard deviation of the column", false},
+              {"column_count", "Number of soundings", false}};
 #define N_TITLES (sizeof TITLES / sizeof *TITLES)
 
 static size_t title_of(const char *kind) {
@@ -106,29 +109,37 @@ static size_t title_of(const char *kind) {
   return k;
 }
 
+/* The layers of one gas and kind: of the grid (fields[0]), then of the patches. */
+static size_t add_layers(const sky_fields *fields, size_t n_fields, const char *gas, size_t k,
+                         sky_report_layer *layer) {
+  const size_t prefix = strlen(gas);
+  size_t n = 0;
+  for (size_t p = 0; p < n_fields; p++) {
+    const sky_fields *f = &fields[p];
+    for (size_t i = 0; i < f->n; i++) {
+      const char *name = f->field[i].name;
+      if (strncmp(name, gas, prefix) != 0 || name[prefix] != '_' || title_of(f->kind[i]) != k)
+        continue;
+      layer[n++] = (sky_report_layer){.gas = gas,
+                                      .title = TITLES[k].title,
+                                      .unit = f->field[i].unit,
+                                      .grid = &f->grid,
+                                      .value = f->field[i].value,
+                                      .diverging = TITLES[k].diverging};
+    }
+  }
+  return n;
+}
+
 /* Gas by gas, kinds in the order of TITLES. */
-static size_t layers_of(const sky_job *job, const sky_fields *f, sky_report_layer *layer) {
+static size_t layers_of(const sky_job *job, const sky_fields *fields, size_t n_fields,
+                        sky_report_layer *layer) {
   const char *gases[8];
   const size_t n_gases = sky_job_gases(job, gases);
   size_t n = 0;
-  for (size_t g = 0; g < n_gases; g++) {
-    const size_t prefix = strlen(gases[g]);
-    for (size_t k = 0; k <= N_TITLES; k++) {
-      for (size_t i = 0; i < f->n; i++) {
-        const char *name = f->field[i].name;
-        if (strncmp(name, gases[g], prefix) != 0 || name[prefix] != '_' ||
-            title_of(f->kind[i]) != k)
-          continue;
-        layer[n++] =
-            (sky_report_layer){.gas = gases[g],
-                               .title = k < N_TITLES ? TITLES[k].title : f->field[i].long_name,
-                               .unit = f->field[i].unit,
-                               .grid = &f->grid,
-                               .value = f->field[i].value,
-                               .diverging = strcmp(f->kind[i], "increment") == 0};
-      }
-    }
-  }
+  for (size_t g = 0; g < n_gases; g++)
+    for (size_t k = 0; k < N_TITLES; k++)
+      n += add_layers(fields, n_fields, gases[g], k, layer + n);
   return n;
 }
 
@@ -144,22 +155,34 @@ static sky_status say(sky_context *ctx, const sky_job *job, all_facts *a, const 
     headline[g] = (sky_report_headline){gases[g], text[g]};
     sky_words_diagnose(&a->own, r, &gas);
   }
+  const sky_facts *account = facts_of(a, "account", NULL);
+  if (account != NULL) sky_words_account(&a->own, account);
+  return SKY_OK;
+}
+
+/* The fields on the job's grid and on each patch. */
+static sky_status load_fields(sky_context *ctx, const sky_job *job, size_t n, sky_fields *fields) {
+  SKY_TRY(sky_fields_load(ctx, job, &fields[0]));
+  for (size_t p = 1; p < n; p++)
+    SKY_TRY(sky_fields_load_patch(ctx, job, p, &fields[p]));
   return SKY_OK;
 }
 
 static sky_status write_report(sky_context *ctx, const sky_job *job, all_facts *a,
                                const sky_zone_row *rows, size_t n_rows) {
-  sky_fields fields = {0};
+  sky_fields *fields = NULL;
   sky_mesh mesh = {0};
   sky_zones zones = {0};
   sky_coverage *cover = NULL;
-  sky_report_layer layer[SKY_FIELDS_MAX];
+  sky_report_layer *layer = NULL;
   sky_report_headline headline[8];
   const char *gases[8];
   char *path = NULL, *subtitle = NULL, *text[8] = {0};
   sky_status st = SKY_OK;
-  SKY_GO(sky_fields_load(ctx, job, &fields));
   SKY_GO(sky_job_mesh(ctx, job, &mesh));
+  SKY_GO_ALLOC(fields, SKY_NEW0(ctx, sky_fields, mesh.n_patch));
+  SKY_GO_ALLOC(layer, SKY_NEW(ctx, sky_report_layer, SKY_FIELDS_MAX * mesh.n_patch));
+  SKY_GO(load_fields(ctx, job, mesh.n_patch, fields));
   SKY_GO(sky_job_zones(ctx, job, &mesh, &zones, &cover));
   SKY_GO_ALLOC(subtitle, sky_sprintf(ctx, "job %s, skyflux %s, job hash %.12s", job->name,
                                      SKYFLUX_VERSION, job->hash));
@@ -167,9 +190,9 @@ static sky_status write_report(sky_context *ctx, const sky_job *job, all_facts *
   const char *title = sky_node_text(job->root, "report.title");
   sky_report report = {.title = title != NULL ? title : job->title,
                        .subtitle = subtitle,
-                       .crs = fields.grid.geographic ? NULL : fields.grid.crs,
+                       .crs = mesh.patch[0].geographic ? NULL : mesh.patch[0].crs,
                        .layers = layer,
-                       .n_layers = layers_of(job, &fields, layer),
+                       .n_layers = layers_of(job, fields, mesh.n_patch, layer),
                        .zones = &zones,
                        .rows = rows,
                        .n_rows = n_rows,
@@ -187,8 +210,11 @@ cleanup:
     sky_free(text[g]);
   sky_job_coverage_free(cover, zones.n);
   sky_zones_free(&zones);
+  for (size_t p = 0; fields != NULL && p < mesh.n_patch; p++)
+    sky_fields_free(&fields[p]);
+  sky_free(fields);
+  sky_free(layer);
   sky_mesh_free(&mesh);
-  sky_fields_free(&fields);
   return st;
 }
 

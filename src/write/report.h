@@ -20,7 +20,7 @@ typedef struct sky_report_headline { /* the answer in words */
 } sky_report_headline;
 
 typedef struct sky_report_fact { /* one line of "how sure is this" / "what was read" */
-  const char *section;           /* "diagnostics", "inputs", "audit", "warnings", … */
+  const char *section;           /* "inputs", "diagnostics", "audit", "warnings", … */
   const char *label, *value;
 } sky_report_fact;
 
@@ -46,6 +46,7 @@ typedef struct sky_mass_scale {
   const char *unit; /* "kt yr⁻¹" */
 } sky_mass_scale;
 sky_mass_scale sky_report_scale(const sky_report *r, const char *gas);
+sky_mass_scale sky_report_sink_scale(const sky_report *r, const char *gas); /* of the sinks */
 /* "1620 ± 94": sd to 2 significant digits, the value to the same place; 4 digits without an sd; "–"
  * for NaN. out holds at least 96 bytes. */
 void sky_report_plus_minus(double value, double sd, char out[96]);

@@ -30,8 +30,8 @@
     const last = layer.stops.length - 1;
     [0, last / 4, last / 2, (3 * last) / 4, last].forEach((i) =>
       element("span", layer.stops[Math.round(i)].label, ticks));
-    element("div", "No colour: no value. Values beyond the ends of the bar take the end's colour.",
-      box).className = "note";
+    element("div", "No colour: no value. Values beyond the ends of the bar take the end's colour. " +
+      "Its numbers may be unevenly spaced.", box).className = "note";
   }
 
   function popup(feature) {

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "src/core/memory.h"
+#include "src/core/sum.h"
 #include "src/engine/gdal_start.h"
 #include "src/write/crs.h"
 #include "src/write/report_parts.h"
@@ -26,6 +27,7 @@
 /* Pixels of a projected grid, whose cells lie askew: so many that borders fall where outlines do,
  * at least 2 and at most 8 on a cell's side. */
 #define WANTED_PIXELS 1024.0
+#define CROWDED 0.15 /* mean place of the values on a scale, 0 its pale end */
 
 typedef struct picture {
   const sky_grid *grid;
@@ -126,6 +128,41 @@ cleanup:
 
 /* ---- PNG with a palette: entry 0 transparent, the others along the ramp ---- */
 
+/* Fluxes of a city span decades: where most cells would crowd at the pale end of an even scale, the
+ * colours follow a root of the value (of its distance from 0 in a diverging one). */
+typedef struct colours {
+  sky_ramp ramp;
+  bool diverging;
+  double power; /* 1, 1/2 or 1/3 */
+} colours;
+
+/* 0..1 along the ramp for a value, and back. */
+static double position_of(const colours *c, double v) {
+  const double range = c->ramp.high - c->ramp.low;
+  const double f = range > 0 ? fmin(fmax((v - c->ramp.low) / range, 0), 1) : 0;
+  if (!c->diverging) return pow(f, c->power);
+  return 0.5 + 0.5 * copysign(pow(fabs(2 * f - 1), c->power), f - 0.5);
+}
+static double value_at(const colours *c, double f) {
+  const double g = c->diverging ? 0.5 + 0.5 * copysign(pow(fabs(2 * f - 1), 1 / c->power), f - 0.5)
+                                : pow(f, 1 / c->power);
+  return c->ramp.low + g * (c->ramp.high - c->ramp.low);
+}
+
+/* The power that spreads the values of the first, coarsest grid. */
+static double power_for(const colours *even, const sky_report_layer *layer) {
+  sky_acc sum = {0, 0};
+  size_t n = 0;
+  for (size_t i = 0; i < sky_grid_cells(layer->grid); i++) {
+    if (isnan(layer->value[i])) continue;
+    const double f = position_of(even, layer->value[i]);
+    sky_acc_add(&sum, even->diverging ? fabs(2 * f - 1) : f);
+    n++;
+  }
+  const double mean = n > 0 ? sky_acc_value(&sum) / (double)n : 1;
+  return mean > CROWDED ? 1 : sqrt(mean) > CROWDED ? 1.0 / 2 : 1.0 / 3;
+}
+
 static void fill_palette(GDALRasterBandH band, const sky_ramp *ramp) {
   GDALColorTableH table = GDALCreateColorTable(GPI_RGB);
   const GDALColorEntry clear = {255, 255, 255, 0};
@@ -141,16 +178,13 @@ static void fill_palette(GDALRasterBandH band, const sky_ramp *ramp) {
   GDALDestroyColorTable(table);
 }
 
-static uint8_t palette_index(const sky_ramp *ramp, double v) {
-  if (isnan(v)) return 0;
-  const double range = ramp->high - ramp->low;
-  const double f = range > 0 ? fmin(fmax((v - ramp->low) / range, 0), 1) : 0;
-  return (uint8_t)(1 + lround(f * (COLOURS - 1)));
+static uint8_t palette_index(const colours *c, double v) {
+  return isnan(v) ? 0 : (uint8_t)(1 + lround(position_of(c, v) * (COLOURS - 1)));
 }
 
 /* Data URI of the picture, malloc'd. */
 static sky_status encode_png(sky_context *ctx, const picture *p, const double *value,
-                             const sky_ramp *ramp, char **uri) {
+                             const colours *c, char **uri) {
   sky_status st = SKY_OK;
   uint8_t *pixels = NULL;
   char name[64];
@@ -159,13 +193,13 @@ static sky_status encode_png(sky_context *ctx, const picture *p, const double *v
   snprintf(name, sizeof name, "/vsimem/skyflux-%p.png", (void *)&pixels); /* this call's own */
   SKY_GO_ALLOC(pixels, SKY_NEW(ctx, uint8_t, p->nx * p->ny));
   for (size_t i = 0; i < p->nx * p->ny; i++) {
-    pixels[i] = p->cell[i] == SIZE_MAX ? 0 : palette_index(ramp, value[p->cell[i]]);
+    pixels[i] = p->cell[i] == SIZE_MAX ? 0 : palette_index(c, value[p->cell[i]]);
   }
   CPLErrorReset();
   mem = GDALCreate(GDALGetDriverByName("MEM"), "", (int)p->nx, (int)p->ny, 1, GDT_Byte, NULL);
   if (mem != NULL) {
     GDALRasterBandH band = GDALGetRasterBand(mem, 1);
-    fill_palette(band, ramp);
+    fill_palette(band, &c->ramp);
     if (GDALRasterIO(band, GF_Write, 0, 0, (int)p->nx, (int)p->ny, pixels, (int)p->nx, (int)p->ny,
                      GDT_Byte, 0, 0) == CE_None) {
       png = GDALCreateCopy(GDALGetDriverByName("PNG"), name, mem, TRUE, NULL, NULL, NULL);
@@ -191,27 +225,28 @@ cleanup:
 
 /* ---- layers ---- */
 
-static void add_stops(cJSON *layer, const sky_ramp *ramp) {
+static void add_stops(cJSON *layer, const colours *c) {
   cJSON *stops = cJSON_AddArrayToObject(layer, "stops");
-  if (isnan(ramp->low)) return;
+  if (isnan(c->ramp.low)) return;
   for (size_t i = 0; i < SKY_RAMP_STOPS; i++) {
     char text[32];
     cJSON *stop = cJSON_CreateObject();
-    const double v = sky_ramp_stop(ramp, i);
+    const double v = value_at(c, (double)i / (SKY_RAMP_STOPS - 1));
     /* The middle of a diverging ramp is 0, not what rounding left of it. */
-    snprintf(text, sizeof text, "%.3g", fabs(v) < 1e-9 * (ramp->high - ramp->low) ? 0.0 : v);
+    const bool zero = fabs(v) < 1e-9 * (c->ramp.high - c->ramp.low);
+    snprintf(text, sizeof text, "%.3g", zero ? 0.0 : v);
     cJSON_AddStringToObject(stop, "label", text);
-    snprintf(text, sizeof text, "#%02x%02x%02x", ramp->colour[i][0], ramp->colour[i][1],
-             ramp->colour[i][2]);
+    snprintf(text, sizeof text, "#%02x%02x%02x", c->ramp.colour[i][0], c->ramp.colour[i][1],
+             c->ramp.colour[i][2]);
     cJSON_AddStringToObject(stop, "colour", text);
     cJSON_AddItemToArray(stops, stop);
   }
 }
 
 static sky_status add_image(sky_context *ctx, const picture *p, const double *value,
-                            const sky_ramp *ramp, cJSON *images) {
+                            const colours *c, cJSON *images) {
   char *uri = NULL;
-  SKY_TRY(encode_png(ctx, p, value, ramp, &uri));
+  SKY_TRY(encode_png(ctx, p, value, c, &uri));
   cJSON *item = cJSON_CreateObject();
   const double south_west[] = {p->south, p->west}, north_east[] = {p->north, p->east};
   cJSON *bounds = cJSON_AddArrayToObject(item, "bounds");
@@ -223,9 +258,9 @@ static sky_status add_image(sky_context *ctx, const picture *p, const double *va
   return SKY_OK;
 }
 
-/* One ramp for a grid and the patches on it. */
-static sky_status fit_ramp(sky_context *ctx, const sky_report_layer *layer, size_t n,
-                           sky_ramp *ramp) {
+/* One scale for a grid and the patches on it. */
+static sky_status fit_colours(sky_context *ctx, const sky_report_layer *layer, size_t n,
+                              colours *c) {
   size_t cells = 0, at = 0;
   for (size_t i = 0; i < n; i++)
     cells += sky_grid_cells(layer[i].grid);
@@ -236,7 +271,9 @@ static sky_status fit_ramp(sky_context *ctx, const sky_report_layer *layer, size
     memcpy(all + at, layer[i].value, own * sizeof *all);
     at += own;
   }
-  const sky_status st = sky_ramp_fit(ctx, all, cells, layer[0].diverging, ramp);
+  *c = (colours){.diverging = layer[0].diverging, .power = 1};
+  const sky_status st = sky_ramp_fit(ctx, all, cells, c->diverging, &c->ramp);
+  if (st == SKY_OK) c->power = power_for(c, layer);
   sky_free(all);
   return st;
 }
@@ -267,21 +304,21 @@ cleanup:
 
 static sky_status add_map(sky_context *ctx, const sky_report_layer *layer, size_t n, pictures *all,
                           cJSON *out) {
-  sky_ramp ramp;
+  colours c;
   char unit[96];
   picture *p = NULL;
-  SKY_TRY(fit_ramp(ctx, layer, n, &ramp));
+  SKY_TRY(fit_colours(ctx, layer, n, &c));
   sky_unit_pretty(layer->unit, unit);
   cJSON *item = cJSON_CreateObject();
   cJSON_AddItemToArray(out, item);
   cJSON_AddStringToObject(item, "gas", sky_report_gas(layer->gas));
   cJSON_AddStringToObject(item, "title", layer->title);
   cJSON_AddStringToObject(item, "unit", unit);
-  add_stops(item, &ramp);
+  add_stops(item, &c);
   cJSON *images = cJSON_AddArrayToObject(item, "images");
   for (size_t i = 0; i < n; i++) {
     SKY_TRY(picture_of(ctx, layer[i].grid, all, &p));
-    SKY_TRY(add_image(ctx, p, layer[i].value, &ramp, images));
+    SKY_TRY(add_image(ctx, p, layer[i].value, &c, images));
   }
   return SKY_OK;
 }

@@ -87,7 +87,7 @@ sky_mass_scale sky_report_scale(const sky_report *r, const char *gas) {
   return scale_for(largest);
 }
 
-static sky_mass_scale sink_scale(const sky_report *r, const char *gas) {
+sky_mass_scale sky_report_sink_scale(const sky_report *r, const char *gas) {
   double largest = 0;
   for (size_t i = 0; i < r->n_rows; i++)
     if (is_gas(&r->rows[i], gas)) largest = fmax(largest, fabs(r->rows[i].sink));
@@ -381,7 +381,8 @@ void sky_report_sinks(sky_text *t, const sky_report *r) {
     const char *gas = r->rows[i].gas;
     if (!sky_report_opens_gas(r, i) || !gas_has(r, gas, offsetof(sky_zone_row, sink))) continue;
     const masses_table m = {
-        gas, " of ecosystems", sink_scale(r, gas), sizeof sinks / sizeof *sinks, sinks, false};
+        gas,  " of ecosystems", sky_report_sink_scale(r, gas), sizeof sinks / sizeof *sinks, sinks,
+        false};
     put_masses(t, r, &m);
   }
   put_facts(t, r, "Sinks");
@@ -422,12 +423,14 @@ void sky_report_observations(sky_text *t, const sky_report *r) {
 /* Sections with their headings, in order; NULL: the page says it elsewhere. */
 static const struct {
   const char *section, *title;
-} sections[] = {{"diagnostics", "How sure is this"},
-                {"Account", "The account"},
+} sections[] = {{"how sure", "How sure is this"},
+                {"Account", "The account, scopes apart"},
                 {"inputs", "What was read"},
+                {"diagnostics", "Diagnostics"},
                 {"audit", "Mass audit"},
                 {"sources", "Sources"},
                 {"Sinks", NULL},
+                {"scope 2", NULL},
                 {"warnings", NULL},
                 {"Comparison", NULL},
                 {"Columns", NULL}};

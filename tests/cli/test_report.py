@@ -99,7 +99,8 @@ def words():
     levels = [c for c in pages["city"].cells if c in ("city", "park")]
     assert levels == ["city", "park"] * 2, levels  # comparison, sinks
     demo = pages["demo"].words
-    for wanted in ["Demo city: 605 ± 58 kt yr⁻¹ after the observations, 675 ± 142 kt yr⁻¹ before them",
+    for wanted in ["Demo city: 605 ± 58 kt yr⁻¹ after the observations, 675 ± 142 before them; the "
+                   "inventory says 675 ± 142.",
                    "208 observations carry 2.7 independent pieces of information",
                    "would stay unseen (80 % power)", "rates of the sampled period only",
                    "In East ridge: the observations say too little"]:
@@ -204,6 +205,14 @@ def pictures():
     assert abs(chart["series"][1]["value"][0] - 1.62) < 1e-12
 
 
+def all_rasters():
+    """Every GeoTIFF of a job is a picture on its page."""
+    result = os.path.join(work, "demo/result")
+    tifs = [f for f in os.listdir(result) if f.endswith(".tif")]
+    images = sum(len(layer["images"]) for layer in pages["demo"].data["layers"])
+    assert images == len(tifs) == 8, (images, tifs)
+
+
 def projected():
     """Pictures of a projected grid and its patch lie where the cells are, and on the outlines."""
     data = pages["city"].data
@@ -271,6 +280,6 @@ def browser():
             assert len(np.unique(image.reshape(image.shape[0], -1), axis=1).T) > 100
 
 
-for check in (words, numbers, alone, pictures, projected, browser):
+for check in (words, numbers, alone, pictures, all_rasters, projected, browser):
     check()
     print(check.__name__, "ok")
