@@ -10,20 +10,17 @@
  * area of a small cell keeps all its digits. */
 #include "grids/grid.h"
 
-#include <geodesic.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "grids/projection.h"
+#include "grids/geodesic.h"
 #include "src/core/memory.h"
 
 #define DEG (M_PI / 180.0)
 #define EARTH_RADIUS 6371008.8 /* m, mean radius (IUGG) */
 #define REGULAR_TOLERANCE 1e-3 /* of a cell: float32 noise of real axes */
 #define SAME_TOLERANCE 1e-4    /* of a cell: two float32 spellings of one grid */
-#define OUTLINE_STEP 2000.0    /* m, densification of projected outlines */
-#define OUTLINE_MAX 64         /* pieces of one cell side at most */
 
 /* ---- the ellipsoid ------------------------------------------------------------------------- */
 
@@ -345,42 +342,6 @@ static void areas_geographic(const sky_grid *g, double *area) {
   }
 }
 
-/* Signed geodesic area of a polygon given in the projected system; false if a point has no
- * longitude and latitude. */
-static bool geodesic_area(const sky_projection *t, const double *x, const double *y, size_t n,
-                          double *area) {
-  struct geod_geodesic geod;
-  struct geod_polygon polygon;
-  double perimeter = 0;
-  geod_init(&geod, SKY_WGS84_A, SKY_WGS84_F);
-  geod_polygon_init(&polygon, 0);
-  for (size_t i = 0; i < n; i++) {
-    double lon, lat;
-    if (!sky_project(t, PJ_FWD, x[i], y[i], &lon, &lat)) return false;
-    geod_polygon_addpoint(&geod, &polygon, lat, lon);
-  }
-  geod_polygon_compute(&geod, &polygon, 0, 1, area, &perimeter);
-  return true;
-}
-
-static bool cell_area(const sky_projection *t, const sky_grid *g, size_t ix, size_t iy,
-                      double *area) {
-  const double x[4] = {g->x_edge[ix], g->x_edge[ix + 1], g->x_edge[ix + 1], g->x_edge[ix]};
-  const double y[4] = {g->y_edge[iy], g->y_edge[iy], g->y_edge[iy + 1], g->y_edge[iy + 1]};
-  const double longest = fmax(x[1] - x[0], y[2] - y[1]);
-  const size_t m = (size_t)fmin(OUTLINE_MAX, fmax(1, ceil(longest / OUTLINE_STEP)));
-  double px[4 * OUTLINE_MAX], py[4 * OUTLINE_MAX];
-  for (size_t side = 0; side < 4; side++) {
-    const size_t next = (side + 1) % 4;
-    for (size_t k = 0; k < m; k++) {
-      const double f = (double)k / (double)m;
-      px[side * m + k] = x[side] + f * (x[next] - x[side]);
-      py[side * m + k] = y[side] + f * (y[next] - y[side]);
-    }
-  }
-  return geodesic_area(t, px, py, 4 * m, area);
-}
-
 static sky_status areas_projected(sky_context *ctx, const sky_grid *g, double *area) {
   sky_status result = SKY_OK;
 #pragma omp parallel num_threads(sky_context_threads(ctx))
@@ -390,7 +351,7 @@ static sky_status areas_projected(sky_context *ctx, const sky_grid *g, double *a
 #pragma omp for schedule(static)
     for (size_t iy = 0; iy < g->ny; iy++) {
       for (size_t ix = 0; ix < g->nx && st == SKY_OK; ix++) {
-        if (!cell_area(&t, g, ix, iy, &area[iy * g->nx + ix]))
+        if (!sky_geodesic_cell(&t, g, ix, iy, &area[iy * g->nx + ix]))
           st = sky_fail(ctx, SKY_E_RANGE, "crs '%s': no area for the cell at %.9g, %.9g", g->crs,
                         g->x_edge[ix], g->y_edge[iy]);
       }
@@ -415,7 +376,7 @@ sky_status sky_polygon_area(sky_context *ctx, const char *crs, const double *x, 
                             size_t n, double *area) {
   sky_projection t = {0};
   sky_status st = sky_projection_open(ctx, crs, SKY_LONLAT, &t);
-  if (st == SKY_OK && !geodesic_area(&t, x, y, n, area))
+  if (st == SKY_OK && !sky_geodesic_area(&t, x, y, n, area))
     st = sky_fail(ctx, SKY_E_RANGE, "crs '%s': polygon with a point off the ellipsoid", crs);
   sky_projection_close(&t);
   return st;

@@ -1,16 +1,10 @@
-/* zone.c: exact coverage of grid cells by polygons.
+/* zone.c: zones: their longitudes, areas and cells.
  *
- * Method: Green's theorem cell by cell. Every polygon edge is cut at the rows and columns it
- * crosses; a piece inside a cell adds the area to its right in that cell and the full width of its
- * height to all cells further right in the row. One running sum along the row then gives every
- * cell's covered area, interior cells included, without building a clipped polygon. Signed by ring
- * orientation, so holes and further parts need no special case.
- *
- * Heights are measured in Z, the ellipsoid's area between parallels (grid.c), so that areas are
- * true; an edge is a straight line in longitude and latitude, along which ∫ x dZ = xa ΔZ + (xb -
- * xa) ∫ t dZ/dφ dφ and the smooth second integral is taken by Gauss-Legendre on pieces of at most
- * 2° (error below rounding). Projected grids use plane areas inside a cell and geodesic areas for
- * totals.
+ * The area of a ring is ∮ x dZ (Green), Z the ellipsoid's area between parallels (grid.c): an edge
+ * is a straight line in longitude and latitude, along which ∫ x dZ = xa ΔZ + (xb - xa) ∫ t dZ/dφ dφ
+ * and the smooth second integral is taken by Gauss-Legendre on pieces of at most 2° (error below
+ * rounding). On projected grids it is the geodesic area of the densified ring. Fractions of cells
+ * come from cover.c.
  *
  * Invariants: fractions in (0, 1]; a partition of the plane sums to 1 in every cell within 1e-12.
  */
@@ -18,15 +12,16 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "grids/cover.h"
+#include "grids/geodesic.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 
 #define DEG (M_PI / 180.0)
-#define NOISE 1e-12         /* coverage below this is rounding, not area */
 #define BOUNDARY 1e-12      /* relative width of a ring for contains() */
-#define BLOCK_CELLS 4194304 /* cells of one band of rows held at once */
 #define PANEL 2.0           /* degrees of latitude of one quadrature panel */
 #define OUTLINE_STEP 2000.0 /* m, densification before geodesic areas */
 
@@ -144,96 +139,6 @@ static double ring_area(const sky_ring *r, bool geographic) {
   return sky_acc_value(&sum);
 }
 
-/* ---- cutting edges into cells -------------------------------------------------------------- */
-
-/* Rows iy0..iy0+ny-1 and columns ix0..ix0+nx-1 of the grid with their sums. inside: area right of
- * the pieces in a cell; beyond[i]: height that covers column i and all further ones. */
-typedef struct window {
-  const sky_grid *grid;
-  size_t ix0, nx, iy0, ny;
-  double *inside; /* [ny*nx] */
-  double *beyond; /* [ny*(nx+1)] */
-} window;
-
-static double clamp_between(double v, double a, double b) {
-  return a <= b ? fmin(fmax(v, a), b) : fmin(fmax(v, b), a);
-}
-
-/* Column of the window that holds x, for edges ascending; caller guarantees west <= x <= east. */
-static size_t column_of(const double *edge, size_t n, double x) {
-  size_t low = 0, high = n;
-  while (high - low > 1) {
-    const size_t mid = low + (high - low) / 2;
-    if (x >= edge[mid])
-      low = mid;
-    else
-      high = mid;
-  }
-  return low;
-}
-
-/* A piece inside one row: hand it to the columns that it crosses. */
-static void add_in_row(const window *w, size_t row, double sign, double xa, double ya, double xb,
-                       double yb) {
-  const bool geographic = w->grid->geographic;
-  const double *edge = w->grid->x_edge + w->ix0;
-  double *inside = w->inside + row * w->nx, *beyond = w->beyond + row * (w->nx + 1);
-  while (ya != yb) {
-    /* Next piece: up to the nearest column edge in the direction of travel. */
-    double x = xb, y = yb;
-    size_t column = SIZE_MAX; /* SIZE_MAX: left of the window; nx: right of it */
-    if (xa < edge[0] || (xa == edge[0] && xb < xa)) {
-      if (xb > edge[0]) x = edge[0];
-    } else if (xa > edge[w->nx] || (xa == edge[w->nx] && xb >= xa)) {
-      column = w->nx;
-      if (xb < edge[w->nx]) x = edge[w->nx];
-    } else {
-      column = column_of(edge, w->nx, xa);
-      if (xa == edge[column] && xb < xa) column--;
-      x = clamp_between(xb, edge[column], edge[column + 1]);
-    }
-    if (x != xb) y = clamp_between(ya + (x - xa) / (xb - xa) * (yb - ya), ya, yb);
-    if (y != ya && column != w->nx) {
-      const double dz = sign * height(geographic, ya, y);
-      if (column == SIZE_MAX) {
-        beyond[0] += dz;
-      } else {
-        inside[column] += (edge[column + 1] - xa) * dz;
-        if (x != xa) inside[column] -= sign * (x - xa) * moment(geographic, ya, y);
-        beyond[column + 1] += dz;
-      }
-    }
-    if (x == xb) break;
-    xa = x;
-    ya = y;
-  }
-}
-
-static void add_edge(const window *w, double sign, double xa, double ya, double xb, double yb) {
-  const double *edge = w->grid->y_edge + w->iy0;
-  const double low = fmin(ya, yb), high = fmax(ya, yb);
-  if (ya == yb || high <= edge[0] || low >= edge[w->ny]) return;
-  size_t row = low <= edge[0] ? 0 : column_of(edge, w->ny, low);
-  for (; row < w->ny && edge[row] < high; row++) {
-    /* Cut exactly at the row's edges, so that full rows sum to the row's height. */
-    const double y0 = clamp_between(ya, edge[row], edge[row + 1]);
-    const double y1 = clamp_between(yb, edge[row], edge[row + 1]);
-    const double slope = (xb - xa) / (yb - ya);
-    const double x0 = y0 == ya ? xa : clamp_between(xa + (y0 - ya) * slope, xa, xb);
-    const double x1 = y1 == yb ? xb : clamp_between(xa + (y1 - ya) * slope, xa, xb);
-    add_in_row(w, row, sign, x0, y0, x1, y1);
-  }
-}
-
-/* sign: right-of-edge areas are counted, which is minus the area of a counter-clockwise ring. */
-static void add_ring(const window *w, const sky_ring *r, double area, double shift) {
-  const double sign = (area > 0) != r->hole ? -1 : 1;
-  for (size_t i = 0; i < r->n; i++) {
-    const size_t k = i + 1 < r->n ? i + 1 : 0;
-    add_edge(w, sign, r->x[i] + shift, r->y[i], r->x[k] + shift, r->y[k]);
-  }
-}
-
 /* ---- the zone over the grid ---------------------------------------------------------------- */
 
 typedef struct shape { /* a zone's rings, unwrapped, with their signed areas */
@@ -262,8 +167,7 @@ static sky_status shape_make(sky_context *ctx, const sky_zone *zone, bool geogra
     const sky_ring *in = &zone->ring[i];
     sky_ring *r = &s->ring[i];
     if (in->n < 3)
-      return sky_fail(ctx, SKY_E_RANGE, "zone '%s': ring %zu has %zu vertices, at least 3 needed",
-                      zone->id != NULL ? zone->id : "", i, in->n);
+      return sky_fail(ctx, SKY_E_RANGE, "ring %zu has %zu vertices, at least 3 needed", i, in->n);
     if (geographic) {
       const double near = i == 0 ? in->x[0] : s->ring[0].x[0];
       SKY_TRY(sky_ring_unwrap(ctx, in, near, r));
@@ -277,8 +181,7 @@ static sky_status shape_make(sky_context *ctx, const sky_zone *zone, bool geogra
     s->area[i] = ring_area(r, geographic);
     for (size_t k = 0; k < r->n; k++) {
       if (!isfinite(r->x[k]) || !isfinite(r->y[k]))
-        return sky_fail(ctx, SKY_E_RANGE, "zone '%s': ring %zu vertex %zu is not finite",
-                        zone->id != NULL ? zone->id : "", i, k);
+        return sky_fail(ctx, SKY_E_RANGE, "ring %zu vertex %zu is not finite", i, k);
       s->west = fmin(s->west, r->x[k]);
       s->east = fmax(s->east, r->x[k]);
       s->south = fmin(s->south, r->y[k]);
@@ -288,18 +191,19 @@ static sky_status shape_make(sky_context *ctx, const sky_zone *zone, bool geogra
   return SKY_OK;
 }
 
-/* Area of the whole zone on the ellipsoid: closed form, or geodesic after densification. */
-static sky_status shape_area(sky_context *ctx, const shape *s, const sky_grid *g, double *total) {
+/* Area of the whole zone on the ellipsoid: closed form, or geodesic after densification with a
+ * system's way to longitude and latitude. */
+static sky_status shape_area(sky_context *ctx, const shape *s, const sky_projection *t, double *total) {
   sky_acc sum = {0, 0};
   for (size_t i = 0; i < s->n; i++) {
     const sky_ring *r = &s->ring[i];
-    double area = fabs(s->area[i]) * DEG;
-    if (!g->geographic) {
+    double area = s->area[i] * DEG;
+    if (t != NULL) {
       sky_ring d = {0};
-      sky_status st = sky_ring_densify(ctx, r, OUTLINE_STEP, &d);
-      if (st == SKY_OK) st = sky_polygon_area(ctx, g->crs, d.x, d.y, d.n, &area);
+      SKY_TRY(sky_ring_densify(ctx, r, OUTLINE_STEP, &d));
+      const bool good = sky_geodesic_area(t, d.x, d.y, d.n, &area);
       ring_free(&d);
-      if (st != SKY_OK) return st;
+      if (!good) return sky_fail(ctx, SKY_E_RANGE, "a zone has a point off the Earth");
     }
     sky_acc_add(&sum, r->hole ? -fabs(area) : fabs(area));
   }
@@ -336,112 +240,122 @@ sky_status sky_ring_densify(sky_context *ctx, const sky_ring *in, double step, s
   return SKY_OK;
 }
 
-/* Range of intervals of edge[0..n] that [low, high] meets; false if none. */
-static bool meets(const double *edge, size_t n, double low, double high, size_t *first,
-                  size_t *last) {
-  if (!(high > edge[0] && low < edge[n])) return false;
-  *first = low <= edge[0] ? 0 : column_of(edge, n, low);
-  *last = high >= edge[n] ? n - 1 : column_of(edge, n, high);
-  return true;
+static sky_status reserve(sky_context *ctx, size_t more, size_t *capacity, sky_coverage *out) {
+  if (out->n + more <= *capacity) return SKY_OK;
+  const size_t grown = 2 * *capacity + more;
+  size_t *cell = sky_realloc(ctx, out->cell, out->n, grown, sizeof *cell);
+  if (cell == NULL) return SKY_E_NOMEM;
+  out->cell = cell;
+  double *fraction = sky_realloc(ctx, out->fraction, out->n, grown, sizeof *fraction);
+  if (fraction == NULL) return SKY_E_NOMEM;
+  out->fraction = fraction;
+  *capacity = grown;
+  return SKY_OK;
 }
 
-/* Shifts by whole turns under which the shape can meet the grid. */
-static void turns(const shape *s, const sky_grid *g, int *first, int *last) {
-  *first = *last = 0;
-  if (!g->geographic) return;
-  *first = (int)ceil((g->x_edge[0] - s->east) / 360);
-  *last = (int)floor((g->x_edge[g->nx] - s->west) / 360);
-}
-
-/* Rows and columns of the grid that the shape can touch under any shift. */
-static bool window_of(const shape *s, const sky_grid *g, window *w) {
-  size_t y0, y1, x0 = SIZE_MAX, x1 = 0;
-  if (s->n == 0 || !meets(g->y_edge, g->ny, s->south, s->north, &y0, &y1)) return false;
-  int first, last;
-  turns(s, g, &first, &last);
-  for (int k = first; k <= last; k++) {
-    size_t a, b;
-    if (!meets(g->x_edge, g->nx, s->west + 360.0 * k, s->east + 360.0 * k, &a, &b)) continue;
-    x0 = a < x0 ? a : x0;
-    x1 = b > x1 ? b : x1;
-  }
-  if (x0 == SIZE_MAX) return false;
-  *w = (window){.grid = g, .ix0 = x0, .nx = x1 - x0 + 1, .iy0 = y0, .ny = y1 - y0 + 1};
-  return true;
-}
-
-static sky_status append_row(sky_context *ctx, const window *w, size_t row, size_t *capacity,
-                             sky_coverage *out) {
-  const sky_grid *g = w->grid;
-  const size_t iy = w->iy0 + row;
-  const double band = height(g->geographic, g->y_edge[iy], g->y_edge[iy + 1]);
-  if (out->n + w->nx > *capacity) {
-    const size_t grown = 2 * *capacity + w->nx;
-    size_t *cell = sky_realloc(ctx, out->cell, out->n, grown, sizeof *cell);
-    if (cell == NULL) return SKY_E_NOMEM;
-    out->cell = cell;
-    double *fraction = sky_realloc(ctx, out->fraction, out->n, grown, sizeof *fraction);
-    if (fraction == NULL) return SKY_E_NOMEM;
-    out->fraction = fraction;
-    *capacity = grown;
-  }
-  double beyond = 0;
-  for (size_t i = 0; i < w->nx; i++) {
-    const size_t ix = w->ix0 + i;
-    beyond += w->beyond[row * (w->nx + 1) + i];
-    const double width = g->x_edge[ix + 1] - g->x_edge[ix];
-    const double f = (w->inside[row * w->nx + i] + beyond * width) / (band * width);
-    if (!(f > NOISE)) continue;
-    out->cell[out->n] = iy * g->nx + ix;
-    out->fraction[out->n++] = f > 1 - NOISE ? 1 : f;
+/* Spans and edge cells of a band in the order of their cells. */
+static sky_status append(sky_context *ctx, const sky_grid *g, size_t iy0, const sky_cover_part *p,
+                         size_t *capacity, sky_coverage *out) {
+  size_t k = 0, more = p->n_edge;
+  for (size_t i = 0; i < p->n_span; i++)
+    more += p->span[i].x1 - p->span[i].x0;
+  SKY_TRY(reserve(ctx, more, capacity, out));
+  for (size_t i = 0; i <= p->n_span; i++) {
+    const sky_span *s = i < p->n_span ? &p->span[i] : NULL;
+    for (; k < p->n_edge; k++) {
+      const sky_edge_cell *e = &p->edge[k];
+      if (s != NULL && (e->row > s->row || (e->row == s->row && e->x > s->x0))) break;
+      out->cell[out->n] = (iy0 + e->row) * g->nx + e->x;
+      out->fraction[out->n++] = e->fraction;
+    }
+    for (size_t x = s != NULL ? s->x0 : 0; s != NULL && x < s->x1; x++) {
+      out->cell[out->n] = (iy0 + s->row) * g->nx + x;
+      out->fraction[out->n++] = 1;
+    }
   }
   return SKY_OK;
 }
 
-/* Sum of fraction × cell area; projected cell areas are computed for the window only. */
-static sky_status area_inside(sky_context *ctx, const window *w, sky_coverage *c) {
-  const sky_grid *g = w->grid;
-  sky_grid part = {.geographic = g->geographic, .nx = w->nx, .ny = w->ny};
-  memcpy(part.crs, g->crs, sizeof part.crs);
-  part.x_edge = g->x_edge + w->ix0;
-  part.y_edge = g->y_edge + w->iy0;
-  double *area = SKY_NEW(ctx, double, w->nx * w->ny);
-  if (area == NULL) return SKY_E_NOMEM;
-  sky_status st = sky_grid_areas(ctx, &part, area);
-  sky_acc sum = {0, 0};
-  for (size_t k = 0; k < c->n && st == SKY_OK; k++) {
-    const size_t iy = c->cell[k] / g->nx - w->iy0, ix = c->cell[k] % g->nx - w->ix0;
-    sky_acc_add(&sum, c->fraction[k] * area[iy * w->nx + ix]);
+typedef struct cell_share {
+  size_t cell;
+  double fraction;
+} cell_share;
+
+static int by_cell(const void *a, const void *b) {
+  const size_t i = ((const cell_share *)a)->cell, k = ((const cell_share *)b)->cell;
+  return (i > k) - (i < k);
+}
+
+/* A zone that meets the grid under several turns: cells in order, each once. */
+static sky_status merge_turns(sky_context *ctx, sky_coverage *c) {
+  cell_share *share = SKY_NEW(ctx, cell_share, c->n);
+  if (share == NULL) return SKY_E_NOMEM;
+  for (size_t i = 0; i < c->n; i++)
+    share[i] = (cell_share){c->cell[i], c->fraction[i]};
+  qsort(share, c->n, sizeof *share, by_cell);
+  size_t n = 0;
+  for (size_t i = 0; i < c->n; i++) {
+    if (n > 0 && c->cell[n - 1] == share[i].cell) {
+      c->fraction[n - 1] = fmin(1, c->fraction[n - 1] + share[i].fraction);
+    } else {
+      c->cell[n] = share[i].cell;
+      c->fraction[n++] = share[i].fraction;
+    }
   }
-  c->area_in = sky_acc_value(&sum);
-  sky_free(area);
+  c->n = n;
+  sky_free(share);
+  return SKY_OK;
+}
+
+static sky_status cover(sky_context *ctx, const sky_zone *zone, const sky_grid *grid,
+                        sky_coverage *out) {
+  const sky_zones one = {.n = 1, .zone = (sky_zone *)zone};
+  sky_cover_part part = {0};
+  sky_cover *all = NULL;
+  size_t capacity = 0, most = 0;
+  sky_status st = SKY_OK;
+  SKY_GO(sky_cover_create(ctx, &one, grid, &all));
+  for (size_t band = sky_cover_bands(all); band-- > 0;) {
+    const uint32_t *list;
+    const size_t n = sky_cover_band_shapes(all, band, &list);
+    sky_window rows;
+    sky_cover_band_rows(all, band, &rows);
+    most = n > most ? n : most;
+    for (size_t i = 0; i < n; i++) {
+      SKY_GO(sky_cover_find(ctx, all, list[i], band, 0, grid->nx, &part));
+      SKY_GO(append(ctx, grid, rows.iy0, &part, &capacity, out));
+    }
+  }
+  if (most > 1) SKY_GO(merge_turns(ctx, out));
+cleanup:
+  sky_cover_part_free(&part);
+  sky_cover_free(all);
   return st;
 }
 
-static sky_status cover(sky_context *ctx, const shape *s, const window *all, sky_coverage *out) {
-  const size_t rows = BLOCK_CELLS / (all->nx + 1) + 1;
-  const size_t held = rows < all->ny ? rows : all->ny;
-  window w = *all;
-  size_t capacity = 0;
-  int first, last;
-  sky_status st = SKY_OK;
-  turns(s, all->grid, &first, &last);
-  SKY_GO_ALLOC(w.inside, SKY_NEW(ctx, double, held *w.nx));
-  SKY_GO_ALLOC(w.beyond, SKY_NEW(ctx, double, held *(w.nx + 1)));
-  for (size_t done = 0; done < all->ny; done += w.ny) {
-    w.iy0 = all->iy0 + done;
-    w.ny = all->ny - done < held ? all->ny - done : held;
-    memset(w.inside, 0, w.ny * w.nx * sizeof *w.inside);
-    memset(w.beyond, 0, w.ny * (w.nx + 1) * sizeof *w.beyond);
-    for (int k = first; k <= last; k++)
-      for (size_t i = 0; i < s->n; i++)
-        add_ring(&w, &s->ring[i], s->area[i], 360.0 * k);
-    for (size_t row = 0; row < w.ny; row++)
-      SKY_GO(append_row(ctx, &w, row, &capacity, out));
+/* Sum of fraction × cell area; projected cell areas are computed for the window only. */
+static sky_status area_inside(sky_context *ctx, const sky_grid *g, sky_coverage *c) {
+  if (c->n == 0) return SKY_OK;
+  size_t x0 = SIZE_MAX, x1 = 0;
+  for (size_t k = 0; k < c->n; k++) {
+    const size_t ix = c->cell[k] % g->nx;
+    x0 = ix < x0 ? ix : x0;
+    x1 = ix > x1 ? ix : x1;
   }
-cleanup:
-  sky_free(w.inside);
-  sky_free(w.beyond);
+  const size_t y0 = c->cell[0] / g->nx, nx = x1 - x0 + 1;
+  sky_grid part = {.geographic = g->geographic, .nx = nx, .ny = c->cell[c->n - 1] / g->nx - y0 + 1};
+  memcpy(part.crs, g->crs, sizeof part.crs);
+  part.x_edge = g->x_edge + x0;
+  part.y_edge = g->y_edge + y0;
+  double *area = SKY_NEW(ctx, double, nx *part.ny);
+  if (area == NULL) return SKY_E_NOMEM;
+  sky_status st = sky_grid_areas(ctx, &part, area);
+  sky_acc sum = {0, 0};
+  for (size_t k = 0; k < c->n && st == SKY_OK; k++)
+    sky_acc_add(&sum,
+                c->fraction[k] * area[(c->cell[k] / g->nx - y0) * nx + c->cell[k] % g->nx - x0]);
+  c->area_in = sky_acc_value(&sum);
+  sky_free(area);
   return st;
 }
 
@@ -449,15 +363,10 @@ cleanup:
 static sky_status zone_cover(sky_context *ctx, const sky_zone *zone, const sky_grid *grid,
                              bool areas, sky_coverage *out) {
   sky_coverage c = {0};
-  shape s;
-  window w;
-  sky_status st = shape_make(ctx, zone, grid->geographic, &s);
-  if (st == SKY_OK && areas) st = shape_area(ctx, &s, grid, &c.area_zone);
-  if (st == SKY_OK && window_of(&s, grid, &w)) {
-    st = cover(ctx, &s, &w, &c);
-    if (st == SKY_OK && areas) st = area_inside(ctx, &w, &c);
-  }
-  shape_free(&s);
+  sky_status st = SKY_OK;
+  if (areas) st = sky_zone_area(ctx, zone, grid, &c.area_zone);
+  if (st == SKY_OK) st = cover(ctx, zone, grid, &c);
+  if (st == SKY_OK && areas) st = area_inside(ctx, grid, &c);
   if (st != SKY_OK) {
     sky_coverage_free(&c);
     return st;
@@ -476,13 +385,34 @@ sky_status sky_zone_fractions(sky_context *ctx, const sky_zone *zone, const sky_
   return zone_cover(ctx, zone, grid, false, out);
 }
 
+static sky_status zone_area(sky_context *ctx, const sky_zone *zone, const sky_projection *t,
+                            double *area) {
+  shape s;
+  sky_status st = shape_make(ctx, zone, t == NULL, &s);
+  if (st == SKY_OK) st = shape_area(ctx, &s, t, area);
+  shape_free(&s);
+  return st == SKY_OK ? st : sky_fail_in(ctx, st, "zone '%s': ", zone->id != NULL ? zone->id : "");
+}
+
+sky_status sky_zones_area(sky_context *ctx, const sky_zones *zones, const sky_grid *grid,
+                          const bool *skip, double *area) {
+  sky_projection t = {0};
+  sky_status st = SKY_OK;
+  size_t left = 0;
+  for (size_t z = 0; z < zones->n; z++)
+    left += skip == NULL || !skip[z];
+  if (!grid->geographic && left > 0) st = sky_projection_open(ctx, grid->crs, SKY_LONLAT, &t);
+  for (size_t z = 0; z < zones->n && st == SKY_OK; z++)
+    if (skip == NULL || !skip[z])
+      st = zone_area(ctx, &zones->zone[z], grid->geographic ? NULL : &t, &area[z]);
+  if (!grid->geographic && left > 0) sky_projection_close(&t);
+  return st;
+}
+
 sky_status sky_zone_area(sky_context *ctx, const sky_zone *zone, const sky_grid *grid,
                          double *area) {
-  shape s;
-  sky_status st = shape_make(ctx, zone, grid->geographic, &s);
-  if (st == SKY_OK) st = shape_area(ctx, &s, grid, area);
-  shape_free(&s);
-  return st;
+  const sky_zones one = {.n = 1, .zone = (sky_zone *)zone};
+  return sky_zones_area(ctx, &one, grid, NULL, area);
 }
 
 /* ---- points -------------------------------------------------------------------------------- */

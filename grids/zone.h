@@ -59,6 +59,9 @@ SKY_NODISCARD sky_status sky_zone_fractions(sky_context *ctx, const sky_zone *zo
                                             const sky_grid *grid, sky_coverage *out);
 SKY_NODISCARD sky_status sky_zone_area(sky_context *ctx, const sky_zone *zone, const sky_grid *grid,
                                        double *area);
+/* The areas of all zones but those with skip[zone] (NULL: of all). */
+SKY_NODISCARD sky_status sky_zones_area(sky_context *ctx, const sky_zones *zones,
+                                        const sky_grid *grid, const bool *skip, double *area);
 void sky_coverage_free(sky_coverage *c);
 
 /* A copy of a geographic ring without jumps of longitude, its first vertex within 180° of `near`; a
