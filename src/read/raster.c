@@ -5,19 +5,17 @@
  * whatever window is asked for. */
 #include "src/read/raster.h"
 
-#include <cpl_conv.h>
 #include <gdal.h>
 #include <math.h>
 #include <ogr_srs_api.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/engine/gdal_start.h"
+#include "src/engine/georeference.h"
 
 #define STRIP_PIXELS 1048576
-#define SAME_GRID 1e-6 /* of a cell */
 #define EDGE_POINTS 21 /* between the corners of a box that is transformed */
 
 struct sky_raster {
@@ -44,56 +42,6 @@ const sky_grid *sky_raster_grid(const sky_raster *r) {
 }
 const char *sky_raster_path(const sky_raster *r) {
   return r->path;
-}
-
-/* ---- georeference --------------------------------------------------------------------------- */
-
-/* "EPSG:n" where the file says so, else a PROJ string. */
-static sky_status crs_text(sky_context *ctx, const sky_raster *r, char out[256]) {
-  OGRSpatialReferenceH srs = GDALGetSpatialRef(r->data);
-  if (srs == NULL)
-    return sky_fail(ctx, SKY_E_FORMAT,
-                    "%s: the raster states no crs (gdal_edit.py -a_srs sets one)", r->path);
-  const char *authority = OSRGetAuthorityName(srs, NULL), *code = OSRGetAuthorityCode(srs, NULL);
-  if (authority != NULL && code != NULL && strcmp(authority, "EPSG") == 0) {
-    snprintf(out, 256, "EPSG:%s", code);
-    return SKY_OK;
-  }
-  char *text = NULL;
-  const bool good = OSRExportToProj4(srs, &text) == OGRERR_NONE && text != NULL && *text != '\0' &&
-                    strlen(text) + sizeof " +type=crs" <= 256;
-  if (good) snprintf(out, 256, "%s +type=crs", text);
-  CPLFree(text);
-  if (good) return SKY_OK;
-  return sky_fail(ctx, SKY_E_FORMAT, "%s: crs '%s' has neither an EPSG code nor a short PROJ form",
-                  r->path, OSRGetName(srs));
-}
-
-/* Float noise of a file's corner must not push a whole-globe raster over the pole. */
-static double at_pole(double lat, double cell) {
-  return fabs(lat) > 90 && fabs(lat) < 90 + SAME_GRID * cell ? copysign(90, lat) : lat;
-}
-
-static sky_status make_grid(sky_context *ctx, sky_raster *r) {
-  double t[6];
-  char crs[256];
-  const double nx = GDALGetRasterXSize(r->data), ny = GDALGetRasterYSize(r->data);
-  if (GDALGetGeoTransform(r->data, t) != CE_None)
-    return sky_fail(ctx, SKY_E_FORMAT, "%s: the raster is not georeferenced", r->path);
-  if (t[2] != 0 || t[4] != 0 || !(t[1] > 0) || !(fabs(t[5]) > 0))
-    return sky_fail(ctx, SKY_E_FORMAT,
-                    "%s: the raster is rotated or mirrored (gdalwarp makes it north-up)", r->path);
-  SKY_TRY(crs_text(ctx, r, crs));
-  r->north_up = t[5] < 0;
-  const double dy = fabs(t[5]), end = t[3] + ny * t[5];
-  double south = r->north_up ? end : t[3], north = r->north_up ? t[3] : end;
-  if (OSRIsGeographic(GDALGetSpatialRef(r->data))) {
-    south = at_pole(south, dy);
-    north = at_pole(north, dy);
-  }
-  const sky_status st =
-      sky_grid_from_box(ctx, crs, t[0], south, t[0] + nx * t[1], north, t[1], dy, &r->grid);
-  return st == SKY_OK ? st : sky_fail_in(ctx, st, "%s: ", r->path);
 }
 
 /* ---- opening -------------------------------------------------------------------------------- */
@@ -129,7 +77,7 @@ sky_status sky_raster_open(sky_context *ctx, const char *path, sky_raster **out)
     goto cleanup;
   }
   SKY_GO(open_band(ctx, r));
-  SKY_GO(make_grid(ctx, r));
+  SKY_GO(sky_gdal_grid(ctx, r->path, r->data, &r->grid, &r->north_up));
   *out = r;
   return SKY_OK;
 cleanup:
@@ -299,29 +247,6 @@ cleanup:
 
 /* ---- two rasters ---------------------------------------------------------------------------- */
 
-static bool same_edges(double a, double b, double cell) {
-  return fabs(a - b) <= SAME_GRID * cell;
-}
-
 sky_status sky_raster_same_grid(sky_context *ctx, const sky_raster *a, const sky_raster *b) {
-  const sky_grid *g = &a->grid, *h = &b->grid;
-  const double dx = sky_grid_dx(g), dy = sky_grid_dy(g);
-  OGRSpatialReferenceH crs_a = GDALGetSpatialRef(a->data), crs_b = GDALGetSpatialRef(b->data);
-  if (strcmp(g->crs, h->crs) != 0 && !OSRIsSame(crs_a, crs_b))
-    return sky_fail(ctx, SKY_E_COVERAGE, "%s and %s are on different grids: crs '%s' and '%s'",
-                    a->path, b->path, g->crs, h->crs);
-  if (g->nx != h->nx || g->ny != h->ny)
-    return sky_fail(ctx, SKY_E_COVERAGE,
-                    "%s and %s are on different grids: %zu x %zu and %zu x %zu cells", a->path,
-                    b->path, g->nx, g->ny, h->nx, h->ny);
-  if (!same_edges(g->x_edge[0], h->x_edge[0], dx) || !same_edges(g->y_edge[0], h->y_edge[0], dy) ||
-      !same_edges(g->x_edge[g->nx], h->x_edge[h->nx], dx) ||
-      !same_edges(g->y_edge[g->ny], h->y_edge[h->ny], dy))
-    return sky_fail(ctx, SKY_E_COVERAGE,
-                    "%s and %s are on different grids: edges %.9g,%.9g,%.9g,%.9g and "
-                    "%.9g,%.9g,%.9g,%.9g",
-                    a->path, b->path, g->x_edge[0], g->y_edge[0], g->x_edge[g->nx],
-                    g->y_edge[g->ny], h->x_edge[0], h->y_edge[0], h->x_edge[h->nx],
-                    h->y_edge[h->ny]);
-  return SKY_OK;
+  return sky_gdal_same_grid(ctx, a->path, a->data, &a->grid, b->path, b->data, &b->grid);
 }

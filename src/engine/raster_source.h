@@ -1,0 +1,56 @@
+/* raster_source.h: one thread's handle on one band: native blocks in, values or classes out.
+ *
+ * A tile of the grid is loaded by reading the file's own blocks that it meets, past GDAL's block
+ * cache, into a buffer of the file's type that is used again; blocks of SKY_BAND cells a side are
+ * then converted from it. Nodata is a mask: the band's nodata value, its mask band or alpha, and
+ * NaN. */
+#ifndef SKY_ENGINE_RASTER_SOURCE_H
+#define SKY_ENGINE_RASTER_SOURCE_H
+
+#include "grids/cover.h"
+
+typedef enum sky_pixel_kind {
+  SKY_PIXEL_VALUE, /* double, masked = NaN; scale and offset of the band applied */
+  SKY_PIXEL_CLASS  /* int32_t, masked = SKY_PIXEL_NODATA; whole numbers only */
+} sky_pixel_kind;
+
+#define SKY_PIXEL_NODATA INT32_MIN /* not a legal class */
+
+typedef struct sky_raster_input {
+  const char *path; /* owned by the caller */
+  int band;         /* from 1 */
+  sky_pixel_kind kind;
+} sky_raster_input;
+
+/* What the file says; for messages and for planning. */
+typedef struct sky_raster_facts {
+  const char *type;        /* GDAL's name, static */
+  bool masked, has_nodata; /* any mask; a nodata value */
+  double nodata;           /* if has_nodata */
+  double scale, offset;    /* 1 and 0 if there are none */
+  size_t block_x, block_y; /* native */
+  size_t pixel_bytes;      /* with its mask */
+  bool native;             /* read block by block; false: through the driver's own windows (VRT) */
+} sky_raster_facts;
+
+typedef struct sky_source sky_source;
+
+/* grid: that of the file, which must outlive the result. */
+SKY_NODISCARD sky_status sky_source_open(sky_context *ctx, const sky_raster_input *in,
+                                         sky_source **out);
+void sky_source_close(sky_source *s); /* NULL-safe */
+const sky_grid *sky_source_grid(const sky_source *s);
+const sky_raster_facts *sky_source_facts(const sky_source *s);
+SKY_NODISCARD sky_status sky_source_same_grid(sky_context *ctx, const sky_source *a,
+                                              const sky_source *b);
+
+/* Read a tile. A native block that cannot be read is no error here: sky_source_bad tells. */
+SKY_NODISCARD sky_status sky_source_load(sky_context *ctx, sky_source *s, const sky_window *tile);
+/* The first reason why cells of the window (inside the tile) could not be read; NULL: all were. */
+const char *sky_source_bad(const sky_source *s, const sky_window *w);
+/* Cells of a window of at most SKY_BAND a side inside the tile: out[row*SKY_BAND + column], row 0
+ * the southernmost, double or int32_t by the input's kind. SKY_E_RANGE names the pixel that is no
+ * class. */
+SKY_NODISCARD sky_status sky_source_convert(sky_context *ctx, const sky_source *s,
+                                            const sky_window *w, void *out);
+#endif

@@ -1,0 +1,443 @@
+/* zonal.c: zonal statistics as a kernel of the raster engine.
+ *
+ * A block's part holds one entry for every zone that covers some of it; merging adds entries to
+ * the zones' totals. Values and classes, counts and areas come from the same coverage, so that they
+ * agree. */
+#include "src/engine/zonal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "grids/cell_area.h"
+#include "src/core/memory.h"
+#include "src/engine/class_ids.h"
+
+#define CELLS (SKY_BAND * SKY_BAND)
+
+/* ---- results -------------------------------------------------------------------------------- */
+
+typedef struct class_sum {
+  sky_acc cells, area;
+} class_sum;
+
+typedef struct total {
+  sky_acc inside_cells, inside_area, unread_cells, unread_area, nodata_cells, nodata_area;
+  sky_zonal_total *value; /* [rasters] */
+  size_t n_class, capacity;
+  int32_t *code; /* [capacity*rasters], ascending */
+  class_sum *sum;
+} total;
+
+typedef struct totals {
+  sky_context *ctx;
+  size_t n_zone, n_raster;
+  sky_zonal_weight weight;
+  total *zone;
+  sky_zonal_total *value; /* [zones*rasters] */
+  sky_zonal_class *class_;
+  sky_zonal_zone *result;
+} totals;
+
+static void totals_free(totals *t) {
+  if (t == NULL) return;
+  for (size_t z = 0; z < t->n_zone && t->zone != NULL; z++) {
+    sky_free(t->zone[z].code);
+    sky_free(t->zone[z].sum);
+  }
+  sky_free(t->zone);
+  sky_free(t->value);
+  sky_free(t->class_);
+  sky_free(t->result);
+  sky_free(t);
+}
+
+void sky_zonal_free(sky_zonal *z) {
+  if (z == NULL) return;
+  totals_free(z->memory);
+  memset(z, 0, sizeof *z);
+}
+
+static sky_status totals_make(sky_context *ctx, size_t n_zone, size_t n_raster,
+                              const sky_zonal_options *opt, totals **out) {
+  sky_status st = SKY_OK;
+  totals *t;
+  SKY_GO_ALLOC(t, SKY_NEW0(ctx, totals, 1));
+  t->ctx = ctx;
+  t->n_zone = n_zone;
+  t->n_raster = n_raster;
+  t->weight = opt->weight;
+  SKY_GO_ALLOC(t->zone, SKY_NEW0(ctx, total, n_zone));
+  SKY_GO_ALLOC(t->result, SKY_NEW0(ctx, sky_zonal_zone, n_zone));
+  if (!opt->classes) {
+    SKY_GO_ALLOC(t->value, SKY_NEW(ctx, sky_zonal_total, n_zone * n_raster));
+    for (size_t i = 0; i < n_zone * n_raster; i++)
+      sky_zonal_total_start(&t->value[i]);
+    for (size_t z = 0; z < n_zone; z++)
+      t->zone[z].value = t->value + z * n_raster;
+  }
+  *out = t;
+  return SKY_OK;
+cleanup:
+  totals_free(t);
+  return st;
+}
+
+static int compare_codes(const int32_t *a, const int32_t *b, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (a[i] != b[i]) return a[i] < b[i] ? -1 : 1;
+  return 0;
+}
+
+static sky_status grow_classes(sky_context *ctx, total *z, size_t n_raster) {
+  if (z->n_class < z->capacity) return SKY_OK;
+  const size_t grown = 2 * z->capacity + 8;
+  int32_t *code = sky_realloc(ctx, z->code, z->n_class, grown, n_raster * sizeof *code);
+  if (code == NULL) return SKY_E_NOMEM;
+  z->code = code;
+  class_sum *sum = sky_realloc(ctx, z->sum, z->n_class, grown, sizeof *sum);
+  if (sum == NULL) return SKY_E_NOMEM;
+  z->sum = sum;
+  z->capacity = grown;
+  return SKY_OK;
+}
+
+static sky_status add_class(sky_context *ctx, total *z, size_t n_raster, const int32_t *code,
+                            const sky_zonal_size *size) {
+  size_t low = 0, high = z->n_class;
+  while (low < high) {
+    const size_t mid = low + (high - low) / 2;
+    if (compare_codes(z->code + mid * n_raster, code, n_raster) < 0)
+      low = mid + 1;
+    else
+      high = mid;
+  }
+  if (low == z->n_class || compare_codes(z->code + low * n_raster, code, n_raster) != 0) {
+    SKY_TRY(grow_classes(ctx, z, n_raster));
+    memmove(z->code + (low + 1) * n_raster, z->code + low * n_raster,
+            (z->n_class - low) * n_raster * sizeof *z->code);
+    memmove(z->sum + low + 1, z->sum + low, (z->n_class - low) * sizeof *z->sum);
+    memcpy(z->code + low * n_raster, code, n_raster * sizeof *code);
+    z->sum[low] = (class_sum){{0, 0}, {0, 0}};
+    z->n_class++;
+  }
+  sky_acc_add(&z->sum[low].cells, size->cells);
+  sky_acc_add(&z->sum[low].area, size->area);
+  return SKY_OK;
+}
+
+/* ---- parts ---------------------------------------------------------------------------------- */
+
+typedef struct entry { /* one zone in one block */
+  size_t zone;
+  bool unread;
+  sky_zonal_size inside;
+  size_t first, n; /* of the part's values or sizes */
+} entry;
+
+typedef struct part {
+  size_t n, capacity;
+  entry *entry;
+  size_t n_value, value_capacity;
+  sky_zonal_values *value; /* [rasters] of each entry */
+  size_t n_size, size_capacity;
+  sky_zonal_size *size; /* classes of each entry, */
+  uint32_t *id;         /* whose codes are code[id*rasters]; id 0: nodata */
+  int32_t *code;
+} part;
+
+static void part_free(void *p) {
+  part *q = p;
+  if (q == NULL) return;
+  sky_free(q->entry);
+  sky_free(q->value);
+  sky_free(q->size);
+  sky_free(q->id);
+  sky_free(q->code);
+  sky_free(q);
+}
+
+/* Room for `more` further items of each entry's list. */
+static sky_status reserve_values(sky_context *ctx, part *p, size_t more) {
+  if (p->n_value + more <= p->value_capacity) return SKY_OK;
+  const size_t grown = 2 * p->value_capacity + 4 * more;
+  sky_zonal_values *v = sky_realloc(ctx, p->value, p->n_value, grown, sizeof *v);
+  if (v == NULL) return SKY_E_NOMEM;
+  p->value = v;
+  p->value_capacity = grown;
+  return SKY_OK;
+}
+
+static sky_status reserve_sizes(sky_context *ctx, part *p, size_t more) {
+  if (p->n_size + more <= p->size_capacity) return SKY_OK;
+  const size_t grown = 2 * p->size_capacity + 2 * more;
+  sky_zonal_size *s = sky_realloc(ctx, p->size, p->n_size, grown, sizeof *s);
+  if (s == NULL) return SKY_E_NOMEM;
+  p->size = s;
+  uint32_t *id = sky_realloc(ctx, p->id, p->n_size, grown, sizeof *id);
+  if (id == NULL) return SKY_E_NOMEM;
+  p->id = id;
+  p->size_capacity = grown;
+  return SKY_OK;
+}
+
+static sky_status reserve_entry(sky_context *ctx, part *p) {
+  if (p->n < p->capacity) return SKY_OK;
+  const size_t grown = 2 * p->capacity + 8;
+  entry *e = sky_realloc(ctx, p->entry, p->n, grown, sizeof *e);
+  if (e == NULL) return SKY_E_NOMEM;
+  p->entry = e;
+  p->capacity = grown;
+  return SKY_OK;
+}
+
+/* ---- one block ------------------------------------------------------------------------------ */
+
+typedef struct job {
+  const sky_zones *zones;
+  const sky_grid *grid;
+  const sky_zonal_options *opt;
+  size_t n_raster;
+  sky_cover *cover;
+  totals *totals;
+} job;
+
+typedef struct worker {
+  sky_cover_part cover;
+  sky_cell_area *cell_area;
+  sky_class_ids *ids;
+  double *area;         /* [CELLS] */
+  uint64_t *fixed;      /* [CELLS] */
+  uint64_t *scratch;    /* [(CELLS+1)*SKY_ZONAL_LANES], zero */
+  sky_zonal_size *size; /* [CELLS+1] */
+} worker;
+
+static size_t worker_bytes(const job *j) {
+  size_t bytes = CELLS * (sizeof(double) + 16 * 8) + (1 << 16);
+  if (j->opt->classes)
+    bytes += sky_class_ids_bytes(j->n_raster) + CELLS * sizeof(uint64_t) +
+             (CELLS + 1) * (SKY_ZONAL_LANES * sizeof(uint64_t) + sizeof(sky_zonal_size));
+  return bytes;
+}
+
+static void worker_stop(void *w) {
+  worker *x = w;
+  sky_cover_part_free(&x->cover);
+  sky_cell_area_free(x->cell_area);
+  sky_class_ids_free(x->ids);
+  sky_free(x->area);
+  sky_free(x->fixed);
+  sky_free(x->scratch);
+  sky_free(x->size);
+  sky_free(x);
+}
+
+static sky_status worker_start(sky_context *ctx, void *user, void **out) {
+  const job *j = user;
+  worker *w = *out = SKY_NEW0(ctx, worker, 1);
+  if (w == NULL) return SKY_E_NOMEM;
+  SKY_TRY(sky_cell_area_create(ctx, j->grid, &w->cell_area));
+  w->area = SKY_NEW(ctx, double, CELLS);
+  if (w->area == NULL) return SKY_E_NOMEM;
+  if (!j->opt->classes) return SKY_OK;
+  SKY_TRY(sky_class_ids_create(ctx, j->n_raster, &w->ids));
+  w->fixed = SKY_NEW(ctx, uint64_t, CELLS);
+  w->scratch = SKY_NEW0(ctx, uint64_t, (CELLS + 1) * SKY_ZONAL_LANES);
+  w->size = SKY_NEW(ctx, sky_zonal_size, CELLS + 1);
+  return w->fixed != NULL && w->scratch != NULL && w->size != NULL ? SKY_OK : SKY_E_NOMEM;
+}
+
+static bool wanted(void *user, const sky_window *w) {
+  const job *j = user;
+  const size_t top = j->grid->ny - w->iy0 - w->ny;
+  for (size_t band = top / SKY_BAND; band * SKY_BAND < top + w->ny; band++) {
+    const uint32_t *shape;
+    const size_t n = sky_cover_band_shapes(j->cover, band, &shape);
+    for (size_t i = 0; i < n; i++)
+      if (sky_cover_near(j->cover, shape[i], w->ix0, w->nx)) return true;
+  }
+  return false;
+}
+
+static sky_status add_values(sky_context *ctx, const job *j, worker *w,
+                             const sky_zonal_block *block, const sky_raster_block *b, part *p) {
+  SKY_TRY(reserve_values(ctx, p, j->n_raster));
+  for (size_t k = 0; k < j->n_raster; k++)
+    sky_zonal_value_block(block, &w->cover, b->pixel[k], j->opt->weight, j->opt->squares,
+                          &p->value[p->n_value + k]);
+  p->n_value += j->n_raster;
+  return SKY_OK;
+}
+
+static sky_status add_classes(sky_context *ctx, worker *w, const sky_zonal_block *block, part *p) {
+  const size_t n = sky_class_ids_count(w->ids);
+  sky_zonal_class_block(block, &w->cover, sky_class_ids_cells(w->ids), n, w->scratch, w->size);
+  SKY_TRY(reserve_sizes(ctx, p, n));
+  for (size_t i = 0; i < n; i++) {
+    if (!(w->size[i].cells > 0)) continue;
+    p->id[p->n_size] = (uint32_t)i;
+    p->size[p->n_size++] = w->size[i];
+  }
+  return SKY_OK;
+}
+
+/* What all zones of a block share: its cell areas, its classes. */
+static sky_status start_block(sky_context *ctx, const job *j, worker *w, const sky_raster_block *b,
+                              sky_zonal_block *block, part **out) {
+  part *p = *out = SKY_NEW0(ctx, part, 1);
+  if (p == NULL) return SKY_E_NOMEM;
+  *block = (sky_zonal_block){.nx = b->window.nx,
+                             .ny = b->window.ny,
+                             .by_row = j->grid->geographic,
+                             .area = w->area,
+                             .fixed = w->fixed};
+  SKY_TRY(sky_cell_area_find(ctx, w->cell_area, b->band, b->window.ix0, b->window.nx, w->area));
+  if (!j->opt->classes || b->pixel == NULL) return SKY_OK;
+  block->unit = sky_zonal_fix(w->area, block->nx, block->ny, block->by_row, w->fixed);
+  sky_class_ids_find(w->ids, b->pixel, block->nx, block->ny);
+  const size_t n = sky_class_ids_count(w->ids) * j->n_raster;
+  p->code = SKY_NEW(ctx, int32_t, n);
+  if (p->code == NULL) return SKY_E_NOMEM;
+  memset(p->code, 0, j->n_raster * sizeof *p->code); /* of id 0, nodata */
+  memcpy(p->code + j->n_raster, sky_class_ids_codes(w->ids) + j->n_raster,
+         (n - j->n_raster) * sizeof *p->code);
+  return SKY_OK;
+}
+
+static sky_status add_entry(sky_context *ctx, const job *j, worker *w, const sky_raster_block *b,
+                            const sky_zonal_block *block, size_t zone, part *p) {
+  SKY_TRY(reserve_entry(ctx, p));
+  entry *e = &p->entry[p->n];
+  *e = (entry){.zone = zone,
+               .unread = b->pixel == NULL,
+               .inside = sky_zonal_cover(block, &w->cover),
+               .first = j->opt->classes ? p->n_size : p->n_value};
+  if (isnan(e->inside.area))
+    return sky_fail(ctx, SKY_E_RANGE, "zone '%s' covers cells of the raster that lie off the Earth",
+                    j->zones->zone[zone].id);
+  p->n++;
+  if (e->unread) return SKY_OK;
+  if (!j->opt->classes) return add_values(ctx, j, w, block, b, p);
+  SKY_TRY(add_classes(ctx, w, block, p));
+  e->n = p->n_size - e->first;
+  return SKY_OK;
+}
+
+static sky_status map(sky_context *ctx, void *user, void *state, const sky_raster_block *b,
+                      void **out) {
+  const job *j = user;
+  worker *w = state;
+  part **p = (part **)out;
+  sky_zonal_block block = {0};
+  const uint32_t *shape;
+  const size_t n = sky_cover_band_shapes(j->cover, b->band, &shape);
+  for (size_t i = 0; i < n; i++) {
+    if (!sky_cover_near(j->cover, shape[i], b->window.ix0, b->window.nx)) continue;
+    SKY_TRY(
+        sky_cover_find(ctx, j->cover, shape[i], b->band, b->window.ix0, b->window.nx, &w->cover));
+    if (w->cover.n_span + w->cover.n_edge == 0) continue;
+    if (*p == NULL) SKY_TRY(start_block(ctx, j, w, b, &block, p));
+    SKY_TRY(add_entry(ctx, j, w, b, &block, sky_cover_zone(j->cover, shape[i]), *p));
+  }
+  return SKY_OK;
+}
+
+static sky_status merge(sky_context *ctx, void *user, size_t block, void *from) {
+  const job *j = user;
+  part *p = from;
+  sky_status st = SKY_OK;
+  (void)block;
+  for (size_t i = 0; i < p->n && st == SKY_OK; i++) {
+    const entry *e = &p->entry[i];
+    total *z = &j->totals->zone[e->zone];
+    sky_acc_add(&z->inside_cells, e->inside.cells);
+    sky_acc_add(&z->inside_area, e->inside.area);
+    if (e->unread) {
+      sky_acc_add(&z->unread_cells, e->inside.cells);
+      sky_acc_add(&z->unread_area, e->inside.area);
+    } else if (!j->opt->classes) {
+      for (size_t k = 0; k < j->n_raster; k++)
+        sky_zonal_total_add(&z->value[k], &p->value[e->first + k], j->opt->weight);
+    }
+    for (size_t k = e->first; k < e->first + e->n && st == SKY_OK; k++) {
+      if (p->id[k] == 0) {
+        sky_acc_add(&z->nodata_cells, p->size[k].cells);
+        sky_acc_add(&z->nodata_area, p->size[k].area);
+      } else {
+        st = add_class(ctx, z, j->n_raster, p->code + p->id[k] * j->n_raster, &p->size[k]);
+      }
+    }
+  }
+  part_free(p);
+  return st;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+static sky_zonal_size size_of(const sky_acc *cells, const sky_acc *area) {
+  return (sky_zonal_size){sky_acc_value(cells), sky_acc_value(area)};
+}
+
+static sky_status take(sky_context *ctx, const job *j, sky_zonal *out) {
+  totals *t = j->totals;
+  size_t classes = 0;
+  for (size_t z = 0; z < t->n_zone; z++)
+    classes += t->zone[z].n_class;
+  t->class_ = SKY_NEW(ctx, sky_zonal_class, classes);
+  bool *whole = SKY_NEW(ctx, bool, t->n_zone);
+  double *area = SKY_NEW(ctx, double, t->n_zone);
+  sky_status st = t->class_ != NULL && whole != NULL && area != NULL ? SKY_OK : SKY_E_NOMEM;
+  for (size_t z = 0; z < t->n_zone && st == SKY_OK; z++)
+    whole[z] = sky_cover_inside(j->cover, z);
+  if (st == SKY_OK) st = sky_zones_area(ctx, j->zones, j->grid, whole, area);
+  classes = 0;
+  for (size_t z = 0; z < t->n_zone && st == SKY_OK; z++) {
+    total *from = &t->zone[z];
+    sky_zonal_zone *to = &t->result[z];
+    *to = (sky_zonal_zone){.inside = size_of(&from->inside_cells, &from->inside_area),
+                           .unread = size_of(&from->unread_cells, &from->unread_area),
+                           .nodata = size_of(&from->nodata_cells, &from->nodata_area),
+                           .value = from->value,
+                           .n_class = from->n_class,
+                           .class_ = t->class_ + classes};
+    to->area = whole[z] ? to->inside.area : area[z];
+    for (size_t k = 0; k < from->n_class; k++)
+      t->class_[classes++] = (sky_zonal_class){from->code + k * t->n_raster,
+                                               size_of(&from->sum[k].cells, &from->sum[k].area)};
+  }
+  sky_free(whole);
+  sky_free(area);
+  out->n_zone = t->n_zone;
+  out->n_raster = t->n_raster;
+  out->zone = t->result;
+  return st;
+}
+
+sky_status sky_zonal_make(sky_context *ctx, sky_raster_set *set, const sky_zones *zones,
+                          const sky_zonal_options *opt, sky_zonal *out) {
+  sky_status st = SKY_OK;
+  sky_zonal z = {0};
+  job j = {.zones = zones,
+           .grid = sky_raster_set_grid(set),
+           .opt = opt,
+           .n_raster = sky_raster_set_count(set)};
+  SKY_GO(sky_cover_create(ctx, zones, j.grid, &j.cover));
+  SKY_GO(totals_make(ctx, zones->n, j.n_raster, opt, &j.totals));
+  const sky_raster_kernel kernel = {.user = &j,
+                                    .worker_bytes = worker_bytes(&j),
+                                    .start = worker_start,
+                                    .stop = worker_stop,
+                                    .wanted = wanted,
+                                    .map = map,
+                                    .merge = merge,
+                                    .drop = part_free};
+  SKY_GO(sky_raster_pass(ctx, set, "zonal statistics", opt->tile, &kernel, &z.report));
+  SKY_GO(take(ctx, &j, &z));
+  z.memory = j.totals;
+  j.totals = NULL;
+  *out = z;
+cleanup:
+  sky_cover_free(j.cover);
+  totals_free(j.totals);
+  return st;
+}

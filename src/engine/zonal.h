@@ -1,0 +1,45 @@
+/* zonal.h: statistics and class areas of zones over rasters, in one pass. */
+#ifndef SKY_ENGINE_ZONAL_H
+#define SKY_ENGINE_ZONAL_H
+
+#include "grids/zonal.h"
+#include "src/engine/raster_pass.h"
+
+typedef struct sky_zonal_options {
+  sky_zonal_weight weight;
+  bool classes; /* the rasters hold classes (SKY_PIXEL_CLASS), to be cross-tabulated */
+  bool squares; /* variances are wanted */
+  size_t tile;  /* as sky_raster_pass */
+} sky_zonal_options;
+
+/* Covered cells of one combination of classes: code[raster]. */
+typedef struct sky_zonal_class {
+  const int32_t *code;
+  sky_zonal_size size;
+} sky_zonal_class;
+
+typedef struct sky_zonal_zone {
+  double area;            /* of the whole zone, m2 */
+  sky_zonal_size inside;  /* the raster's cells in it */
+  sky_zonal_size unread;  /* of these, what could not be read */
+  sky_zonal_size nodata;  /* classes: without a class in one raster or more */
+  sky_zonal_total *value; /* [rasters], else NULL */
+  size_t n_class;         /* ascending by code */
+  sky_zonal_class *class_;
+} sky_zonal_zone;
+
+typedef struct sky_zonal {
+  size_t n_zone, n_raster;
+  sky_zonal_zone *zone; /* in the order of the zones */
+  sky_raster_report report;
+  void *memory; /* what the zones point into */
+} sky_zonal;
+
+/* Blocks that cannot be read are counted in `unread` and in the report, and no failure. The same
+ * numbers for any number of threads and any tile. SKY_E_RANGE for a zone that covers cells of the
+ * grid that have no place on Earth. */
+SKY_NODISCARD sky_status sky_zonal_make(sky_context *ctx, sky_raster_set *set,
+                                        const sky_zones *zones, const sky_zonal_options *opt,
+                                        sky_zonal *out);
+void sky_zonal_free(sky_zonal *z); /* NULL-safe */
+#endif
