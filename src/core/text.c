@@ -69,6 +69,19 @@ void sky_text_json(sky_text *t, const char *text) {
   sky_text_add(t, "\"", 1);
 }
 
+void sky_text_csv(sky_text *t, const char *text) {
+  if (strpbrk(text, ",\"\r\n") == NULL && text[0] != ' ' && text[0] != '#') {
+    sky_text_put(t, text);
+    return;
+  }
+  sky_text_put(t, "\"");
+  for (; *text != '\0'; text++) {
+    if (*text == '"') sky_text_put(t, "\"");
+    sky_text_add(t, text, 1);
+  }
+  sky_text_put(t, "\"");
+}
+
 char *sky_text_take(sky_text *t) {
   sky_text_add(t, "", 0); /* an empty text is a text too */
   char *data = t->failed ? NULL : t->data;

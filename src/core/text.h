@@ -18,6 +18,8 @@ void sky_text_put(sky_text *t, const char *text);
 void sky_text_printf(sky_text *t, const char *fmt, ...) SKY_PRINTF(2, 3);
 /* text as a JSON string with its quotes. */
 void sky_text_json(sky_text *t, const char *text);
+/* text as a cell of a CSV table (RFC 4180), quoted where it must be. */
+void sky_text_csv(sky_text *t, const char *text);
 /* The text (malloc'd, NUL-terminated), or NULL after a failed allocation; t is empty afterwards. */
 char *sky_text_take(sky_text *t);
 void sky_text_free(sky_text *t);

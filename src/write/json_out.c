@@ -18,7 +18,7 @@ void sky_number_text(double v, char out[32]) {
     snprintf(out, 32, "%.0f", v == 0 ? 0.0 : v); /* 100000, not 1e+05; no negative zero */
     return;
   }
-  for (int digits = 1; digits <= 17; digits++) {
+  for (int digits = 15; digits <= 17; digits++) { /* %g leaves the zeros of shorter ones out */
     snprintf(out, 32, "%.*g", digits, v);
     if (strtod(out, NULL) == v) return;
   }

@@ -95,23 +95,10 @@ static const char *text_of(const sky_zone_row *row, const column *c) {
 
 /* ---- CSV ---- */
 
-static void put_quoted(sky_text *t, const char *s) {
-  if (strpbrk(s, ",\"\r\n") == NULL && s[0] != ' ' && s[0] != '#') {
-    sky_text_put(t, s);
-    return;
-  }
-  sky_text_put(t, "\"");
-  for (; *s != '\0'; s++) {
-    if (*s == '"') sky_text_put(t, "\"");
-    sky_text_add(t, s, 1);
-  }
-  sky_text_put(t, "\"");
-}
-
 static void put_cell(sky_text *t, const sky_zone_row *row, const column *c) {
   char number[32];
   if (c->kind != COLUMN_NUMBER) {
-    put_quoted(t, text_of(row, c));
+    sky_text_csv(t, text_of(row, c));
   } else if (isinf(number_of(row, c))) {
     sky_text_put(t, number_of(row, c) > 0 ? "inf" : "-inf");
   } else if (!isnan(number_of(row, c))) {

@@ -1,0 +1,525 @@
+/* cmd_zonal.c: `skyflux zonal`: statistics and class areas of zones over rasters.
+ *
+ * Cells count with their exact covered fraction and their true area; --weights planar leaves the
+ * area out, for comparison with tools that do. Areas are reported in hectares. */
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/cli/commands.h"
+#include "src/core/file.h"
+#include "src/core/memory.h"
+#include "src/core/text.h"
+#include "src/engine/zonal.h"
+#include "src/read/zones_ogr.h"
+#include "src/write/json_out.h"
+#include "src/write/result_table.h"
+
+#define HECTARE 1e4
+#define STATS_MAX 32
+
+/* ---- statistics ----------------------------------------------------------------------------- */
+
+typedef enum stat {
+  STAT_VALID,
+  STAT_AREA,
+  STAT_COUNT,
+  STAT_SUM,
+  STAT_INTEGRAL,
+  STAT_MEAN,
+  STAT_STDEV,
+  STAT_VARIANCE,
+  STAT_MIN,
+  STAT_MAX
+} stat;
+
+static const struct stat_name {
+  const char *name, *column;
+  bool squares;
+} stats[] = {[STAT_VALID] = {"valid", "valid", false},          /* share of the zone's area */
+             [STAT_AREA] = {"area", "area_ha", false},          /* with a value */
+             [STAT_COUNT] = {"count", "count", false},          /* cells, by fraction */
+             [STAT_SUM] = {"sum", "sum", false},                /* fraction × value */
+             [STAT_INTEGRAL] = {"integral", "integral", false}, /* value × m² */
+             [STAT_MEAN] = {"mean", "mean", false},
+             [STAT_STDEV] = {"stdev", "stdev", true},
+             [STAT_VARIANCE] = {"variance", "variance", true},
+             [STAT_MIN] = {"min", "min", false},
+             [STAT_MAX] = {"max", "max", false}};
+#define N_STATS (sizeof stats / sizeof stats[0])
+#define DEFAULT_STATS "valid,count,sum,mean,stdev,min,max"
+
+typedef struct zonal_args {
+  const char *out, *weights;
+  sky_zones_options zones;
+  sky_zonal_options opt;
+  stat stat[STATS_MAX];
+  size_t n_stat;
+} zonal_args;
+
+typedef struct zonal_run {
+  zonal_args args;
+  int n_raster;
+  char **files; /* rasters, then zones */
+  sky_raster_set *set;
+  sky_zones zones;
+  sky_zonal result;
+  char **notes;
+  size_t n_note, note_capacity;
+  char **names; /* [n_raster] of columns */
+  sky_result_column *column;
+  char **column_names;
+  size_t n_column;
+  sky_result_cell *cell;
+  const sky_zone **zone; /* [rows] */
+  char **reasons;        /* [zones] */
+} zonal_run;
+
+static void run_free(zonal_run *r) {
+  sky_raster_set_close(r->set);
+  sky_zonal_free(&r->result);
+  for (size_t z = 0; z < r->zones.n && r->reasons != NULL; z++)
+    sky_free(r->reasons[z]);
+  sky_free(r->reasons);
+  sky_zones_free(&r->zones);
+  sky_file_list_free(r->notes, r->n_note);
+  sky_file_list_free(r->names, r->names != NULL ? (size_t)r->n_raster : 0);
+  sky_file_list_free(r->column_names, r->n_column);
+  sky_free(r->column);
+  sky_free(r->cell);
+  sky_free(r->zone);
+}
+
+/* ---- options -------------------------------------------------------------------------------- */
+
+static sky_status parse_stats(sky_context *ctx, const char *text, zonal_args *a) {
+  const char *known[N_STATS];
+  for (size_t i = 0; i < N_STATS; i++)
+    known[i] = stats[i].name;
+  for (a->n_stat = 0; *text != '\0';) {
+    const size_t n = strcspn(text, ",");
+    char word[32];
+    snprintf(word, sizeof word, "%.*s", (int)n, text);
+    size_t i = 0;
+    while (i < N_STATS && strcmp(word, stats[i].name) != 0)
+      i++;
+    const char *near = sky_text_nearest(word, known, N_STATS);
+    if (i == N_STATS)
+      return sky_fail(ctx, SKY_E_USAGE,
+                      "--stats: '%s' is not one of valid, area, count, sum, "
+                      "integral, mean, stdev, variance, min, max%s%s%s",
+                      word, near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
+                      near != NULL ? "'?" : "");
+    if (a->n_stat == STATS_MAX)
+      return sky_fail(ctx, SKY_E_USAGE, "--stats: more than %d statistics", STATS_MAX);
+    a->stat[a->n_stat++] = (stat)i;
+    a->opt.squares |= stats[i].squares;
+    text += n + (text[n] == ',');
+  }
+  if (a->n_stat == 0) return sky_fail(ctx, SKY_E_USAGE, "--stats: no statistic given");
+  return SKY_OK;
+}
+
+static sky_status parse_tile(sky_context *ctx, const char *text, size_t *tile) {
+  char *end = NULL;
+  const long n = strtol(text, &end, 10);
+  if (*text != '\0' && *end == '\0' && n >= SKY_BAND && n <= 65536 && n % SKY_BAND == 0) {
+    *tile = (size_t)n;
+    return SKY_OK;
+  }
+  return sky_fail(ctx, SKY_E_USAGE, "--tile: '%s' is not a multiple of %d from %d to 65536", text,
+                  SKY_BAND, SKY_BAND);
+}
+
+static sky_status handle(sky_context *ctx, void *user, const char *name, const char *value) {
+  zonal_args *a = user;
+  const struct {
+    const char *name, **to;
+  } texts[] = {{"id", &a->zones.id},       {"name", &a->zones.name},
+               {"layer", &a->zones.layer}, {"where", &a->zones.where},
+               {"out", &a->out},           {"assume-crs", &a->zones.assume_crs}};
+  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    if (strcmp(name, texts[i].name) != 0) continue;
+    *texts[i].to = value;
+    return SKY_OK;
+  }
+  if (strcmp(name, "stats") == 0) return parse_stats(ctx, value, a);
+  if (strcmp(name, "tile") == 0) return parse_tile(ctx, value, &a->opt.tile);
+  if (strcmp(name, "categories") == 0) {
+    a->opt.classes = true;
+    return SKY_OK;
+  }
+  if (strcmp(value, "area") != 0 && strcmp(value, "planar") != 0)
+    return sky_fail(ctx, SKY_E_USAGE, "--weights: '%s' is not one of area, planar", value);
+  a->opt.weight = strcmp(value, "area") == 0 ? SKY_WEIGHT_AREA : SKY_WEIGHT_PLANAR;
+  return SKY_OK;
+}
+
+static sky_status check_args(sky_context *ctx, zonal_args *a, const sky_cli_common *common) {
+  if (common->n_args < 2)
+    return sky_fail(ctx, SKY_E_USAGE, "zonal: expected rasters and a file of zones, got %d file%s",
+                    common->n_args, common->n_args == 1 ? "" : "s");
+  if (a->zones.id == NULL) return sky_fail(ctx, SKY_E_USAGE, "zonal: option --id is needed");
+  if (a->opt.classes && a->n_stat > 0)
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "zonal: --categories gives the areas of classes; --stats are for values");
+  if (a->n_stat == 0 && !a->opt.classes) SKY_TRY(parse_stats(ctx, DEFAULT_STATS, a));
+  for (int i = 0; i < common->n_args && a->out != NULL; i++)
+    if (sky_file_same(common->args[i], a->out))
+      return sky_fail(ctx, SKY_E_USAGE, "zonal: -o %s is one of the inputs", a->out);
+  return a->out != NULL ? sky_result_check_path(ctx, a->out) : SKY_OK;
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+/* What was read, before anything is computed from it. */
+static void tell_facts(sky_context *ctx, const zonal_run *r) {
+  for (int i = 0; i < r->n_raster; i++) {
+    const sky_raster_facts *f = sky_raster_set_facts(r->set, (size_t)i);
+    if (!f->masked)
+      sky_log(ctx, SKY_LOG_WARN, "%s: no nodata value and no mask, so every cell counts",
+              r->files[i]);
+    if (r->args.opt.classes && strncmp(f->type, "Float", 5) == 0)
+      sky_log(ctx, SKY_LOG_INFO, "%s: classes are stored as %s; each must be a whole number",
+              r->files[i], f->type);
+    if (f->scale != 1 || f->offset != 0)
+      sky_log(ctx, SKY_LOG_INFO, "%s: values are %s as %.15g × stored + %.15g", r->files[i],
+              r->args.opt.classes ? "not read" : "read", f->scale, f->offset);
+  }
+}
+
+static sky_status compute(sky_context *ctx, zonal_run *r) {
+  sky_raster_input *in = SKY_NEW(ctx, sky_raster_input, (size_t)r->n_raster);
+  if (in == NULL) return SKY_E_NOMEM;
+  for (int i = 0; i < r->n_raster; i++)
+    in[i] =
+        (sky_raster_input){r->files[i], 1, r->args.opt.classes ? SKY_PIXEL_CLASS : SKY_PIXEL_VALUE};
+  sky_status st = sky_raster_set_open(ctx, in, (size_t)r->n_raster, &r->set);
+  sky_free(in);
+  SKY_TRY(st);
+  tell_facts(ctx, r);
+  SKY_TRY(sky_zones_read(ctx, r->files[r->n_raster], &r->args.zones, sky_raster_set_grid(r->set),
+                         &r->zones));
+  return sky_zonal_make(ctx, r->set, &r->zones, &r->args.opt, &r->result);
+}
+
+/* ---- notes: where the table comes from ------------------------------------------------------ */
+
+static sky_status add_note(sky_context *ctx, zonal_run *r, char *text) {
+  if (text == NULL) return SKY_E_NOMEM;
+  if (r->n_note == r->note_capacity) {
+    const size_t grown = 2 * r->note_capacity + 8;
+    char **p = sky_realloc(ctx, r->notes, r->n_note, grown, sizeof *p);
+    if (p == NULL) {
+      sky_free(text);
+      return SKY_E_NOMEM;
+    }
+    r->notes = p;
+    r->note_capacity = grown;
+  }
+  r->notes[r->n_note++] = text;
+  return SKY_OK;
+}
+
+static sky_status note_file(sky_context *ctx, zonal_run *r, const char *path) {
+  char hex[65] = "";
+  if (strncmp(path, "/vsi", 4) != 0) SKY_TRY(sky_file_sha256(ctx, path, hex));
+  return add_note(ctx, r, sky_sprintf(ctx, "input %s sha256 %s", sky_file_base(path), hex));
+}
+
+static sky_status make_notes(sky_context *ctx, zonal_run *r) {
+  char **files = NULL;
+  size_t n = 0;
+  SKY_TRY(add_note(ctx, r, sky_sprintf(ctx, "skyflux %s zonal", SKYFLUX_VERSION)));
+  for (int i = 0; i < r->n_raster; i++)
+    SKY_TRY(note_file(ctx, r, r->files[i]));
+  SKY_TRY(sky_zones_files(ctx, r->files[r->n_raster], &files, &n));
+  sky_status st = SKY_OK;
+  for (size_t i = 0; i < n && st == SKY_OK; i++)
+    st = note_file(ctx, r, files[i]);
+  sky_file_list_free(files, n);
+  SKY_TRY(st);
+  return add_note(ctx, r,
+                  sky_sprintf(ctx,
+                              "weights %s; exact covered fractions; areas on the WGS 84 "
+                              "ellipsoid; crs %s",
+                              r->args.opt.weight == SKY_WEIGHT_AREA ? "area" : "planar",
+                              sky_raster_set_grid(r->set)->crs));
+}
+
+/* ---- the table ------------------------------------------------------------------------------ */
+
+/* A raster's name in columns: its file's name without the suffix, with a number if it is taken. */
+static sky_status make_names(sky_context *ctx, zonal_run *r) {
+  r->names = SKY_NEW0(ctx, char *, (size_t)r->n_raster);
+  if (r->names == NULL) return SKY_E_NOMEM;
+  for (int i = 0; i < r->n_raster; i++) {
+    const char *base = sky_file_base(r->files[i]);
+    const char *dot = strrchr(base, '.');
+    const int n = dot != NULL && dot != base ? (int)(dot - base) : (int)strlen(base);
+    int same = 1;
+    for (int k = 0; k < i; k++) {
+      const char *other = sky_file_base(r->files[k]);
+      same += strncmp(other, base, (size_t)n) == 0 && (other[n] == '.' || other[n] == '\0');
+    }
+    r->names[i] =
+        same == 1 ? sky_sprintf(ctx, "%.*s", n, base) : sky_sprintf(ctx, "%.*s_%d", n, base, same);
+    if (r->names[i] == NULL) return SKY_E_NOMEM;
+  }
+  return SKY_OK;
+}
+
+static sky_status add_column(sky_context *ctx, zonal_run *r, sky_cell_kind kind, const char *name,
+                             const char *raster) {
+  char *text = raster == NULL || r->n_raster == 1 ? sky_strdup(ctx, name)
+                                                  : sky_sprintf(ctx, "%s_%s", name, raster);
+  if (text == NULL) return SKY_E_NOMEM;
+  r->column_names[r->n_column] = text;
+  r->column[r->n_column++] = (sky_result_column){text, kind};
+  return SKY_OK;
+}
+
+static sky_status make_columns(sky_context *ctx, zonal_run *r) {
+  const zonal_args *a = &r->args;
+  const size_t most = 12 + (size_t)r->n_raster * (a->n_stat + 1);
+  r->column = SKY_NEW(ctx, sky_result_column, most);
+  r->column_names = SKY_NEW0(ctx, char *, most);
+  if (r->column == NULL || r->column_names == NULL) return SKY_E_NOMEM;
+  SKY_TRY(add_column(ctx, r, SKY_CELL_TEXT, "zone_id", NULL));
+  SKY_TRY(add_column(ctx, r, SKY_CELL_TEXT, "zone_name", NULL));
+  SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, "zone_area_ha", NULL));
+  SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, "coverage", NULL));
+  for (int i = 0; i < r->n_raster; i++) {
+    if (a->opt.classes) SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, "class", r->names[i]));
+    for (size_t k = 0; k < a->n_stat; k++)
+      SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, stats[a->stat[k]].column, r->names[i]));
+  }
+  if (a->opt.classes) {
+    SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, "count", NULL));
+    SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, "area_ha", NULL));
+    SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, "share", NULL));
+  }
+  return add_column(ctx, r, SKY_CELL_TEXT, "reason", NULL);
+}
+
+/* Share of a zone's area, at most all of it. */
+static double share(double part, double whole) {
+  return whole > 0 ? fmin(1, part / whole) : part > 0 ? 1 : 0;
+}
+
+static double stat_value(const zonal_run *r, const sky_zonal_zone *z, const sky_zonal_total *t,
+                         stat s) {
+  const sky_zonal_weight w = r->args.opt.weight;
+  const double cells = sky_acc_value(&t->cells);
+  switch (s) {
+    case STAT_VALID:
+      return share(sky_acc_value(&t->area), z->area);
+    case STAT_AREA:
+      return sky_acc_value(&t->area) / HECTARE;
+    case STAT_COUNT:
+      return cells;
+    case STAT_SUM:
+      return cells > 0 ? sky_acc_value(&t->sum) : NAN;
+    case STAT_INTEGRAL:
+      return cells > 0 ? sky_acc_value(&t->integral) : NAN;
+    case STAT_MEAN:
+      return sky_zonal_total_mean(t, w);
+    case STAT_STDEV:
+      return sqrt(sky_zonal_total_variance(t, w));
+    case STAT_VARIANCE:
+      return sky_zonal_total_variance(t, w);
+    case STAT_MIN:
+      return cells > 0 ? t->min : NAN;
+    case STAT_MAX:
+      return cells > 0 ? t->max : NAN;
+  }
+  return NAN;
+}
+
+/* Why a zone has nothing, or not all; "" if it has. */
+static char *reason_of(sky_context *ctx, const zonal_run *r, const sky_zonal_zone *z) {
+  bool any = z->n_class > 0;
+  for (size_t k = 0; k < r->result.n_raster && z->value != NULL; k++)
+    any |= sky_acc_value(&z->value[k].cells) > 0;
+  if (z->unread.cells > 0)
+    return sky_sprintf(ctx, "%.4g ha of it could not be read", z->unread.area / HECTARE);
+  if (!(z->inside.cells > 0)) return sky_strdup(ctx, "outside the raster");
+  return sky_strdup(ctx, any ? "" : "no cell with a value");
+}
+
+static sky_status make_reasons(sky_context *ctx, zonal_run *r) {
+  r->reasons = SKY_NEW0(ctx, char *, r->zones.n);
+  if (r->reasons == NULL) return SKY_E_NOMEM;
+  for (size_t z = 0; z < r->zones.n; z++) {
+    r->reasons[z] = reason_of(ctx, r, &r->result.zone[z]);
+    if (r->reasons[z] == NULL) return SKY_E_NOMEM;
+  }
+  return SKY_OK;
+}
+
+static sky_result_cell number(double v) {
+  return (sky_result_cell){NULL, v};
+}
+
+/* The columns that every row has; returns the cell behind them. */
+static sky_result_cell *put_zone(zonal_run *r, size_t row, size_t zone) {
+  sky_result_cell *c = r->cell + row * r->n_column;
+  const sky_zonal_zone *z = &r->result.zone[zone];
+  r->zone[row] = &r->zones.zone[zone];
+  *c++ = (sky_result_cell){r->zone[row]->id, NAN};
+  *c++ = (sky_result_cell){r->zone[row]->name, NAN};
+  *c++ = number(z->area / HECTARE);
+  *c++ = number(share(z->inside.area, z->area));
+  return c;
+}
+
+static void put_values(zonal_run *r, size_t zone) {
+  const sky_zonal_zone *z = &r->result.zone[zone];
+  sky_result_cell *c = put_zone(r, zone, zone);
+  for (int i = 0; i < r->n_raster; i++)
+    for (size_t k = 0; k < r->args.n_stat; k++)
+      *c++ = number(stat_value(r, z, &z->value[i], r->args.stat[k]));
+  *c = (sky_result_cell){r->reasons[zone], NAN};
+}
+
+/* Rows of a zone: its classes; what has none, could not be read, or nothing at all. */
+static size_t class_rows(const sky_zonal_zone *z) {
+  return z->n_class + (z->nodata.cells > 0) + (z->unread.cells > 0) + !(z->inside.cells > 0);
+}
+
+static void put_class(zonal_run *r, size_t row, size_t zone, const int32_t *code,
+                      const sky_zonal_size *size, double part, const char *reason) {
+  sky_result_cell *c = put_zone(r, row, zone);
+  for (int i = 0; i < r->n_raster; i++)
+    *c++ = number(code != NULL ? (double)code[i] : (double)NAN);
+  *c++ = number(size->cells);
+  *c++ = number(size->area / HECTARE);
+  *c++ = number(part);
+  *c = (sky_result_cell){reason, NAN};
+}
+
+static size_t put_classes(zonal_run *r, size_t row, size_t zone) {
+  const sky_zonal_zone *z = &r->result.zone[zone];
+  const bool by_area = r->args.opt.weight == SKY_WEIGHT_AREA;
+  double all = 0;
+  for (size_t k = 0; k < z->n_class; k++)
+    all += by_area ? z->class_[k].size.area : z->class_[k].size.cells;
+  for (size_t k = 0; k < z->n_class; k++) {
+    const sky_zonal_class *c = &z->class_[k];
+    put_class(r, row++, zone, c->code, &c->size, share(by_area ? c->size.area : c->size.cells, all),
+              "");
+  }
+  if (z->nodata.cells > 0) put_class(r, row++, zone, NULL, &z->nodata, NAN, "no class");
+  if (z->unread.cells > 0) put_class(r, row++, zone, NULL, &z->unread, NAN, "could not be read");
+  if (!(z->inside.cells > 0))
+    put_class(r, row++, zone, NULL, &z->inside, NAN, "outside the raster");
+  return row;
+}
+
+static sky_status make_table(sky_context *ctx, zonal_run *r, sky_result_table *t) {
+  SKY_TRY(make_names(ctx, r));
+  SKY_TRY(make_columns(ctx, r));
+  SKY_TRY(make_reasons(ctx, r));
+  size_t rows = r->zones.n;
+  for (size_t z = 0; z < r->zones.n && r->args.opt.classes; z++)
+    rows += class_rows(&r->result.zone[z]) - 1;
+  r->cell = SKY_NEW(ctx, sky_result_cell, rows * r->n_column);
+  r->zone = SKY_NEW(ctx, const sky_zone *, rows);
+  if (r->cell == NULL || r->zone == NULL) return SKY_E_NOMEM;
+  for (size_t z = 0, row = 0; z < r->zones.n; z++) {
+    if (r->args.opt.classes)
+      row = put_classes(r, row, z);
+    else
+      put_values(r, z);
+  }
+  *t = (sky_result_table){.name = r->args.opt.classes ? "zone_classes" : "zones",
+                          .notes = (const char *const *)r->notes,
+                          .n_note = r->n_note,
+                          .n_column = r->n_column,
+                          .n_row = rows,
+                          .column = r->column,
+                          .cell = r->cell,
+                          .crs = sky_raster_set_grid(r->set)->crs,
+                          .zone = r->args.opt.classes ? NULL : r->zone};
+  return SKY_OK;
+}
+
+/* ---- output --------------------------------------------------------------------------------- */
+
+static void add_blocks(cJSON *o, const sky_raster_report *p) {
+  cJSON *b = cJSON_AddObjectToObject(o, "blocks");
+  cJSON_AddNumberToObject(b, "read", (double)(p->blocks - p->unread));
+  cJSON_AddNumberToObject(b, "unread", (double)p->unread);
+}
+
+static sky_status print_json(sky_context *ctx, const zonal_run *r, const sky_result_table *t) {
+  cJSON *o = cJSON_CreateObject();
+  cJSON *notes = cJSON_CreateStringArray(t->notes, (int)t->n_note);
+  cJSON_AddItemToObject(o, "notes", notes);
+  add_blocks(o, &r->result.report);
+  cJSON_AddItemToObject(o, "rows", sky_result_json(t));
+  char *text = sky_json_text(ctx, o, true);
+  cJSON_Delete(o);
+  if (text == NULL) return SKY_E_NOMEM;
+  fputs(text, stdout);
+  sky_free(text);
+  return SKY_OK;
+}
+
+static sky_status print_csv(sky_context *ctx, const sky_result_table *t) {
+  char *text = sky_result_csv(ctx, t);
+  if (text == NULL) return SKY_E_NOMEM;
+  fputs(text, stdout);
+  sky_free(text);
+  return SKY_OK;
+}
+
+static sky_status zonal(sky_context *ctx, zonal_run *r, bool json) {
+  sky_result_table t;
+  SKY_TRY(compute(ctx, r));
+  SKY_TRY(make_notes(ctx, r));
+  SKY_TRY(make_table(ctx, r, &t));
+  if (r->args.out != NULL) SKY_TRY(sky_result_write(ctx, r->args.out, &t));
+  if (json)
+    SKY_TRY(print_json(ctx, r, &t));
+  else if (r->args.out == NULL)
+    SKY_TRY(print_csv(ctx, &t));
+  const sky_raster_report *p = &r->result.report;
+  if (p->unread == 0) return SKY_OK;
+  return sky_fail(ctx, SKY_E_PARTIAL,
+                  "%zu of %zu blocks could not be read; the zones that they touch say so",
+                  p->unread, p->blocks);
+}
+
+sky_status sky_cmd_zonal(sky_context *ctx, int argc, char **argv) {
+  static const sky_cli_option OPTIONS[] = {
+      {"id", 0, "FIELD", "attribute of the zones that names them"},
+      {"name", 0, "FIELD", "attribute with a readable name (default: the id)"},
+      {"layer", 0, "NAME", "layer of the zones (default: the first)"},
+      {"where", 0, "SQL", "only zones that fulfil this condition"},
+      {"assume-crs", 0, "CRS", "of zones whose file states none"},
+      {"stats", 0, "LIST", "valid,area,count,sum,integral,mean,stdev,variance,min,max (see docs)"},
+      {"categories", 0, NULL, "areas of the classes; of several rasters, of their combinations"},
+      {"weights", 0, "area|planar",
+       "what cells count with in means: area (default) or fraction alone"},
+      {"tile", 0, "N", "side of the tiles, cells (1024); no result depends on it"},
+      {"out", 'o', "OUT", "write a .csv, .gpkg or .parquet (default: CSV to the terminal)"},
+      {NULL, 0, NULL, NULL}};
+  static const sky_cli_spec SPEC = {
+      "zonal", "RASTER... ZONES --id FIELD [options]",
+      "statistics and class areas of zones over rasters, exact to the fraction of a cell",
+      "skyflux zonal lc2001.tif lc2015.tif zones.gpkg --id code --categories -o change.csv",
+      OPTIONS};
+  zonal_run r = {0};
+  sky_cli_common common = {0};
+  SKY_TRY(sky_cli_parse(ctx, &SPEC, argc, argv, handle, &r.args, &common));
+  if (common.help_shown) return SKY_OK;
+  SKY_TRY(check_args(ctx, &r.args, &common));
+  r.files = common.args;
+  r.n_raster = common.n_args - 1;
+  const sky_status st = zonal(ctx, &r, common.json);
+  run_free(&r);
+  return st;
+}
