@@ -581,8 +581,9 @@ static sky_status no_grid_row(sky_context *ctx, const sky_factors *f, const char
                     "no %s grid factor of %s for %d (there are %s; no other year is taken)", level,
                     place, f->rules.year, years);
   return sky_fail(
-      ctx, SKY_E_NODATA, "no %s grid factor of '%s': name the %s with --region, e.g. %s", level,
-      place, f->rules.grid == SKY_GRID_REGIONAL ? "grid" : "province",
+      ctx, SKY_E_NODATA,
+      "no %s grid factor of '%s': name the %s with --region (in a job: account.region), e.g. %s",
+      level, place, f->rules.grid == SKY_GRID_REGIONAL ? "grid" : "province",
       f->rules.grid == SKY_GRID_REGIONAL ? "华北 or 'North China'" : "广东 or Guangdong");
 }
 

@@ -177,8 +177,10 @@ static sky_status differ(sky_faults *f, const sky_node *list, const char *a, con
       const char *other_more = b == NULL ? NULL : sky_node_text(other, b);
       if (!is(other, a, text) || (more == NULL) != (other_more == NULL)) continue;
       if (more != NULL && strcmp(more, other_more) != 0) continue;
-      SKY_TRY(sky_fault_at(f, sky_node_get(item, a), "'%s' is already at line %d", text,
-                           sky_node_line(sky_node_get(other, a))));
+      const int line = sky_node_line(sky_node_get(other, a));
+      SKY_TRY(line > 0
+                  ? sky_fault_at(f, sky_node_get(item, a), "'%s' is already at line %d", text, line)
+                  : sky_fault_at(f, sky_node_get(item, a), "'%s' is already given by --set", text));
       break;
     }
   }

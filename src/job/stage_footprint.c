@@ -135,13 +135,15 @@ static sky_status read_footprints(sky_context *ctx, const sky_job *job, jacobian
   bool covers;
   SKY_TRY(sky_grid_covers(ctx, &j->native.grid, base, &covers));
   if (!covers)
-    return sky_fail(ctx, SKY_E_COVERAGE,
-                    "footprints: their grid (%.6g to %.6g, %.6g to %.6g) does not cover the job's "
-                    "grid (%.6g to %.6g, %.6g to %.6g)",
-                    j->native.grid.x_edge[0], j->native.grid.x_edge[j->native.grid.nx],
-                    j->native.grid.y_edge[0], j->native.grid.y_edge[j->native.grid.ny],
-                    base->x_edge[0], base->x_edge[base->nx], base->y_edge[0],
-                    base->y_edge[base->ny]);
+    return sky_fail(
+        ctx, SKY_E_COVERAGE,
+        "%s: the grid of the footprints (%.6g to %.6g, %.6g to %.6g; %s) does not cover "
+        "the job's grid (%.6g to %.6g, %.6g to %.6g; %s)",
+        sky_node_text(sky_node_item(sky_node_get(sky_node_item(items, 0), "files"), 0), ""),
+        j->native.grid.x_edge[0], j->native.grid.x_edge[j->native.grid.nx],
+        j->native.grid.y_edge[0], j->native.grid.y_edge[j->native.grid.ny], j->native.grid.crs,
+        base->x_edge[0], base->x_edge[base->nx], base->y_edge[0], base->y_edge[base->ny],
+        base->crs);
   return SKY_OK;
 }
 

@@ -134,6 +134,13 @@ static sky_status audit_cells(sky_context *ctx, work *w, const sky_tensor *t, co
                  .gross = w->sink.tensor.inside[box],
                  .out = sky_sum(t->inside, t->n_zone)};
   a.residual = a.in - a.out;
+  if (a.in == 0.0)
+    return sky_fail(ctx, SKY_E_COVERAGE,
+                    "%s: the maps (%.9g to %.9g, %.9g to %.9g; %s) lie outside the job's grid",
+                    sky_node_text(sky_node_item(sky_node_get(w->node, "maps"), 0), ""),
+                    w->sink.grid->x_edge[0], w->sink.grid->x_edge[w->sink.grid->nx],
+                    w->sink.grid->y_edge[0], w->sink.grid->y_edge[w->sink.grid->ny],
+                    w->sink.grid->crs);
   sky_fact(&w->facts, "audit", id,
            "%.9g ha of land cover in the grid, %.9g ha in its cells, residual %.1e of it; %.6g ha "
            "without a class at both dates",

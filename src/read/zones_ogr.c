@@ -90,9 +90,21 @@ static sky_status transform(sky_context *ctx, const source *s, sky_ring *r) {
   return SKY_OK;
 }
 
+/* GeoJSON in metres, or with latitude first, is the usual cause. */
+static sky_status check_degrees(sky_context *ctx, const sky_ring *r) {
+  for (size_t i = 0; i < r->n; i++)
+    if (fabs(r->x[i]) > 540.0 || fabs(r->y[i]) > 90.0)
+      return sky_fail(ctx, SKY_E_COVERAGE,
+                      "vertex %.9g, %.9g is not a longitude and latitude (-540 to 540, -90 to 90), "
+                      "as the crs of the file counts",
+                      r->x[i], r->y[i]);
+  return SKY_OK;
+}
+
 /* From the source's system to the grid's. */
 static sky_status move_ring(sky_context *ctx, const source *s, const sky_ring *first, sky_ring *r) {
   if (s->to_grid == NULL) return SKY_OK;
+  if (s->geographic) SKY_TRY(check_degrees(ctx, r));
   SKY_TRY(densify(ctx, r, s->geographic ? STEP_DEGREES : STEP_METRES));
   SKY_TRY(transform(ctx, s, r));
   return s->grid_geographic ? unwrap(ctx, r, first == r ? r->x[0] : first->x[0]) : SKY_OK;
