@@ -23,6 +23,7 @@
 #include "src/core/timeutil.h"
 #include "src/job/synth_files.h"
 #include "src/job/synth_overpass.h"
+#include "src/job/synth_plume.h"
 #include "src/read/flux.h"
 #include "src/read/zones_ogr.h"
 
@@ -32,7 +33,15 @@ static const double LENGTH = 20e3;     /* m, of its exponential correlation */
 static const double OFFSET_SD = 15e-9; /* mol mol-1, background of an overpass */
 static const double RURAL = 6e-9;      /* mol m-2 s-1 */
 
+static const double PRECISION = 10e-9; /* mol mol-1, of a sounding */
+
 enum { STREAM_TRUTH = 1, STREAM_OFFSET = 2 };
+enum { /* the overpass number is added */
+       STREAM_CLOUD = 100,
+       STREAM_NOISE = 500,
+       STREAM_CLUSTER = 600,
+       STREAM_TRANSPORT = 700
+};
 
 static const struct {      /* hot spots of the inventory */
   double lon, lat, radius; /* degrees, m */
@@ -121,7 +130,74 @@ static sky_status make_scene(sky_context *ctx, scene *s) {
   return SKY_OK;
 }
 
+/* ---- the land below ---- */
+
+enum { CLASS_CROPLAND = 20, CLASS_URBAN = 12, CLASS_SNOW = 188 }; /* land, covers the majority */
+static const double CLOUD_EDGE = 116.55; /* degrees east: cloud on the ridge, every day */
+
+/* A ridge in the northwest reaches the snow line. */
+static double altitude(const void *user, double lon, double lat) {
+  (void)user;
+  const double x = (lon - 115.25) / 0.25, y = (lat - 40.75) / 0.25;
+  return 350 + 120 * (lat - 40.0) + 1700 * exp(-0.5 * (x * x + y * y));
+}
+
+static uint8_t surface_class(const void *user, double lon, double lat, double height) {
+  (void)user;
+  if (height > 1500) return CLASS_SNOW;
+  const double x = (lon - 115.97) / 0.12, y = (lat - 40.03) / 0.10;
+  return x * x + y * y < 1 ? CLASS_URBAN : CLASS_CROPLAND;
+}
+
+static double cloud(const void *user, uint64_t seed, uint64_t number, double lon, double lat) {
+  (void)user;
+  if (lon > CLOUD_EDGE) return 9;
+  sky_waves waves;
+  sky_waves_make(seed, STREAM_CLOUD + number, 9, &waves);
+  return sky_waves_at(&waves, lon - 116, lat - 40);
+}
+
+static const sky_overpass_place PLACE = {.scanlines = 32,
+                                         .pixels = 26,
+                                         .block = 2,
+                                         .pixel = 7000,
+                                         .width = 4041,        /* of a 14 km wide box */
+                                         .declination = -13.9, /* mid-February */
+                                         .scene = "demo",
+                                         .altitude = altitude,
+                                         .surface = surface_class,
+                                         .cloud = cloud};
+
 /* ---- observations ---- */
+
+/* Errors of soundings that share a cluster correlate by 0.3, and the transport of each cluster
+ * adds 3 ppb: what the job of the scene states. */
+static sky_status retrieve(sky_context *ctx, sky_overpass *o, uint64_t seed, uint64_t number,
+                           double offset, const double *enhancement) {
+  const double shared = 0.3, transport = 3e-9;
+  const size_t n = sky_overpass_pixels(o);
+  double *column = SKY_NEW0(ctx, double, n);
+  if (column == NULL) return SKY_E_NOMEM;
+  for (size_t i = 0; i < n; i++) {
+    const size_t c = sky_overpass_cluster(o, i);
+    double x = 0;
+    for (size_t k = 0; k < SKY_SYNTH_LAYERS; k++) {
+      const double air = SKY_OVERPASS_FIELD(o, dry_air_subcolumns)[12 * i + k];
+      const double prior = SKY_OVERPASS_FIELD(o, methane_profile_apriori)[12 * i + k] / air;
+      /* Fresh methane sits in the two lowest layers, about the boundary layer. */
+      const double fresh = k + 2 >= SKY_SYNTH_LAYERS ? 0.5 * SKY_SYNTH_LAYERS * enhancement[c] : 0;
+      const double kernel = SKY_OVERPASS_FIELD(o, column_averaging_kernel)[12 * i + k];
+      x += (prior + kernel * (offset + fresh)) / SKY_SYNTH_LAYERS;
+    }
+    x += PRECISION * sqrt(1 - shared) * sky_rng_normal(seed, STREAM_NOISE + number, i) +
+         PRECISION * sqrt(shared) * sky_rng_normal(seed, STREAM_CLUSTER + number, c) +
+         transport * sky_rng_normal(seed, STREAM_TRANSPORT + number, c);
+    column[i] = x;
+  }
+  sky_overpass_retrieve(o, column, PRECISION);
+  sky_free(column);
+  return SKY_OK;
+}
 
 static sky_status observe(sky_context *ctx, scene *s, uint64_t seed) {
   static const sky_overpass PLAN[OVERPASSES] = {{.year = 2019,
@@ -141,15 +217,16 @@ static sky_status observe(sky_context *ctx, scene *s, uint64_t seed) {
   for (size_t p = 0; p < OVERPASSES; p++) {
     sky_overpass *o = &s->overpass[p];
     *o = PLAN[p];
+    o->place = PLACE;
     SKY_TRY(sky_overpass_create(ctx, &s->grid, seed, p, o));
     double enhancement[SKY_SYNTH_CLUSTERS] = {0};
-    for (size_t c = 0; c < SKY_SYNTH_CLUSTERS; c++) {
+    for (size_t c = 0; c < sky_overpass_clusters(o); c++) {
       sky_overpass_footprint(o, c, &s->grid, s->area, s->row);
       enhancement[c] = sky_dot(s->row, s->truth, s->n);
       if (o->cluster_used[c]) s->n_receptors++;
     }
     const double offset = OFFSET_SD * sky_rng_normal(seed, STREAM_OFFSET, p);
-    sky_overpass_retrieve(o, seed, p, offset, enhancement);
+    SKY_TRY(retrieve(ctx, o, seed, p, offset, enhancement));
   }
   return SKY_OK;
 }
@@ -225,8 +302,8 @@ static void put_receptor(const scene *s, const sky_overpass *o, size_t cluster, 
   for (size_t c = 0; c < s->n; c++)
     f->fp[c * f->n + r] = row[c];
   /* The period of a minute surrounds the soundings; milliseconds keep the times of a row apart. */
-  f->time[r] =
-      o->cluster_time[cluster] - year - 30 + 0.001 * (double)(cluster % SKY_SYNTH_CLUSTER_COLUMNS);
+  f->time[r] = o->cluster_time[cluster] - year - 30 +
+               0.001 * (double)(cluster % (o->place.pixels / o->place.block));
   f->lon[r] = o->cluster_lon[cluster];
   f->lat[r] = o->cluster_lat[cluster];
   f->speed[r] = o->wind_speed;
@@ -258,7 +335,7 @@ static sky_status write_footprints(sky_context *ctx, const scene *s, const char 
   SKY_GO(footprint_file_alloc(ctx, s, &f));
   size_t r = 0;
   for (size_t p = 0; p < OVERPASSES; p++) {
-    for (size_t c = 0; c < SKY_SYNTH_CLUSTERS; c++) {
+    for (size_t c = 0; c < sky_overpass_clusters(&s->overpass[p]); c++) {
       if (s->overpass[p].cluster_used[c]) put_receptor(s, &s->overpass[p], c, r++, s->row, &f);
     }
   }

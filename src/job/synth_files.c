@@ -12,6 +12,7 @@
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/text.h"
+#include "src/write/nc_write.h"
 
 /* Numbers a line, so that the CDL can be read by people and by ncgen. */
 #define NUMBERS_PER_LINE 16
@@ -106,6 +107,9 @@ sky_status sky_synth_write_netcdf(sky_context *ctx, const char *path, const char
   SKY_GO_ALLOC(cdl, sky_sprintf(ctx, "%s.cdl", part));
   SKY_GO(sky_synth_write_text(ctx, cdl, template_name, values, n_values));
   SKY_GO(run_ncgen(ctx, cdl, part));
+  if (strstr(sky_embedded(template_name, NULL), " long_(") != NULL) {
+    SKY_GO(sky_nc_rename(ctx, part, "long_", "long")); /* CDL takes long for a type */
+  }
   SKY_GO(sky_file_commit(ctx, path));
 cleanup:
   if (cdl != NULL) (void)unlink(cdl);

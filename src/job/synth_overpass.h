@@ -1,18 +1,17 @@
-/* synth_overpass.h: one overpass of the demo scene: where the pixels lie, what they would see. */
+/* synth_overpass.h: one TROPOMI overpass of a scene: where the pixels lie, what they would see.
+ * Blocks of pixels (clusters) share a footprint. */
 #ifndef SKY_JOB_SYNTH_OVERPASS_H
 #define SKY_JOB_SYNTH_OVERPASS_H
 
 #include "grids/grid.h"
 
-enum {
-  SKY_SYNTH_SCANLINES = 32,
-  SKY_SYNTH_PIXELS = 26, /* across track */
-  SKY_SYNTH_N = SKY_SYNTH_SCANLINES * SKY_SYNTH_PIXELS,
-  SKY_SYNTH_LAYERS = 12,
-  SKY_SYNTH_CLUSTER_ROWS = SKY_SYNTH_SCANLINES / 2, /* 2 x 2 pixels share a receptor */
-  SKY_SYNTH_CLUSTER_COLUMNS = SKY_SYNTH_PIXELS / 2,
-  SKY_SYNTH_CLUSTERS = SKY_SYNTH_CLUSTER_ROWS * SKY_SYNTH_CLUSTER_COLUMNS
+enum { /* at most */
+       SKY_SYNTH_SCANLINES = 32,
+       SKY_SYNTH_CLUSTERS = 208,
+       SKY_SYNTH_LAYERS = 12
 };
+
+#define SKY_OVERPASS_PRIOR 1880e-9 /* mol mol-1, column of the product's a-priori */
 
 /* The variables of a pixel as the product names them, with their length per pixel and the digits
  * that are written. Layers and levels run from the top down, as in the product. */
@@ -48,8 +47,23 @@ enum {
       SKY_SYNTH_FIELD_COUNT
 };
 
+typedef struct sky_overpass_place { /* what the satellite flies over */
+  size_t scanlines, pixels;         /* of the granule, around the middle of the grid */
+  size_t block;                     /* pixels a side of a cluster; divides both */
+  double pixel;                     /* m, edge of a pixel */
+  double width;                     /* m, standard deviation of a cluster's box */
+  double declination;               /* degrees, of the sun */
+  const char *scene;                /* name of the scene */
+  const void *user;                 /* of the functions */
+  double (*altitude)(const void *user, double lon, double lat);                  /* m */
+  uint8_t (*surface)(const void *user, double lon, double lat, double altitude); /* class */
+  /* About N(0,1): above 0.7 cloud, just below it its edge. */
+  double (*cloud)(const void *user, uint64_t seed, uint64_t number, double lon, double lat);
+} sky_overpass_place;
+
 typedef struct sky_overpass {
   /* Given. */
+  sky_overpass_place place;
   int year, month, day;
   int orbit;
   double first_second; /* of the first scanline, s after 00 UTC */
@@ -57,7 +71,7 @@ typedef struct sky_overpass {
   double wind_from;    /* degrees clockwise from north */
   /* Made. */
   double start;                         /* s since 1970 */
-  double *field[SKY_SYNTH_FIELD_COUNT]; /* [SKY_SYNTH_N * length] */
+  double *field[SKY_SYNTH_FIELD_COUNT]; /* [pixels * length] */
   double cluster_lon[SKY_SYNTH_CLUSTERS], cluster_lat[SKY_SYNTH_CLUSTERS];
   double cluster_time[SKY_SYNTH_CLUSTERS]; /* s since 1970 */
   double cluster_air[SKY_SYNTH_CLUSTERS];  /* dry air, mol m-2 */
@@ -69,18 +83,27 @@ SKY_NODISCARD sky_status sky_overpass_create(sky_context *ctx, const sky_grid *g
                                              uint64_t number, sky_overpass *o);
 void sky_overpass_free(sky_overpass *o);
 
-static inline size_t sky_overpass_cluster(size_t pixel) {
-  return pixel / SKY_SYNTH_PIXELS / 2 * SKY_SYNTH_CLUSTER_COLUMNS + pixel % SKY_SYNTH_PIXELS / 2;
+#define SKY_OVERPASS_FIELD(o, name) ((o)->field[SKY_SYNTH_##name])
+
+static inline size_t sky_overpass_pixels(const sky_overpass *o) {
+  return o->place.scanlines * o->place.pixels;
 }
+static inline size_t sky_overpass_clusters(const sky_overpass *o) {
+  return sky_overpass_pixels(o) / (o->place.block * o->place.block);
+}
+static inline size_t sky_overpass_cluster(const sky_overpass *o, size_t pixel) {
+  const size_t across = o->place.pixels, block = o->place.block;
+  return pixel / across / block * (across / block) + pixel % across / block;
+}
+/* The product's rule keeps the pixel. */
+bool sky_overpass_good(const sky_overpass *o, size_t pixel);
 
 /* Column footprint of a cluster on the grid, (mol/mol)/(mol m-2 s-1); row [cells]. */
 void sky_overpass_footprint(const sky_overpass *o, size_t cluster, const sky_grid *grid,
                             const double *area, double *row);
 
-/* Retrieve methane: enhancement [SKY_SYNTH_CLUSTERS] mol mol-1, offset of the background, mol
- * mol-1. */
-void sky_overpass_retrieve(sky_overpass *o, uint64_t seed, uint64_t number, double offset,
-                           const double *enhancement);
+/* What the product says: x [pixels] bias-corrected column, mol mol-1, with its precision. */
+void sky_overpass_retrieve(sky_overpass *o, const double *x, double precision);
 
 /* The granule file in dir, named by the product's rule. */
 SKY_NODISCARD sky_status sky_overpass_write(sky_context *ctx, const sky_overpass *o,

@@ -305,3 +305,18 @@ void sky_ncw_abort(sky_ncw *w) {
   sky_free(w->path);
   sky_free(w);
 }
+
+sky_status sky_nc_rename(sky_context *ctx, const char *path, const char *from, const char *to) {
+  int file = -1, var = -1;
+  sky_lane_lock();
+  int rc = nc_open(path, NC_WRITE, &file);
+  if (rc == NC_NOERR) rc = nc_inq_varid(file, from, &var);
+  if (rc == NC_NOERR) rc = nc_rename_var(file, var, to);
+  if (file >= 0) {
+    const int closed = nc_close(file);
+    if (rc == NC_NOERR) rc = closed;
+  }
+  sky_lane_unlock();
+  if (rc == NC_NOERR) return SKY_OK;
+  return sky_fail(ctx, SKY_E_DISK, "%s: variable %s: %s", path, from, nc_strerror(rc));
+}

@@ -42,6 +42,10 @@ SKY_NODISCARD sky_status sky_ncw_field(sky_ncw *w, const sky_grid *g, const sky_
 sky_context *sky_ncw_context(const sky_ncw *w);
 const char *sky_ncw_path(const sky_ncw *w);
 
+/* Renames a variable of the root group of a file. */
+SKY_NODISCARD sky_status sky_nc_rename(sky_context *ctx, const char *path, const char *from,
+                                       const char *to);
+
 /* All fields of one gridded result in one file; attrs: "name=value" global attributes,
  * NULL-terminated. */
 SKY_NODISCARD sky_status sky_fields_nc_write(sky_context *ctx, const char *path,
