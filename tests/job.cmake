@@ -1,8 +1,10 @@
 # Whole jobs: the three real ones, resume and determinism, bad input.
 sky_script(job_resume cli/test_resume.py)
+sky_script(job_resume_city cli/test_resume.py ARGS city)
 sky_script(job_plan cli/test_plan.py)
 sky_script(job_mesh cli/test_mesh_job.py)
 sky_script(job_bad_input cli/test_bad_input.py)
+sky_script(job_bad_city cli/test_city_bad.py)
 sky_script(real_harwell real/test_harwell.py)
 sky_script(real_stilt real/test_stilt.py)
 sky_script(real_permian real/test_permian.py)

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """The demo job gives the same bytes for any thread count, and after being killed: at every stage boundary
-and at 20 random moments. arguments: BINARY DATA WORK SOURCE"""
+and at 20 random moments. The city job too, in one run that is killed again and again.
+
+arguments: BINARY DATA WORK SOURCE [SCENE]"""
 import hashlib
 import os
 import random
@@ -11,10 +13,11 @@ import sys
 import time
 
 binary, _, work, _ = sys.argv[1:5]
+name = sys.argv[5] if len(sys.argv) > 5 else "demo"
 shutil.rmtree(work, ignore_errors=True)
 os.makedirs(work)
-subprocess.run([binary, "synth", "demo", f"{work}/scene", "-q"], check=True)
-job = f"{work}/scene/demo.yaml"
+subprocess.run([binary, "synth", name, f"{work}/scene", "-q"], check=True)
+job = f"{work}/scene/{name}.yaml"
 out = f"{work}/result"
 command = [binary, "run", job, "--set", f"job.output={out}", "--progress=none"]
 
@@ -23,10 +26,10 @@ def digest():
     """Checksums of all files but the log of the run, which holds clock and host."""
     found = {}
     for folder, _, names in os.walk(out):
-        for name in names:
-            if name == "run.log.json":
+        for file in names:
+            if file == "run.log.json":
                 continue
-            path = os.path.join(folder, name)
+            path = os.path.join(folder, file)
             with open(path, "rb") as f:
                 found[os.path.relpath(path, out)] = hashlib.sha256(f.read()).hexdigest()
     return found
@@ -61,8 +64,10 @@ assert digest() == reference
 stages = [line.split("stage ")[1].split(":")[0] for line in second.splitlines() if "up to date" in line]
 assert len(stages) >= 6, stages
 
-for stage in stages:  # killed right after the stage was finished
-    fresh()
+
+
+def killed_after(stage):
+    """Start, and kill the run right after it finished a stage."""
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     for line in run.stderr:
         if line.strip().endswith(f"stage {stage}: done"):
@@ -70,11 +75,39 @@ for stage in stages:  # killed right after the stage was finished
             break
     run.stderr.close()
     run.wait()
+
+
+moment = random.Random(20261120)
+if name == "city":  # one run from kill to kill, first at every boundary, then at random moments
+    fresh()
+    for stage in stages:
+        killed_after(stage)
+    finish()
+    assert digest() == reference, "killed after every stage: files differ"
+    fresh()
+    killed = 0
+    for k in range(200):
+        run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            run.wait((0.2 + 0.4 * moment.random()) * seconds)
+            break
+        except subprocess.TimeoutExpired:
+            run.send_signal(signal.SIGKILL)
+            run.wait()
+            killed += 1
+    finish()
+    assert digest() == reference, f"killed {killed} times: files differ"
+    assert killed > 2, killed
+    print("killed after", len(stages), "stages and at", killed, "random moments: same bytes")
+    sys.exit()
+
+for stage in stages:  # killed right after the stage was finished
+    fresh()
+    killed_after(stage)
     finish()
     assert digest() == reference, f"killed after {stage}: files differ"
 print("killed at", len(stages), "stage boundaries: same bytes")
 
-moment = random.Random(20261120)
 killed = 0
 for k in range(20):
     fresh()
@@ -120,6 +153,6 @@ only = subprocess.run([binary, "run", part, "--set", f"job.output={out}", "--pro
                       capture_output=True, text=True)
 assert only.returncode == 0, only.stderr
 left = sorted(digest())
-assert not [name for name in left if "posterior" in name], left
+assert not [file for file in left if "posterior" in file], left
 assert "ch4_column.tif" in left and "zones.csv" in left, left
 print("ok")
