@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "grids/cell_area.h"
 #include "grids/geodesic.h"
 #include "src/core/memory.h"
 
@@ -366,7 +367,46 @@ static sky_status areas_projected(sky_context *ctx, const sky_grid *g, double *a
   return sky_fail(ctx, result, "crs '%s': cell areas on the ellipsoid cannot be computed", g->crs);
 }
 
+/* Cells of equal width and height, to rounding. */
+static bool regular(const sky_grid *g) {
+  const double dx = sky_grid_dx(g), dy = sky_grid_dy(g);
+  for (size_t i = 0; i < g->nx; i++)
+    if (fabs(g->x_edge[i + 1] - g->x_edge[i] - dx) > 1e-9 * dx) return false;
+  for (size_t i = 0; i < g->ny; i++)
+    if (fabs(g->y_edge[i + 1] - g->y_edge[i] - dy) > 1e-9 * dy) return false;
+  return true;
+}
+
+/* From the density of true area (cell_area.h), a hundred times faster than geodesic polygons. */
+static sky_status areas_regular(sky_context *ctx, const sky_grid *g, double *area) {
+  sky_cell_area *cells = NULL;
+  double *window = NULL;
+  size_t missing = 0;
+  sky_status st = SKY_OK;
+  SKY_GO(sky_cell_area_create(ctx, g, &cells));
+  SKY_GO_ALLOC(window, SKY_NEW(ctx, double, SKY_BAND *SKY_BAND));
+  for (size_t north = g->ny, band = 0; north > 0; band++) {
+    const size_t rows = north < SKY_BAND ? north : SKY_BAND;
+    north -= rows;
+    for (size_t ix = 0; ix < g->nx; ix += SKY_BAND) {
+      const size_t columns = g->nx - ix < SKY_BAND ? g->nx - ix : SKY_BAND;
+      SKY_GO(sky_cell_area_find(ctx, cells, band, ix, columns, window));
+      for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < columns; c++) {
+          area[(north + r) * g->nx + ix + c] = window[r * SKY_BAND + c];
+          missing += isnan(window[r * SKY_BAND + c]);
+        }
+    }
+  }
+  if (missing > 0) st = areas_projected(ctx, g, area); /* which names the cell */
+cleanup:
+  sky_cell_area_free(cells);
+  sky_free(window);
+  return st;
+}
+
 sky_status sky_grid_areas(sky_context *ctx, const sky_grid *g, double *area) {
+  if (!g->geographic && regular(g)) return areas_regular(ctx, g, area);
   if (!g->geographic) return areas_projected(ctx, g, area);
   areas_geographic(g, area);
   return SKY_OK;

@@ -55,7 +55,9 @@ bool sky_grid_contains(const sky_grid *outer, const sky_grid *inner);
 size_t sky_grid_find(const sky_grid *g, double x, double y);
 
 /* Area of every cell on the WGS 84 ellipsoid, m2, [ny*nx]. Geographic: closed form (authalic
- * latitude, Snyder 1987 Eq. 3-12). Projected: geodesic polygon of the densified outline. */
+ * latitude, Snyder 1987 Eq. 3-12). Projected: the density of true area integrated over the cell
+ * (cell_area.h) if the cells are of one size, else the geodesic polygon of the densified outline.
+ */
 SKY_NODISCARD sky_status sky_grid_areas(sky_context *ctx, const sky_grid *g, double *area);
 
 /* ∫ of the ellipsoid's surface between the equator and latitude (deg), per radian of longitude, m2.
