@@ -2,3 +2,5 @@
 sky_script(test_cli_frame cli/test_cli_frame.py)
 # What skyflux run prints.
 sky_script(test_run_table cli/test_run_table.py LABELS cli)
+# README.md: what it shows of the demo, and its recipe for another place.
+sky_script(test_readme cli/test_readme.py LABELS cli)

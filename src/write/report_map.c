@@ -150,12 +150,12 @@ static double value_at(const colours *c, double f) {
 }
 
 /* The power that spreads the values of the first, coarsest grid. */
-static double power_for(const colours *even, const sky_report_layer *layer) {
+static double power_for(const colours *even, const double *value, size_t cells) {
   sky_acc sum = {0, 0};
   size_t n = 0;
-  for (size_t i = 0; i < sky_grid_cells(layer->grid); i++) {
-    if (isnan(layer->value[i])) continue;
-    const double f = position_of(even, layer->value[i]);
+  for (size_t i = 0; i < cells; i++) {
+    if (isnan(value[i])) continue;
+    const double f = position_of(even, value[i]);
     sky_acc_add(&sum, even->diverging ? fabs(2 * f - 1) : f);
     n++;
   }
@@ -258,24 +258,27 @@ static sky_status add_image(sky_context *ctx, const picture *p, const double *va
   return SKY_OK;
 }
 
-/* One scale for a grid and the patches on it. */
-static sky_status fit_colours(sky_context *ctx, const sky_report_layer *layer, size_t n,
-                              colours *c) {
-  size_t cells = 0, at = 0;
+/* The values of a map, grid after grid. What a patch replaces is left out of the grid below it: a
+ * coarse cell would show as a line where pictures meet. */
+static double *join_values(sky_context *ctx, const sky_report_layer *layer, size_t n,
+                           size_t *cells) {
+  const sky_grid *base = layer[0].grid;
+  size_t at = 0;
+  *cells = 0;
   for (size_t i = 0; i < n; i++)
-    cells += sky_grid_cells(layer[i].grid);
-  double *all = SKY_NEW(ctx, double, cells);
-  if (all == NULL) return SKY_E_NOMEM;
-  for (size_t i = 0; i < n; i++) {
-    const size_t own = sky_grid_cells(layer[i].grid);
-    memcpy(all + at, layer[i].value, own * sizeof *all);
-    at += own;
+    *cells += sky_grid_cells(layer[i].grid);
+  double *all = SKY_NEW(ctx, double, *cells);
+  if (all == NULL) return NULL;
+  for (size_t i = 0; i < n; at += sky_grid_cells(layer[i++].grid))
+    memcpy(all + at, layer[i].value, sky_grid_cells(layer[i].grid) * sizeof *all);
+  for (size_t c = 0; c < sky_grid_cells(base); c++) {
+    const size_t ix = c % base->nx, iy = c / base->nx;
+    const double x = 0.5 * (base->x_edge[ix] + base->x_edge[ix + 1]);
+    const double y = 0.5 * (base->y_edge[iy] + base->y_edge[iy + 1]);
+    for (size_t i = 1; i < n; i++)
+      if (sky_grid_find(layer[i].grid, x, y) != SIZE_MAX) all[c] = NAN;
   }
-  *c = (colours){.diverging = layer[0].diverging, .power = 1};
-  const sky_status st = sky_ramp_fit(ctx, all, cells, c->diverging, &c->ramp);
-  if (st == SKY_OK) c->power = power_for(c, layer);
-  sky_free(all);
-  return st;
+  return all;
 }
 
 typedef struct pictures { /* one for each grid */
@@ -304,10 +307,15 @@ cleanup:
 
 static sky_status add_map(sky_context *ctx, const sky_report_layer *layer, size_t n, pictures *all,
                           cJSON *out) {
-  colours c;
+  colours c = {.diverging = layer->diverging, .power = 1};
   char unit[96];
   picture *p = NULL;
-  SKY_TRY(fit_colours(ctx, layer, n, &c));
+  size_t cells, at = 0;
+  sky_status st = SKY_OK;
+  double *value = join_values(ctx, layer, n, &cells);
+  if (value == NULL) return SKY_E_NOMEM;
+  SKY_GO(sky_ramp_fit(ctx, value, cells, c.diverging, &c.ramp));
+  c.power = power_for(&c, value, sky_grid_cells(layer->grid));
   sky_unit_pretty(layer->unit, unit);
   cJSON *item = cJSON_CreateObject();
   cJSON_AddItemToArray(out, item);
@@ -316,11 +324,14 @@ static sky_status add_map(sky_context *ctx, const sky_report_layer *layer, size_
   cJSON_AddStringToObject(item, "unit", unit);
   add_stops(item, &c);
   cJSON *images = cJSON_AddArrayToObject(item, "images");
-  for (size_t i = 0; i < n; i++) {
-    SKY_TRY(picture_of(ctx, layer[i].grid, all, &p));
-    SKY_TRY(add_image(ctx, p, layer[i].value, &c, images));
+  for (size_t i = 0; i < n; at += sky_grid_cells(layer[i++].grid)) {
+    SKY_GO(picture_of(ctx, layer[i].grid, all, &p));
+    SKY_GO(add_image(ctx, p, value + at, &c, images));
   }
-  return SKY_OK;
+
+cleanup:
+  sky_free(value);
+  return st;
 }
 
 static bool one_map(const sky_report_layer *a, const sky_report_layer *b) {
