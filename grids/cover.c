@@ -105,7 +105,8 @@ static void multiply(size_t n, const double *a, const double *b, double *c) {
 static void row_series(size_t n, double south, double north, double *g) {
   const double e2 = SKY_WGS84_F * (2 - SKY_WGS84_F), h = (north - south) * DEG;
   const double middle = 0.5 * (south + north) * DEG;
-  double s[TERMS_MAX], c[TERMS_MAX], w[TERMS_MAX], v[TERMS_MAX], factor = 1;
+  double s[TERMS_MAX] = {0}, c[TERMS_MAX] = {0}, w[TERMS_MAX] = {0}, v[TERMS_MAX] = {0};
+  double factor = 1;
   const double turn[4] = {sin(middle), cos(middle), -sin(middle), -cos(middle)};
   for (size_t k = 0; k < n; k++) {
     s[k] = factor * turn[k % 4];

@@ -11,6 +11,7 @@
 #include "src/cli/commands.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
+#include "src/core/number.h"
 #include "src/core/text.h"
 #include "src/engine/zonal.h"
 #include "src/read/zones_ogr.h"
@@ -32,7 +33,8 @@ typedef enum stat {
   STAT_STDEV,
   STAT_VARIANCE,
   STAT_MIN,
-  STAT_MAX
+  STAT_MAX,
+  STAT_QUANTILE
 } stat;
 
 static const struct stat_name {
@@ -56,6 +58,8 @@ typedef struct zonal_args {
   sky_zones_options zones;
   sky_zonal_options opt;
   stat stat[STATS_MAX];
+  double share[STATS_MAX];    /* of a quantile */
+  char column[STATS_MAX][32]; /* its name */
   size_t n_stat;
 } zonal_args;
 
@@ -94,28 +98,50 @@ static void run_free(zonal_run *r) {
 
 /* ---- options -------------------------------------------------------------------------------- */
 
+/* "median", or "q" and a percentage: "q5", "q97.5". */
+static bool parse_quantile(const char *word, double *share) {
+  double percent = 50;
+  if (strcmp(word, "median") != 0 &&
+      (word[0] != 'q' || word[1] == ' ' || !sky_number_parse(word + 1, &percent, NULL)))
+    return false;
+  *share = percent / 100;
+  return percent >= 0 && percent <= 100;
+}
+
+static sky_status add_stat(sky_context *ctx, zonal_args *a, const char *word) {
+  const char *known[N_STATS + 1] = {[N_STATS] = "median"};
+  size_t i = 0;
+  if (a->n_stat == STATS_MAX)
+    return sky_fail(ctx, SKY_E_USAGE, "--stats: more than %d statistics", STATS_MAX);
+  while (i < N_STATS && strcmp(word, stats[i].name) != 0)
+    i++;
+  for (size_t k = 0; k < N_STATS; k++)
+    known[k] = stats[k].name;
+  double share = NAN;
+  if (i < N_STATS) {
+    a->opt.squares |= stats[i].squares;
+  } else if (parse_quantile(word, &share)) {
+    a->opt.quantiles = true;
+  } else {
+    const char *near = sky_text_nearest(word, known, N_STATS + 1);
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "--stats: '%s' is not one of valid, area, count, sum, integral, mean, stdev, "
+                    "variance, min, max, median, q0 to q100%s%s%s",
+                    word, near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
+                    near != NULL ? "'?" : "");
+  }
+  snprintf(a->column[a->n_stat], sizeof a->column[0], "%s", i < N_STATS ? stats[i].column : word);
+  a->share[a->n_stat] = share;
+  a->stat[a->n_stat++] = i < N_STATS ? (stat)i : STAT_QUANTILE;
+  return SKY_OK;
+}
+
 static sky_status parse_stats(sky_context *ctx, const char *text, zonal_args *a) {
-  const char *known[N_STATS];
-  for (size_t i = 0; i < N_STATS; i++)
-    known[i] = stats[i].name;
   for (a->n_stat = 0; *text != '\0';) {
     const size_t n = strcspn(text, ",");
     char word[32];
     snprintf(word, sizeof word, "%.*s", (int)n, text);
-    size_t i = 0;
-    while (i < N_STATS && strcmp(word, stats[i].name) != 0)
-      i++;
-    const char *near = sky_text_nearest(word, known, N_STATS);
-    if (i == N_STATS)
-      return sky_fail(ctx, SKY_E_USAGE,
-                      "--stats: '%s' is not one of valid, area, count, sum, "
-                      "integral, mean, stdev, variance, min, max%s%s%s",
-                      word, near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
-                      near != NULL ? "'?" : "");
-    if (a->n_stat == STATS_MAX)
-      return sky_fail(ctx, SKY_E_USAGE, "--stats: more than %d statistics", STATS_MAX);
-    a->stat[a->n_stat++] = (stat)i;
-    a->opt.squares |= stats[i].squares;
+    SKY_TRY(add_stat(ctx, a, word));
     text += n + (text[n] == ',');
   }
   if (a->n_stat == 0) return sky_fail(ctx, SKY_E_USAGE, "--stats: no statistic given");
@@ -241,6 +267,12 @@ static sky_status make_notes(sky_context *ctx, zonal_run *r) {
     st = note_file(ctx, r, files[i]);
   sky_file_list_free(files, n);
   SKY_TRY(st);
+  if (r->args.opt.quantiles) {
+    const double error = sky_quantiles_error(r->result.quantiles);
+    SKY_TRY(add_note(ctx, r,
+                     error == 0 ? sky_strdup(ctx, "quantiles exact")
+                                : sky_sprintf(ctx, "quantiles within %.2g of the value", error)));
+  }
   return add_note(ctx, r,
                   sky_sprintf(ctx,
                               "weights %s; exact covered fractions; areas on the WGS 84 "
@@ -294,7 +326,7 @@ static sky_status make_columns(sky_context *ctx, zonal_run *r) {
   for (int i = 0; i < r->n_raster; i++) {
     if (a->opt.classes) SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, "class", r->names[i]));
     for (size_t k = 0; k < a->n_stat; k++)
-      SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, stats[a->stat[k]].column, r->names[i]));
+      SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, a->column[k], r->names[i]));
   }
   if (a->opt.classes) {
     SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, "count", NULL));
@@ -334,6 +366,8 @@ static double stat_value(const zonal_run *r, const sky_zonal_zone *z, const sky_
       return cells > 0 ? t->min : NAN;
     case STAT_MAX:
       return cells > 0 ? t->max : NAN;
+    case STAT_QUANTILE: /* not of the total */
+      break;
   }
   return NAN;
 }
@@ -375,13 +409,20 @@ static sky_result_cell *put_zone(zonal_run *r, size_t row, size_t zone) {
   return c;
 }
 
-static void put_values(zonal_run *r, size_t zone) {
+static sky_status put_values(sky_context *ctx, zonal_run *r, size_t zone) {
   const sky_zonal_zone *z = &r->result.zone[zone];
+  const zonal_args *a = &r->args;
   sky_result_cell *c = put_zone(r, zone, zone);
-  for (int i = 0; i < r->n_raster; i++)
-    for (size_t k = 0; k < r->args.n_stat; k++)
-      *c++ = number(stat_value(r, z, &z->value[i], r->args.stat[k]));
+  for (size_t i = 0; i < r->result.n_raster; i++) {
+    for (size_t k = 0; k < a->n_stat; k++, c++) {
+      *c = number(stat_value(r, z, &z->value[i], a->stat[k]));
+      if (a->stat[k] == STAT_QUANTILE)
+        SKY_TRY(sky_quantiles_get(ctx, r->result.quantiles, zone * r->result.n_raster + i,
+                                  a->share[k], &c->number));
+    }
+  }
   *c = (sky_result_cell){r->reasons[zone], NAN};
+  return SKY_OK;
 }
 
 /* Rows of a zone: its classes; what has none, could not be read, or nothing at all. */
@@ -432,7 +473,7 @@ static sky_status make_table(sky_context *ctx, zonal_run *r, sky_result_table *t
     if (r->args.opt.classes)
       row = put_classes(r, row, z);
     else
-      put_values(r, z);
+      SKY_TRY(put_values(ctx, r, z));
   }
   *t = (sky_result_table){.name = r->args.opt.classes ? "zone_classes" : "zones",
                           .notes = (const char *const *)r->notes,
@@ -500,7 +541,7 @@ sky_status sky_cmd_zonal(sky_context *ctx, int argc, char **argv) {
       {"layer", 0, "NAME", "layer of the zones (default: the first)"},
       {"where", 0, "SQL", "only zones that fulfil this condition"},
       {"assume-crs", 0, "CRS", "of zones whose file states none"},
-      {"stats", 0, "LIST", "valid,area,count,sum,integral,mean,stdev,variance,min,max (see docs)"},
+      {"stats", 0, "LIST", "valid,area,count,sum,integral,mean,stdev,min,max,median,q5 (docs)"},
       {"categories", 0, NULL, "areas of the classes; of several rasters, of their combinations"},
       {"weights", 0, "area|planar",
        "what cells count with in means: area (default) or fraction alone"},

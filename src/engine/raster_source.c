@@ -239,42 +239,53 @@ const char *sky_source_bad(const sky_source *s, const sky_window *w) {
 
 /* ---- converting ----------------------------------------------------------------------------- */
 
-/* A line of n pixels of a file's type, as doubles with NaN for nodata; and as classes, SIZE_MAX or
- * the first pixel that is none. */
-#define CONVERTERS(T, NAME, TO_CLASS)                                                     \
-  static void values_##NAME(const void *from, size_t n, double nodata, double *out) {     \
+/* A line of n pixels of a file's type, as doubles with NaN for nodata; and as classes: returns the
+ * first pixel that is none, SIZE_MAX if all are. */
+#define VALUES(T, NAME)                                                               \
+  static void values_##NAME(const void *from, size_t n, double nodata, double *out) { \
+    const T *in = from;                                                               \
+    for (size_t i = 0; i < n; i++)                                                    \
+      out[i] = (double)in[i] == nodata ? NAN : (double)in[i];                         \
+  }
+/* All values are classes; compared as whole numbers, which the compiler does many at a time. */
+#define SMALL_CLASSES(T, NAME)                                                            \
+  static size_t classes_##NAME(const void *from, size_t n, double nodata, int32_t *out) { \
     const T *in = from;                                                                   \
+    const bool can = nodata >= -32768 && nodata <= 65535 && nodata == nearbyint(nodata);  \
+    const int32_t masked = can ? (int32_t)nodata : SKY_PIXEL_NODATA;                      \
     for (size_t i = 0; i < n; i++)                                                        \
-      out[i] = (double)in[i] == nodata ? NAN : (double)in[i];                             \
-  }                                                                                       \
+      out[i] = in[i] == masked ? SKY_PIXEL_NODATA : (int32_t)in[i];                       \
+    return SIZE_MAX;                                                                      \
+  }
+#define LARGE_CLASSES(T, NAME)                                                            \
   static size_t classes_##NAME(const void *from, size_t n, double nodata, int32_t *out) { \
     const T *in = from;                                                                   \
     size_t bad = SIZE_MAX;                                                                \
     for (size_t i = 0; i < n; i++) {                                                      \
-      if ((double)in[i] == nodata) {                                                      \
-        out[i] = SKY_PIXEL_NODATA;                                                        \
-        continue;                                                                         \
-      }                                                                                   \
-      TO_CLASS;                                                                           \
+      const double v = (double)in[i];                                                     \
+      out[i] = SKY_PIXEL_NODATA;                                                          \
+      if (v == nodata || isnan(v)) continue;                                              \
+      if (fabs(v) <= INT32_MAX && v == nearbyint(v))                                      \
+        out[i] = (int32_t)v;                                                              \
+      else if (bad == SIZE_MAX)                                                           \
+        bad = i;                                                                          \
     }                                                                                     \
     return bad;                                                                           \
   }
-#define FITS out[i] = (int32_t)in[i]
-#define MUST_BE_WHOLE                                                    \
-  if ((double)in[i] >= -2147483647.0 && (double)in[i] <= 2147483647.0 && \
-      (double)in[i] == nearbyint((double)in[i]))                         \
-    out[i] = (int32_t)in[i];                                             \
-  else if (isnan((double)in[i]))                                         \
-    out[i] = SKY_PIXEL_NODATA;                                           \
-  else if (bad == SIZE_MAX)                                              \
-  bad = i
-CONVERTERS(uint8_t, byte, FITS)
-CONVERTERS(uint16_t, uint16, FITS)
-CONVERTERS(int16_t, int16, FITS)
-CONVERTERS(uint32_t, uint32, MUST_BE_WHOLE)
-CONVERTERS(int32_t, int32, MUST_BE_WHOLE)
-CONVERTERS(float, float32, MUST_BE_WHOLE)
-CONVERTERS(double, float64, MUST_BE_WHOLE)
+VALUES(uint8_t, byte)
+VALUES(uint16_t, uint16)
+VALUES(int16_t, int16)
+VALUES(uint32_t, uint32)
+VALUES(int32_t, int32)
+VALUES(float, float32)
+VALUES(double, float64)
+SMALL_CLASSES(uint8_t, byte)
+SMALL_CLASSES(uint16_t, uint16)
+SMALL_CLASSES(int16_t, int16)
+LARGE_CLASSES(uint32_t, uint32)
+LARGE_CLASSES(int32_t, int32)
+LARGE_CLASSES(float, float32)
+LARGE_CLASSES(double, float64)
 
 typedef void (*to_values)(const void *, size_t, double, double *);
 typedef size_t (*to_classes)(const void *, size_t, double, int32_t *);

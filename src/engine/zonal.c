@@ -35,6 +35,7 @@ typedef struct totals {
   sky_zonal_weight weight;
   total *zone;
   sky_zonal_total *value; /* [zones*rasters] */
+  sky_quantiles *quantiles;
   sky_zonal_class *class_;
   sky_zonal_zone *result;
 } totals;
@@ -47,6 +48,7 @@ static void totals_free(totals *t) {
   }
   sky_free(t->zone);
   sky_free(t->value);
+  sky_quantiles_free(t->quantiles);
   sky_free(t->class_);
   sky_free(t->result);
   sky_free(t);
@@ -75,6 +77,8 @@ static sky_status totals_make(sky_context *ctx, size_t n_zone, size_t n_raster,
       sky_zonal_total_start(&t->value[i]);
     for (size_t z = 0; z < n_zone; z++)
       t->zone[z].value = t->value + z * n_raster;
+    if (opt->quantiles)
+      SKY_GO(sky_quantiles_create(ctx, n_zone * n_raster, SKY_QUANTILE_VALUES, &t->quantiles));
   }
   *out = t;
   return SKY_OK;
@@ -140,6 +144,7 @@ typedef struct part {
   entry *entry;
   size_t n_value, value_capacity;
   sky_zonal_values *value; /* [rasters] of each entry */
+  sky_quantile_list *list; /* [value_capacity], beside `value`; NULL without quantiles */
   size_t n_size, size_capacity;
   sky_zonal_size *size; /* classes of each entry, */
   uint32_t *id;         /* whose codes are code[id*rasters]; id 0: nodata */
@@ -149,6 +154,9 @@ typedef struct part {
 static void part_free(void *p) {
   part *q = p;
   if (q == NULL) return;
+  for (size_t i = 0; i < q->n_value && q->list != NULL; i++)
+    sky_quantile_list_free(&q->list[i]);
+  sky_free(q->list);
   sky_free(q->entry);
   sky_free(q->value);
   sky_free(q->size);
@@ -158,12 +166,17 @@ static void part_free(void *p) {
 }
 
 /* Room for `more` further items of each entry's list. */
-static sky_status reserve_values(sky_context *ctx, part *p, size_t more) {
+static sky_status reserve_values(sky_context *ctx, part *p, size_t more, bool quantiles) {
   if (p->n_value + more <= p->value_capacity) return SKY_OK;
   const size_t grown = 2 * p->value_capacity + 4 * more;
   sky_zonal_values *v = sky_realloc(ctx, p->value, p->n_value, grown, sizeof *v);
   if (v == NULL) return SKY_E_NOMEM;
   p->value = v;
+  if (quantiles) {
+    sky_quantile_list *l = sky_realloc(ctx, p->list, p->n_value, grown, sizeof *l);
+    if (l == NULL) return SKY_E_NOMEM;
+    p->list = l;
+  }
   p->value_capacity = grown;
   return SKY_OK;
 }
@@ -210,10 +223,12 @@ typedef struct worker {
   uint64_t *fixed;      /* [CELLS] */
   uint64_t *scratch;    /* [(CELLS+1)*SKY_ZONAL_LANES], zero */
   sky_zonal_size *size; /* [CELLS+1] */
+  sky_quantile_scratch quantiles;
 } worker;
 
 static size_t worker_bytes(const job *j) {
   size_t bytes = CELLS * (sizeof(double) + 16 * 8) + (1 << 16);
+  if (j->opt->quantiles) bytes += CELLS * 2 * (sizeof(uint64_t) + sizeof(double));
   if (j->opt->classes)
     bytes += sky_class_ids_bytes(j->n_raster) + CELLS * sizeof(uint64_t) +
              (CELLS + 1) * (SKY_ZONAL_LANES * sizeof(uint64_t) + sizeof(sky_zonal_size));
@@ -225,6 +240,7 @@ static void worker_stop(void *w) {
   sky_cover_part_free(&x->cover);
   sky_cell_area_free(x->cell_area);
   sky_class_ids_free(x->ids);
+  sky_quantile_scratch_free(&x->quantiles);
   sky_free(x->area);
   sky_free(x->fixed);
   sky_free(x->scratch);
@@ -261,11 +277,16 @@ static bool wanted(void *user, const sky_window *w) {
 
 static sky_status add_values(sky_context *ctx, const job *j, worker *w,
                              const sky_zonal_block *block, const sky_raster_block *b, part *p) {
-  SKY_TRY(reserve_values(ctx, p, j->n_raster));
-  for (size_t k = 0; k < j->n_raster; k++)
-    sky_zonal_value_block(block, &w->cover, b->pixel[k], j->opt->weight, j->opt->squares,
-                          &p->value[p->n_value + k]);
-  p->n_value += j->n_raster;
+  const sky_zonal_options *opt = j->opt;
+  SKY_TRY(reserve_values(ctx, p, j->n_raster, opt->quantiles));
+  for (size_t k = 0; k < j->n_raster; k++, p->n_value++) {
+    sky_zonal_value_block(block, &w->cover, b->pixel[k], opt->weight, opt->squares,
+                          &p->value[p->n_value]);
+    if (!opt->quantiles) continue;
+    p->list[p->n_value] = (sky_quantile_list){0};
+    SKY_TRY(sky_quantile_block(ctx, block, &w->cover, b->pixel[k], opt->weight, &w->quantiles,
+                               &p->list[p->n_value]));
+  }
   return SKY_OK;
 }
 
@@ -356,8 +377,12 @@ static sky_status merge(sky_context *ctx, void *user, size_t block, void *from) 
       sky_acc_add(&z->unread_cells, e->inside.cells);
       sky_acc_add(&z->unread_area, e->inside.area);
     } else if (!j->opt->classes) {
-      for (size_t k = 0; k < j->n_raster; k++)
+      for (size_t k = 0; k < j->n_raster && st == SKY_OK; k++) {
         sky_zonal_total_add(&z->value[k], &p->value[e->first + k], j->opt->weight);
+        if (j->opt->quantiles)
+          st = sky_quantiles_add(ctx, j->totals->quantiles, e->zone * j->n_raster + k,
+                                 &p->list[e->first + k]);
+      }
     }
     for (size_t k = e->first; k < e->first + e->n && st == SKY_OK; k++) {
       if (p->id[k] == 0) {
@@ -410,6 +435,7 @@ static sky_status take(sky_context *ctx, const job *j, sky_zonal *out) {
   out->n_zone = t->n_zone;
   out->n_raster = t->n_raster;
   out->zone = t->result;
+  out->quantiles = t->quantiles;
   return st;
 }
 

@@ -2,14 +2,15 @@
 #ifndef SKY_ENGINE_ZONAL_H
 #define SKY_ENGINE_ZONAL_H
 
-#include "grids/zonal.h"
+#include "grids/quantile.h"
 #include "src/engine/raster_pass.h"
 
 typedef struct sky_zonal_options {
   sky_zonal_weight weight;
   bool classes; /* the rasters hold classes (SKY_PIXEL_CLASS), to be cross-tabulated */
   bool squares; /* variances are wanted */
-  size_t tile;  /* as sky_raster_pass */
+  bool quantiles;
+  size_t tile; /* as sky_raster_pass */
 } sky_zonal_options;
 
 /* Covered cells of one combination of classes: code[raster]. */
@@ -32,7 +33,8 @@ typedef struct sky_zonal {
   size_t n_zone, n_raster;
   sky_zonal_zone *zone; /* in the order of the zones */
   sky_raster_report report;
-  void *memory; /* what the zones point into */
+  sky_quantiles *quantiles; /* of zone*n_raster + raster; NULL unless they are wanted */
+  void *memory;             /* what the zones point into */
 } sky_zonal;
 
 /* Blocks that cannot be read are counted in `unread` and in the report, and no failure. The same

@@ -15,6 +15,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -170,16 +171,31 @@ json.dump(r, sys.stdout)
 
 
 def timed(args):
-    """Run, with wall and CPU seconds and peak MB of the process."""
-    start = time.time()
+    """Run, with wall and CPU seconds and peak MB of the process (after exec: VmHWM)."""
+    start, peak = time.time(), [0]
     p = subprocess.Popen(list(map(str, args)), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def watch():
+        try:
+            while p.returncode is None:
+                with open(f"/proc/{p.pid}/status") as f:
+                    peak[0] = max([peak[0]] + [int(x.split()[1]) for x in f
+                                               if x.startswith("VmHWM")])
+                time.sleep(0.005)
+        except OSError:
+            pass
+    thread = threading.Thread(target=watch)
+    time.sleep(0.01)  # past exec
+    thread.start()
     text, error = p.stdout.read(), p.stderr.read()
     _, status, usage = os.wait4(p.pid, 0)
-    if os.waitstatus_to_exitcode(status) != 0:
+    wall = time.time() - start
+    p.returncode = os.waitstatus_to_exitcode(status)
+    thread.join()
+    if p.returncode != 0:
         raise SystemExit(f"{args}: {error.decode()}")
-    return {"wall_s": round(time.time() - start, 3),
-            "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
-            "rss_mb": round(usage.ru_maxrss / 1024, 1)}, text.decode()
+    return {"wall_s": round(wall, 3), "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
+            "rss_mb": round(peak[0] / 1024, 1)}, text.decode()
 
 
 def rows_of(text):

@@ -227,6 +227,11 @@ def check_values(rows, fractions, areas, value, weights):
         else:
             assert float(row["variance"]) <= 1e-25, row
         assert float(row["min"]) == v.min() and float(row["max"]) == v.max(), row
+        order = np.argsort(v)
+        for column, share in (("median", .5), ("q5", .05), ("q97.5", .975)):
+            at = np.searchsorted(np.cumsum(w[order]), share * w.sum())
+            near = v[order][max(0, at - 1):at + 2]  # rounding may decide between neighbours
+            assert float(row[column]) in near, (row, column, near)
 
 
 def test_brute_force(epsg, t, shape):
@@ -244,7 +249,7 @@ def test_brute_force(epsg, t, shape):
     fractions, areas = brute(shapes, shape, t, to_lonlat)
     v = raster(f"v{epsg}.tif", value, t, epsg, -9999)
     masked = np.where(value == -9999, np.nan, value)
-    stats = "valid,area,count,sum,integral,mean,stdev,variance,min,max"
+    stats = "valid,area,count,sum,integral,mean,stdev,variance,min,max,median,q5,q97.5"
     for weights in ("area", "planar"):
         rows = run(v, z, "--id", "code", "--stats", stats, "--weights", weights)
         assert sorted(r["zone_id"] for r in rows) == sorted(shapes)
@@ -287,7 +292,7 @@ def test_same_bytes():
     for epsg, t in ((4326, (100, .01, 0, 40, 0, -.01)), (32649, (2e5, 300, 0, 4e6, 0, -300))):
         shapes = some_shapes(rng, t[0], t[3] + shape[0] * t[5], shape[1] * t[1], -shape[0] * t[5])
         z = zones(f"bytes{epsg}.gpkg", shapes, epsg)
-        for kind, array, extra in (("v", smooth, []), ("c", classes, ["--categories"])):
+        for kind, array, extra in (("v", smooth, ["--stats", "valid,sum,mean,stdev,q10"]), ("c", classes, ["--categories"])):
             for weights in ("area", "planar"):
                 texts = set()
                 for name, options in layouts.items():

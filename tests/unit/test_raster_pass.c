@@ -136,7 +136,7 @@ static void test_zonal_failures(void **state) {
   sky_zone zone[2] = {{.id = "a", .n_rings = 1, .ring = &ring, .geographic = true},
                       {.id = "b", .n_rings = 1, .ring = &ring, .geographic = true}};
   const sky_zones zones = {2, zone};
-  const sky_zonal_options opt = {.squares = true, .tile = 256};
+  const sky_zonal_options opt = {.squares = true, .quantiles = true, .tile = 256};
   sky_context_set_threads(ctx, 2);
   double mean = NAN;
   uint64_t failed = 0;
