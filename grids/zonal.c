@@ -185,6 +185,35 @@ void sky_zonal_value_block(const sky_zonal_block *b, const sky_cover_part *c, co
   out->m2 = squares_block(b, c, value, weight, mean);
 }
 
+typedef struct by_sums {
+  sky_acc by, by_value;
+} by_sums;
+
+static void add_by(by_sums *s, double weight, double value, double by) {
+  if (isnan(value) || isnan(by)) return;
+  sky_acc_add(&s->by, weight * by);
+  sky_acc_add(&s->by_value, weight * by * value);
+}
+
+void sky_zonal_by_block(const sky_zonal_block *b, const sky_cover_part *c, const double *value,
+                        const double *by, sky_zonal_weight weight, sky_zonal_values *out) {
+  by_sums s = {{0, 0}, {0, 0}};
+  const bool by_area = weight == SKY_WEIGHT_AREA;
+  for (size_t k = 0; k < c->n_span; k++) {
+    const size_t row = c->span[k].row;
+    for (size_t x = c->span[k].x0; x < c->span[k].x1; x++)
+      add_by(&s, by_area ? area_at(b, row, x) : 1, value[row * SKY_BAND + x],
+             by[row * SKY_BAND + x]);
+  }
+  for (size_t k = 0; k < c->n_edge; k++) {
+    const sky_edge_cell *e = &c->edge[k];
+    const size_t at = e->row * SKY_BAND + e->x;
+    add_by(&s, e->fraction * (by_area ? area_at(b, e->row, e->x) : 1), value[at], by[at]);
+  }
+  out->by = sky_acc_value(&s.by);
+  out->by_value = sky_acc_value(&s.by_value);
+}
+
 void sky_zonal_total_start(sky_zonal_total *t) {
   *t = (sky_zonal_total){.min = INFINITY, .max = -INFINITY};
 }
@@ -203,6 +232,8 @@ void sky_zonal_total_add(sky_zonal_total *t, const sky_zonal_values *v, sky_zona
   sky_acc_add(&t->area, v->valid.area);
   sky_acc_add(&t->sum, v->sum);
   sky_acc_add(&t->integral, v->integral);
+  sky_acc_add(&t->by, v->by);
+  sky_acc_add(&t->by_value, v->by_value);
   t->min = fmin(t->min, v->min);
   t->max = fmax(t->max, v->max);
 }

@@ -38,14 +38,19 @@ sky_zonal_size sky_zonal_cover(const sky_zonal_block *b, const sky_cover_part *c
 typedef struct sky_zonal_values {
   sky_zonal_size valid;
   double sum, integral, m2, min, max;
+  double by, by_value; /* Σ w g and Σ w g v with further weights g, see sky_zonal_by_block */
 } sky_zonal_values;
 
 /* value: NaN is masked. m2 is 0 unless `squares`. */
 void sky_zonal_value_block(const sky_zonal_block *b, const sky_cover_part *c, const double *value,
                            sky_zonal_weight weight, bool squares, sky_zonal_values *out);
 
+/* Sets by and by_value of *out; by: the weights g of the cells, NaN is masked. */
+void sky_zonal_by_block(const sky_zonal_block *b, const sky_cover_part *c, const double *value,
+                        const double *by, sky_zonal_weight weight, sky_zonal_values *out);
+
 typedef struct sky_zonal_total {
-  sky_acc cells, area, sum, integral, m2;
+  sky_acc cells, area, sum, integral, m2, by, by_value;
   double min, max;
 } sky_zonal_total;
 

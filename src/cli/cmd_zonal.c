@@ -30,6 +30,7 @@ typedef enum stat {
   STAT_SUM,
   STAT_INTEGRAL,
   STAT_MEAN,
+  STAT_WEIGHTED_MEAN,
   STAT_STDEV,
   STAT_VARIANCE,
   STAT_MIN,
@@ -46,6 +47,7 @@ static const struct stat_name {
              [STAT_SUM] = {"sum", "sum", false},                /* fraction × value */
              [STAT_INTEGRAL] = {"integral", "integral", false}, /* value × m² */
              [STAT_MEAN] = {"mean", "mean", false},
+             [STAT_WEIGHTED_MEAN] = {"weighted_mean", "weighted_mean", false},
              [STAT_STDEV] = {"stdev", "stdev", true},
              [STAT_VARIANCE] = {"variance", "variance", true},
              [STAT_MIN] = {"min", "min", false},
@@ -54,7 +56,7 @@ static const struct stat_name {
 #define DEFAULT_STATS "valid,count,sum,mean,stdev,min,max"
 
 typedef struct zonal_args {
-  const char *out, *weights;
+  const char *out, *by;
   sky_zones_options zones;
   sky_zonal_options opt;
   stat stat[STATS_MAX];
@@ -125,8 +127,8 @@ static sky_status add_stat(sky_context *ctx, zonal_args *a, const char *word) {
   } else {
     const char *near = sky_text_nearest(word, known, N_STATS + 1);
     return sky_fail(ctx, SKY_E_USAGE,
-                    "--stats: '%s' is not one of valid, area, count, sum, integral, mean, stdev, "
-                    "variance, min, max, median, q0 to q100%s%s%s",
+                    "--stats: '%s' is not one of valid, area, count, sum, integral, mean, "
+                    "weighted_mean, stdev, variance, min, max, median, q0 to q100%s%s%s",
                     word, near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
                     near != NULL ? "'?" : "");
   }
@@ -165,7 +167,8 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
     const char *name, **to;
   } texts[] = {{"id", &a->zones.id},       {"name", &a->zones.name},
                {"layer", &a->zones.layer}, {"where", &a->zones.where},
-               {"out", &a->out},           {"assume-crs", &a->zones.assume_crs}};
+               {"out", &a->out},           {"assume-crs", &a->zones.assume_crs},
+               {"weight-raster", &a->by}};
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     if (strcmp(name, texts[i].name) != 0) continue;
     *texts[i].to = value;
@@ -191,7 +194,16 @@ static sky_status check_args(sky_context *ctx, zonal_args *a, const sky_cli_comm
   if (a->opt.classes && a->n_stat > 0)
     return sky_fail(ctx, SKY_E_USAGE,
                     "zonal: --categories gives the areas of classes; --stats are for values");
-  if (a->n_stat == 0 && !a->opt.classes) SKY_TRY(parse_stats(ctx, DEFAULT_STATS, a));
+  if (a->n_stat == 0 && !a->opt.classes)
+    SKY_TRY(parse_stats(ctx, a->by != NULL ? "weighted_mean" : DEFAULT_STATS, a));
+  bool weighted = false;
+  for (size_t i = 0; i < a->n_stat; i++)
+    weighted |= a->stat[i] == STAT_WEIGHTED_MEAN;
+  if (weighted != (a->by != NULL))
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "zonal: weighted_mean and --weight-raster go together: %s is missing",
+                    weighted ? "--weight-raster" : "weighted_mean");
+  a->opt.by = weighted;
   for (int i = 0; i < common->n_args && a->out != NULL; i++)
     if (sky_file_same(common->args[i], a->out))
       return sky_fail(ctx, SKY_E_USAGE, "zonal: -o %s is one of the inputs", a->out);
@@ -201,34 +213,36 @@ static sky_status check_args(sky_context *ctx, zonal_args *a, const sky_cli_comm
 /* ---- reading -------------------------------------------------------------------------------- */
 
 /* What was read, before anything is computed from it. */
-static void tell_facts(sky_context *ctx, const zonal_run *r) {
-  for (int i = 0; i < r->n_raster; i++) {
-    const sky_raster_facts *f = sky_raster_set_facts(r->set, (size_t)i);
+static void tell_facts(sky_context *ctx, const zonal_run *r, const sky_raster_input *in, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    const sky_raster_facts *f = sky_raster_set_facts(r->set, i);
     if (!f->masked)
       sky_log(ctx, SKY_LOG_WARN, "%s: no nodata value and no mask, so every cell counts",
-              r->files[i]);
+              in[i].path);
     if (r->args.opt.classes && strncmp(f->type, "Float", 5) == 0)
       sky_log(ctx, SKY_LOG_INFO, "%s: classes are stored as %s; each must be a whole number",
-              r->files[i], f->type);
+              in[i].path, f->type);
     if (f->scale != 1 || f->offset != 0)
-      sky_log(ctx, SKY_LOG_INFO, "%s: values are %s as %.15g × stored + %.15g", r->files[i],
+      sky_log(ctx, SKY_LOG_INFO, "%s: values are %s as %.15g × stored + %.15g", in[i].path,
               r->args.opt.classes ? "not read" : "read", f->scale, f->offset);
   }
 }
 
 static sky_status compute(sky_context *ctx, zonal_run *r) {
-  sky_raster_input *in = SKY_NEW(ctx, sky_raster_input, (size_t)r->n_raster);
+  const zonal_args *a = &r->args;
+  const size_t n = (size_t)r->n_raster + a->opt.by;
+  sky_raster_input *in = SKY_NEW(ctx, sky_raster_input, n);
   if (in == NULL) return SKY_E_NOMEM;
-  for (int i = 0; i < r->n_raster; i++)
-    in[i] =
-        (sky_raster_input){r->files[i], 1, r->args.opt.classes ? SKY_PIXEL_CLASS : SKY_PIXEL_VALUE};
-  sky_status st = sky_raster_set_open(ctx, in, (size_t)r->n_raster, &r->set);
+  for (size_t i = 0; i < n; i++)
+    in[i] = (sky_raster_input){i < (size_t)r->n_raster ? r->files[i] : a->by, 1,
+                               a->opt.classes ? SKY_PIXEL_CLASS : SKY_PIXEL_VALUE};
+  sky_status st = sky_raster_set_open(ctx, in, n, &r->set);
+  if (st == SKY_OK) tell_facts(ctx, r, in, n);
   sky_free(in);
   SKY_TRY(st);
-  tell_facts(ctx, r);
-  SKY_TRY(sky_zones_read(ctx, r->files[r->n_raster], &r->args.zones, sky_raster_set_grid(r->set),
+  SKY_TRY(sky_zones_read(ctx, r->files[r->n_raster], &a->zones, sky_raster_set_grid(r->set),
                          &r->zones));
-  return sky_zonal_make(ctx, r->set, &r->zones, &r->args.opt, &r->result);
+  return sky_zonal_make(ctx, r->set, &r->zones, &a->opt, &r->result);
 }
 
 /* ---- notes: where the table comes from ------------------------------------------------------ */
@@ -261,6 +275,7 @@ static sky_status make_notes(sky_context *ctx, zonal_run *r) {
   SKY_TRY(add_note(ctx, r, sky_sprintf(ctx, "skyflux %s zonal", SKYFLUX_VERSION)));
   for (int i = 0; i < r->n_raster; i++)
     SKY_TRY(note_file(ctx, r, r->files[i]));
+  if (r->args.by != NULL) SKY_TRY(note_file(ctx, r, r->args.by));
   SKY_TRY(sky_zones_files(ctx, r->files[r->n_raster], &files, &n));
   sky_status st = SKY_OK;
   for (size_t i = 0; i < n && st == SKY_OK; i++)
@@ -358,6 +373,8 @@ static double stat_value(const zonal_run *r, const sky_zonal_zone *z, const sky_
       return cells > 0 ? sky_acc_value(&t->integral) : NAN;
     case STAT_MEAN:
       return sky_zonal_total_mean(t, w);
+    case STAT_WEIGHTED_MEAN:
+      return sky_acc_value(&t->by_value) / sky_acc_value(&t->by);
     case STAT_STDEV:
       return sqrt(sky_zonal_total_variance(t, w));
     case STAT_VARIANCE:
@@ -545,6 +562,7 @@ sky_status sky_cmd_zonal(sky_context *ctx, int argc, char **argv) {
       {"categories", 0, NULL, "areas of the classes; of several rasters, of their combinations"},
       {"weights", 0, "area|planar",
        "what cells count with in means: area (default) or fraction alone"},
+      {"weight-raster", 0, "FILE", "further weights of the cells, for weighted_mean"},
       {"tile", 0, "N", "side of the tiles, cells (1024); no result depends on it"},
       {"out", 'o', "OUT", "write a .csv, .gpkg or .parquet (default: CSV to the terminal)"},
       {NULL, 0, NULL, NULL}};

@@ -11,6 +11,7 @@
 
 #define CELLS (SKY_BAND * SKY_BAND)
 #define NONE UINT32_MAX
+#define NODATA SKY_PIXEL_NODATA
 #define LOWEST (-32768) /* codes of the table: int16 and uint16 */
 #define TABLE 98304
 #define PAIRS 65536  /* table of pairs */
@@ -23,7 +24,7 @@ typedef struct slot {
 
 struct sky_class_ids {
   size_t rasters;
-  uint32_t *table; /* [TABLE] id of a code, NONE between blocks */
+  uint32_t *table; /* [TABLE+1] id of a code, NONE between blocks; 0 behind the last */
   uint32_t *pair;  /* [PAIRS] */
   slot *hash;      /* [SLOTS] id NONE: empty */
   uint32_t *used;  /* [CELLS] slots to be emptied */
@@ -58,7 +59,7 @@ sky_status sky_class_ids_create(sky_context *ctx, size_t rasters, sky_class_ids 
   sky_class_ids *c;
   SKY_GO_ALLOC(c, SKY_NEW0(ctx, sky_class_ids, 1));
   c->rasters = rasters;
-  SKY_GO_ALLOC(c->table, SKY_NEW(ctx, uint32_t, TABLE));
+  SKY_GO_ALLOC(c->table, SKY_NEW(ctx, uint32_t, TABLE + 1));
   SKY_GO_ALLOC(c->pair, SKY_NEW(ctx, uint32_t, PAIRS));
   SKY_GO_ALLOC(c->hash, SKY_NEW(ctx, slot, SLOTS));
   SKY_GO_ALLOC(c->used, SKY_NEW(ctx, uint32_t, CELLS));
@@ -68,6 +69,7 @@ sky_status sky_class_ids_create(sky_context *ctx, size_t rasters, sky_class_ids 
   SKY_GO_ALLOC(c->next, SKY_NEW(ctx, int32_t, (CELLS + 1) * rasters));
   SKY_GO_ALLOC(c->one_code, SKY_NEW(ctx, int32_t, CELLS + 1));
   memset(c->table, 0xff, TABLE * sizeof *c->table);
+  c->table[TABLE] = 0;
   memset(c->hash, 0xff, SLOTS * sizeof *c->hash);
   *out = c;
   return SKY_OK;
@@ -94,19 +96,29 @@ static void hash_clear(sky_class_ids *c) {
   c->n_used = 0;
 }
 
+/* A line whose classes all have numbers already: without a branch, as nearly all lines are so. The
+ * entry behind the table is that of nodata. */
+static bool number_known(const sky_class_ids *c, const int32_t *in, size_t n, uint32_t *out) {
+  uint32_t other = 0;
+  for (size_t i = 0; i < n; i++) {
+    const uint32_t at = (uint32_t)in[i] - (uint32_t)LOWEST;
+    const uint32_t id = c->table[at < TABLE ? at : TABLE];
+    other |= (uint32_t)(id == NONE) | ((uint32_t)(at >= TABLE) & (uint32_t)(in[i] != NODATA));
+    out[i] = id;
+  }
+  return other == 0;
+}
+
 /* Numbers of one raster's classes: ids into `to`, codes into one_code. */
 static void number_one(sky_class_ids *c, const int32_t *code, size_t nx, size_t ny, uint32_t *to) {
   uint32_t n = 1;
   for (size_t r = 0; r < ny; r++) {
     const int32_t *in = code + r * SKY_BAND;
     uint32_t *out = to + r * SKY_BAND;
+    if (number_known(c, in, nx, out)) continue;
     for (size_t i = 0; i < nx; i++) {
       const uint32_t at = (uint32_t)in[i] - (uint32_t)LOWEST;
-      if (at < TABLE && c->table[at] != NONE) {
-        out[i] = c->table[at];
-        continue;
-      }
-      if (in[i] == SKY_PIXEL_NODATA) {
+      if (in[i] == NODATA) {
         out[i] = 0;
         continue;
       }

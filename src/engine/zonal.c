@@ -282,6 +282,9 @@ static sky_status add_values(sky_context *ctx, const job *j, worker *w,
   for (size_t k = 0; k < j->n_raster; k++, p->n_value++) {
     sky_zonal_value_block(block, &w->cover, b->pixel[k], opt->weight, opt->squares,
                           &p->value[p->n_value]);
+    if (opt->by)
+      sky_zonal_by_block(block, &w->cover, b->pixel[k], b->pixel[j->n_raster], opt->weight,
+                         &p->value[p->n_value]);
     if (!opt->quantiles) continue;
     p->list[p->n_value] = (sky_quantile_list){0};
     SKY_TRY(sky_quantile_block(ctx, block, &w->cover, b->pixel[k], opt->weight, &w->quantiles,
@@ -446,7 +449,7 @@ sky_status sky_zonal_make(sky_context *ctx, sky_raster_set *set, const sky_zones
   job j = {.zones = zones,
            .grid = sky_raster_set_grid(set),
            .opt = opt,
-           .n_raster = sky_raster_set_count(set)};
+           .n_raster = sky_raster_set_count(set) - opt->by};
   SKY_GO(sky_cover_create(ctx, zones, j.grid, &j.cover));
   SKY_GO(totals_make(ctx, zones->n, j.n_raster, opt, &j.totals));
   const sky_raster_kernel kernel = {.user = &j,

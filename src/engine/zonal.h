@@ -10,6 +10,7 @@ typedef struct sky_zonal_options {
   bool classes; /* the rasters hold classes (SKY_PIXEL_CLASS), to be cross-tabulated */
   bool squares; /* variances are wanted */
   bool quantiles;
+  bool by;     /* the last raster holds further weights, of which no statistics are made */
   size_t tile; /* as sky_raster_pass */
 } sky_zonal_options;
 

@@ -254,6 +254,16 @@ def test_brute_force(epsg, t, shape):
         rows = run(v, z, "--id", "code", "--stats", stats, "--weights", weights)
         assert sorted(r["zone_id"] for r in rows) == sorted(shapes)
         check_values(rows, fractions, areas, masked, weights)
+        by = rng.uniform(0, 5, shape)
+        by[rng.random(shape) < 0.05] = np.nan
+        g = raster(f"g{epsg}.tif", by, t, epsg)
+        for row in run(v, z, "--id", "code", "--weight-raster", g, "--weights", weights):
+            f = fractions[row["zone_id"]]
+            w = np.where(f > 1e-12, f, 0) * by * (areas if weights == "area" else 1)
+            w[np.isnan(masked)] = np.nan
+            want = np.nansum(w * masked) / np.nansum(w)
+            scale = np.nansum(np.abs(w * masked)) / abs(np.nansum(w * masked))
+            close(row["weighted_mean"], want, 1e-9 * scale, row)
     # two maps, one with nodata, one with classes beyond 16 bits
     a = raster(f"a{epsg}.tif", first, t, epsg, 0)
     b = raster(f"b{epsg}.tif", big, t, epsg)
@@ -453,6 +463,8 @@ def test_outputs_and_errors():
     assert "is not one of area, planar" in run(v, z, "--id", "code", "--weights", "x", code=2)
     assert "multiple of 256" in run(v, z, "--id", "code", "--tile", "300", code=2)
     assert ".gpkg" in run(v, z, "--id", "code", "-o", "x.shp", code=2)
+    assert "--weight-raster is missing" in run(v, z, "--id", "code", "--stats", "weighted_mean",
+                                               code=2)
     assert "--id is needed" in run(v, z, code=2)
     assert "no such file" in run("nowhere.tif", z, "--id", "code", code=3)
     assert "memory budget" in run(v, z, "--id", "code", "--memory", "100K", code=1)
