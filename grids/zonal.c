@@ -9,8 +9,9 @@
 #include <math.h>
 #include <string.h>
 
-typedef double v4 __attribute__((vector_size(32)));
-typedef int64_t m4 __attribute__((vector_size(32)));
+/* Vectors of 128 bits, which every machine has; two of them are the four lanes. */
+typedef double v2 __attribute__((vector_size(16)));
+typedef int64_t i2 __attribute__((vector_size(16)));
 typedef uint64_t u2 __attribute__((vector_size(16)));
 
 #define FIXED_BITS 46 /* of the largest cell; 2^16 cells then stay below 2^63 */
@@ -39,19 +40,24 @@ double sky_zonal_fix(const double *area, size_t nx, size_t ny, bool by_row, uint
   return 1 / scale;
 }
 
-#define LANES_SUM(v) (((v)[0] + (v)[1]) + ((v)[2] + (v)[3]))
+#define LANES_SUM(v) (((v)[0][0] + (v)[0][1]) + ((v)[1][0] + (v)[1][1]))
 
 /* Four at a time; the last ones are filled up. */
-static void load4(v4 *to, const double *x, size_t n, double filling) {
-  if (n < 4) *to = (v4){filling, filling, filling, filling};
-  memcpy(to, x, (n < 4 ? n : 4) * sizeof *x);
+static inline void load4(v2 to[2], const double *x, size_t n, double filling) {
+  if (n >= 4) {
+    memcpy(to, x, 2 * sizeof *to);
+    return;
+  }
+  to[0] = to[1] = (v2){filling, filling};
+  memcpy(to, x, n * sizeof *x);
 }
 
 static double plain_sum(const double *x, size_t n) {
-  v4 sum = {0, 0, 0, 0}, v;
+  v2 sum[2] = {{0, 0}, {0, 0}}, v[2];
   for (size_t i = 0; i < n; i += 4) {
-    load4(&v, x + i, n - i, 0);
-    sum += v;
+    load4(v, x + i, n - i, 0);
+    sum[0] += v[0];
+    sum[1] += v[1];
   }
   return LANES_SUM(sum);
 }
@@ -80,43 +86,47 @@ typedef struct span_sums {
 } span_sums;
 
 /* Where `mask`, x takes the value of y. */
-#define TAKE(x, mask, y) ((x) = (v4)(((mask) & (m4)(y)) | (~(mask) & (m4)(x))))
+#define TAKE(x, mask, y) ((x) = (v2)(((mask) & (i2)(y)) | (~(mask) & (i2)(x))))
 
 /* a: NULL where all cells have one area. */
 static span_sums sums_of(const double *v, const double *a, size_t n) {
-  v4 sum = {0, 0, 0, 0}, area = sum, integral = sum, x, w;
-  v4 low = {INFINITY, INFINITY, INFINITY, INFINITY}, high = -low;
-  m4 count = {0, 0, 0, 0};
+  v2 sum[2] = {{0, 0}, {0, 0}}, area[2] = {{0, 0}, {0, 0}}, integral[2] = {{0, 0}, {0, 0}};
+  v2 low[2] = {{INFINITY, INFINITY}, {INFINITY, INFINITY}}, high[2] = {-low[0], -low[1]}, x[2],
+     w[2];
+  i2 count[2] = {{0, 0}, {0, 0}};
   for (size_t i = 0; i < n; i += 4) {
-    load4(&x, v + i, n - i, NAN);
-    const m4 good = (m4)(x == x), less = (m4)(x < low), more = (m4)(x > high);
-    const v4 z = (v4)(good & (m4)x);
-    count -= good;
-    sum += z;
-    TAKE(low, less, x);
-    TAKE(high, more, x);
-    if (a != NULL) {
-      load4(&w, a + i, n - i, 0);
-      area += (v4)(good & (m4)w);
-      integral += w * z;
+    load4(x, v + i, n - i, NAN);
+    if (a != NULL) load4(w, a + i, n - i, 0);
+    for (int h = 0; h < 2; h++) {
+      const i2 good = (i2)(x[h] == x[h]), less = (i2)(x[h] < low[h]), more = (i2)(x[h] > high[h]);
+      const v2 z = (v2)(good & (i2)x[h]);
+      count[h] -= good;
+      sum[h] += z;
+      TAKE(low[h], less, x[h]);
+      TAKE(high[h], more, x[h]);
+      if (a == NULL) continue;
+      area[h] += (v2)(good & (i2)w[h]);
+      integral[h] += w[h] * z;
     }
   }
-  return (span_sums){(double)(count[0] + count[1] + count[2] + count[3]),
+  return (span_sums){(double)LANES_SUM(count),
                      LANES_SUM(area),
                      LANES_SUM(sum),
                      LANES_SUM(integral),
-                     fmin(fmin(low[0], low[1]), fmin(low[2], low[3])),
-                     fmax(fmax(high[0], high[1]), fmax(high[2], high[3]))};
+                     fmin(fmin(low[0][0], low[0][1]), fmin(low[1][0], low[1][1])),
+                     fmax(fmax(high[0][0], high[0][1]), fmax(high[1][0], high[1][1]))};
 }
 
 /* Σ w (v - mean)²; w: NULL = 1. */
 static double squares_of(const double *v, const double *w, size_t n, double mean) {
-  v4 sum = {0, 0, 0, 0}, x, f = {1, 1, 1, 1};
+  v2 sum[2] = {{0, 0}, {0, 0}}, x[2], f[2] = {{1, 1}, {1, 1}};
   for (size_t i = 0; i < n; i += 4) {
-    load4(&x, v + i, n - i, NAN);
-    const v4 d = (v4)((m4)(x == x) & (m4)(x - mean));
-    if (w != NULL) load4(&f, w + i, n - i, 0);
-    sum += f * (d * d);
+    load4(x, v + i, n - i, NAN);
+    if (w != NULL) load4(f, w + i, n - i, 0);
+    for (int h = 0; h < 2; h++) {
+      const v2 d = (v2)((i2)(x[h] == x[h]) & (i2)(x[h] - mean));
+      sum[h] += f[h] * (d * d);
+    }
   }
   return LANES_SUM(sum);
 }
