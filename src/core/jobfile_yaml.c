@@ -10,6 +10,7 @@
 
 #include "src/core/memory.h"
 #include "src/core/schema.h"
+#include "src/core/text.h"
 
 #define DEPTH_MAX 16               /* the schema is 4 deep */
 #define SCALAR_MAX ((size_t)65536) /* also stops variables that double each other */
@@ -228,40 +229,12 @@ static sky_status load_stream(loader *l, sky_node **root) {
   return SKY_OK;
 }
 
-/* Line (from 1) and value of the first byte that breaks UTF-8 (RFC 3629); 0 if there is none. */
-static int bad_utf8(const unsigned char *s, size_t n, unsigned *byte) {
-  int line = 1;
-  for (size_t i = 0; i < n;) {
-    const unsigned char c = s[i];
-    if (c == '\n') line++;
-    const size_t follow = c < 0x80                 ? 0
-                          : c >= 0xC2 && c <= 0xDF ? 1
-                          : c >= 0xE0 && c <= 0xEF ? 2
-                          : c >= 0xF0 && c <= 0xF4 ? 3
-                                                   : SIZE_MAX;
-    bool bad = follow == SIZE_MAX || follow >= n - i;
-    for (size_t k = 1; !bad && k <= follow; k++)
-      bad = (s[i + k] & 0xC0) != 0x80;
-    if (!bad && follow > 1) { /* overlong forms, surrogates, beyond U+10FFFF */
-      const unsigned char d = s[i + 1];
-      bad = (c == 0xE0 && d < 0xA0) || (c == 0xED && d > 0x9F) || (c == 0xF0 && d < 0x90) ||
-            (c == 0xF4 && d > 0x8F);
-    }
-    if (bad) {
-      *byte = c;
-      return line;
-    }
-    i += follow + 1;
-  }
-  return 0;
-}
-
 sky_status sky_yaml_load(sky_faults *f, const char *text, size_t length, const char *set,
                          sky_node **root) {
   loader l = {.f = f, .set = set};
   unsigned byte = 0;
   *root = NULL;
-  const int bad = bad_utf8((const unsigned char *)text, length, &byte);
+  const int bad = sky_text_bad_utf8(text, length, &byte);
   if (bad > 0) return sky_fault_line(f, bad, "not UTF-8 (byte 0x%02x)", byte);
   if (!yaml_parser_initialize(&l.parser)) {
     return sky_fail(f->ctx, SKY_E_NOMEM, "out of memory: YAML of %s", f->file);
@@ -464,7 +437,7 @@ sky_status sky_yaml_sets(sky_faults *f, const sky_schema *schema, sky_node *root
     setter s = {f, schema, sets[i], strchr(sets[i], '=')};
     const size_t length = s.equals == NULL ? 0 : (size_t)(s.equals - s.set);
     unsigned byte = 0;
-    if (bad_utf8((const unsigned char *)s.set, strlen(s.set), &byte) > 0) {
+    if (sky_text_bad_utf8(s.set, strlen(s.set), &byte) > 0) {
       SKY_TRY(sky_fault_line(f, -1, "not UTF-8 (byte 0x%02x)", byte));
       continue;
     }

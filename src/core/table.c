@@ -181,6 +181,28 @@ sky_status sky_table_read(sky_context *ctx, const char *path, sky_table **out) {
   return st;
 }
 
+/* Bytes of the blank at p; 0 if there is none. */
+static size_t blank(const char *p) {
+  static const char *const BLANK[] = {" ", "\t", "\r", "\n", "\xC2\xA0", "\xE3\x80\x80"};
+  for (size_t i = 0; i < sizeof BLANK / sizeof *BLANK; i++)
+    if (strncmp(p, BLANK[i], strlen(BLANK[i])) == 0) return strlen(BLANK[i]);
+  return 0;
+}
+
+void sky_table_trim(sky_table *t) {
+  for (size_t i = 0; i < t->n_cells; i++) {
+    char *end, *p;
+    while (blank(t->cells[i]) > 0)
+      t->cells[i] += blank(t->cells[i]);
+    for (p = end = t->cells[i]; *p != '\0';) { /* end: behind the last that is no blank */
+      const size_t n = blank(p);
+      p += n > 0 ? n : 1;
+      if (n == 0) end = p;
+    }
+    *end = '\0';
+  }
+}
+
 void sky_table_free(sky_table *t) {
   if (t == NULL) return;
   sky_free(t->name);

@@ -11,6 +11,8 @@ SKY_NODISCARD sky_status sky_table_read(sky_context *ctx, const char *path, sky_
 /* name is used in messages only. */
 SKY_NODISCARD sky_status sky_table_parse(sky_context *ctx, const char *name, const char *text,
                                          size_t length, sky_table **out);
+/* Removes blanks, also no-break and ideographic spaces, at the edges of every cell and header. */
+void sky_table_trim(sky_table *t);
 void sky_table_free(sky_table *t);
 size_t sky_table_rows(const sky_table *t);
 size_t sky_table_columns(const sky_table *t);

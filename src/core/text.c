@@ -1,4 +1,4 @@
-/* text.c: growing text; nearest word. */
+/* text.c: growing text; UTF-8; nearest word. */
 #include "src/core/text.h"
 
 #include <stdarg.h>
@@ -6,6 +6,34 @@
 #include <string.h>
 
 #include "src/core/memory.h"
+
+int sky_text_bad_utf8(const char *text, size_t n, unsigned *byte) {
+  const unsigned char *s = (const unsigned char *)text;
+  int line = 1;
+  for (size_t i = 0; i < n;) {
+    const unsigned char c = s[i];
+    if (c == '\n') line++;
+    const size_t follow = c < 0x80                 ? 0
+                          : c >= 0xC2 && c <= 0xDF ? 1
+                          : c >= 0xE0 && c <= 0xEF ? 2
+                          : c >= 0xF0 && c <= 0xF4 ? 3
+                                                   : SIZE_MAX;
+    bool bad = follow == SIZE_MAX || follow >= n - i;
+    for (size_t k = 1; !bad && k <= follow; k++)
+      bad = (s[i + k] & 0xC0) != 0x80;
+    if (!bad && follow > 1) { /* overlong forms, surrogates, beyond U+10FFFF */
+      const unsigned char d = s[i + 1];
+      bad = (c == 0xE0 && d < 0xA0) || (c == 0xED && d > 0x9F) || (c == 0xF0 && d < 0x90) ||
+            (c == 0xF4 && d > 0x8F);
+    }
+    if (bad) {
+      *byte = c;
+      return line;
+    }
+    i += follow + 1;
+  }
+  return 0;
+}
 
 void sky_text_add(sky_text *t, const char *bytes, size_t n) {
   if (t->failed) return;

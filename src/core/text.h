@@ -1,4 +1,4 @@
-/* text.h: a growing text, and the nearest known word for "did you mean". */
+/* text.h: a growing text, bytes that are not UTF-8, the nearest known word for "did you mean". */
 #ifndef SKY_CORE_TEXT_H
 #define SKY_CORE_TEXT_H
 
@@ -23,6 +23,9 @@ void sky_text_csv(sky_text *t, const char *text);
 /* The text (malloc'd, NUL-terminated), or NULL after a failed allocation; t is empty afterwards. */
 char *sky_text_take(sky_text *t);
 void sky_text_free(sky_text *t);
+
+/* Line (from 1) and value of the first byte that breaks UTF-8 (RFC 3629); 0 if there is none. */
+int sky_text_bad_utf8(const char *text, size_t n, unsigned *byte);
 
 /* The candidate nearest to word by edit distance (insert, delete, replace, swap of neighbours:
  * optimal string alignment), or NULL if none is nearer than a third of the word's length. Ties go

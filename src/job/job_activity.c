@@ -138,6 +138,26 @@ static sky_status make_regions(sky_context *ctx, placement *s) {
   return SKY_OK;
 }
 
+/* Is row i emitted in its region, as this gas? */
+static bool is_source(const placement *s, size_t i) {
+  const sky_factor *f = &s->a.account.line[i].factor;
+  return f->gas == s->gas && f->scope == SKY_SCOPE_1;
+}
+
+/* In a prior a missing source would be 0, and certain; a comparison leaves its zone unknown. */
+static sky_status check_prior(sky_context *ctx, const placement *s) {
+  if (sky_job_find(s->job, "inversions", "prior", s->id) == NULL) return SKY_OK;
+  for (size_t i = 0; i < s->a.activity.n; i++) {
+    const sky_activity *r = &s->a.activity.row[i];
+    if (!is_source(s, i) || r->missing == NULL) continue;
+    return sky_fail(ctx, SKY_E_RANGE,
+                    "%s:%d: %s, %s, %s: amount is missing; a prior needs every source: give an "
+                    "estimate with a wide sd_percent (inventory '%s' is the prior of %s)",
+                    s->a.path, r->line, r->region, r->sector, r->fuel, s->id, sky_gas_id(s->gas));
+  }
+  return SKY_OK;
+}
+
 /* ---- proxies -------------------------------------------------------------------------------- */
 
 static sky_status check_amounts(sky_context *ctx, const char *file, const sky_grid *g,
@@ -186,12 +206,8 @@ cleanup:
 }
 
 static bool has_sector(const placement *s, const char *sector) {
-  for (size_t i = 0; i < s->a.activity.n; i++) {
-    const sky_factor *f = &s->a.account.line[i].factor;
-    if (f->gas == s->gas && f->scope == SKY_SCOPE_1 &&
-        strcmp(s->a.activity.row[i].sector, sector) == 0)
-      return true;
-  }
+  for (size_t i = 0; i < s->a.activity.n; i++)
+    if (is_source(s, i) && strcmp(s->a.activity.row[i].sector, sector) == 0) return true;
   return false;
 }
 
@@ -363,6 +379,32 @@ static void record_placement(const placement *s, sky_facts *facts) {
   }
 }
 
+static bool is_placed(const placement *s, size_t i) {
+  return is_source(s, i) && s->a.activity.row[i].missing == NULL;
+}
+
+/* Sectors without a proxy where others have one: forgotten, or spelt in another way. */
+static void record_sectors(const placement *s, sky_facts *facts) {
+  const sky_activity_file *f = &s->a.activity;
+  if (sky_node_get(s->job->root, "account.proxies") == NULL) return;
+  for (size_t i = 0; i < f->n; i++) {
+    const char *sector = f->row[i].sector;
+    size_t n = 0;
+    bool seen = sky_job_find(s->job, "account.proxies", "sector", sector) != NULL;
+    for (size_t k = 0; k < f->n && !seen; k++) {
+      if (!is_placed(s, k) || strcmp(f->row[k].sector, sector) != 0) continue;
+      seen = k < i;
+      n++;
+    }
+    if (seen || !is_placed(s, i)) continue;
+    sky_fact(facts, "warnings", s->id,
+             "sector '%s' has no proxy, and others have: its %zu row%s of %s in scope 1 (%s, from "
+             "line %d) %s placed by area alone",
+             sector, n, n == 1 ? "" : "s", sky_gas_id(s->gas), sky_file_base(s->a.path),
+             f->row[i].line, n == 1 ? "is" : "are");
+  }
+}
+
 /* What arrived on the mesh is what the account has. */
 static sky_status record_mass(sky_context *ctx, const placement *s, sky_facts *facts) {
   sky_acc known = {0, 0}, placed = {0, 0};
@@ -401,6 +443,7 @@ sky_status sky_job_activity(sky_context *ctx, const sky_job *job, const char *id
       return sky_fail(ctx, SKY_E_GAS, "inventory '%s': activity yields no %s", id, gas);
   s.mol = 1 / (sky_species_find(gas)->molar_mass * SKY_SECONDS_PER_YEAR);
   SKY_GO(sky_job_account_open(ctx, job, sky_node_text(node, "file"), place->zones, &s.a));
+  SKY_GO(check_prior(ctx, &s));
   SKY_GO(make_regions(ctx, &s));
   if (s.n_placed == 0) {
     st = sky_fail(ctx, SKY_E_NODATA, "%s: no row yields %s in scope 1 (inventory '%s')", s.a.path,
@@ -424,6 +467,7 @@ sky_status sky_job_activity(sky_context *ctx, const sky_job *job, const char *id
   }
   record_factors(&s, facts);
   record_placement(&s, facts);
+  record_sectors(&s, facts);
   sky_fact(facts, "sources", id,
            "%s: activity of the year %lld; totals are of that year, the flux "
            "is its mean",

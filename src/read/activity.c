@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/text.h"
 
@@ -73,11 +74,29 @@ static sky_status read_row(sky_context *ctx, const char *path, const sky_table *
   return SKY_OK;
 }
 
+/* Names are compared byte by byte, so they come in one encoding and without blanks around them. */
+static sky_status read_table(sky_context *ctx, const char *path, sky_table **out) {
+  char *text = NULL;
+  size_t length = 0;
+  unsigned byte = 0;
+  SKY_TRY(sky_file_read_text(ctx, path, &text, &length));
+  const int line = sky_text_bad_utf8(text, length, &byte);
+  const sky_status st =
+      line == 0 ? sky_table_parse(ctx, path, text, length, out)
+                : sky_fail(ctx, SKY_E_FORMAT,
+                           "%s:%d: not UTF-8 (byte 0x%02x); convert the file first, from GBK by: "
+                           "iconv -f GBK -t UTF-8",
+                           path, line, byte);
+  if (st == SKY_OK) sky_table_trim(*out);
+  sky_free(text);
+  return st;
+}
+
 sky_status sky_activity_read(sky_context *ctx, const char *path, sky_activity_file *out) {
   sky_status st = SKY_OK;
   size_t at[N_COLUMNS];
   *out = (sky_activity_file){0};
-  SKY_GO(sky_table_read(ctx, path, &out->table));
+  SKY_GO(read_table(ctx, path, &out->table));
   SKY_GO(find_columns(ctx, path, out->table, at));
   out->n = sky_table_rows(out->table);
   if (out->n == 0) SKY_GO(sky_fail(ctx, SKY_E_NODATA, "%s: no row of activity", path));

@@ -1,6 +1,7 @@
 /* activity.h: activity tables, region,sector,fuel,amount,unit,sd_percent,source (docs/account.md).
  *
- * An empty amount, or NE (not estimated), is missing and keeps its reason; it is never 0. */
+ * UTF-8; blanks at the edges of cells do not count. An empty amount, or NE (not estimated), is
+ * missing and keeps its reason; it is never 0. */
 #ifndef SKY_READ_ACTIVITY_H
 #define SKY_READ_ACTIVITY_H
 

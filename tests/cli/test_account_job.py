@@ -305,6 +305,28 @@ def check_facts():
     assert any(s == "sources" and "dairy_cattle_breeding_enteric:2024 = 109.9" in v for s, v in text)
     assert any(s == "warnings" and "east, landfill: the proxy has no data" in v for s, v in text)
     assert any(s == "audit" and "2 regions" in v for s, v in text), text
+    check_sectors()
+
+
+def warned(gas):
+    facts = json.load(open(f"out/stages/inventory-a-{gas}.facts.json", encoding="utf-8"))["facts"]
+    return [f["value"] for f in facts if f["section"] == "warnings" and "has no proxy" in f["value"]]
+
+
+def check_sectors():
+    """Every sector of the gas without a proxy is named once; none where the job has no proxies at all."""
+    assert warned("ch4") == ["sector 'farms' has no proxy, and others have: its 1 row of ch4 in scope 1 "
+                             "(activity.csv, from line 9) is placed by area alone"], warned("ch4")
+    assert [w.split("'")[1] for w in warned("co2")] == ["homes"]  # one row of power: not in scope 1
+    table = open("activity.csv", encoding="utf-8").read()
+    write("activity.csv", table + "east,homes,natural_gas,5,10^4 m3,5,book\n")
+    r = stage("inventory-a-co2")
+    assert r.returncode == 0 and "its 2 rows of co2 in scope 1 (activity.csv, from line 3) are placed" in r.stderr
+    assert len(warned("co2")) == 1
+    write("job.yaml", JOB[:JOB.index("  proxies:")] + JOB[JOB.index("inventories:"):])
+    assert stage("inventory-a-co2").returncode == 0 and warned("co2") == []
+    write("activity.csv", table)
+    write("job.yaml", JOB)
 
 
 def check_degrees():
@@ -351,6 +373,29 @@ def check_missing_amount():
     total = dict(zip(sorted(ZONES), l["zone_total"]))
     assert np.isnan(total["west"]) and np.isnan(total["city"]) and total["east"] > 0
     assert np.nansum(l["cell_flux"]) > 0  # what is known is placed
+    check_missing_in_prior()
+
+
+def check_missing_in_prior():
+    """A source without an amount is refused in a prior of its gas, in scope 1, and nowhere else."""
+    job = JOB.replace("    - {sector: landfill, file: far.tif}\n", "")
+    prior = job + "inversions:\n  - {gas: %s, prior: a-%s, background: {mean: %s, sd: 1 ppb}}\n"
+    rows = HEADER + ("west,homes,coke,5,t,5,book\nwest,farms,leached_n,3,t,9,book\nwest,industry,%s\n"
+                     "east,landfill,waste,60,kt,20,book\n")
+    for amount in ("", "NE", " NE "):
+        write("activity.csv", rows % f"coke,{amount},t,5,book")
+        write("job.yaml", prior % ("co2", "co2", "400 ppm"))
+        r = stage("inventory-a-co2")
+        assert r.returncode == 3 and ("activity.csv:4: west, industry, coke: amount is missing; a prior needs every "
+                                      "source: give an estimate with a wide sd_percent") in r.stderr, r.stderr
+    write("job.yaml", prior % ("n2o", "n2o", "330 ppb"))  # a prior of another gas
+    for gas in ("co2", "n2o"):
+        r = stage(f"inventory-a-{gas}")
+        assert r.returncode == 0, r.stderr
+    write("activity.csv", rows % "electricity,NE,GWh,5,book")  # scope 2 is in no prior
+    write("job.yaml", prior % ("co2", "co2", "400 ppm"))
+    r = stage("inventory-a-co2")
+    assert r.returncode == 0, r.stderr
 
 
 def check_refusals():
@@ -358,6 +403,7 @@ def check_refusals():
     job = JOB.replace("    - {sector: landfill, file: far.tif}\n", "")
     cases = [
         (good.replace("west,", "wst,"), job, 3, "activity.csv:2: region: no zone has the id 'wst' (zones: city"),
+        (good + "west,industry ,coke,1,t,5,book\n", job, 3, "activity.csv:3: "),
         (good.replace(",1,t", ",nan,t"), job, 3, "activity.csv:2: amount: 'nan'"),
         (good.replace(",1,t", ",-1,t"), job, 3, "activity.csv:2: amount: '-1'"),
         (good.replace(",1,t", ",1,tt"), job, 3, "activity.csv:2: unit: 'tt' measures no"),

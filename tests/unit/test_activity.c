@@ -36,6 +36,30 @@ static void test_rows(void **state) {
   unlink(PATH);
 }
 
+/* Blanks at the edges, also those of word processors, are no part of a name; inside they are. */
+static void test_blanks(void **state) {
+  sky_activity_file f;
+  assert_int_equal(read_text(*state,
+                             " region,sector ,fuel,amount,unit,sd_percent,source\n"
+                             "\"a \",transport ,\tcoke, 3 ,t ,5 ,b\n"
+                             "\xE3\x80\x80\xE5\x8C\x97 \xE4\xBA\xAC\xC2\xA0,  big  "
+                             "industry\xE3\x80\x80 ,coke, NE ,t,5,b\n"
+                             "c,i,coke,  ,t,5,b\n",
+                             &f),
+                   SKY_OK);
+  assert_string_equal(f.row[0].region, "a");
+  assert_string_equal(f.row[0].sector, "transport");
+  assert_string_equal(f.row[0].fuel, "coke");
+  assert_string_equal(f.row[0].unit, "t");
+  assert_true(f.row[0].amount == 3 && f.row[0].sd == 0.05);
+  assert_string_equal(f.row[1].region, "\xE5\x8C\x97 \xE4\xBA\xAC");
+  assert_string_equal(f.row[1].sector, "big  industry");
+  assert_string_equal(f.row[1].missing, "amount is not estimated (NE)");
+  assert_string_equal(f.row[2].missing, "amount is empty");
+  sky_activity_free(&f);
+  unlink(PATH);
+}
+
 static void test_refusals(void **state) {
   static const struct {
     const char *text;
@@ -53,6 +77,11 @@ static void test_refusals(void **state) {
       {HEADER "a,i,coke,3,,5,b\n", SKY_E_RANGE, PATH ":2: unit: empty"},
       {HEADER ",i,coke,3,t,5,b\n", SKY_E_RANGE, PATH ":2: region: empty"},
       {HEADER "a,i,coke,3,t,5\n", SKY_E_RANGE, PATH ":2: source: empty"},
+      {HEADER "a,\xE3\x80\x80 ,coke,3,t,5,b\n", SKY_E_RANGE, PATH ":2: sector: empty"},
+      {HEADER "a,i,coke,3,t,5,b\n\xB1\xB1\xBE\xA9,i,coke,3,t,5,b\n", SKY_E_FORMAT,
+       PATH
+       ":3: not UTF-8 (byte 0xb1); convert the file first, from GBK by: iconv -f GBK -t UTF-8"},
+      {"# \xB1\xB1\xBE\xA9\n" HEADER "a,i,coke,3,t,5,b\n", SKY_E_FORMAT, PATH ":1: not UTF-8"},
       {"region,sector,fule,amount,unit,sd_percent,source\n", SKY_E_FORMAT,
        PATH ": column 'fule' is not known; did you mean 'fuel'?"},
       {"region,sector,fuel,amount,unit,source\n", SKY_E_FORMAT, PATH ": no column 'sd_percent'"},
@@ -89,7 +118,7 @@ static void test_allocation_failures(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {SKY_UNIT(test_rows), SKY_UNIT(test_refusals),
-                                     SKY_UNIT(test_allocation_failures)};
+  const struct CMUnitTest tests[] = {SKY_UNIT(test_rows), SKY_UNIT(test_blanks),
+                                     SKY_UNIT(test_refusals), SKY_UNIT(test_allocation_failures)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
