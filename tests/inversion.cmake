@@ -10,4 +10,4 @@ sky_test(test_information SOURCES unit/test_information.c LIBS sky_fixture_probl
 sky_test(test_osse SOURCES property/test_osse.c LIBS sky_fixture_problem)
 sky_script(job_layers cli/test_layers.py)
 sky_script(test_invert_S cli/test_invert.py ARGS S)
-sky_script(test_invert_M cli/test_invert.py ARGS M LABELS long)
+sky_script(test_invert_M cli/test_invert.py ARGS M)
