@@ -85,9 +85,8 @@ static void say(sky_comparison *row, const char *fmt, ...) {
   row->reason[end] = '\0';
 }
 
-/* Birge: of the variances, never below 1. */
-static double inflation_of(const sky_comparison *row) {
-  return isfinite(row->chi2_per_obs) && row->chi2_per_obs > 1 ? row->chi2_per_obs : 1;
+double sky_birge(double chi2_per_obs) {
+  return isfinite(chi2_per_obs) && chi2_per_obs > 1 ? chi2_per_obs : 1;
 }
 
 static bool usable(const sky_comparison *row) {
@@ -112,7 +111,7 @@ static void judge_alone(sky_comparison *row, double inflation) {
   }
   const double var = row->null_var * inflation, ratio = row->post_sd / row->prior_sd;
   row->reduction = row->prior_sd > 0 ? 1 - ratio * ratio : 0;
-  row->detectable = sky_detectable(var, row->sensitivity);
+  row->detectable = sky_detectable(var, row->response);
   row->z = (row->top_down - row->bottom_up_seen) / sqrt(var);
   row->p = sky_normal_two_sided_p(row->z);
   if (row->reduction < SKY_INSUFFICIENT_REDUCTION)
@@ -179,7 +178,7 @@ sky_status sky_compare(sky_context *ctx, size_t n, sky_comparison *table) {
   SKY_GO_ALLOC(q, SKY_NEW(ctx, double, n));
   SKY_GO_ALLOC(order, SKY_NEW(ctx, size_t, n));
   for (size_t i = 0; i < n; i++) {
-    judge_alone(&table[i], inflation_of(&table[i]));
+    judge_alone(&table[i], sky_birge(table[i].chi2_per_obs));
     p[i] = table[i].verdict == SKY_VERDICT_CONSISTENT ? table[i].p : NAN;
   }
   sky_fdr_adjust(n, p, q, order);
@@ -187,7 +186,7 @@ sky_status sky_compare(sky_context *ctx, size_t n, sky_comparison *table) {
     sky_comparison *row = &table[i];
     row->q = q[i];
     if (q[i] < SKY_SIGNIFICANCE) row->verdict = row->z > 0 ? SKY_VERDICT_HIGHER : SKY_VERDICT_LOWER;
-    explain(row, inflation_of(row));
+    explain(row, sky_birge(row->chi2_per_obs));
     explain_inflation(row);
   }
 cleanup:

@@ -31,7 +31,7 @@ typedef struct sky_comparison {
   double bottom_up_seen;    /* inventory through the kernel */
   double prior_sd, post_sd; /* of the zone total */
   double null_var;          /* V, before inflation */
-  double sensitivity;       /* of the zone total to its inventory */
+  double response;          /* of the zone total to a change of its inventory in the zone alone */
   double change;            /* smallest change of emission that is told from noise with 80 % power,
                                before inflation (kg yr-1); NaN = not known, INFINITY = none */
   double chi2_per_obs;      /* innovation statistic of this row's inversion; NaN = unknown (no
@@ -56,6 +56,8 @@ SKY_NODISCARD sky_status sky_compare(sky_context *ctx, size_t n, sky_comparison 
 /* Benjamini–Hochberg adjusted p; NaN entries are left out and stay NaN. order: n, scratch. */
 void sky_fdr_adjust(size_t n, const double *p, double *q, size_t *order);
 double sky_normal_two_sided_p(double z);
+/* Birge: factor on variances where chi2 per observation exceeds 1; 1 where it is unknown. */
+double sky_birge(double chi2_per_obs);
 /* Smallest effect that a two-sided 5 % test finds with 80 % power when the estimate is
  * `sensitivity` times the effect plus noise of this variance: (z_.975 + z_.80) √var /
  * |sensitivity|; INFINITY when the sensitivity is 0 or unknown. */

@@ -190,3 +190,14 @@ void sky_gridder_sum(const sky_gridder *g, const sky_part *part, double *total, 
   *total = sky_acc_value(&sum);
   *variance = sky_acc_value(&var);
 }
+
+void sky_gridder_mass(const sky_gridder *g, const sky_part *part, double *mass) {
+  memset(mass, 0, g->n_cell * sizeof *mass);
+  for (size_t b = 0; b < g->n_blocks; b++) {
+    const sky_block *block = &g->block[b];
+    const sky_gridder_region *r = &g->region[block->region];
+    const sky_part *p = &part[block->region];
+    for (size_t i = 0; i < r->n && (p->whole || p->share != NULL); i++)
+      mass[r->cell[i]] += block->total * block->share[i] * (p->whole ? 1 : p->share[i]);
+  }
+}

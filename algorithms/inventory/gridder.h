@@ -70,7 +70,9 @@ typedef struct sky_part { /* how much of a region counts */
   const double *share; /* [n of the region] of the mass in each of its cells; NULL: nothing */
 } sky_part;
 
-/* Sum over parts of regions (part: one a region) and its exact variance. */
+/* Mass of parts of regions (part: one a region) in each cell, [n_cell] kg. */
+void sky_gridder_mass(const sky_gridder *g, const sky_part *part, double *mass);
+/* Their sum and its exact variance. */
 void sky_gridder_sum(const sky_gridder *g, const sky_part *part, double *total, double *variance);
 
 #endif

@@ -49,6 +49,7 @@ void sky_problem_free(sky_problem *p) {
   ARRAY(zone_dofs, n_zone)          \
   ARRAY(zone_reduction, n_zone)     \
   ARRAY(zone_sensitivity, n_zone)   \
+  ARRAY(zone_own_response, n_zone)  \
   ARRAY(zone_noise_var, n_zone)     \
   ARRAY(zone_inventory_var, n_zone) \
   ARRAY(zone_null_sd, n_zone)       \
@@ -90,11 +91,17 @@ void sky_posterior_free(sky_posterior *p) {
   memset(p, 0, sizeof *p);
 }
 
-/* Degrees of freedom of the state elements that the zone touches. */
-static double zone_dofs(size_t n, const double *a, const double *ak) {
+/* How much of element i is the zone's. */
+static double share_of(const sky_functionals *zones, const double *a, size_t i) {
+  if (a[i] == 0) return 0;
+  return zones->whole != NULL ? a[i] / zones->whole[i] : 1;
+}
+
+/* Degrees of freedom of the state elements in the zone, each by its share. */
+static double zone_dofs(const sky_functionals *zones, size_t n, const double *a, const double *ak) {
   sky_acc sum = {0, 0};
   for (size_t i = 0; i < n; i++)
-    if (a[i] != 0) sky_acc_add(&sum, ak[i]);
+    sky_acc_add(&sum, share_of(zones, a, i) * ak[i]);
   return sky_acc_value(&sum);
 }
 
@@ -219,11 +226,11 @@ static double response(const sky_functionals *zones, size_t n_cell, size_t n, co
 }
 
 /* The same for a change inside the zone alone, relative to aᵀp: elsewhere nothing changes. */
-static double own_response(size_t n, const double *a, const double *aA, const double *x0,
-                           double prior) {
+static double own_response(const sky_functionals *zones, size_t n, const double *a,
+                           const double *aA, const double *x0, double prior) {
   sky_acc sum = {0, 0};
   for (size_t i = 0; i < n; i++)
-    if (a[i] != 0) sky_acc_add(&sum, aA[i] * x0[i]);
+    sky_acc_add(&sum, share_of(zones, a, i) * aA[i] * x0[i]);
   return prior != 0 ? sky_acc_value(&sum) / prior : NAN;
 }
 
@@ -240,14 +247,14 @@ void sky_posterior_zones(const sky_functionals *zones, size_t n_cell, const doub
     out->total[z] = sky_dot(a, out->x, n) + constant;
     out->prior_sd[z] = sqrt(prior_var);
     out->total_sd[z] = sqrt(post_var);
-    out->zone_dofs[z] = zone_dofs(n, a, out->ak);
+    out->zone_dofs[z] = zone_dofs(zones, n, a, out->ak);
     out->zone_reduction[z] = prior_var > 0 ? 1 - post_var / prior_var : 0;
     out->zone_sensitivity[z] =
         prior != 0 ? response(zones, n_cell, n, a, out->zone_A + z * n, x0) / prior : NAN;
     out->zone_noise_var[z] = sky_variance(out->zone_noise_var[z]);
     out->zone_inventory_var[z] = sky_variance(out->zone_inventory_var[z]);
     out->zone_null_sd[z] = sqrt(out->zone_noise_var[z] + out->zone_inventory_var[z]);
-    out->zone_detectable[z] =
-        sky_detectable(out->zone_noise_var[z], own_response(n, a, out->zone_A + z * n, x0, prior));
+    out->zone_own_response[z] = own_response(zones, n, a, out->zone_A + z * n, x0, prior);
+    out->zone_detectable[z] = sky_detectable(out->zone_noise_var[z], out->zone_own_response[z]);
   }
 }

@@ -56,6 +56,9 @@ typedef struct sky_functionals {
   size_t n_zone;
   const double *W;
   const double *constant; /* NULL = 0 */
+  /* [n_state] what W is where a zone has all of an element; NULL: a zone has all of those that it
+   * touches. W/whole is then the zone's share of an element. */
+  const double *whole;
   /* Layers of the state, each n_cell/n_layer neighbouring cells of every time step; 0 = one. Q must
    * hold no covariance between layers. A zone is about the layers that its row touches (W != 0):
    * its pattern p is x0 there, and what other layers do to its total is noise, with their prior
@@ -93,7 +96,9 @@ typedef struct sky_posterior {
   double *zone_reduction; /* 1 - (total_sd/prior_sd)²: DOFS of the one number that is the total */
   double *zone_sensitivity; /* aᵀA p / aᵀp for the prior pattern p = x0 (1 = fully observed); NaN if
                                aᵀx0 = 0 */
-  double *zone_noise_var; /* aᵀK (R + BΣ_bBᵀ) Kᵀ a, and aᵀA Q Aᵀa over other layers */
+  double *zone_own_response; /* the same for a change along p inside the zone alone: what a change
+                                elsewhere would lend the zone is left out */
+  double *zone_noise_var;    /* aᵀK (R + BΣ_bBᵀ) Kᵀ a, and aᵀA Q Aᵀa over other layers */
   double *zone_inventory_var; /* aᵀ A B_inv Aᵀ a over the zone's own layers */
   double *zone_null_sd;    /* sqrt of the sum of both: null sd of x_T - x_B (spec: general test) */
   double *zone_detectable; /* smallest true change inside the zone alone, pattern p there, that is

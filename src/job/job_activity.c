@@ -5,8 +5,8 @@
  * from the flux of cells that several regions share: the whole of every region inside the zone, and
  * of a region that the zone only meets, the part of each of its cells (by area) that lies in both.
  * So counties add up to their city, and a region alone is what the account says, to rounding. The
- * flux of a cell on a border holds the mass of both sides; a sum of fluxes by area fractions is
- * another number there.
+ * flux of a cell on a border holds the mass of both sides; zone_share says how much of it is whose,
+ * so that an inversion moves a zone by its own part.
  *
  * Scope 2 has no place inside its region: a zone has the sum of the regions inside it, and nothing
  * to say where a region only crosses it. */
@@ -320,6 +320,10 @@ static sky_status zone_total(sky_context *ctx, const placement *s, size_t z, sky
     l->zone_sd[z] = sqrt(fmax(variance, 0));
     break;
   }
+  double *mass = l->zone_share + z * l->n_cell;
+  sky_gridder_mass(&s->g, part, mass);
+  for (size_t c = 0; c < l->n_cell; c++)
+    mass[c] = s->g.emission[c] > 0 ? fmin(1, mass[c] / s->g.emission[c]) : 0;
 cleanup:
   for (size_t p = 0; share != NULL && p < s->n_placed; p++)
     sky_free(share[p]);
@@ -461,6 +465,7 @@ sky_status sky_job_activity(sky_context *ctx, const sky_job *job, const char *id
                                  .proxy = s.proxy};
   SKY_GO(sky_gridder_run(ctx, &task, &s.g));
   SKY_GO(make_flux(ctx, &s, layer));
+  SKY_GO_ALLOC(layer->zone_share, SKY_NEW(ctx, double, place->zones->n * layer->n_cell));
   for (size_t z = 0; z < place->zones->n; z++) {
     SKY_GO(zone_total(ctx, &s, z, layer));
     if (s.gas == SKY_GAS_CO2) SKY_GO(zone_scope2(ctx, &s, z, layer));

@@ -35,6 +35,7 @@ void sky_layer_free(sky_layer *l) {
   sky_free(l->zone_covered);
   sky_free(l->zone_scope2);
   sky_free(l->zone_scope2_sd);
+  sky_free(l->zone_share);
   sky_free(l->factor);
   sky_free(l->sign);
   sky_free(l->variance);
@@ -52,12 +53,27 @@ sky_status sky_layer_write(sky_context *ctx, const char *path, const sky_layer *
       {"zone_covered", "zone", "1", l->zone_covered, NULL},
       {"zone_scope2", "zone", "kg year-1", l->zone_scope2, NULL},
       {"zone_scope2_sd", "zone", "kg year-1", l->zone_scope2_sd, NULL},
+      {"zone_share", "zone,cell", "1", l->zone_share, NULL},
       {"error_variance", "cell", "mol2 m-4 s-2", l->variance, NULL},
       {"error_factor", "factor,cell", "mol m-2 s-1", l->factor, NULL},
       {"error_sign", "factor", "1", l->sign, NULL},
   };
-  const size_t n_vars = l->variance == NULL ? 7 : l->rank == 0 ? 8 : 10;
-  return sky_stage_file_write(ctx, path, dims, n_vars == 10 ? 3 : 2, vars, n_vars, NULL, 0, tags);
+  const bool there[] = {true,
+                        true,
+                        true,
+                        true,
+                        true,
+                        true,
+                        true,
+                        l->zone_share != NULL,
+                        l->variance != NULL,
+                        l->rank > 0,
+                        l->rank > 0};
+  sky_stage_var given[sizeof vars / sizeof *vars];
+  size_t n_vars = 0;
+  for (size_t k = 0; k < sizeof vars / sizeof *vars; k++)
+    if (there[k]) given[n_vars++] = vars[k];
+  return sky_stage_file_write(ctx, path, dims, l->rank > 0 ? 3 : 2, given, n_vars, NULL, 0, tags);
 }
 
 sky_status sky_layer_read(sky_context *ctx, const sky_job *job, const char *kind, const char *id,
@@ -76,6 +92,10 @@ sky_status sky_layer_read(sky_context *ctx, const sky_job *job, const char *kind
   SKY_GO(sky_stage_file_read(ctx, path, "zone_covered", out->n_zone, &out->zone_covered));
   SKY_GO(sky_stage_file_read(ctx, path, "zone_scope2", out->n_zone, &out->zone_scope2));
   SKY_GO(sky_stage_file_read(ctx, path, "zone_scope2_sd", out->n_zone, &out->zone_scope2_sd));
+  SKY_GO(sky_stage_file_has(ctx, path, "zone_share", &own));
+  if (own)
+    SKY_GO(
+        sky_stage_file_read(ctx, path, "zone_share", out->n_zone * out->n_cell, &out->zone_share));
   SKY_GO(sky_stage_file_has(ctx, path, "error_variance", &own));
   if (own) SKY_GO(sky_stage_file_read(ctx, path, "error_variance", out->n_cell, &out->variance));
   SKY_GO(sky_stage_file_has(ctx, path, "error_sign", &own));

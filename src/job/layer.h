@@ -18,6 +18,8 @@ typedef struct sky_layer {
   double *zone_scope2;  /* [zones] kg yr-1 of purchased power and heat, beside the flux; NaN =
                            nothing  to say. From tables of activity (CO2) only */
   double *zone_scope2_sd;
+  double
+      *zone_share;  /* [zones*cells] of a cell's mass that is the zone's; NULL: its share of area */
   size_t rank;      /* own error; variance NULL: none is stated */
   double *factor;   /* [rank*cells] mol m-2 s-1 */
   double *sign;     /* [rank] +1, -1 */

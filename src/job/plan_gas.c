@@ -88,7 +88,18 @@ static sky_status add_problem(sky_context *ctx, const sky_job *scratch, const ch
 /* --- zones ---------------------------------------------------------------------------------------
  */
 
-enum { PRIOR, PRIOR_SD, SD, DOFS, SENSITIVITY, NULL_SD, DETECTABLE, COVERED, N_NUMBERS };
+enum {
+  PRIOR,
+  PRIOR_SD,
+  SD,
+  DOFS,
+  SENSITIVITY,
+  OWN_RESPONSE,
+  NULL_SD,
+  DETECTABLE,
+  COVERED,
+  N_NUMBERS
+};
 
 /* The arithmetic of stage compare, so that plan and zones.csv agree in every digit. */
 static void add_zone(const sky_zone *zone, double *const *value, size_t z, cJSON *zones) {
@@ -115,7 +126,7 @@ static void add_zone(const sky_zone *zone, double *const *value, size_t z, cJSON
   /* Of compare.h, before the run inflates it by its innovation statistic. */
   cJSON_AddNumberToObject(
       item, "detectable_inventory_error_t_yr",
-      outside ? NAN : sky_detectable(null_sd * null_sd, v[SENSITIVITY]) * t_per_kg);
+      outside ? NAN : sky_detectable(null_sd * null_sd, v[OWN_RESPONSE]) * t_per_kg);
 }
 
 /* Where the state has a layer of uptake beside the emissions. */
@@ -141,8 +152,8 @@ static sky_status add_sink(sky_context *ctx, const char *path, const sky_zones *
 static sky_status add_zones(sky_context *ctx, const sky_job *scratch, const char *gas,
                             const sky_zones *zones, cJSON *item) {
   static const char *const names[N_NUMBERS] = {
-      "zone_prior",       "zone_prior_sd", "zone_posterior_sd", "zone_dofs",
-      "zone_sensitivity", "zone_null_sd",  "zone_detectable",   "zone_covered"};
+      "zone_prior",        "zone_prior_sd", "zone_posterior_sd", "zone_dofs",   "zone_sensitivity",
+      "zone_own_response", "zone_null_sd",  "zone_detectable",   "zone_covered"};
   double *value[N_NUMBERS] = {NULL};
   sky_status st = SKY_OK;
   char *path = sky_sprintf(ctx, "%s/posterior-%s.nc", scratch->stage_dir, gas);

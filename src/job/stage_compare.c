@@ -204,13 +204,14 @@ static void why_not(const table *t, size_t z, const char *gas, const sky_zone_ro
 
 static sky_status prepare_tests(sky_context *ctx, table *t, size_t g, size_t n_gases,
                                 const char *gas) {
-  double *null_sd = NULL, *covered = NULL, *change = NULL;
+  double *null_sd = NULL, *covered = NULL, *change = NULL, *response = NULL;
   char stage[64];
   sky_facts facts = {0};
   double chi2 = NAN;
   sky_status st = SKY_OK;
   SKY_GO(zone_values(ctx, t, "posterior", gas, "zone_null_sd", &null_sd));
   SKY_GO(zone_values(ctx, t, "posterior", gas, "zone_detectable", &change));
+  SKY_GO(zone_values(ctx, t, "posterior", gas, "zone_own_response", &response));
   const char *inventory = t->row[g].inventory_id;
   SKY_GO(zone_values(ctx, t, "inventory", inventory[0] != '\0' ? inventory : NULL, "zone_covered",
                      &covered));
@@ -234,7 +235,7 @@ static sky_status prepare_tests(sky_context *ctx, table *t, size_t g, size_t n_g
         .prior_sd = row->prior_sd * TONNE,
         .post_sd = row->posterior_sd * TONNE,
         .null_var = null_sd != NULL ? null_sd[z] * null_sd[z] : NAN,
-        .sensitivity = row->sensitivity,
+        .response = response != NULL ? response[z] : NAN,
         .change = change != NULL ? change[z] : NAN,
         .chi2_per_obs = chi2,
     };
@@ -244,20 +245,27 @@ cleanup:
   sky_free(null_sd);
   sky_free(covered);
   sky_free(change);
+  sky_free(response);
   return st;
 }
 
 /* --- the best estimate (fuse.md) -------------------------------------------------------------- */
 
-static void take(sky_zone_row *row, reasons *why, double value, double sd, const char *from,
-                 const char *reason) {
+/* inflation: of the variance, by the innovation statistic (Birge); 1 for the inventory. */
+static void take(sky_zone_row *row, reasons *why, double value, double sd, double inflation,
+                 const char *from, const char *reason) {
   static const char lead[] =
       "no comparable line: "; /* said of the comparison, not of the estimate */
   if (isnan(value)) return;
   if (strncmp(reason, lead, sizeof lead - 1) == 0) reason += sizeof lead - 1;
   row->best = value;
-  row->best_sd = sd;
+  row->best_sd = sd * sqrt(inflation);
   snprintf(why->best, sizeof why->best, "%s%s", from, reason);
+  if (inflation > 1) {
+    const size_t end = strlen(why->best);
+    snprintf(why->best + end, sizeof why->best - end, "; sd inflated by %.2f (chi2 %.2f)",
+             sqrt(inflation), inflation);
+  }
   row->best_from = why->best;
 }
 
@@ -266,21 +274,22 @@ static bool best_alone(const table *t, size_t z, size_t i, bool is_prior, bool s
   sky_zone_row *row = &t->row[i];
   reasons *why = &t->why[i];
   const sky_verdict verdict = t->test[i].verdict;
+  const double inflation = sky_birge(t->test[i].chi2_per_obs);
   if (t->zones.zone[z].role != SKY_ZONE_REPORT) return false; /* no zone's emission */
   if (why->inversion[0] != '\0')
-    take(row, why, row->inventory, row->inventory_sd, "inventory alone: ", why->inversion);
+    take(row, why, row->inventory, row->inventory_sd, 1, "inventory alone: ", why->inversion);
   else if (verdict == SKY_VERDICT_MISFIT)
-    take(row, why, row->inventory, row->inventory_sd, "inventory alone: ", "model misfit");
+    take(row, why, row->inventory, row->inventory_sd, 1, "inventory alone: ", "model misfit");
   else if (why->inventory[0] != '\0')
-    take(row, why, row->posterior, row->posterior_sd, "posterior; ", why->inventory);
+    take(row, why, row->posterior, row->posterior_sd, inflation, "posterior; ", why->inventory);
   else if (is_prior)
-    take(row, why, row->posterior, row->posterior_sd,
-         verdict == SKY_VERDICT_INSUFFICIENT ? "inventory; satellites add no information"
+    take(row, why, row->posterior, row->posterior_sd, inflation,
+         verdict == SKY_VERDICT_INSUFFICIENT ? "posterior; mostly the inventory, its prior"
                                              : "posterior; the inventory is its prior",
          "");
   else if (!stated)
-    take(row, why, row->posterior, row->posterior_sd, "posterior; the inventory states no error",
-         "");
+    take(row, why, row->posterior, row->posterior_sd, inflation,
+         "posterior; the inventory states no error", "");
   else
     return true;
   return false;
@@ -316,7 +325,7 @@ static sky_status fuse_zones(sky_context *ctx, table *t, size_t g, size_t n_gase
   if (inflation > 1.0) snprintf(more, sizeof more, "; errors inflated by %.2f", inflation);
   for (size_t k = 0; k < n; k++) {
     const size_t i = zone[k] * n_gases + g;
-    take(&t->row[i], &t->why[i], f.x[k], inflation * sqrt(fmax(f.P[k * (n + 1)], 0.0)),
+    take(&t->row[i], &t->why[i], f.x[k], inflation * sqrt(fmax(f.P[k * (n + 1)], 0.0)), 1,
          "posterior and inventory, fused", more);
   }
   sky_fact(facts, "Comparison", sky_species_find(t->row[g].gas)->formula,

@@ -42,6 +42,7 @@ typedef struct inversion {
   double *unscaled_flux;          /* [cells] or NULL */
   sky_layer bottom_up;            /* the compared inventory */
   double *compared_flux;          /* [cells] of it, not owned; NULL without one */
+  double *whole;                  /* [state] kg yr-1 per unit of state that a whole element is */
   double *W;          /* [rows*state] kg yr-1 (base cells: mol m-2 s-1) per unit of state */
   double *constant;   /* [rows] kg yr-1 */
   double *x_compared; /* the compared inventory as a state (one layer), or NULL */
@@ -55,10 +56,10 @@ typedef struct inversion {
 } inversion;
 
 static void inversion_free(inversion *v) {
-  double *const arrays[] = {
-      v->area,       v->prior_flux,  v->unscaled_flux,   v->W,           v->constant,
-      v->x_compared, v->compared_sd, v->compared_E,      v->compared_D,  v->seen,
-      v->base_sd,    v->base_ak,     v->compared_factor, v->compared_var};
+  double *const arrays[] = {v->area,       v->prior_flux,      v->unscaled_flux, v->W,
+                            v->whole,      v->constant,        v->x_compared,    v->compared_sd,
+                            v->compared_E, v->compared_D,      v->seen,          v->base_sd,
+                            v->base_ak,    v->compared_factor, v->compared_var};
   for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
     sky_free(arrays[k]);
   for (size_t k = 0; k < 8; k++)
@@ -193,19 +194,23 @@ static sky_status compared_covariance(sky_context *ctx, inversion *v) {
 
 /* --- functionals of the state ---------------------------------------------------------------- */
 
-/* Puts the zone's mass in layer l into the row w; what of the layer's own zone total the state
- * cannot move is the answer (structure below a cell). */
-static double add_zone(const inversion *v, size_t z, size_t l, const double *x0, double total,
-                       double *w) {
+/* Puts the zone's mass in layer l into the row w, by its share of the mass of each cell where the
+ * layer knows it, else of the area. The answer is what of the layer's own zone total the state
+ * cannot move (structure below a cell); NaN: the layer has no total here. */
+static double add_zone(const inversion *v, size_t z, size_t l, const double *x0,
+                       const sky_layer *layer, double *w) {
+  const double *by_mass = layer->zone_share != NULL ? layer->zone_share + z * v->n_cell : NULL;
+  const sky_coverage *cover = &v->cover[z];
   sky_acc mesh = {0};
   for (size_t t = 0; t < v->n_time; t++) {
-    for (size_t k = 0; k < v->cover[z].n; k++) {
-      const size_t c = v->cover[z].cell[k], s = (t * v->n_layer + l) * v->n_cell + c;
-      w[s] = v->area[c] * v->cover[z].fraction[k] * v->kg / (double)v->n_time;
+    for (size_t k = 0; k < (by_mass != NULL ? v->n_cell : cover->n); k++) {
+      const size_t c = by_mass != NULL ? k : cover->cell[k];
+      const size_t s = (t * v->n_layer + l) * v->n_cell + c;
+      w[s] = v->whole[s] * (by_mass != NULL ? by_mass[c] : cover->fraction[k]);
       sky_acc_add(&mesh, w[s] * x0[s]);
     }
   }
-  return or_zero(total) - sky_acc_value(&mesh);
+  return layer->zone_total[z] - sky_acc_value(&mesh);
 }
 
 /* Base cells that a patch replaces, ascending. */
@@ -248,10 +253,10 @@ cleanup:
 static sky_status grid_functionals(sky_context *ctx, const sky_job *job, const double *x0,
                                    inversion *v) {
   const size_t nz = v->zones.n, m = v->n_state;
-  double *native = NULL, *unscaled = NULL;
-  sky_layer sink = {0};
+  double *unscaled = NULL;
+  sky_layer prior = {0}, sink = {0};
   sky_status st = SKY_OK;
-  SKY_GO(inventory_variable(ctx, job, sky_node_text(v->node, "prior"), "zone_total", nz, &native));
+  SKY_GO(sky_layer_read(ctx, job, "inventory", sky_node_text(v->node, "prior"), &prior));
   SKY_GO(inventory_variable(ctx, job, sky_node_text(v->node, "unscaled"), "zone_total", nz,
                             &unscaled));
   if (v->n_layer > 1)
@@ -261,19 +266,22 @@ static sky_status grid_functionals(sky_context *ctx, const sky_job *job, const d
   v->n_row = n_sets * nz + v->n_replaced * v->n_time;
   SKY_GO_ALLOC(v->W, SKY_NEW0(ctx, double, v->n_row *m));
   SKY_GO_ALLOC(v->constant, SKY_NEW0(ctx, double, v->n_row));
+  SKY_GO_ALLOC(v->whole, SKY_NEW(ctx, double, m));
+  for (size_t s = 0; s < m; s++)
+    v->whole[s] = v->area[s % v->n_cell] * v->kg / (double)v->n_time;
   for (size_t z = 0; z < nz; z++) {
-    v->constant[z] = add_zone(v, z, 0, x0, native[z], v->W + z * m);
+    v->constant[z] = or_zero(add_zone(v, z, 0, x0, &prior, v->W + z * m));
     if (unscaled != NULL) v->constant[z] += or_zero(unscaled[z]);
     if (n_sets == 1) continue;
-    v->constant[nz + z] = add_zone(v, z, 1, x0, sink.zone_total[z], v->W + (nz + z) * m);
+    v->constant[nz + z] = add_zone(v, z, 1, x0, &sink, v->W + (nz + z) * m);
     v->constant[2 * nz + z] = v->constant[z] + v->constant[nz + z];
     for (size_t s = 0; s < m; s++)
       v->W[(2 * nz + z) * m + s] = v->W[z * m + s] + v->W[(nz + z) * m + s];
   }
   if (v->n_replaced > 0) SKY_GO(add_base_rows(ctx, v, v->W + n_sets * nz * m));
 cleanup:
-  sky_free(native);
   sky_free(unscaled);
+  sky_layer_free(&prior);
   sky_layer_free(&sink);
   return st;
 }
@@ -336,6 +344,7 @@ static sky_functionals functionals_of(const inversion *v) {
       .n_zone = v->n_row,
       .W = v->W,
       .constant = v->constant,
+      .whole = v->whole,
       .n_layer = v->n_layer,
       .inventory_sd = v->compared_sd,
       .inventory_E = v->compared_E,
@@ -383,6 +392,8 @@ static sky_status solve_observations(sky_context *ctx, const sky_job *job, const
   const sky_functionals zones = functionals_of(v);
   v->bytes = sky_problem_bytes(&p, v->n_row);
   SKY_GO(sky_problem_solve(ctx, &p, &zones, &v->post));
+  for (size_t r = 0; r < v->n_row; r++) /* no total, no error */
+    if (isnan(v->constant[r])) v->post.prior_sd[r] = v->post.total_sd[r] = NAN;
   see_inventory(v, p.x0, v->n_time * v->n_cell);
   for (size_t l = 0; l < v->n_layer; l++)
     grid_fields(v, p.x0, l);
@@ -611,6 +622,7 @@ static void put_zones(output *o, const inversion *v, const double *covered, cons
   put(o, "zone_posterior_sd", "zone", kg, p->total_sd);
   put(o, "zone_dofs", "zone", "1", p->zone_dofs);
   put(o, "zone_sensitivity", "zone", "1", p->zone_sensitivity);
+  put(o, "zone_own_response", "zone", "1", p->zone_own_response);
   put(o, "zone_null_sd", "zone", kg, p->zone_null_sd);
   put(o, "zone_detectable", "zone", kg, p->zone_detectable);
   put(o, "zone_seen", "zone", kg, v->seen);

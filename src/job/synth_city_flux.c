@@ -87,14 +87,28 @@ static sky_status make_layers(sky_context *ctx, const sky_job *job, bool invento
   return st;
 }
 
+/* kg yr-1 by which a zone's part of the cells' mass changes from the layer to the draw. */
+static double share_of_change(const sky_city_flux *f, const sky_layer *layer, size_t zone,
+                              const double *flux, double molar) {
+  const double *share = layer->zone_share + zone * layer->n_cell;
+  sky_acc sum = {0};
+  for (size_t c = 0; c < layer->n_cell; c++)
+    if (share[c] > 0) sky_acc_add(&sum, share[c] * (flux[c] - layer->flux[c]) * f->area[c]);
+  return molar * SKY_SECONDS_PER_YEAR * sky_acc_value(&sum);
+}
+
 static sky_status draw_layer(sky_context *ctx, const sky_job *job, const char *kind, const char *id,
                              uint64_t seed, uint64_t stream, double molar, sky_city_flux *f,
                              double *flux, double *beyond) {
   sky_layer layer = {0};
   SKY_TRY(sky_layer_read(ctx, job, kind, id, &layer));
   const sky_status st = sky_layer_draw(ctx, &layer, seed, stream, flux);
-  for (size_t z = 0; z < f->zones.n; z++)
-    beyond[z] = layer.zone_total[z] - spread_total(f, z, layer.flux, molar);
+  for (size_t z = 0; z < f->zones.n; z++) {
+    const double change = layer.zone_share != NULL ? share_of_change(f, &layer, z, flux, molar)
+                                                   : spread_total(f, z, flux, molar) -
+                                                         spread_total(f, z, layer.flux, molar);
+    beyond[z] = layer.zone_total[z] + change - spread_total(f, z, flux, molar);
+  }
   sky_layer_free(&layer);
   return st;
 }

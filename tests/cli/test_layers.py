@@ -135,7 +135,7 @@ def check_table(q):
     for k, (zone, r) in enumerate(sorted(table.items())):
         assert zone == sorted(table)[k]
         assert number(r, "best") == number(r, "posterior")
-        assert r["best_from"] == ("inventory; satellites add no information"
+        assert r["best_from"] == ("posterior; mostly the inventory, its prior"
                                   if r["status"] == "insufficient information"
                                   else "posterior; the inventory is its prior"), r
         if r["status"] == "insufficient information":

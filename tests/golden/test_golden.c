@@ -167,7 +167,7 @@ static void take_row(void *user, const char *line) {
                                .prior_sd = in[2],
                                .post_sd = in[3],
                                .null_var = in[4],
-                               .sensitivity = in[5],
+                               .response = in[5],
                                .chi2_per_obs = t->chi2};
 }
 

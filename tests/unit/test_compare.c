@@ -51,7 +51,7 @@ static void test_reasons(void **state) {
                                   .prior_sd = 5,
                                   .post_sd = 4.9,
                                   .null_var = 4,
-                                  .sensitivity = 0,
+                                  .response = 0,
                                   .change = INFINITY},
                                  {.comparable = true,
                                   .top_down = 16,
@@ -59,14 +59,14 @@ static void test_reasons(void **state) {
                                   .prior_sd = 5,
                                   .post_sd = 1,
                                   .null_var = 4,
-                                  .sensitivity = 0.9},
+                                  .response = 0.9},
                                  {.comparable = true,
                                   .top_down = 4,
                                   .bottom_up_seen = 10,
                                   .prior_sd = 5,
                                   .post_sd = 1,
                                   .null_var = 4,
-                                  .sensitivity = 0.9}};
+                                  .response = 0.9}};
   sky_comparison t[6];
   memcpy(t, rows, sizeof rows);
   for (size_t i = 0; i < 6; i++)
@@ -147,7 +147,7 @@ static spread simulate(double factor) {
                             .prior_sd = post.prior_sd[0],
                             .post_sd = post.total_sd[0],
                             .null_var = variances[k],
-                            .sensitivity = post.zone_sensitivity[0],
+                            .response = post.zone_own_response[0],
                             .chi2_per_obs = 1};
       assert_int_equal(sky_compare(ctx, 1, &row), SKY_OK);
       s2[k] += row.z * row.z / DRAWS;
