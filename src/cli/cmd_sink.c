@@ -88,6 +88,7 @@ static void add_number(cJSON *o, const char *key, double v) {
 static cJSON *row_json(const sky_sink *s, const sky_sink_row *row) {
   cJSON *o = cJSON_CreateObject();
   double v[SKY_SINK_NUMBERS];
+  char reason[SKY_SINK_REASON];
   sky_sink_numbers(s, row, v);
   cJSON_AddStringToObject(o, "zone_id", s->zones.zone[row->zone].id);
   cJSON_AddStringToObject(o, "zone_name", s->zones.zone[row->zone].name);
@@ -97,7 +98,7 @@ static cJSON *row_json(const sky_sink *s, const sky_sink_row *row) {
     add_number(o, sky_sink_number_names[i], v[i]);
   cJSON_AddStringToObject(o, "stock_label", sky_sink_stock_label(s, row));
   cJSON_AddStringToObject(o, "uptake_label", sky_sink_uptake_label(s, row));
-  cJSON_AddStringToObject(o, "reason", sky_sink_reason(s, row->zone));
+  cJSON_AddStringToObject(o, "reason", sky_sink_reason(s, row->zone, reason));
   return o;
 }
 
@@ -154,9 +155,9 @@ static void print_table(const sky_sink *s) {
            sky_sink_row_class(s, row), v[SKY_SINK_AREA_1], v[SKY_SINK_AREA_2], v[SKY_SINK_CHANGE]);
     print_estimate(v[SKY_SINK_STOCK_CHANGE], v[SKY_SINK_STOCK_SD]);
     print_estimate(v[SKY_SINK_REMOVAL], v[SKY_SINK_REMOVAL_SD]);
-    printf("  %s%s%s\n", sky_sink_uptake_label(s, row),
-           row->cls == s->n_class && *sky_sink_reason(s, row->zone) ? "; " : "",
-           row->cls == s->n_class ? sky_sink_reason(s, row->zone) : "");
+    char text[SKY_SINK_REASON];
+    const char *reason = row->cls == s->n_class ? sky_sink_reason(s, row->zone, text) : "";
+    printf("  %s%s%s\n", sky_sink_uptake_label(s, row), *reason != '\0' ? "; " : "", reason);
   }
   printf(
       "\nstock change: %s; positive = the land gains carbon\nremoval: positive = uptake, %.9g t "

@@ -8,6 +8,7 @@
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/text.h"
+#include "src/job/job.h"
 #include "src/write/json_out.h"
 
 #define HECTARE 1e4
@@ -220,11 +221,22 @@ const char *sky_sink_uptake_label(const sky_sink *s, const sky_sink_row *row) {
   return s->opt.pools != NULL ? "no gain given" : "no gain at tier 1";
 }
 
-const char *sky_sink_reason(const sky_sink *s, size_t zone) {
-  const sky_tensor *t = &s->tensor;
-  if (!(t->inside[zone] > 0)) return "outside the maps";
-  if (!(t->inside[zone] - t->nodata[zone] > 0)) return "no class at both dates";
-  return "";
+/* Share of a zone that lies in the maps, with or without a class. */
+static double covered_fraction(const sky_sink *s, size_t zone) {
+  return s->area[zone] > 0 ? s->tensor.inside[zone] / s->area[zone] : 0;
+}
+
+bool sky_sink_empty(const sky_sink *s, size_t zone) {
+  return !(s->tensor.inside[zone] - s->tensor.nodata[zone] > 0);
+}
+
+const char *sky_sink_reason(const sky_sink *s, size_t zone, char out[SKY_SINK_REASON]) {
+  const double covered = covered_fraction(s, zone);
+  if (!(s->tensor.inside[zone] > 0)) return "outside the maps";
+  if (sky_sink_empty(s, zone)) return "no class at both dates";
+  if (covered >= SKY_ZONE_COMPLETE) return "";
+  snprintf(out, SKY_SINK_REASON, "only %.3g %% of the zone lies in the maps", 100 * covered);
+  return out;
 }
 
 bool sky_sink_no_gain(const sky_sink *s, size_t i) {
@@ -288,7 +300,7 @@ void sky_sink_numbers(const sky_sink *s, const sky_sink_row *row, double v[SKY_S
   v[SKY_SINK_UPTAKE_FLUX] = uptake->value * SKY_CO2_PER_C / TONNE;
   v[SKY_SINK_UPTAKE_FLUX_SD] = uptake->sd * SKY_CO2_PER_C / TONNE;
   v[SKY_SINK_ZONE_AREA] = s->area[z] / HECTARE;
-  v[SKY_SINK_COVERED] = s->area[z] > 0 ? s->tensor.inside[z] / s->area[z] : 0;
+  v[SKY_SINK_COVERED] = covered_fraction(s, z);
   v[SKY_SINK_NODATA] = s->tensor.nodata[z] / HECTARE;
 }
 
@@ -339,6 +351,7 @@ static sky_status put_sources(sky_context *ctx, const sky_sink *s, sky_text *t) 
 static void put_row(const sky_sink *s, const sky_sink_row *row, sky_text *t) {
   const sky_zone *zone = &s->zones.zone[row->zone];
   double v[SKY_SINK_NUMBERS];
+  char reason[SKY_SINK_REASON];
   sky_sink_numbers(s, row, v);
   put_text(t, zone->id);
   sky_text_put(t, ",");
@@ -353,7 +366,8 @@ static void put_row(const sky_sink *s, const sky_sink_row *row, sky_text *t) {
     put_number(t, v[i]);
   sky_text_put(t, ",");
   put_text(t, sky_sink_stock_label(s, row));
-  sky_text_printf(t, ",%s,%s\n", sky_sink_uptake_label(s, row), sky_sink_reason(s, row->zone));
+  sky_text_printf(t, ",%s,%s\n", sky_sink_uptake_label(s, row),
+                  sky_sink_reason(s, row->zone, reason));
 }
 
 sky_status sky_sink_write_csv(sky_context *ctx, const sky_sink *s, const char *path) {

@@ -51,10 +51,13 @@ void sky_sink_close(sky_sink *s); /* NULL-safe members, zeroes */
  * always. */
 bool sky_sink_row_shown(const sky_sink *s, const sky_sink_row *row);
 const char *sky_sink_row_class(const sky_sink *s, const sky_sink_row *row); /* "all": the zone */
-/* What kind of numbers these are, and why a zone is empty ("" if it is not). */
+/* What kind of numbers these are, and why a zone is empty or not whole ("" if it is whole); the
+ * reason is a literal or in out. */
+#define SKY_SINK_REASON 64
 const char *sky_sink_stock_label(const sky_sink *s, const sky_sink_row *row);
 const char *sky_sink_uptake_label(const sky_sink *s, const sky_sink_row *row);
-const char *sky_sink_reason(const sky_sink *s, size_t zone);
+const char *sky_sink_reason(const sky_sink *s, size_t zone, char out[SKY_SINK_REASON]);
+bool sky_sink_empty(const sky_sink *s, size_t zone); /* no class at both dates */
 /* Class i has no annual gain in the set. */
 bool sky_sink_no_gain(const sky_sink *s, size_t i);
 

@@ -7,7 +7,8 @@
  *     cell flux = CO2 uptake of the cell (kg yr-1) / (molar mass × seconds of a year × cell area)
  *
  * mol m-2 s-1, to the atmosphere positive. zone_total is the zone's own row (the polygon's exact
- * cut); zone_sd is that of the layer's covariance, wᵀQw, which an inversion starts from. */
+ * cut), NaN for a zone that lies in the maps in part; zone_sd is that of the layer's covariance,
+ * wᵀQw, which an inversion starts from. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -206,13 +207,14 @@ static sky_status fill_zones(sky_context *ctx, work *w) {
   const double kg = sky_species_find("co2")->molar_mass * SKY_SECONDS_PER_YEAR;
   sky_zones zones = {0};
   sky_coverage *cover = NULL;
+  char reason[SKY_SINK_REASON];
   SKY_TRY(sky_job_zones(ctx, w->job, &w->mesh, &zones, &cover));
   for (size_t z = 0; z < s->n_zone; z++) {
-    const double classed = s->tensor.inside[z] - s->tensor.nodata[z];
-    if (!(classed > 0)) continue;
+    if (sky_sink_empty(s, z)) continue;
+    w->layer.zone_covered[z] = fmin(1, (s->tensor.inside[z] - s->tensor.nodata[z]) / s->area[z]);
+    if (*sky_sink_reason(s, z, reason) != '\0') continue; /* a part is not the zone's sink */
     w->layer.zone_total[z] =
         s->rows[z * (s->n_class + 1) + s->n_class].uptake.value * SKY_CO2_PER_C;
-    w->layer.zone_covered[z] = fmin(1, classed / s->area[z]);
     /* The layer says nothing about a zone that is not all in it. */
     if (cover[z].area_in >= SKY_ZONE_COMPLETE * cover[z].area_zone)
       w->layer.zone_sd[z] = zone_sd(w, &cover[z], kg);
@@ -261,10 +263,13 @@ static void put_zone(const sky_sink *s, size_t zone, sky_text *t) {
   const sky_sink_row *row = &s->rows[zone * (s->n_class + 1) + s->n_class];
   double v[SKY_SINK_NUMBERS];
   char a[32], b[32], c[32];
-  if (*sky_sink_reason(s, zone) != '\0') {
-    sky_text_printf(t, "no statement: %s", sky_sink_reason(s, zone));
+  char text[SKY_SINK_REASON];
+  const char *reason = sky_sink_reason(s, zone, text);
+  if (sky_sink_empty(s, zone)) {
+    sky_text_printf(t, "no statement: %s", reason);
     return;
   }
+  if (*reason != '\0') sky_text_printf(t, "%s, and that part alone has: ", reason);
   sky_sink_numbers(s, row, v);
   sky_text_printf(t, "uptake %s t CO2 a year (95 %% range %s to %s; %s).",
                   plain(v[SKY_SINK_REMOVAL] * SKY_CO2_PER_C, a),
@@ -287,12 +292,15 @@ static sky_status zone_facts(sky_context *ctx, work *w) {
   for (size_t z = 0; z < s->n_zone; z++) {
     const sky_zone *zone = &s->zones.zone[z];
     sky_text t = {.ctx = ctx};
+    char why[SKY_SINK_REASON];
     if (zone->role != SKY_ZONE_REPORT) continue;
     put_zone(s, z, &t);
     char *text = sky_text_take(&t);
     if (text == NULL) return SKY_E_NOMEM;
     sky_fact(&w->facts, "Sinks", zone->name, "%s", text);
     sky_free(text);
+    const char *reason = sky_sink_reason(s, z, why);
+    if (*reason != '\0') sky_fact(&w->facts, "warnings", zone->name, "no sink: %s", reason);
   }
   return SKY_OK;
 }

@@ -533,13 +533,23 @@ def check_outside(scene):
     part = scene.first[240:, :]
     raster(WORK / "half.tif", part, (WEST, 0.001, 0, SOUTH + 0.24, 0, -0.001))
     zones = city_zones()
-    zones = {"south": zones["county-1"], "north": zones["county-3"], "far": [box(20, 10, 21, 11)]}
+    zones = {"south": zones["county-1"], "north": zones["county-3"], "far": [box(20, 10, 21, 11)],
+             "city": zones["city"]}
     write_zones(WORK / "three.geojson", zones)
     r = run("half", ("half.tif", "half.tif"), moist(), zones="three.geojson")
     assert r.rows["north", "all"]["reason"] == r.rows["far", "all"]["reason"] == "outside the maps"
     z = r.zones.index("north")
     assert np.isnan(r.layer["zone_total"][z]) and np.isnan(r.layer["zone_sd"][z])
     assert r.layer["zone_covered"][z] == 0 and r.layer["zone_total"][r.zones.index("south")] < 0
+    # Half a city: the table names the share and no more, nothing becomes the zone's total.
+    edges = np.sin(np.radians([SOUTH, SOUTH + 0.24, SOUTH + 0.48]))
+    share = (edges[1] - edges[0]) / (edges[2] - edges[0])
+    z, reason = r.zones.index("city"), f"only {100 * share:.3g} % of the zone lies in the maps"
+    assert r.rows["city", "all"]["reason"] == reason and ("warnings", "City", "no sink: " + reason) in r.facts
+    assert np.isnan(r.layer["zone_total"][z]) and np.isnan(r.layer["zone_sd"][z])
+    assert abs(r.layer["zone_covered"][z] - share) < 1e-4
+    assert any(l == "City" and v.startswith(reason + ", and that part alone has: uptake") for _, l, v in r.facts)
+    assert r.rows["south", "all"]["reason"] == ""
     assert np.isnan(r.layer["cell_flux"]).mean() > 0.4
     assert any(l == "Far" and "no statement: outside the maps" in v for _, l, v in r.facts)
     # Salt marsh (a user's legend) lies outside the zones only: a cell needs its rate, the table no row.
