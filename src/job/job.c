@@ -10,6 +10,7 @@
 #include "src/core/species.h"
 #include "src/core/units.h"
 #include "src/job/sink_table.h"
+#include "src/job/zone_relation.h"
 #include "src/read/product.h"
 #include "src/read/zones_ogr.h"
 
@@ -446,6 +447,9 @@ sky_status sky_job_check(sky_context *ctx, const sky_job *job) {
   SKY_GO(check_sinks(ctx, job));
   SKY_GO(sky_job_mesh(ctx, job, &mesh));
   SKY_GO(sky_job_zones(ctx, job, &mesh, &zones, &cover));
+  if (sky_node_text(job->root, "zones.file") != NULL)
+    SKY_GO(sky_zones_warn(ctx, &zones, cover, &mesh.patch[0],
+                          sky_node_text(job->root, "zones.level_attribute") != NULL));
 cleanup:
   sky_job_coverage_free(cover, zones.n);
   sky_zones_free(&zones);

@@ -10,6 +10,7 @@
 #include "src/write/zone_geometry.h"
 
 #define TURN 360.0
+#define WARNINGS 10 /* pairs of zones that are named */
 
 typedef struct box {
   double x0, y0, x1, y1;
@@ -74,15 +75,21 @@ static sky_status add_rings(sky_context *ctx, OGRGeometryH g, sky_zone *z) {
   return SKY_OK;
 }
 
+/* turns: to be added to the longitudes of q. */
+static bool boxes_meet(const box *p, const box *q, bool geographic, double *turns) {
+  *turns = geographic ? round((p->x0 + p->x1 - q->x0 - q->x1) / (2 * TURN)) * TURN : 0;
+  return p->x0 < q->x1 + *turns && q->x0 + *turns < p->x1 && p->y0 < q->y1 && q->y0 < p->y1;
+}
+
 sky_status sky_zone_relate(sky_context *ctx, const sky_zone *a, const sky_zone *b,
                            sky_zone_relation *out, sky_zone *both) {
   const box p = box_of(a), q = box_of(b);
-  const double turns = a->geographic ? round((p.x0 + p.x1 - q.x0 - q.x1) / (2 * TURN)) * TURN : 0;
+  double turns;
   OGRGeometryH g = NULL, h = NULL, shared = NULL;
   sky_status st = SKY_OK;
   *out = SKY_ZONES_APART;
   if (both != NULL) memset(both, 0, sizeof *both);
-  if (!(p.x0 < q.x1 + turns && q.x0 + turns < p.x1 && p.y0 < q.y1 && q.y0 < p.y1)) return SKY_OK;
+  if (!boxes_meet(&p, &q, a->geographic, &turns)) return SKY_OK;
   SKY_TRY(sky_gdal_start(ctx));
   g = sky_zone_geometry(a);
   h = sky_zone_geometry(b);
@@ -109,5 +116,50 @@ cleanup:
   OGR_G_DestroyGeometry(h);
   OGR_G_DestroyGeometry(g);
   if (st != SKY_OK && both != NULL) sky_zone_clear(both);
+  return st;
+}
+
+/* Share of the smaller of two zones of one level that both hold; 0: nothing to warn of. */
+static sky_status shared_part(sky_context *ctx, const sky_zone *a, const sky_zone *b,
+                              const sky_grid *grid, bool levels, double smaller, double *share) {
+  sky_zone both;
+  sky_zone_relation relation;
+  *share = 0;
+  SKY_TRY(sky_zone_relate(ctx, a, b, &relation, &both));
+  if (relation != SKY_ZONES_CROSS) {
+    *share = levels && relation != SKY_ZONES_APART ? 1 : 0;
+    return SKY_OK;
+  }
+  const sky_status st = sky_zone_area(ctx, &both, grid, share);
+  *share /= smaller;
+  sky_zone_clear(&both);
+  return st;
+}
+
+sky_status sky_zones_warn(sky_context *ctx, const sky_zones *zones, const sky_coverage *cover,
+                          const sky_grid *grid, bool levels) {
+  size_t found = 0;
+  box *of = SKY_NEW(ctx, box, zones->n);
+  sky_status st = of != NULL ? SKY_OK : SKY_E_NOMEM;
+  for (size_t i = 0; i < zones->n && st == SKY_OK; i++) {
+    const sky_zone *a = &zones->zone[i];
+    of[i] = box_of(a);
+    for (size_t k = 0; k < i && st == SKY_OK; k++) {
+      const sky_zone *b = &zones->zone[k];
+      double turns, share;
+      if (!boxes_meet(&of[i], &of[k], a->geographic, &turns) || strcmp(a->level, b->level) != 0)
+        continue;
+      st = shared_part(ctx, a, b, grid, levels, fmin(cover[i].area_zone, cover[k].area_zone),
+                       &share);
+      if (st != SKY_OK || share == 0 || ++found > WARNINGS) continue;
+      sky_log(ctx, SKY_LOG_WARN,
+              "zones '%s' and '%s' of level '%s' share %.3g %% of the smaller one: a sum over the "
+              "level counts it twice",
+              b->id, a->id, a->level, 100 * share);
+    }
+  }
+  if (found > WARNINGS)
+    sky_log(ctx, SKY_LOG_WARN, "%zu more pairs of zones overlap", found - WARNINGS);
+  sky_free(of);
   return st;
 }

@@ -20,4 +20,10 @@ SKY_NODISCARD sky_status sky_zone_relate(sky_context *ctx, const sky_zone *a, co
                                          sky_zone_relation *out, sky_zone *both);
 void sky_zone_clear(sky_zone *z);
 
+/* Warns of zones of one level that share more than that, as a sum over the level counts it twice.
+ * Where all have one level (levels false), a zone inside another is meant. cover: of the zones. */
+SKY_NODISCARD sky_status sky_zones_warn(sky_context *ctx, const sky_zones *zones,
+                                        const sky_coverage *cover, const sky_grid *grid,
+                                        bool levels);
+
 #endif
