@@ -623,6 +623,9 @@ static void record(sky_facts *facts, const char *gas, const jacobian *j) {
   }
   for (size_t k = 0; k < j->nnz; k++) /* once, not once a layer */
     if ((size_t)j->col[k] % j->n_cell < j->mesh.n_cell) sky_acc_add(&on_grid, j->val[k]);
+  if (sky_acc_value(&on_grid) == 0)
+    sky_fact(facts, "warnings", species->formula,
+             "all footprints of %zu observations are zero on the grid", j->n_obs);
   sky_fact(facts, "diagnostics", species->formula,
            "forward: the prior flux adds %.4g to %.4g %s to the columns, with all of the footprint",
            least * species->column_scale, most * species->column_scale, species->column_unit);

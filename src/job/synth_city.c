@@ -35,12 +35,15 @@ sky_status sky_synth_city(sky_context *ctx, const char *dir, uint64_t seed, sky_
   sky_city_scene scene = {0};
   sky_city_pass pass[SKY_CITY_PASSES] = {{.day = 0}};
   sky_footprints footprint[SKY_CITY_PASSES] = {{.n_rows = 0}};
-  char *soundings = NULL, *footprints = NULL, *winds = NULL, *job = NULL;
+  char *soundings = NULL, *footprints = NULL, *winds = NULL, *job = NULL, *result = NULL;
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(soundings, sky_sprintf(ctx, "%s/soundings", dir));
   SKY_GO_ALLOC(footprints, sky_sprintf(ctx, "%s/footprints", dir));
   SKY_GO_ALLOC(winds, sky_sprintf(ctx, "%s/era5_2023.nc", dir));
   SKY_GO_ALLOC(job, sky_sprintf(ctx, "%s/city.yaml", dir));
+  SKY_GO_ALLOC(result, sky_sprintf(ctx, "%s/result", dir));
+  if (sky_file_exists(result))
+    sky_log(ctx, SKY_LOG_WARN, "%s: its results belong to the scene that was here before", result);
   SKY_GO(sky_file_mkdirs(ctx, soundings));
   SKY_GO(sky_file_mkdirs(ctx, footprints));
   SKY_GO(scene_create(ctx, which, &scene));
@@ -68,5 +71,6 @@ cleanup:
   sky_free(footprints);
   sky_free(winds);
   sky_free(job);
+  sky_free(result);
   return st;
 }
