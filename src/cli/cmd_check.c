@@ -1,4 +1,6 @@
-/* cmd_check.c: `skyflux check JOB`: every error of a job file at once, then every missing input. */
+/* cmd_check.c: `skyflux check JOB`: every error of a job file at once, then every missing input,
+ * then the first error of its maps, grid and zones. What tables and granules hold is seen by run.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,9 +13,10 @@
 
 static const sky_cli_option options[] = {SKY_SET_OPTION, {NULL, 0, NULL, NULL}};
 
-static const sky_cli_spec spec = {"check", "JOB [options]", "report every error of a job file",
-                                  "skyflux check tests/real/permian.yaml --set data=../shared/data",
-                                  options};
+static const sky_cli_spec spec = {
+    "check", "JOB [options]",
+    "report every error of a job file, then the first of its inputs, maps, grid and zones",
+    "skyflux check tests/real/permian.yaml --set data=../shared/data", options};
 
 /* {"ok": …, "status": …, "errors": ["job.yaml:3: …"]}; one line of the message is one error. */
 static sky_status print_json(sky_context *ctx, const char *path, sky_status status) {
