@@ -65,7 +65,6 @@ stages = [line.split("stage ")[1].split(":")[0] for line in second.splitlines() 
 assert len(stages) >= 6, stages
 
 
-
 def killed_after(stage):
     """Start, and kill the run right after it finished a stage."""
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -89,7 +88,7 @@ if name == "city":  # one run from kill to kill, first at every boundary, then a
     for k in range(200):
         run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            run.wait((0.2 + 0.4 * moment.random()) * seconds)
+            run.wait((0.1 + 0.2 * moment.random()) * seconds)
             break
         except subprocess.TimeoutExpired:
             run.send_signal(signal.SIGKILL)
@@ -97,7 +96,7 @@ if name == "city":  # one run from kill to kill, first at every boundary, then a
             killed += 1
     finish()
     assert digest() == reference, f"killed {killed} times: files differ"
-    assert killed > 2, killed
+    assert killed > 0, "the run was too fast to be killed"
     print("killed after", len(stages), "stages and at", killed, "random moments: same bytes")
     sys.exit()
 
