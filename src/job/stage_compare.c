@@ -259,12 +259,12 @@ static void take(sky_zone_row *row, reasons *why, double value, double sd, doubl
   if (isnan(value)) return;
   if (strncmp(reason, lead, sizeof lead - 1) == 0) reason += sizeof lead - 1;
   row->best = value;
-  row->best_sd = sd * sqrt(inflation);
+  row->best_sd = fmin(sd * sqrt(inflation), fmax(sd, row->prior_sd)); /* the prior is known, too */
   snprintf(why->best, sizeof why->best, "%s%s", from, reason);
-  if (inflation > 1) {
+  if (row->best_sd >= 1.005 * sd) { /* what two digits show */
     const size_t end = strlen(why->best);
     snprintf(why->best + end, sizeof why->best - end, "; sd inflated by %.2f (chi2 %.2f)",
-             sqrt(inflation), inflation);
+             row->best_sd / sd, inflation);
   }
   row->best_from = why->best;
 }
