@@ -25,8 +25,10 @@ thread)
   rm -rf "$work"
   sky=$build/src/cli/skyflux
   "$sky" synth demo "$work/scene" -q
+  "$sky" synth city "$work/city" -q
   for threads in 2 5; do
     "$sky" run "$work/scene/demo.yaml" --fresh --threads $threads --set "job.output=$work/out" -q >"$work/log"
+    "$sky" run "$work/city/city.yaml" --fresh --threads $threads -q >>"$work/log"
     "$sky" soundings "$work"/scene/S5P*.nc -o "$work/soundings.nc" --threads $threads -q
   done
   echo "no data race"
