@@ -98,7 +98,7 @@ static sky_status place_block(sky_context *ctx, const sky_gridder_task *t, sky_g
   for (size_t k = 0; p != NULL && k < r->n; k++)
     proxy[k] = p->density[r->cell[k]];
   SKY_TRY(sky_place(ctx, &task, emission, b->share, &b->placed));
-  b->spread = (b->total * b->total + var) / (kappa + 1);
+  b->spread = sky_place_spread(b->total, var, kappa);
   for (size_t k = 0; k < r->n; k++) {
     g->emission[r->cell[k]] += emission[k];
     g->variance[r->cell[k]] += b->spread * b->share[k];

@@ -120,17 +120,6 @@ sky_status sky_place(sky_context *ctx, const sky_place_task *t, double *emission
   return close_sum(ctx, t->region, out->total, t->n, emission);
 }
 
-sky_status sky_place_covariance(sky_context *ctx, size_t n, const double *share, double rest,
-                                double total_sd, double kappa, double *diagonal,
-                                double *coefficient) {
-  if (!(kappa > 0) || !legal(rest) || !legal(total_sd))
-    return sky_fail(ctx, SKY_E_RANGE,
-                    "placement: kappa %g is not > 0, or rest %g or sd %g not >= 0", kappa, rest,
-                    total_sd);
-  const double var = total_sd * total_sd;
-  const double spread_var = (rest * rest + var) / (kappa + 1);
-  for (size_t i = 0; i < n; i++)
-    diagonal[i] = spread_var * share[i];
-  *coefficient = var - spread_var;
-  return SKY_OK;
+double sky_place_spread(double rest, double total_var, double kappa) {
+  return (rest * rest + total_var) / (kappa + 1);
 }

@@ -44,13 +44,10 @@ typedef struct sky_placed {
 SKY_NODISCARD sky_status sky_place(sky_context *ctx, const sky_place_task *task, double *emission,
                                    double *share, sky_placed *out);
 
-/* Covariance of the placed cells, diag(diagonal_i) + coefficient · share shareᵀ. The shares are
- * Dirichlet with concentration κ around `share`:
- *   Cov = share shareᵀ σ_E² + (R² + σ_E²)(diag share - share shareᵀ)/(κ + 1)
- * so the variance of the total stays σ_E². kappa INFINITY: the proxy is certain. The coefficient
- * may be negative; the whole is positive semi-definite. diagonal: n, kg². */
-SKY_NODISCARD sky_status sky_place_covariance(sky_context *ctx, size_t n, const double *share,
-                                              double rest, double total_sd, double kappa,
-                                              double *diagonal, double *coefficient);
+/* Spread v, kg², of the placed cells around their shares, which are Dirichlet with concentration
+ * κ > 0 (INFINITY: the proxy is certain):
+ *   Cov = share shareᵀ σ_E² + v (diag share - share shareᵀ),   v = (R² + σ_E²)/(κ + 1)
+ * so the variance of the total stays σ_E². rest: R, kg; total_var: σ_E², kg². */
+double sky_place_spread(double rest, double total_var, double kappa);
 
 #endif

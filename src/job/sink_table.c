@@ -306,17 +306,6 @@ void sky_sink_numbers(const sky_sink *s, const sky_sink_row *row, double v[SKY_S
 
 /* ---- CSV ------------------------------------------------------------------------------------ */
 
-static void put_text(sky_text *t, const char *text) {
-  if (strpbrk(text, ",\"\n\r") == NULL) {
-    sky_text_put(t, text);
-    return;
-  }
-  sky_text_put(t, "\"");
-  for (; *text != '\0'; text++)
-    sky_text_printf(t, *text == '"' ? "\"\"" : "%c", *text);
-  sky_text_put(t, "\"");
-}
-
 static void put_number(sky_text *t, double v) {
   char text[32] = "";
   if (!isnan(v)) sky_number_text(v, text);
@@ -353,19 +342,19 @@ static void put_row(const sky_sink *s, const sky_sink_row *row, sky_text *t) {
   double v[SKY_SINK_NUMBERS];
   char reason[SKY_SINK_REASON];
   sky_sink_numbers(s, row, v);
-  put_text(t, zone->id);
+  sky_text_csv(t, zone->id);
   sky_text_put(t, ",");
-  put_text(t, zone->name);
+  sky_text_csv(t, zone->name);
   if (row->cls == s->n_class)
     sky_text_put(t, ",,all");
   else {
     sky_text_printf(t, ",%d,", (int)s->set.cls[row->cls].id);
-    put_text(t, sky_sink_row_class(s, row));
+    sky_text_csv(t, sky_sink_row_class(s, row));
   }
   for (size_t i = 0; i < SKY_SINK_NUMBERS; i++)
     put_number(t, v[i]);
   sky_text_put(t, ",");
-  put_text(t, sky_sink_stock_label(s, row));
+  sky_text_csv(t, sky_sink_stock_label(s, row));
   sky_text_printf(t, ",%s,%s\n", sky_sink_uptake_label(s, row),
                   sky_sink_reason(s, row->zone, reason));
 }
