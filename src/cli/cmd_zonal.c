@@ -59,6 +59,7 @@ typedef struct zonal_args {
   const char *out, *by;
   sky_zones_options zones;
   sky_zonal_options opt;
+  sky_pass_options pass;
   stat stat[STATS_MAX];
   double share[STATS_MAX];    /* of a quantile */
   char column[STATS_MAX][32]; /* its name */
@@ -175,7 +176,7 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
     return SKY_OK;
   }
   if (strcmp(name, "stats") == 0) return parse_stats(ctx, value, a);
-  if (strcmp(name, "tile") == 0) return parse_tile(ctx, value, &a->opt.tile);
+  if (strcmp(name, "tile") == 0) return parse_tile(ctx, value, &a->pass.tile);
   if (strcmp(name, "categories") == 0) {
     a->opt.classes = true;
     return SKY_OK;
@@ -236,13 +237,13 @@ static sky_status compute(sky_context *ctx, zonal_run *r) {
   for (size_t i = 0; i < n; i++)
     in[i] = (sky_raster_input){i < (size_t)r->n_raster ? r->files[i] : a->by, 1,
                                a->opt.classes ? SKY_PIXEL_CLASS : SKY_PIXEL_VALUE};
-  sky_status st = sky_raster_set_open(ctx, in, n, &r->set);
+  sky_status st = sky_raster_set_open(ctx, in, n, NULL, &r->set);
   if (st == SKY_OK) tell_facts(ctx, r, in, n);
   sky_free(in);
   SKY_TRY(st);
   SKY_TRY(sky_zones_read(ctx, r->files[r->n_raster], &a->zones, sky_raster_set_grid(r->set),
                          &r->zones));
-  return sky_zonal_make(ctx, r->set, &r->zones, &a->opt, &r->result);
+  return sky_zonal_make(ctx, r->set, &r->zones, &a->opt, &a->pass, &r->result);
 }
 
 /* ---- notes: where the table comes from ------------------------------------------------------ */

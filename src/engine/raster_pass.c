@@ -26,7 +26,7 @@ void sky_raster_set_close(sky_raster_set *s) {
 }
 
 sky_status sky_raster_set_open(sky_context *ctx, const sky_raster_input *inputs, size_t n,
-                               sky_raster_set **out) {
+                               const sky_grid *target, sky_raster_set **out) {
   sky_status st = SKY_OK;
   sky_raster_set *s;
   SKY_GO_ALLOC(s, SKY_NEW0(ctx, sky_raster_set, 1));
@@ -37,6 +37,9 @@ sky_status sky_raster_set_open(sky_context *ctx, const sky_raster_input *inputs,
     s->input[i] = inputs[i];
     SKY_GO(sky_source_open(ctx, &inputs[i], &s->source[i]));
     if (i > 0) SKY_GO(sky_source_same_grid(ctx, s->source[0], s->source[i]));
+    if (target == NULL || sky_grid_equal(sky_source_grid(s->source[i]), target)) continue;
+    st = sky_fail(ctx, SKY_E_COVERAGE, "%s is not on the target grid", inputs[i].path);
+    goto cleanup;
   }
   *out = s;
   return SKY_OK;
@@ -318,11 +321,12 @@ static void drop_parts(pass *p) {
   sky_free(p->open);
 }
 
-sky_status sky_raster_pass(sky_context *ctx, sky_raster_set *set, const char *task, size_t tile,
-                           const sky_raster_kernel *kernel, sky_raster_report *report) {
+sky_status sky_raster_pass(sky_context *ctx, sky_raster_set *set, const char *task,
+                           const sky_pass_options *options, const sky_raster_kernel *kernel,
+                           sky_raster_report *report) {
   pass p = {.set = set, .kernel = kernel, .grid = sky_raster_set_grid(set)};
   int threads = 1;
-  if (tile == 0) tile = SKY_TILE;
+  const size_t tile = options != NULL && options->tile > 0 ? options->tile : SKY_TILE;
   if (tile % SKY_BAND != 0)
     return sky_fail(ctx, SKY_E_USAGE, "tile %zu is not a multiple of %d cells", tile, SKY_BAND);
   SKY_TRY(make_plan(ctx, &p, tile, &threads));

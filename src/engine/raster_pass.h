@@ -14,10 +14,11 @@
 
 typedef struct sky_raster_set sky_raster_set;
 
-/* Opens all inputs once; they must share one grid (SKY_E_COVERAGE names what differs). The paths
- * must outlive the set. */
+/* Opens all inputs once, to be read on the target grid (NULL: that of the first input); they must
+ * have it (SKY_E_COVERAGE names what differs). The paths and the target must outlive the set. */
 SKY_NODISCARD sky_status sky_raster_set_open(sky_context *ctx, const sky_raster_input *inputs,
-                                             size_t n, sky_raster_set **out);
+                                             size_t n, const sky_grid *target,
+                                             sky_raster_set **out);
 void sky_raster_set_close(sky_raster_set *s); /* NULL-safe */
 const sky_grid *sky_raster_set_grid(const sky_raster_set *s);
 size_t sky_raster_set_count(const sky_raster_set *s);
@@ -52,10 +53,16 @@ typedef struct sky_raster_report {
   int threads;           /* used, within the memory budget */
 } sky_raster_report;
 
-/* tile: wished side, cells, a multiple of SKY_BAND (0: SKY_TILE); made larger where the files'
- * own blocks are, smaller where --memory asks for it. SKY_E_NOMEM if even one block row does not
- * fit; unread blocks are logged and no failure here. */
+/* How a pass is done; no result depends on it. */
+typedef struct sky_pass_options {
+  size_t tile; /* wished side, cells, a multiple of SKY_BAND (0: SKY_TILE); made larger where the
+                * files' own blocks are, smaller where --memory asks for it */
+} sky_pass_options;
+
+/* options NULL: the defaults. SKY_E_NOMEM if even one block row does not fit; unread blocks are
+ * logged and no failure here. */
 SKY_NODISCARD sky_status sky_raster_pass(sky_context *ctx, sky_raster_set *set, const char *task,
-                                         size_t tile, const sky_raster_kernel *kernel,
+                                         const sky_pass_options *options,
+                                         const sky_raster_kernel *kernel,
                                          sky_raster_report *report);
 #endif

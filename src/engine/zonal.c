@@ -443,7 +443,8 @@ static sky_status take(sky_context *ctx, const job *j, sky_zonal *out) {
 }
 
 sky_status sky_zonal_make(sky_context *ctx, sky_raster_set *set, const sky_zones *zones,
-                          const sky_zonal_options *opt, sky_zonal *out) {
+                          const sky_zonal_options *opt, const sky_pass_options *pass,
+                          sky_zonal *out) {
   sky_status st = SKY_OK;
   sky_zonal z = {0};
   job j = {.zones = zones,
@@ -460,7 +461,7 @@ sky_status sky_zonal_make(sky_context *ctx, sky_raster_set *set, const sky_zones
                                     .map = map,
                                     .merge = merge,
                                     .drop = part_free};
-  SKY_GO(sky_raster_pass(ctx, set, "zonal statistics", opt->tile, &kernel, &z.report));
+  SKY_GO(sky_raster_pass(ctx, set, "zonal statistics", pass, &kernel, &z.report));
   SKY_GO(take(ctx, &j, &z));
   z.memory = j.totals;
   j.totals = NULL;

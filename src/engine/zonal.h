@@ -10,8 +10,7 @@ typedef struct sky_zonal_options {
   bool classes; /* the rasters hold classes (SKY_PIXEL_CLASS), to be cross-tabulated */
   bool squares; /* variances are wanted */
   bool quantiles;
-  bool by;     /* the last raster holds further weights, of which no statistics are made */
-  size_t tile; /* as sky_raster_pass */
+  bool by; /* the last raster holds further weights, of which no statistics are made */
 } sky_zonal_options;
 
 /* Covered cells of one combination of classes: code[raster]. */
@@ -43,6 +42,6 @@ typedef struct sky_zonal {
  * grid that have no place on Earth. */
 SKY_NODISCARD sky_status sky_zonal_make(sky_context *ctx, sky_raster_set *set,
                                         const sky_zones *zones, const sky_zonal_options *opt,
-                                        sky_zonal *out);
+                                        const sky_pass_options *pass, sky_zonal *out);
 void sky_zonal_free(sky_zonal *z); /* NULL-safe */
 #endif

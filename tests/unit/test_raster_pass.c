@@ -83,7 +83,7 @@ static sky_status merge_sum(sky_context *c, void *user, size_t block, void *part
 static sky_raster_set *open_set(void) {
   const sky_raster_input in = {PATH, 1, SKY_PIXEL_VALUE};
   sky_raster_set *set;
-  assert_int_equal(sky_raster_set_open(ctx, &in, 1, &set), SKY_OK);
+  assert_int_equal(sky_raster_set_open(ctx, &in, 1, NULL, &set), SKY_OK);
   return set;
 }
 
@@ -98,7 +98,9 @@ static void test_order(void **state) {
           .user = &s, .map = map_sum, .merge = merge_sum, .drop = sky_free};
       sky_raster_report report;
       sky_context_set_threads(ctx, threads);
-      assert_int_equal(sky_raster_pass(ctx, set, "test", tile, &k, &report), SKY_OK);
+      assert_int_equal(
+          sky_raster_pass(ctx, set, "test", &(sky_pass_options){.tile = tile}, &k, &report),
+          SKY_OK);
       assert_true(s.ordered && s.n == 9 && report.blocks == 9 && report.unread == 0);
       if (first == 0) first = s.sum;
       assert_true(s.sum == first);
@@ -120,12 +122,13 @@ static void test_memory_and_cancel(void **state) {
   const size_t budget = sky_context_memory(ctx);
   sky_context_set_threads(ctx, 4);
   sky_context_set_memory(ctx, 2500000); /* for fewer threads and smaller tiles */
-  assert_int_equal(sky_raster_pass(ctx, set, "test", 1024, &k, &report), SKY_OK);
+  assert_int_equal(sky_raster_pass(ctx, set, "test", NULL, &k, &report), SKY_OK);
   assert_true(report.threads < 4 && report.tile_y == 256);
   sky_context_set_memory(ctx, 100000);
-  assert_int_equal(sky_raster_pass(ctx, set, "test", 1024, &k, &report), SKY_E_NOMEM);
+  assert_int_equal(sky_raster_pass(ctx, set, "test", NULL, &k, &report), SKY_E_NOMEM);
   sky_context_set_memory(ctx, budget);
-  assert_int_equal(sky_raster_pass(ctx, set, "test", 300, &k, &report), SKY_E_USAGE);
+  assert_int_equal(sky_raster_pass(ctx, set, "test", &(sky_pass_options){.tile = 300}, &k, &report),
+                   SKY_E_USAGE);
   sky_raster_set_close(set);
 }
 
@@ -136,7 +139,8 @@ static void test_zonal_failures(void **state) {
   sky_zone zone[2] = {{.id = "a", .n_rings = 1, .ring = &ring, .geographic = true},
                       {.id = "b", .n_rings = 1, .ring = &ring, .geographic = true}};
   const sky_zones zones = {2, zone};
-  const sky_zonal_options opt = {.squares = true, .quantiles = true, .tile = 256};
+  const sky_zonal_options opt = {.squares = true, .quantiles = true};
+  const sky_pass_options pass = {.tile = 256};
   sky_context_set_threads(ctx, 2);
   double mean = NAN;
   uint64_t failed = 0;
@@ -144,7 +148,7 @@ static void test_zonal_failures(void **state) {
     sky_zonal z = {0};
     sky_raster_set *set = open_set();
     sky_memory_fail_at(ctx, nth);
-    const sky_status st = sky_zonal_make(ctx, set, &zones, &opt, &z);
+    const sky_status st = sky_zonal_make(ctx, set, &zones, &opt, &pass, &z);
     sky_memory_fail_at(ctx, 0);
     if (st == SKY_OK) {
       const double m = sky_zonal_total_mean(&z.zone[0].value[0], SKY_WEIGHT_AREA);
@@ -163,7 +167,7 @@ static void test_zonal_failures(void **state) {
   sky_raster_set *set = open_set();
   sky_zonal z = {0};
   sky_cancel(ctx); /* for good: the last test of this context */
-  assert_int_equal(sky_zonal_make(ctx, set, &zones, &opt, &z), SKY_E_CANCELLED);
+  assert_int_equal(sky_zonal_make(ctx, set, &zones, &opt, &pass, &z), SKY_E_CANCELLED);
   sky_raster_set_close(set);
 }
 
