@@ -497,7 +497,7 @@ static sky_status read_rows(decoder *d) {
   SKY_GO(choose_rows(d, x, lat, lon, time));
   SKY_GO(count_levels(d));
   const bool corners = d->path[SKY_ROLE_CORNER_LAT] != NULL && d->path[SKY_ROLE_CORNER_LON] != NULL;
-  SKY_GO(sky_soundings_alloc(d->ctx, d->m, d->n_levels, corners, &d->s));
+  SKY_GO(sky_soundings_alloc(d->ctx, d->m, d->n_levels, corners ? SKY_WITH_CORNERS : 0, &d->s));
   for (size_t i = 0; i < d->m; ++i) {
     d->s.x[i] = x[d->row[i]];
     d->s.lat[i] = lat[d->row[i]];
@@ -724,18 +724,39 @@ static void drop_soundings(decoder *d) {
 /* --- all of it ---------------------------------------------------------------------------------
  */
 
+/* Which of two files of one product is the newer one: its version, then the day that it was made.
+ * "" where the file says neither. */
+static sky_status read_version(decoder *d, char **out) {
+  static const char *const VERSION[] = {"product_version", "processor_version", "BuildId",
+                                        "file_version", "version"};
+  static const char *const MADE[] = {"date_created", "creation_date", "CreationDate"};
+  char *version = NULL, *made = NULL;
+  sky_status st = SKY_OK;
+  for (size_t k = 0; k < sizeof VERSION / sizeof *VERSION && version == NULL; ++k)
+    SKY_GO(sky_nc_attr_text(d->ctx, d->f, "", VERSION[k], &version));
+  for (size_t k = 0; k < sizeof MADE / sizeof *MADE && made == NULL; ++k)
+    SKY_GO(sky_nc_attr_text(d->ctx, d->f, "", MADE[k], &made));
+  SKY_GO_ALLOC(*out,
+               sky_sprintf(d->ctx, "%s%s%s", version != NULL ? version : "",
+                           version != NULL && made != NULL ? " " : "", made != NULL ? made : ""));
+cleanup:
+  sky_free(version);
+  sky_free(made);
+  return st;
+}
+
 static sky_status name_soundings(decoder *d) {
   sky_soundings *s = &d->s;
   s->vertical = d->r->vertical;
   snprintf(s->gas, sizeof s->gas, "%s", d->gas->id);
   snprintf(s->product, sizeof s->product, "%s", d->r->id);
   snprintf(s->kernel_note, sizeof s->kernel_note, "%s", d->r->kernel_note);
-  s->granules = SKY_NEW0(d->ctx, char *, 1);
-  if (s->granules == NULL) return SKY_E_NOMEM;
-  s->granules[0] = sky_strdup(d->ctx, sky_file_base(sky_nc_path(d->f)));
-  if (s->granules[0] == NULL) return SKY_E_NOMEM;
-  s->n_granules = 1;
-  return SKY_OK;
+  char *version = NULL;
+  SKY_TRY(read_version(d, &version));
+  const sky_status st = sky_soundings_add_granule(d->ctx, s, sky_file_base(sky_nc_path(d->f)),
+                                                  d->r->id, version, d->r->vertical);
+  sky_free(version);
+  return st;
 }
 
 static void decoder_free(decoder *d) {
@@ -764,8 +785,12 @@ sky_status sky_granule_decode(sky_context *ctx, const char *path, const char *pr
   SKY_GO(gather(&d, SKY_ROLE_SIGMA, 1, d.s.sigma));
   SKY_GO(read_kernels(&d));
   SKY_GO(read_flags(&d));
+  SKY_GO(gather(&d, SKY_ROLE_QUALITY, 1, d.s.quality));
   SKY_GO(name_soundings(&d));
   drop_soundings(&d);
+  for (int k = 0; k < SKY_DROP_COUNT; ++k)
+    d.s.granule_drops[k] = drops[k];
+  SKY_GO(sky_soundings_overpasses(ctx, &d.s));
   if (sel == NULL || !sel->keep_dropped) sky_soundings_compact(&d.s);
   *out = d.s;
   memset(&d.s, 0, sizeof d.s);

@@ -1,19 +1,19 @@
 /* soundings.c: the harmonised retrievals of include/skyflux/soundings.h: allocation, joining, the
- * identities that a kernel must fulfil, the block that travels from a worker process to its parent,
- * and reading the harmonised file back (layout: write/soundings_nc.h). */
+ * identities that a kernel must fulfil, the block that travels from a worker process to its parent.
+ */
 #include "src/read/soundings.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/core/file.h"
 #include "src/core/memory.h"
-#include "src/read/granule.h"
-#include "src/read/nc.h"
 
 static const char *const DROP_NAME[SKY_DROP_COUNT] = {
-    "none", "quality", "fill", "range", "kernel", "surface", "box", "period", "footprint"};
+    "none", "quality", "fill",      "range",     "kernel",  "surface",
+    "box",  "period",  "footprint", "duplicate", "outlier", "stripe"};
 
 const char *sky_drop_name(sky_drop reason) {
   return (unsigned)reason < SKY_DROP_COUNT ? DROP_NAME[reason] : "unknown";
@@ -28,28 +28,43 @@ typedef struct member {
   size_t at;   /* offset of the pointer in sky_soundings */
   size_t item; /* bytes */
   int per;
-  bool nan; /* starts as NaN */
+  unsigned with;                           /* SKY_WITH_ bit; 0: always there */
+  enum { AS_ZERO, AS_NAN, AS_NONE } start; /* 0, NaN, -1 */
 } member;
 
-#define MEMBER(name, type, per, nan) \
-  { offsetof(sky_soundings, name), sizeof(type), per, nan }
+#define MEMBER(name, type, per, with, start) \
+  { offsetof(sky_soundings, name), sizeof(type), per, with, start }
+#define VALUE(name, per, with) MEMBER(name, double, per, with, AS_NAN)
 static const member MEMBERS[] = {
-    MEMBER(time, double, PER_ROW, true),
-    MEMBER(lat, double, PER_ROW, true),
-    MEMBER(lon, double, PER_ROW, true),
-    MEMBER(x, double, PER_ROW, true),
-    MEMBER(sigma, double, PER_ROW, true),
-    MEMBER(prior, double, PER_ROW, true),
-    MEMBER(surface_pressure, double, PER_ROW, true),
-    MEMBER(pressure, double, PER_LEVEL, true),
-    MEMBER(weight, double, PER_LEVEL, true),
-    MEMBER(ak, double, PER_LEVEL, true),
-    MEMBER(profile, double, PER_LEVEL, true),
-    MEMBER(corner_lon, double, PER_CORNER, true),
-    MEMBER(corner_lat, double, PER_CORNER, true),
-    MEMBER(id, uint64_t, PER_ROW, false),
-    MEMBER(drop, uint8_t, PER_ROW, false),
-    MEMBER(granule, int32_t, PER_ROW, false),
+    VALUE(time, PER_ROW, 0),
+    VALUE(lat, PER_ROW, 0),
+    VALUE(lon, PER_ROW, 0),
+    VALUE(x, PER_ROW, 0),
+    VALUE(sigma, PER_ROW, 0),
+    VALUE(prior, PER_ROW, 0),
+    VALUE(surface_pressure, PER_ROW, 0),
+    VALUE(quality, PER_ROW, 0),
+    VALUE(pressure, PER_LEVEL, 0),
+    VALUE(weight, PER_LEVEL, 0),
+    VALUE(ak, PER_LEVEL, 0),
+    VALUE(profile, PER_LEVEL, 0),
+    VALUE(corner_lon, PER_CORNER, SKY_WITH_CORNERS),
+    VALUE(corner_lat, PER_CORNER, SKY_WITH_CORNERS),
+    VALUE(albedo, PER_ROW, SKY_WITH_ALBEDO),
+    VALUE(airmass, PER_ROW, SKY_WITH_AIRMASS),
+    VALUE(aerosol, PER_ROW, SKY_WITH_AEROSOL),
+    VALUE(wind_east, PER_ROW, SKY_WITH_WIND),
+    VALUE(wind_north, PER_ROW, SKY_WITH_WIND),
+    VALUE(stripe, PER_ROW, SKY_WITH_STRIPE),
+    VALUE(background, PER_ROW, SKY_WITH_BACKGROUND),
+    VALUE(background_sigma, PER_ROW, SKY_WITH_BACKGROUND),
+    MEMBER(id, uint64_t, PER_ROW, 0, AS_ZERO),
+    MEMBER(drop, uint8_t, PER_ROW, 0, AS_ZERO),
+    MEMBER(surface, uint8_t, PER_ROW, 0, AS_ZERO),
+    MEMBER(granule, int32_t, PER_ROW, 0, AS_ZERO),
+    MEMBER(scanline, int32_t, PER_ROW, 0, AS_NONE),
+    MEMBER(pixel, int32_t, PER_ROW, 0, AS_NONE),
+    MEMBER(overpass, int32_t, PER_ROW, 0, AS_NONE),
 };
 #define N_MEMBERS (sizeof MEMBERS / sizeof MEMBERS[0])
 
@@ -67,26 +82,80 @@ static size_t width_of(const sky_soundings *s, const member *m) {
   return m->per == PER_CORNER ? 4 : 1;
 }
 
-sky_status sky_soundings_alloc(sky_context *ctx, size_t n, size_t n_levels, bool corners,
+static sky_status alloc_array(sky_context *ctx, sky_soundings *s, const member *m) {
+  size_t count;
+  if (__builtin_mul_overflow(s->n, width_of(s, m), &count)) count = SIZE_MAX / m->item;
+  void *p = sky_calloc(ctx, count, m->item);
+  if (p == NULL) return SKY_E_NOMEM;
+  set_array(s, m, p);
+  if (m->start == AS_NONE && count > 0) memset(p, 0xff, count * m->item);
+  for (size_t k = 0; m->start == AS_NAN && k < count; ++k)
+    ((double *)p)[k] = NAN;
+  return SKY_OK;
+}
+
+sky_status sky_soundings_add(sky_context *ctx, sky_soundings *s, unsigned with) {
+  for (size_t i = 0; i < N_MEMBERS; ++i) {
+    const member *m = &MEMBERS[i];
+    if ((m->with & with) == 0 || get_array(s, m) != NULL) continue;
+    SKY_TRY(alloc_array(ctx, s, m));
+  }
+  return SKY_OK;
+}
+
+unsigned sky_soundings_with(const sky_soundings *s) {
+  unsigned with = 0;
+  for (size_t i = 0; i < N_MEMBERS; ++i)
+    if (get_array(s, &MEMBERS[i]) != NULL) with |= MEMBERS[i].with;
+  return with;
+}
+
+sky_status sky_soundings_alloc(sky_context *ctx, size_t n, size_t n_levels, unsigned with,
                                sky_soundings *out) {
+  sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
   out->n = n;
   out->n_levels = n_levels;
-  for (size_t i = 0; i < N_MEMBERS; ++i) {
-    const member *m = &MEMBERS[i];
-    if (m->per == PER_CORNER && !corners) continue;
-    size_t count;
-    if (__builtin_mul_overflow(n, width_of(out, m), &count)) count = SIZE_MAX / m->item;
-    void *p = sky_calloc(ctx, count, m->item);
-    if (p == NULL) {
-      sky_soundings_free(out);
-      return SKY_E_NOMEM;
-    }
-    set_array(out, m, p);
-    for (size_t k = 0; m->nan && k < count; ++k)
-      ((double *)p)[k] = NAN;
+  for (size_t i = 0; i < N_MEMBERS; ++i)
+    if (MEMBERS[i].with == 0) SKY_GO(alloc_array(ctx, out, &MEMBERS[i]));
+  SKY_GO(sky_soundings_add(ctx, out, with));
+cleanup:
+  if (st != SKY_OK) sky_soundings_free(out);
+  return st;
+}
+
+sky_status sky_soundings_add_granule(sky_context *ctx, sky_soundings *s, const char *name,
+                                     const char *product, const char *version,
+                                     sky_vertical vertical) {
+  const char *const text[] = {name, product, version};
+  char ***const list[] = {&s->granules, &s->granule_product, &s->granule_version};
+  const size_t g = s->n_granules;
+  char *copy[3] = {NULL};
+  sky_status st = SKY_OK;
+  for (int k = 0; k < 3; ++k) {
+    char **grown;
+    SKY_GO_ALLOC(grown, sky_realloc(ctx, *list[k], g, g + 1, sizeof **list[k]));
+    *list[k] = grown;
+    SKY_GO_ALLOC(copy[k], sky_strdup(ctx, text[k]));
   }
-  return SKY_OK;
+  uint8_t *kinds;
+  SKY_GO_ALLOC(kinds, sky_realloc(ctx, s->granule_vertical, g, g + 1, sizeof *kinds));
+  s->granule_vertical = kinds;
+  kinds[g] = (uint8_t)vertical;
+  const size_t row = SKY_DROP_COUNT * sizeof *s->granule_drops;
+  uint64_t *drops;
+  SKY_GO_ALLOC(drops, sky_realloc(ctx, s->granule_drops, g, g + 1, row));
+  s->granule_drops = drops;
+  memset(drops + g * SKY_DROP_COUNT, 0, row);
+  for (int k = 0; k < 3; ++k) {
+    (*list[k])[g] = copy[k];
+    copy[k] = NULL;
+  }
+  ++s->n_granules;
+cleanup:
+  for (int k = 0; k < 3; ++k)
+    sky_free(copy[k]);
+  return st;
 }
 
 void sky_soundings_free(sky_soundings *s) {
@@ -94,6 +163,10 @@ void sky_soundings_free(sky_soundings *s) {
   for (size_t i = 0; i < N_MEMBERS; ++i)
     sky_free(get_array(s, &MEMBERS[i]));
   sky_file_list_free(s->granules, s->n_granules);
+  sky_file_list_free(s->granule_product, s->n_granules);
+  sky_file_list_free(s->granule_version, s->n_granules);
+  sky_free(s->granule_vertical);
+  sky_free(s->granule_drops);
   memset(s, 0, sizeof *s);
 }
 
@@ -124,6 +197,33 @@ void sky_soundings_compact(sky_soundings *s) {
   s->n = to;
 }
 
+typedef struct timed {
+  double time;
+  size_t row;
+} timed;
+
+static int compare_timed(const void *a, const void *b) {
+  const timed *x = a, *y = b;
+  if (x->time != y->time) return x->time < y->time ? -1 : 1;
+  return (x->row > y->row) - (x->row < y->row);
+}
+
+sky_status sky_soundings_overpasses(sky_context *ctx, sky_soundings *s) {
+  timed *order = SKY_NEW(ctx, timed, s->n);
+  if (order == NULL) return SKY_E_NOMEM;
+  size_t n = 0;
+  for (size_t i = 0; i < s->n; ++i)
+    if (isfinite(s->time[i])) order[n++] = (timed){s->time[i], i};
+  qsort(order, n, sizeof *order, compare_timed);
+  int32_t pass = 0;
+  for (size_t k = 0; k < n; ++k) {
+    pass += k > 0 && order[k].time - order[k - 1].time > SKY_OVERPASS_GAP;
+    s->overpass[order[k].row] = pass;
+  }
+  sky_free(order);
+  return SKY_OK;
+}
+
 /* --- joining -----------------------------------------------------------------------------------
  */
 
@@ -137,29 +237,26 @@ static void name_or_mixed(char *name, size_t size, const char *other) {
 
 /* What the joined set is: sizes, level kind, names. */
 static sky_status join_header(sky_context *ctx, const sky_soundings *part, size_t n_parts,
-                              sky_soundings *sum, bool *corners) {
+                              sky_soundings *sum, unsigned *with) {
   memset(sum, 0, sizeof *sum);
-  *corners = false;
+  *with = 0;
   for (size_t i = 0; i < n_parts; ++i) {
     const sky_soundings *p = &part[i];
     if (sum->gas[0] != '\0' && strcmp(sum->gas, p->gas) != 0) {
       return sky_fail(ctx, SKY_E_GAS, "soundings of %s (%s) cannot be joined with %s (%s)", p->gas,
                       p->product, sum->gas, sum->product);
     }
-    if (p->vertical != SKY_VERTICAL_NONE && sum->vertical != SKY_VERTICAL_NONE &&
-        p->vertical != sum->vertical) {
-      return sky_fail(ctx, SKY_E_FORMAT,
-                      "kernels on levels and on layers cannot be joined (products %s and %s)",
-                      sum->product, p->product);
+    if (sum->vertical == SKY_VERTICAL_NONE) {
+      sum->vertical = p->vertical;
+    } else if (p->vertical != SKY_VERTICAL_NONE && p->vertical != sum->vertical) {
+      sum->vertical = SKY_VERTICAL_MIXED;
     }
-    if (p->vertical != SKY_VERTICAL_NONE) sum->vertical = p->vertical;
     snprintf(sum->gas, sizeof sum->gas, "%s", p->gas);
     name_or_mixed(sum->product, sizeof sum->product, p->product);
     name_or_mixed(sum->kernel_note, sizeof sum->kernel_note, p->kernel_note);
     sum->n += p->n;
-    sum->n_granules += p->n_granules;
     if (p->n_levels > sum->n_levels) sum->n_levels = p->n_levels;
-    *corners = *corners || p->corner_lon != NULL;
+    *with |= sky_soundings_with(p);
   }
   return SKY_OK;
 }
@@ -183,24 +280,33 @@ static void copy_rows(const sky_soundings *from, sky_soundings *to, size_t at) {
 sky_status sky_soundings_join(sky_context *ctx, const sky_soundings *part, size_t n_parts,
                               sky_soundings *out) {
   sky_soundings head, sum = {0};
-  bool corners;
-  sky_status st = join_header(ctx, part, n_parts, &head, &corners);
+  unsigned with;
+  sky_status st = join_header(ctx, part, n_parts, &head, &with);
   if (st != SKY_OK) return st;
-  SKY_GO(sky_soundings_alloc(ctx, head.n, head.n_levels, corners, &sum));
+  SKY_GO(sky_soundings_alloc(ctx, head.n, head.n_levels, with, &sum));
   sum.vertical = head.vertical;
   memcpy(sum.gas, head.gas, sizeof sum.gas);
   memcpy(sum.product, head.product, sizeof sum.product);
   memcpy(sum.kernel_note, head.kernel_note, sizeof sum.kernel_note);
-  SKY_GO_ALLOC(sum.granules, SKY_NEW0(ctx, char *, head.n_granules));
   size_t at = 0;
+  int32_t overpasses = 0;
   for (size_t i = 0; i < n_parts; ++i) {
     copy_rows(&part[i], &sum, at);
-    for (size_t k = 0; k < part[i].n; ++k)
-      sum.granule[at + k] += (int32_t)sum.n_granules;
+    const int32_t first = overpasses;
+    for (size_t k = at; k < at + part[i].n; ++k) {
+      sum.granule[k] += (int32_t)sum.n_granules;
+      if (sum.overpass[k] < 0) continue;
+      sum.overpass[k] += first;
+      if (sum.overpass[k] >= overpasses) overpasses = sum.overpass[k] + 1;
+    }
     at += part[i].n;
     for (size_t g = 0; g < part[i].n_granules; ++g) {
-      SKY_GO_ALLOC(sum.granules[sum.n_granules], sky_strdup(ctx, part[i].granules[g]));
-      ++sum.n_granules;
+      const uint64_t *drops = part[i].granule_drops + g * SKY_DROP_COUNT;
+      SKY_GO(sky_soundings_add_granule(ctx, &sum, part[i].granules[g], part[i].granule_product[g],
+                                       part[i].granule_version[g],
+                                       (sky_vertical)part[i].granule_vertical[g]));
+      memcpy(sum.granule_drops + (sum.n_granules - 1) * SKY_DROP_COUNT, drops,
+             SKY_DROP_COUNT * sizeof *drops);
     }
   }
   *out = sum;
@@ -266,7 +372,7 @@ sky_kernel_fault sky_kernel_check(const sky_soundings *s, size_t i, double weigh
 typedef struct blob_head {
   uint32_t magic;
   int32_t vertical;
-  uint64_t n, n_levels, n_granules, corners;
+  uint64_t n, n_levels, n_granules, with;
   char gas[8], product[32], kernel_note[64];
 } blob_head;
 
@@ -276,7 +382,7 @@ sky_status sky_soundings_pack(const sky_soundings *s, sky_text *out) {
                  .n = s->n,
                  .n_levels = s->n_levels,
                  .n_granules = s->n_granules,
-                 .corners = s->corner_lon != NULL};
+                 .with = sky_soundings_with(s)};
   memcpy(h.gas, s->gas, sizeof h.gas);
   memcpy(h.product, s->product, sizeof h.product);
   memcpy(h.kernel_note, s->kernel_note, sizeof h.kernel_note);
@@ -287,6 +393,11 @@ sky_status sky_soundings_pack(const sky_soundings *s, sky_text *out) {
   }
   for (size_t g = 0; g < s->n_granules; ++g) {
     sky_text_add(out, s->granules[g], strlen(s->granules[g]) + 1);
+    sky_text_add(out, s->granule_product[g], strlen(s->granule_product[g]) + 1);
+    sky_text_add(out, s->granule_version[g], strlen(s->granule_version[g]) + 1);
+    sky_text_add(out, (const char *)&s->granule_vertical[g], 1);
+    sky_text_add(out, (const char *)(s->granule_drops + g * SKY_DROP_COUNT),
+                 SKY_DROP_COUNT * sizeof *s->granule_drops);
   }
   return out->failed ? SKY_E_NOMEM : SKY_OK;
 }
@@ -309,9 +420,27 @@ static sky_status unpack_head(sky_context *ctx, const char **at, size_t *left, b
   if (p == NULL) return bad_blob(ctx);
   memcpy(h, p, sizeof *h);
   const bool sane = h->magic == BLOB_MAGIC && h->n_levels <= 100000 && h->n <= *left &&
-                    h->n_granules <= *left && h->vertical >= 0 && h->vertical <= 2 &&
-                    h->gas[7] == '\0' && h->product[31] == '\0' && h->kernel_note[63] == '\0';
+                    h->n_granules <= *left && h->vertical >= 0 &&
+                    h->vertical <= SKY_VERTICAL_MIXED && h->gas[7] == '\0' &&
+                    h->product[31] == '\0' && h->kernel_note[63] == '\0';
   return sane ? SKY_OK : bad_blob(ctx);
+}
+
+static sky_status unpack_granule(sky_context *ctx, const char **at, size_t *left,
+                                 sky_soundings *s) {
+  const char *text[3];
+  for (int k = 0; k < 3; ++k) {
+    const size_t length = strnlen(*at, *left);
+    if (length == *left) return bad_blob(ctx);
+    text[k] = take(at, left, length + 1);
+  }
+  const size_t bytes = SKY_DROP_COUNT * sizeof *s->granule_drops;
+  const char *vertical = take(at, left, 1), *drops = take(at, left, bytes);
+  if (drops == NULL) return bad_blob(ctx);
+  SKY_TRY(sky_soundings_add_granule(ctx, s, text[0], text[1], text[2],
+                                    (sky_vertical)(unsigned char)*vertical));
+  memcpy(s->granule_drops + (s->n_granules - 1) * SKY_DROP_COUNT, drops, bytes);
+  return SKY_OK;
 }
 
 sky_status sky_soundings_unpack(sky_context *ctx, const char **at, size_t *left,
@@ -320,7 +449,7 @@ sky_status sky_soundings_unpack(sky_context *ctx, const char **at, size_t *left,
   memset(out, 0, sizeof *out);
   sky_status st = unpack_head(ctx, at, left, &h);
   if (st != SKY_OK) return st;
-  SKY_GO(sky_soundings_alloc(ctx, h.n, h.n_levels, h.corners != 0, out));
+  SKY_GO(sky_soundings_alloc(ctx, h.n, h.n_levels, (unsigned)h.with, out));
   out->vertical = (sky_vertical)h.vertical;
   memcpy(out->gas, h.gas, sizeof h.gas);
   memcpy(out->product, h.product, sizeof h.product);
@@ -333,13 +462,8 @@ sky_status sky_soundings_unpack(sky_context *ctx, const char **at, size_t *left,
     if (from == NULL) SKY_GO(bad_blob(ctx));
     if (bytes > 0) memcpy(p, from, bytes);
   }
-  SKY_GO_ALLOC(out->granules, SKY_NEW0(ctx, char *, h.n_granules));
-  for (size_t g = 0; g < h.n_granules; ++g) {
-    const size_t length = strnlen(*at, *left);
-    if (length == *left) SKY_GO(bad_blob(ctx));
-    SKY_GO_ALLOC(out->granules[g], sky_strdup(ctx, take(at, left, length + 1)));
-    out->n_granules = g + 1;
-  }
+  for (size_t g = 0; g < h.n_granules; ++g)
+    SKY_GO(unpack_granule(ctx, at, left, out));
   for (size_t i = 0; i < out->n; ++i) {
     if (out->drop[i] >= SKY_DROP_COUNT || out->granule[i] < 0 ||
         (size_t)out->granule[i] >= out->n_granules) {
@@ -348,140 +472,5 @@ sky_status sky_soundings_unpack(sky_context *ctx, const char **at, size_t *left,
   }
 cleanup:
   if (st != SKY_OK) sky_soundings_free(out);
-  return st;
-}
-
-/* --- harmonised file ---------------------------------------------------------------------------
- */
-
-typedef struct column { /* a double variable of the file and its place */
-  const char *name, *unit;
-  size_t at;
-  int per;
-  bool required;
-} column;
-
-#define COLUMN(name, file, unit, per, required) \
-  { file, unit, offsetof(sky_soundings, name), per, required }
-static const column COLUMNS[] = {
-    COLUMN(lat, "latitude", "degrees_north", PER_ROW, true),
-    COLUMN(lon, "longitude", "degrees_east", PER_ROW, true),
-    COLUMN(x, "x", "1", PER_ROW, true),
-    COLUMN(sigma, "x_uncertainty", "1", PER_ROW, true),
-    COLUMN(prior, "x_prior", "1", PER_ROW, true),
-    COLUMN(surface_pressure, "surface_pressure", "Pa", PER_ROW, true),
-    COLUMN(pressure, "pressure", "Pa", PER_LEVEL, true),
-    COLUMN(weight, "pressure_weight", "1", PER_LEVEL, true),
-    COLUMN(ak, "averaging_kernel", "1", PER_LEVEL, true),
-    COLUMN(profile, "profile_prior", "1", PER_LEVEL, true),
-    COLUMN(corner_lon, "longitude_bounds", "degrees_east", PER_CORNER, false),
-    COLUMN(corner_lat, "latitude_bounds", "degrees_north", PER_CORNER, false),
-};
-
-static sky_status read_column(sky_context *ctx, sky_nc *f, const column *c, sky_soundings *s) {
-  const size_t width = c->per == PER_LEVEL ? s->n_levels : c->per == PER_CORNER ? 4 : 1;
-  if (width == 0 || (!c->required && !sky_nc_has(f, c->name))) return SKY_OK;
-  sky_nc_var info;
-  double *values = NULL;
-  SKY_TRY(sky_nc_read_as(ctx, f, c->name, c->unit, NULL, &info, &values));
-  if (info.count != s->n * width) {
-    sky_free(values);
-    return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: %zu values, expected %zu", sky_nc_path(f), c->name,
-                    info.count, s->n * width);
-  }
-  void *old;
-  memcpy(&old, (char *)s + c->at, sizeof old);
-  sky_free(old);
-  memcpy((char *)s + c->at, &values, sizeof values);
-  return SKY_OK;
-}
-
-static sky_status read_text_attr(sky_context *ctx, sky_nc *f, const char *name, char *out,
-                                 size_t size) {
-  char *text;
-  SKY_TRY(sky_nc_attr_text(ctx, f, "", name, &text));
-  snprintf(out, size, "%s", text != NULL ? text : "");
-  sky_free(text);
-  return SKY_OK;
-}
-
-static sky_status read_flags(sky_context *ctx, sky_nc *f, sky_soundings *s) {
-  double *drop = NULL, *granule = NULL;
-  sky_nc_var info;
-  sky_status st = SKY_OK;
-  SKY_GO(sky_nc_info(ctx, f, "drop_reason", &info));
-  if (info.count != s->n) {
-    SKY_GO(sky_fail(ctx, SKY_E_FORMAT, "%s: drop_reason: %zu values, expected %zu", sky_nc_path(f),
-                    info.count, s->n));
-  }
-  SKY_GO(sky_nc_read(ctx, f, "drop_reason", &info, &drop));
-  SKY_GO(sky_nc_read(ctx, f, "granule_index", &info, &granule));
-  for (size_t i = 0; i < s->n; ++i) {
-    if (!(drop[i] >= 0 && drop[i] < SKY_DROP_COUNT)) {
-      SKY_GO(sky_fail(ctx, SKY_E_RANGE, "%s: drop_reason: %g is outside 0..%d", sky_nc_path(f),
-                      drop[i], SKY_DROP_COUNT - 1));
-    }
-    if (!(granule[i] >= 0 && granule[i] < (double)s->n_granules)) {
-      SKY_GO(sky_fail(ctx, SKY_E_RANGE, "%s: granule_index: %g is outside 0..%zu", sky_nc_path(f),
-                      granule[i], s->n_granules - 1));
-    }
-    s->drop[i] = (uint8_t)drop[i];
-    s->granule[i] = (int32_t)granule[i];
-  }
-cleanup:
-  sky_free(drop);
-  sky_free(granule);
-  return st;
-}
-
-sky_status sky_soundings_recognise(sky_context *ctx, const char *path, bool *out) {
-  sky_nc *f;
-  char word[32];
-  SKY_TRY(sky_nc_open(ctx, path, &f));
-  const sky_status st = read_text_attr(ctx, f, "skyflux_content", word, sizeof word);
-  *out = st == SKY_OK && strcmp(word, SKY_SOUNDINGS_CONTENT) == 0;
-  sky_nc_close(f);
-  return st;
-}
-
-sky_status sky_soundings_read(sky_context *ctx, const char *path, sky_soundings *out) {
-  memset(out, 0, sizeof *out);
-  sky_nc *f = NULL;
-  sky_soundings s = {0};
-  double *time = NULL;
-  sky_status st = SKY_OK;
-  char word[32];
-  SKY_GO(sky_nc_open(ctx, path, &f));
-  SKY_GO(read_text_attr(ctx, f, "skyflux_content", word, sizeof word));
-  if (strcmp(word, SKY_SOUNDINGS_CONTENT) != 0) {
-    SKY_GO(sky_fail(ctx, SKY_E_FORMAT,
-                    "%s: not a harmonised soundings file (attribute "
-                    "skyflux_content is '%s', expected '%s')",
-                    path, word, SKY_SOUNDINGS_CONTENT));
-  }
-  size_t n_time = 0;
-  SKY_GO(sky_nc_read_time(ctx, f, "time", &n_time, &time));
-  const size_t levels = sky_nc_dim(f, "level");
-  SKY_GO(sky_soundings_alloc(ctx, n_time, levels == SIZE_MAX ? 0 : levels,
-                             sky_nc_has(f, "longitude_bounds"), &s));
-  memcpy(s.time, time, n_time * sizeof *time);
-  for (size_t k = 0; k < sizeof COLUMNS / sizeof COLUMNS[0]; ++k) {
-    SKY_GO(read_column(ctx, f, &COLUMNS[k], &s));
-  }
-  SKY_GO(sky_nc_read_u64(ctx, f, "sounding_id", s.n, s.id));
-  SKY_GO(sky_nc_read_strings(ctx, f, "granule", &s.n_granules, &s.granules));
-  SKY_GO(read_flags(ctx, f, &s));
-  SKY_GO(read_text_attr(ctx, f, "gas", s.gas, sizeof s.gas));
-  SKY_GO(read_text_attr(ctx, f, "product", s.product, sizeof s.product));
-  SKY_GO(read_text_attr(ctx, f, "kernel_note", s.kernel_note, sizeof s.kernel_note));
-  SKY_GO(read_text_attr(ctx, f, "vertical", word, sizeof word));
-  s.vertical = strcmp(word, "levels") == 0   ? SKY_VERTICAL_LEVELS
-               : strcmp(word, "layers") == 0 ? SKY_VERTICAL_LAYERS
-                                             : SKY_VERTICAL_NONE;
-  *out = s;
-cleanup:
-  if (st != SKY_OK) sky_soundings_free(&s);
-  sky_free(time);
-  sky_nc_close(f);
   return st;
 }

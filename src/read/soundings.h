@@ -7,11 +7,16 @@
 #include "src/core/text.h"
 
 /* Value of the global attribute skyflux_content of the harmonised file. */
-#define SKY_SOUNDINGS_CONTENT "soundings 1"
+#define SKY_SOUNDINGS_CONTENT "soundings 2"
 
 /* All parts in order; the rules of sky_soundings_append. n_parts 0 gives an empty set. */
 SKY_NODISCARD sky_status sky_soundings_join(sky_context *ctx, const sky_soundings *part,
                                             size_t n_parts, sky_soundings *out);
+
+/* Number the overpasses of one granule: soundings in order of time, a new pass after a gap of more
+ * than SKY_OVERPASS_GAP; -1 without a time. */
+#define SKY_OVERPASS_GAP 1800.0 /* s */
+SKY_NODISCARD sky_status sky_soundings_overpasses(sky_context *ctx, sky_soundings *s);
 
 /* Remove every sounding that has a drop reason. */
 void sky_soundings_compact(sky_soundings *s);

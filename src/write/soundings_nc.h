@@ -1,5 +1,5 @@
 /* soundings_nc.h: harmonised soundings -> CF-1.11 NetCDF (read back by read/granule.h).
- * Dims sounding, level, corner, granule; values in the field's units (ppm, ppb, hPa), exact to
+ * Dims sounding, level, corner, granule, reason; values in the field's units (ppm, ppb, hPa), exact to
  * float64. */
 #ifndef SKY_WRITE_SOUNDINGS_NC_H
 #define SKY_WRITE_SOUNDINGS_NC_H

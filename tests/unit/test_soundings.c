@@ -38,9 +38,7 @@ static sky_soundings make(size_t n, size_t n_levels, bool corners, const char *g
   snprintf(s.gas, sizeof s.gas, "%s", gas);
   snprintf(s.product, sizeof s.product, "test");
   s.vertical = n_levels > 0 ? SKY_VERTICAL_LEVELS : SKY_VERTICAL_NONE;
-  s.granules = sky_calloc(ctx, 1, sizeof(char *));
-  s.granules[0] = sky_strdup(ctx, granule);
-  s.n_granules = 1;
+  assert_int_equal(sky_soundings_add_granule(ctx, &s, granule, "test", "2.1", s.vertical), SKY_OK);
   for (size_t i = 0; i < n; ++i) {
     s.time[i] = 1e9 + (double)i / 3;
     s.lat[i] = (double)i;
@@ -50,6 +48,11 @@ static sky_soundings make(size_t n, size_t n_levels, bool corners, const char *g
     s.prior[i] = 1.79e-6;
     s.id[i] = UINT64_MAX - i;
     s.drop[i] = (uint8_t)(i % SKY_DROP_COUNT);
+    ++s.granule_drops[s.drop[i]];
+    s.surface[i] = SKY_SURFACE_SNOW | SKY_SURFACE_COAST;
+    s.scanline[i] = (int32_t)i / 2;
+    s.overpass[i] = (int32_t)(i % 2);
+    s.quality[i] = 0.5;
     for (size_t k = 0; k < n_levels; ++k) {
       const size_t at = i * n_levels + k;
       s.pressure[at] = 1e5 - 1e4 * (double)k;
@@ -95,6 +98,10 @@ static void test_append_pads_above_the_top(void **state) {
   assert_int_equal(a.granule[1], 0);
   assert_int_equal(a.granule[2], 1);
   assert_true(isnan(a.corner_lat[0]));
+  assert_true(a.overpass[0] == 0 && a.overpass[1] == 1 && a.overpass[2] == 2);
+  assert_true(a.scanline[2] == 0 && a.pixel[2] == -1);
+  assert_string_equal(a.granule_product[1], "test");
+  assert_int_equal(a.granule_drops[SKY_DROP_COUNT], 1);
   assert_string_equal(a.product, "test");
   size_t count[SKY_DROP_COUNT];
   sky_soundings_count(&a, count);
@@ -115,10 +122,9 @@ static void test_append_refuses(void **state) {
   assert_int_equal(a.n, 1);
   sky_soundings c = make(1, 2, false, "ch4", "c");
   c.vertical = SKY_VERTICAL_LAYERS;
-  assert_int_equal(sky_soundings_append(ctx, &a, &c), SKY_E_FORMAT);
   snprintf(c.product, sizeof c.product, "other");
-  c.vertical = SKY_VERTICAL_LEVELS;
   assert_int_equal(sky_soundings_append(ctx, &a, &c), SKY_OK);
+  assert_int_equal(a.vertical, SKY_VERTICAL_MIXED);
   assert_string_equal(a.product, "mixed");
   sky_soundings_free(&a);
   sky_soundings_free(&b);
@@ -135,7 +141,18 @@ static void same(const sky_soundings *a, const sky_soundings *b, double relative
   assert_memory_equal(a->time, b->time, a->n * sizeof(double));
   assert_memory_equal(a->id, b->id, a->n * sizeof(uint64_t));
   assert_memory_equal(a->drop, b->drop, a->n);
+  assert_memory_equal(a->surface, b->surface, a->n);
   assert_memory_equal(a->granule, b->granule, a->n * sizeof(int32_t));
+  assert_memory_equal(a->scanline, b->scanline, a->n * sizeof(int32_t));
+  assert_memory_equal(a->pixel, b->pixel, a->n * sizeof(int32_t));
+  assert_memory_equal(a->overpass, b->overpass, a->n * sizeof(int32_t));
+  assert_memory_equal(a->quality, b->quality, a->n * sizeof(double));
+  assert_string_equal(a->granule_product[0], b->granule_product[0]);
+  assert_string_equal(a->granule_version[0], b->granule_version[0]);
+  assert_int_equal(a->granule_vertical[0], b->granule_vertical[0]);
+  assert_memory_equal(a->granule_drops, b->granule_drops,
+                      SKY_DROP_COUNT * sizeof *a->granule_drops);
+  assert_int_equal(sky_soundings_with(a), sky_soundings_with(b));
   for (size_t i = 0; i < a->n; ++i) {
     assert_true(fabs(a->x[i] - b->x[i]) <= relative * a->x[i]);
     assert_true(isnan(a->surface_pressure[i]) && isnan(b->surface_pressure[i]));
@@ -214,10 +231,17 @@ static void test_file_round_trip(void **state) {
   sky_soundings a = make(20, 3, true, "n2o", "granule.nc"), b;
   for (size_t i = 0; i < 80; ++i)
     a.corner_lat[i] = a.corner_lon[i] = (double)i / 7;
+  assert_int_equal(sky_soundings_add(ctx, &a, SKY_WITH_ALBEDO | SKY_WITH_BACKGROUND), SKY_OK);
+  for (size_t i = 0; i < 20; ++i) {
+    a.albedo[i] = (double)i / 20;
+    a.background[i] = 1.7e-6;
+  }
   assert_int_equal(sky_soundings_write(ctx, path, &a, ATTRS), SKY_OK);
   assert_int_equal(sky_soundings_read(ctx, path, &b), SKY_OK);
   same(&a, &b, 4e-16);
   assert_memory_equal(a.corner_lat, b.corner_lat, 80 * sizeof(double));
+  assert_memory_equal(a.albedo, b.albedo, 20 * sizeof(double));
+  assert_true(fabs(a.background[3] - b.background[3]) <= 4e-16 * a.background[3]);
   assert_int_equal(sky_soundings_write(ctx, again, &a, ATTRS), SKY_OK);
   char *first, *second;
   size_t n_first, n_second;
@@ -252,6 +276,19 @@ static void test_file_without_kernels(void **state) {
   unlink(path);
 }
 
+static void test_overpasses(void **state) {
+  (void)state;
+  sky_soundings s = make(5, 0, false, "co2", "o");
+  const double time[5] = {7000, 0, 1800, NAN, 3601};
+  memcpy(s.time, time, sizeof time);
+  for (int i = 0; i < 5; ++i)
+    s.overpass[i] = -1;
+  assert_int_equal(sky_soundings_overpasses(ctx, &s), SKY_OK);
+  const int32_t want[5] = {2, 0, 0, -1, 1};
+  assert_memory_equal(s.overpass, want, sizeof want);
+  sky_soundings_free(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_names),
@@ -260,6 +297,7 @@ int main(void) {
       cmocka_unit_test(test_append_refuses),
       cmocka_unit_test(test_block_between_processes),
       cmocka_unit_test(test_kernel_identities),
+      cmocka_unit_test(test_overpasses),
       cmocka_unit_test(test_file_round_trip),
       cmocka_unit_test(test_file_without_kernels),
   };
