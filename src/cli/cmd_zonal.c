@@ -235,8 +235,9 @@ static sky_status compute(sky_context *ctx, zonal_run *r) {
   sky_raster_input *in = SKY_NEW(ctx, sky_raster_input, n);
   if (in == NULL) return SKY_E_NOMEM;
   for (size_t i = 0; i < n; i++)
-    in[i] = (sky_raster_input){i < (size_t)r->n_raster ? r->files[i] : a->by, 1,
-                               a->opt.classes ? SKY_PIXEL_CLASS : SKY_PIXEL_VALUE};
+    in[i] = (sky_raster_input){.path = i < (size_t)r->n_raster ? r->files[i] : a->by,
+                               .band = 1,
+                               .kind = a->opt.classes ? SKY_PIXEL_CLASS : SKY_PIXEL_VALUE};
   sky_status st = sky_raster_set_open(ctx, in, n, NULL, &r->set);
   if (st == SKY_OK) tell_facts(ctx, r, in, n);
   sky_free(in);

@@ -13,7 +13,8 @@
 struct sky_raster_set {
   size_t n;
   sky_raster_input *input;
-  sky_source **source; /* [n] the first handles: facts and grid; worker 0 reads with them */
+  const sky_grid *target; /* NULL: all share the first one's */
+  sky_source **source;    /* [n] the first handles: facts and grid; worker 0 reads with them */
 };
 
 void sky_raster_set_close(sky_raster_set *s) {
@@ -31,15 +32,13 @@ sky_status sky_raster_set_open(sky_context *ctx, const sky_raster_input *inputs,
   sky_raster_set *s;
   SKY_GO_ALLOC(s, SKY_NEW0(ctx, sky_raster_set, 1));
   s->n = n;
+  s->target = target;
   SKY_GO_ALLOC(s->input, SKY_NEW0(ctx, sky_raster_input, n));
   SKY_GO_ALLOC(s->source, SKY_NEW0(ctx, sky_source *, n));
   for (size_t i = 0; i < n; i++) {
     s->input[i] = inputs[i];
-    SKY_GO(sky_source_open(ctx, &inputs[i], &s->source[i]));
-    if (i > 0) SKY_GO(sky_source_same_grid(ctx, s->source[0], s->source[i]));
-    if (target == NULL || sky_grid_equal(sky_source_grid(s->source[i]), target)) continue;
-    st = sky_fail(ctx, SKY_E_COVERAGE, "%s is not on the target grid", inputs[i].path);
-    goto cleanup;
+    SKY_GO(sky_source_open(ctx, &inputs[i], target, &s->source[i]));
+    if (i > 0 && target == NULL) SKY_GO(sky_source_same_grid(ctx, s->source[0], s->source[i]));
   }
   *out = s;
   return SKY_OK;
@@ -90,12 +89,9 @@ static size_t smaller(size_t a, size_t b) {
 /* Bytes of a worker with tiles of tile_x x tile_y cells. */
 static double worker_bytes(const pass *p, size_t tile_x, size_t tile_y) {
   double sum = (double)p->kernel->worker_bytes;
-  for (size_t i = 0; i < p->set->n; i++) {
-    const sky_raster_facts *f = sky_raster_set_facts(p->set, i);
-    sum += (double)f->pixel_bytes *
-           ((double)tile_x * (double)tile_y + (double)f->block_x * (double)f->block_y);
-    sum += sizeof(double) * SKY_BAND * SKY_BAND;
-  }
+  for (size_t i = 0; i < p->set->n; i++)
+    sum += (double)sky_source_bytes(p->set->source[i], tile_x, tile_y) +
+           sizeof(double) * SKY_BAND * SKY_BAND;
   return sum;
 }
 
@@ -179,7 +175,7 @@ static sky_status worker_start(sky_context *ctx, const pass *p, bool first, work
   for (size_t i = 0; i < n; i++) {
     w->pixel[i] = SKY_NEW(ctx, double, SKY_BAND *SKY_BAND);
     if (w->pixel[i] == NULL) return SKY_E_NOMEM;
-    if (w->own) SKY_TRY(sky_source_open(ctx, &p->set->input[i], &w->source[i]));
+    if (w->own) SKY_TRY(sky_source_open(ctx, &p->set->input[i], p->set->target, &w->source[i]));
   }
   return p->kernel->start != NULL ? p->kernel->start(ctx, p->kernel->user, &w->kernel) : SKY_OK;
 }
@@ -200,7 +196,8 @@ static sky_status map_block(sky_context *ctx, pass *p, worker *w, size_t band, s
   sky_raster_block b = {.index = band * p->columns + column,
                         .band = band,
                         .column = column,
-                        .window = window_of(p, band, 1, column, 1)};
+                        .window = window_of(p, band, 1, column, 1),
+                        .source = (const sky_source *const *)w->source};
   if (p->kernel->wanted != NULL && !p->kernel->wanted(p->kernel->user, &b.window)) return SKY_OK;
   const char *path = "", *reason = unread_reason(p, w, &b.window, &path);
   if (reason == NULL) {

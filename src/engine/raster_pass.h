@@ -14,8 +14,8 @@
 
 typedef struct sky_raster_set sky_raster_set;
 
-/* Opens all inputs once, to be read on the target grid (NULL: that of the first input); they must
- * have it (SKY_E_COVERAGE names what differs). The paths and the target must outlive the set. */
+/* Opens all inputs once, to be read on the target grid; NULL: on that of the first input, which all
+ * must share (SKY_E_COVERAGE names what differs). The paths and the target must outlive the set. */
 SKY_NODISCARD sky_status sky_raster_set_open(sky_context *ctx, const sky_raster_input *inputs,
                                              size_t n, const sky_grid *target,
                                              sky_raster_set **out);
@@ -28,7 +28,8 @@ typedef struct sky_raster_block {
   size_t index;        /* in merge order */
   size_t band, column; /* of blocks, from the north-west */
   sky_window window;
-  const void *const *pixel; /* [inputs] as sky_source_convert writes them; NULL: unread */
+  const void *const *pixel;        /* [inputs] as sky_source_convert writes them; NULL: unread */
+  const sky_source *const *source; /* [inputs] loaded, for what else they know of the window */
 } sky_raster_block;
 
 /* What a pass does. All but map and merge may be NULL. */

@@ -68,6 +68,10 @@ const sky_raster_facts *sky_source_facts(const sky_source *s) {
   return &s->facts;
 }
 
+size_t sky_source_bytes(const sky_source *s, size_t tile_x, size_t tile_y) {
+  return s->facts.pixel_bytes * (tile_x * tile_y + s->facts.block_x * s->facts.block_y);
+}
+
 sky_status sky_source_same_grid(sky_context *ctx, const sky_source *a, const sky_source *b) {
   return sky_gdal_same_grid(ctx, a->in.path, a->data, &a->grid, b->in.path, b->data, &b->grid);
 }
@@ -121,7 +125,14 @@ static sky_status open_band(sky_context *ctx, sky_source *s) {
   return SKY_OK;
 }
 
-sky_status sky_source_open(sky_context *ctx, const sky_raster_input *in, sky_source **out) {
+static sky_status check_target(sky_context *ctx, const sky_source *s, const sky_grid *target) {
+  if (target == NULL || sky_grid_equal(&s->grid, target)) return SKY_OK;
+  return sky_fail(ctx, SKY_E_COVERAGE, "%s: its grid of %zu x %zu cells (%s) is not the target's",
+                  s->in.path, s->grid.nx, s->grid.ny, s->grid.crs);
+}
+
+sky_status sky_source_open(sky_context *ctx, const sky_raster_input *in, const sky_grid *target,
+                           sky_source **out) {
   sky_status st = SKY_OK;
   sky_source *s = NULL;
   SKY_TRY(sky_gdal_start(ctx));
@@ -137,6 +148,7 @@ sky_status sky_source_open(sky_context *ctx, const sky_raster_input *in, sky_sou
   }
   SKY_GO(open_band(ctx, s));
   SKY_GO(sky_gdal_grid(ctx, in->path, s->data, &s->grid, &s->north_up));
+  SKY_GO(check_target(ctx, s, target));
   *out = s;
   return SKY_OK;
 cleanup:

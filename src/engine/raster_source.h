@@ -16,10 +16,20 @@ typedef enum sky_pixel_kind {
 
 #define SKY_PIXEL_NODATA INT32_MIN /* not a legal class */
 
+/* What a cell of another grid gets from the cells of the file. SKY_PIXEL_CLASS is always sampled as
+ * a class; this says how values are. */
+typedef enum sky_sampling {
+  SKY_SAMPLE_INTENSIVE, /* mean of the valid cells by true area: densities, mole fractions */
+  SKY_SAMPLE_EXTENSIVE, /* sum; each cell is shared out by area: amounts per cell */
+  SKY_SAMPLE_CLASS      /* the class at the centre, where the file's cells are as large or larger;
+                           else the one with the largest area, of equal ones the smallest */
+} sky_sampling;
+
 typedef struct sky_raster_input {
   const char *path; /* owned by the caller */
   int band;         /* from 1 */
   sky_pixel_kind kind;
+  sky_sampling sampling; /* onto another grid */
 } sky_raster_input;
 
 /* What the file says; for messages and for planning. */
@@ -35,12 +45,15 @@ typedef struct sky_raster_facts {
 
 typedef struct sky_source sky_source;
 
-/* grid: that of the file, which must outlive the result. */
+/* target: the grid to deliver on, which must outlive the result, as must in->path; NULL: the file's
+ * own. All windows are windows of that grid. */
 SKY_NODISCARD sky_status sky_source_open(sky_context *ctx, const sky_raster_input *in,
-                                         sky_source **out);
+                                         const sky_grid *target, sky_source **out);
 void sky_source_close(sky_source *s); /* NULL-safe */
 const sky_grid *sky_source_grid(const sky_source *s);
 const sky_raster_facts *sky_source_facts(const sky_source *s);
+/* Memory of a handle that loads tiles of such a size. */
+size_t sky_source_bytes(const sky_source *s, size_t tile_x, size_t tile_y);
 SKY_NODISCARD sky_status sky_source_same_grid(sky_context *ctx, const sky_source *a,
                                               const sky_source *b);
 

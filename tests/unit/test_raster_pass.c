@@ -81,7 +81,7 @@ static sky_status merge_sum(sky_context *c, void *user, size_t block, void *part
 }
 
 static sky_raster_set *open_set(void) {
-  const sky_raster_input in = {PATH, 1, SKY_PIXEL_VALUE};
+  const sky_raster_input in = {.path = PATH, .band = 1, .kind = SKY_PIXEL_VALUE};
   sky_raster_set *set;
   assert_int_equal(sky_raster_set_open(ctx, &in, 1, NULL, &set), SKY_OK);
   return set;
