@@ -1,4 +1,4 @@
-/* cog.h: one field -> Cloud Optimized GeoTIFF (GDAL COG driver), deterministic bytes.
+/* cog.h: one field in memory -> Cloud Optimized GeoTIFF, deterministic bytes.
  *
  * float32, NaN nodata, DEFLATE predictor 3, 512 tiles, internal overviews by field kind,
  * statistics, unit, description. Input row 0 is south (grid.h); the file is north-up. Regular grids
@@ -20,7 +20,7 @@ typedef struct sky_field {
   const char *standard_name; /* CF; NULL if there is none */
   const char *unit;          /* udunits2 parses it */
   sky_field_kind kind;
-  const double *value; /* [cells], in `unit`; NaN nodata */
+  const double *value; /* [cells], in `unit`; NaN nodata; not used by streams (cog_stream.h) */
 } sky_field;
 
 /* tags: "KEY=VALUE" strings for the default metadata domain (provenance), NULL-terminated. Errors:

@@ -75,6 +75,29 @@ void sky_ramp_colour(const sky_ramp *r, double v, uint8_t rgb[3]) {
   }
 }
 
+#define QML_HEAD                                                 \
+  "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" \
+  "<qgis version=\"3.22\" styleCategories=\"Symbology\">\n"      \
+  " <pipe>\n"
+#define QML_TAIL          \
+  "  </rasterrenderer>\n" \
+  " </pipe>\n"            \
+  "</qgis>\n"
+
+static void put_xml(sky_text *t, const char *text) {
+  for (; *text != '\0'; text++) {
+    const char *name = *text == '&'   ? "&amp;"
+                       : *text == '<' ? "&lt;"
+                       : *text == '>' ? "&gt;"
+                       : *text == '"' ? "&quot;"
+                                      : NULL;
+    if (name != NULL)
+      sky_text_put(t, name);
+    else
+      sky_text_add(t, text, 1);
+  }
+}
+
 static void put_ramp_items(sky_text *t, const sky_ramp *r) {
   for (size_t i = 0; i < SKY_RAMP_STOPS; i++) {
     char value[32];
@@ -86,12 +109,25 @@ static void put_ramp_items(sky_text *t, const sky_ramp *r) {
   }
 }
 
-sky_status sky_style_raster(sky_context *ctx, const char *raster_path, const sky_ramp *ramp) {
+/* Writes t, which it takes, beside the raster. */
+static sky_status write_qml(sky_context *ctx, const char *raster_path, sky_text *t) {
   const char *dot = strrchr(sky_file_base(raster_path), '.');
   const size_t stem = dot == NULL ? strlen(raster_path) : (size_t)(dot - raster_path);
-  char *path = NULL, *qml = NULL, low[32], high[32];
-  sky_text t = {.ctx = ctx};
+  char *path = NULL, *qml = NULL;
   sky_status st = SKY_OK;
+  SKY_GO_ALLOC(qml, sky_text_take(t));
+  SKY_GO_ALLOC(path, sky_sprintf(ctx, "%.*s.qml", (int)stem, raster_path));
+  SKY_GO(sky_file_write_text(ctx, path, qml, strlen(qml)));
+
+cleanup:
+  sky_free(path);
+  sky_free(qml);
+  return st;
+}
+
+sky_status sky_style_raster(sky_context *ctx, const char *raster_path, const sky_ramp *ramp) {
+  char low[32], high[32];
+  sky_text t = {.ctx = ctx};
   sky_ramp neutral = *ramp;
   if (isnan(ramp->low)) { /* no valid value: any range will do, and the file is there as promised */
     neutral.low = 0;
@@ -100,10 +136,8 @@ sky_status sky_style_raster(sky_context *ctx, const char *raster_path, const sky
   }
   sky_number_text(ramp->low, low);
   sky_number_text(ramp->high, high);
+  sky_text_put(&t, QML_HEAD);
   sky_text_printf(&t,
-                  "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-                  "<qgis version=\"3.22\" styleCategories=\"Symbology\">\n"
-                  " <pipe>\n"
                   "  <rasterrenderer type=\"singlebandpseudocolor\" band=\"1\" opacity=\"1\" "
                   "classificationMin=\"%s\" classificationMax=\"%s\">\n"
                   "   <rastershader>\n"
@@ -113,18 +147,28 @@ sky_status sky_style_raster(sky_context *ctx, const char *raster_path, const sky
   put_ramp_items(&t, ramp);
   sky_text_put(&t,
                "    </colorrampshader>\n"
-               "   </rastershader>\n"
-               "  </rasterrenderer>\n"
-               " </pipe>\n"
-               "</qgis>\n");
-  SKY_GO_ALLOC(qml, sky_text_take(&t));
-  SKY_GO_ALLOC(path, sky_sprintf(ctx, "%.*s.qml", (int)stem, raster_path));
-  SKY_GO(sky_file_write_text(ctx, path, qml, strlen(qml)));
+               "   </rastershader>\n");
+  sky_text_put(&t, QML_TAIL);
+  return write_qml(ctx, raster_path, &t);
+}
 
-cleanup:
-  sky_free(path);
-  sky_free(qml);
-  return st;
+sky_status sky_style_classes(sky_context *ctx, const char *raster_path,
+                             const sky_class_style *classes, size_t n, const uint64_t *pixels) {
+  sky_text t = {.ctx = ctx};
+  sky_text_put(&t, QML_HEAD);
+  sky_text_put(&t,
+               "  <rasterrenderer type=\"paletted\" band=\"1\" opacity=\"1\">\n"
+               "   <colorPalette>\n");
+  for (size_t i = 0; i < n; i++) {
+    const uint8_t *c = classes[i].colour;
+    if (pixels[i] == 0) continue;
+    sky_text_printf(&t, "    <paletteEntry value=\"%d\" label=\"", (int)classes[i].code);
+    put_xml(&t, classes[i].name);
+    sky_text_printf(&t, "\" color=\"#%02x%02x%02x\" alpha=\"%d\"/>\n", c[0], c[1], c[2], c[3]);
+  }
+  sky_text_put(&t, "   </colorPalette>\n");
+  sky_text_put(&t, QML_TAIL);
+  return write_qml(ctx, raster_path, &t);
 }
 
 size_t sky_status_styles(const sky_status_style **out) {

@@ -24,6 +24,17 @@ double sky_ramp_stop(const sky_ramp *r, size_t i);                 /* value of s
 SKY_NODISCARD sky_status sky_style_raster(sky_context *ctx, const char *raster_path,
                                           const sky_ramp *ramp);
 
+typedef struct sky_class_style { /* an entry of a legend */
+  int32_t code;
+  const char *name;
+  uint8_t colour[4]; /* red, green, blue, alpha */
+} sky_class_style;
+
+/* The same for classes: those of the legend that have pixels. */
+SKY_NODISCARD sky_status sky_style_classes(sky_context *ctx, const char *raster_path,
+                                           const sky_class_style *classes, size_t n,
+                                           const uint64_t *pixels);
+
 /* Comparison statuses with their colours, in the order of the legend. */
 typedef struct sky_status_style {
   const char *status, *colour; /* "#rrggbb" */
