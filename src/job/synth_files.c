@@ -44,12 +44,9 @@ static bool put_value(sky_text *t, const char *name, size_t length, const sky_sy
   return false;
 }
 
-static sky_status fill(sky_context *ctx, const char *template_name, const sky_synth_value *values,
-                       size_t n_values, char **out) {
-  const char *at = sky_embedded(template_name, NULL);
-  if (at == NULL) {
-    return sky_fail(ctx, SKY_E_INTERNAL, "scene template '%s' is not embedded", template_name);
-  }
+/* name: of the template, for the message. */
+static sky_status fill(sky_context *ctx, const char *name, const char *at,
+                       const sky_synth_value *values, size_t n_values, char **out) {
   sky_text t = {.ctx = ctx};
   for (;;) {
     const char *open = strchr(at, '@');
@@ -59,8 +56,7 @@ static sky_status fill(sky_context *ctx, const char *template_name, const sky_sy
     const size_t length = (size_t)(close - open - 1);
     if (!put_value(&t, open + 1, length, values, n_values)) {
       sky_text_free(&t);
-      return sky_fail(ctx, SKY_E_INTERNAL, "%s: no value for '%.*s'", template_name, (int)length,
-                      open + 1);
+      return sky_fail(ctx, SKY_E_INTERNAL, "%s: no value for '%.*s'", name, (int)length, open + 1);
     }
     at = close + 1;
   }
@@ -90,31 +86,50 @@ static sky_status run_ncgen(sky_context *ctx, const char *cdl, const char *nc) {
   return SKY_OK;
 }
 
+static sky_status find_template(sky_context *ctx, const char *name, const char **text) {
+  *text = sky_embedded(name, NULL);
+  return *text != NULL ? SKY_OK
+                       : sky_fail(ctx, SKY_E_INTERNAL, "scene template '%s' is not embedded", name);
+}
+
 sky_status sky_synth_write_text(sky_context *ctx, const char *path, const char *template_name,
                                 const sky_synth_value *values, size_t n_values) {
+  const char *from;
   char *text = NULL;
-  SKY_TRY(fill(ctx, template_name, values, n_values, &text));
+  SKY_TRY(find_template(ctx, template_name, &from));
+  SKY_TRY(fill(ctx, template_name, from, values, n_values, &text));
   const sky_status st = sky_file_write_text(ctx, path, text, strlen(text));
   sky_free(text);
   return st;
 }
 
-sky_status sky_synth_write_netcdf(sky_context *ctx, const char *path, const char *template_name,
-                                  const sky_synth_value *values, size_t n_values) {
-  char *cdl = NULL, *part = NULL;
+sky_status sky_synth_write_cdl(sky_context *ctx, const char *path, const char *name,
+                               const char *template_text, const sky_synth_value *values,
+                               size_t n_values, sky_synth_finish *finish) {
+  char *text = NULL, *cdl = NULL, *part = NULL;
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(part, sky_file_part(ctx, path));
   SKY_GO_ALLOC(cdl, sky_sprintf(ctx, "%s.cdl", part));
-  SKY_GO(sky_synth_write_text(ctx, cdl, template_name, values, n_values));
+  SKY_GO(fill(ctx, name, template_text, values, n_values, &text));
+  SKY_GO(sky_file_write_text(ctx, cdl, text, strlen(text)));
   SKY_GO(run_ncgen(ctx, cdl, part));
-  if (strstr(sky_embedded(template_name, NULL), " long_(") != NULL) {
+  if (strstr(template_text, " long_(") != NULL) {
     SKY_GO(sky_nc_rename(ctx, part, "long_", "long")); /* CDL takes long for a type */
   }
+  if (finish != NULL) SKY_GO(finish(ctx, part));
   SKY_GO(sky_file_commit(ctx, path));
 cleanup:
   if (cdl != NULL) (void)unlink(cdl);
   if (st != SKY_OK) sky_file_discard(path);
+  sky_free(text);
   sky_free(cdl);
   sky_free(part);
   return st;
+}
+
+sky_status sky_synth_write_netcdf(sky_context *ctx, const char *path, const char *template_name,
+                                  const sky_synth_value *values, size_t n_values) {
+  const char *text;
+  SKY_TRY(find_template(ctx, template_name, &text));
+  return sky_synth_write_cdl(ctx, path, template_name, text, values, n_values, NULL);
 }

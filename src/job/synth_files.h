@@ -23,4 +23,12 @@ SKY_NODISCARD sky_status sky_synth_write_text(sky_context *ctx, const char *path
 SKY_NODISCARD sky_status sky_synth_write_netcdf(sky_context *ctx, const char *path,
                                                 const char *template_name,
                                                 const sky_synth_value *values, size_t n_values);
+
+/* As write_netcdf from a text of that name; finish (may be NULL) works on the file before it gets
+ * its name. */
+typedef sky_status sky_synth_finish(sky_context *ctx, const char *path);
+SKY_NODISCARD sky_status sky_synth_write_cdl(sky_context *ctx, const char *path, const char *name,
+                                             const char *template_text,
+                                             const sky_synth_value *values, size_t n_values,
+                                             sky_synth_finish *finish);
 #endif
