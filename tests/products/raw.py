@@ -5,6 +5,8 @@ or ppb (CH4, N2O), pressure in hPa, and a normalised kernel:
     row lat lon time x sigma prior pressure weight ak profile good [corner_lat corner_lon]
 A product without kernels has no pressure, weight, ak, profile; without prior columns no prior.
 """
+import csv
+
 import h5py
 import netCDF4
 import numpy as np
@@ -238,15 +240,15 @@ READ = {
 
 def truth(path, gas):
     """PATH.truth.csv, in the units above; every row, also those without a value."""
-    table = np.genfromtxt(path + ".truth.csv", delimiter=",", names=True, dtype=None, encoding="utf-8")
-    table = table[table["gas"] == gas]
-    column = lambda name: np.asarray(table[name], dtype="f8")
+    with open(path + ".truth.csv") as f:
+        table = [line for line in csv.DictReader(f) if line["gas"] == gas]
+    column = lambda name: np.array([float(line[name] or "nan") for line in table])
     per = {"x": PER[gas], "sigma": PER[gas], "prior": PER[gas], "profile": PER[gas], "pressure": 0.01}
-    out = dict(state=table["state"], time=column("time"), lat=column("latitude"),
+    out = dict(state=np.array([line["state"] for line in table]), time=column("time"), lat=column("latitude"),
                lon=column("longitude"))
     for name in ("x", "sigma", "prior"):
         out[name] = column(name) * per[name]
-    levels = sum(n.startswith("weight_") for n in table.dtype.names)
+    levels = sum(n.startswith("weight_") for n in table[0])
     for name in ("pressure", "weight", "ak", "profile"):
         if levels:
             out[name] = np.stack([column("%s_%d" % (name, k)) for k in range(levels)], 1) \
