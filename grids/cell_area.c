@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "grids/geodesic.h"
+#include "grids/longitude.h"
 #include "src/core/memory.h"
 
 #define DEG (M_PI / 180.0)
@@ -278,7 +279,9 @@ sky_status sky_cell_area_find(sky_context *ctx, sky_cell_area *c, size_t band, s
   if (nx > SKY_BAND || ix0 % SKY_BAND != 0 || ix0 + nx > g->nx || band * SKY_BAND >= g->ny)
     return sky_fail(ctx, SKY_E_INTERNAL, "cell areas of a window outside the grid");
   if (g->geographic) {
-    const double dx = sky_grid_dx(g) * DEG;
+    double ends[2] = {g->x_edge[0], g->x_edge[g->nx]};
+    sky_longitudes(2, ends, sky_longitude(ends[0]), ends);
+    const double dx = (ends[1] - ends[0]) / (double)g->nx * DEG;
     for (size_t r = 0; r < w.ny; r++)
       area[r * SKY_BAND] = dx * sky_ellipsoid_band(g->y_edge[w.iy0 + r], g->y_edge[w.iy0 + r + 1]);
     return SKY_OK;

@@ -22,6 +22,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "grids/interval.h"
+#include "grids/longitude.h"
 #include "src/core/memory.h"
 
 #define DEG (M_PI / 180.0)
@@ -52,6 +54,8 @@ struct sky_cover_event {
 
 struct sky_cover {
   const sky_grid *grid;
+  const double *x; /* edges of the columns: the grid's, or `turned` on geographic grids */
+  double *turned;  /* the grid's in the spelling of longitude.h */
   const sky_zone *zone;
   size_t n_zone, n_shape, shape_capacity;
   shape *shape;
@@ -82,6 +86,7 @@ void sky_cover_free(sky_cover *c) {
     sky_free(c->shape[i].side);
   }
   sky_free(c->shape);
+  sky_free(c->turned);
   sky_free(c->inside);
   sky_free(c->first);
   sky_free(c->near);
@@ -237,27 +242,9 @@ void sky_cover_band_rows(const sky_cover *c, size_t band, sky_window *rows) {
   rows->iy0 = end - rows->ny;
 }
 
-/* Interval of ascending edges that holds v, edge[0] <= v < edge[n]; exact on edges. */
-static size_t interval(const double *edge, size_t n, double v) {
-  const double guess = (v - edge[0]) / (edge[n] - edge[0]) * (double)n;
-  size_t i = guess >= (double)n ? n - 1 : (size_t)guess;
-  if (v < edge[i] || v >= edge[i + 1]) { /* rounding, or cells of unequal width */
-    size_t low = 0, high = n;
-    while (high - low > 1) {
-      const size_t mid = low + (high - low) / 2;
-      if (v >= edge[mid])
-        low = mid;
-      else
-        high = mid;
-    }
-    i = low;
-  }
-  return i;
-}
-
 static size_t clamped_row(const sky_grid *g, double y) {
   if (y <= g->y_edge[0]) return 0;
-  return y >= g->y_edge[g->ny] ? g->ny - 1 : interval(g->y_edge, g->ny, y);
+  return y >= g->y_edge[g->ny] ? g->ny - 1 : sky_interval(g->y_edge, g->ny, y);
 }
 
 static size_t band_of_row(const sky_grid *g, size_t iy) {
@@ -330,7 +317,7 @@ static sky_status add_shape(sky_context *ctx, sky_cover *c, const sky_ring *ring
   shape s = *box;
   s.west += shift;
   s.east += shift;
-  if (!meets(s.west, s.east, g->x_edge, g->nx) || !meets(s.south, s.north, g->y_edge, g->ny))
+  if (!meets(s.west, s.east, c->x, g->nx) || !meets(s.south, s.north, g->y_edge, g->ny))
     return SKY_OK;
   if (c->n_shape == UINT32_MAX) return sky_fail(ctx, SKY_E_SIZE, "too many zones");
   if (c->n_shape == c->shape_capacity) {
@@ -356,7 +343,7 @@ static sky_status add_zone(sky_context *ctx, sky_cover *c, size_t zone, sky_ring
       return sky_fail(ctx, SKY_E_RANGE, "zone '%s': ring %zu has %zu vertices, at least 3 needed",
                       z->id != NULL ? z->id : "", r, z->ring[r].n);
     if (g->geographic)
-      SKY_TRY(sky_ring_unwrap(ctx, &z->ring[r], r == 0 ? z->ring[0].x[0] : ring[0].x[0], &ring[r]));
+      SKY_TRY(sky_ring_unwrap(ctx, &z->ring[r], sky_longitude(z->ring[0].x[0]), &ring[r]));
     else
       ring[r] = z->ring[r];
     for (size_t i = 0; i < ring[r].n; i++) {
@@ -369,7 +356,7 @@ static sky_status add_zone(sky_context *ctx, sky_cover *c, size_t zone, sky_ring
       box.north = fmax(box.north, ring[r].y[i]);
     }
   }
-  const double *x = g->x_edge, *y = g->y_edge;
+  const double *x = c->x, *y = g->y_edge;
   int first = 0, last = 0;
   if (g->geographic) {
     first = (int)ceil((x[0] - box.east) / 360);
@@ -435,6 +422,12 @@ sky_status sky_cover_create(sky_context *ctx, const sky_zones *zones, const sky_
   c->grid = grid;
   c->zone = zones->zone;
   c->n_zone = zones->n;
+  c->x = grid->x_edge;
+  if (grid->geographic) {
+    SKY_GO_ALLOC(c->turned, SKY_NEW(ctx, double, grid->nx + 1));
+    sky_longitudes(grid->nx + 1, grid->x_edge, sky_longitude(grid->x_edge[0]), c->turned);
+    c->x = c->turned;
+  }
   SKY_GO_ALLOC(c->inside, SKY_NEW0(ctx, bool, zones->n));
   SKY_GO(add_zones(ctx, c));
   SKY_GO(make_rows(ctx, c));
@@ -456,7 +449,7 @@ size_t sky_cover_zone(const sky_cover *c, uint32_t i) {
 }
 
 bool sky_cover_near(const sky_cover *c, uint32_t i, size_t ix0, size_t nx) {
-  const double *x = c->grid->x_edge;
+  const double *x = c->x;
   return c->shape[i].east > x[ix0] && c->shape[i].west < x[ix0 + nx];
 }
 
@@ -519,7 +512,7 @@ static sky_status add_piece(walk *w, const row_area *area, uint32_t row, int sig
     at = cut;
     xl = x[0];
   } else {
-    column = interval(x, w->nx, x0);
+    column = sky_interval(x, w->nx, x0);
   }
   for (bool last = false; column < w->nx && !last; column++) {
     last = x1 <= x[column + 1];
@@ -551,7 +544,8 @@ static sky_status add_side(walk *w, const sky_cover *c, const sky_window *rows, 
   if (high <= y[0] || low >= y[rows->ny] || fmin(e->xa, e->xb) >= w->x[w->nx]) return SKY_OK;
   const double slope = (e->xb - e->xa) / (e->yb - e->ya);
   row_area area = {.terms = c->terms, .nodes = c->nodes, .node = c->node, .weight = c->weight};
-  for (size_t r = low <= y[0] ? 0 : interval(y, rows->ny, low); r < rows->ny && y[r] < high; r++) {
+  for (size_t r = low <= y[0] ? 0 : sky_interval(y, rows->ny, low); r < rows->ny && y[r] < high;
+       r++) {
     area.y0 = y[r];
     area.y1 = y[r + 1];
     if (c->density != NULL) area.density = c->density + (rows->iy0 + r) * c->terms;
@@ -645,7 +639,7 @@ static sky_status sweep_row(walk *w, uint32_t row, const sky_cover_event *e,
 sky_status sky_cover_find(sky_context *ctx, const sky_cover *c, uint32_t which, size_t band,
                           size_t ix0, size_t nx, sky_cover_part *out) {
   const shape *s = &c->shape[which];
-  walk w = {.ctx = ctx, .x = c->grid->x_edge + ix0, .nx = nx, .part = out};
+  walk w = {.ctx = ctx, .x = c->x + ix0, .nx = nx, .part = out};
   sky_window rows;
   size_t start[SKY_BAND + 1];
   sky_cover_band_rows(c, band, &rows);

@@ -16,6 +16,7 @@
 
 #include "grids/cell_area.h"
 #include "grids/geodesic.h"
+#include "grids/interval.h"
 #include "src/core/memory.h"
 
 #define DEG (M_PI / 180.0)
@@ -298,17 +299,9 @@ bool sky_grid_contains(const sky_grid *outer, const sky_grid *inner) {
 }
 
 /* Interval of ascending edges that holds v; SIZE_MAX outside. */
+/* SIZE_MAX: outside. */
 static size_t find_interval(const double *edge, size_t n, double v) {
-  if (!(v >= edge[0] && v <= edge[n])) return SIZE_MAX;
-  size_t low = 0, high = n;
-  while (high - low > 1) {
-    const size_t mid = low + (high - low) / 2;
-    if (v >= edge[mid])
-      low = mid;
-    else
-      high = mid;
-  }
-  return low;
+  return v >= edge[0] && v <= edge[n] ? sky_interval(edge, n, v) : SIZE_MAX;
 }
 
 size_t sky_grid_find(const sky_grid *g, double x, double y) {

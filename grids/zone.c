@@ -17,6 +17,7 @@
 
 #include "grids/cover.h"
 #include "grids/geodesic.h"
+#include "grids/longitude.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 
@@ -61,7 +62,7 @@ void sky_coverage_free(sky_coverage *c) {
  * the world map (Antarctica's) and stays. */
 static double edge_turn(double from, double to) {
   const double d = to - from;
-  return fabs(d) > 180 && fabs(d) < 360 - 1e-9 ? -360 * nearbyint(d / 360) : 0;
+  return fabs(d) > 180 + 1e-9 && fabs(d) < 360 - 1e-9 ? -360 * nearbyint(d / 360) : 0;
 }
 
 sky_status sky_ring_unwrap(sky_context *ctx, const sky_ring *in, double near, sky_ring *out) {
@@ -72,17 +73,18 @@ sky_status sky_ring_unwrap(sky_context *ctx, const sky_ring *in, double near, sk
     ring_free(&r);
     return SKY_E_NOMEM;
   }
-  double turn = in->n > 0 ? 360 * nearbyint((near - in->x[0]) / 360) : 0, mean = 0;
+  double turn = 0, mean = 0;
   for (size_t i = 0; i < in->n; i++) {
     if (i > 0) turn += edge_turn(in->x[i - 1], in->x[i]);
     r.x[i] = in->x[i] + turn;
     r.y[i] = in->y[i];
     mean += in->y[i] / (double)in->n;
   }
+  sky_longitudes(r.n, r.x, near, r.x);
   if (in->n > 0) {
-    const double end = in->x[0] + turn + edge_turn(in->x[in->n - 1], in->x[0]);
-    if (fabs(end - r.x[0]) > 180) { /* it runs around a pole: close it there */
-      const double pole = mean < 0 ? -90 : 90;
+    turn += edge_turn(in->x[in->n - 1], in->x[0]);
+    if (turn != 0) { /* it runs around a pole: close it there */
+      const double pole = mean < 0 ? -90 : 90, end = r.x[0] + turn;
       const double x[3] = {end, end, r.x[0]}, y[3] = {r.y[0], pole, pole};
       memcpy(r.x + r.n, x, sizeof x);
       memcpy(r.y + r.n, y, sizeof y);
@@ -169,8 +171,7 @@ static sky_status shape_make(sky_context *ctx, const sky_zone *zone, bool geogra
     if (in->n < 3)
       return sky_fail(ctx, SKY_E_RANGE, "ring %zu has %zu vertices, at least 3 needed", i, in->n);
     if (geographic) {
-      const double near = i == 0 ? in->x[0] : s->ring[0].x[0];
-      SKY_TRY(sky_ring_unwrap(ctx, in, near, r));
+      SKY_TRY(sky_ring_unwrap(ctx, in, sky_longitude(zone->ring[0].x[0]), r));
     } else {
       *r = (sky_ring){.n = in->n, .hole = in->hole, .x = SKY_NEW(ctx, double, in->n)};
       r->y = SKY_NEW(ctx, double, in->n);
@@ -193,7 +194,8 @@ static sky_status shape_make(sky_context *ctx, const sky_zone *zone, bool geogra
 
 /* Area of the whole zone on the ellipsoid: closed form, or geodesic after densification with a
  * system's way to longitude and latitude. */
-static sky_status shape_area(sky_context *ctx, const shape *s, const sky_projection *t, double *total) {
+static sky_status shape_area(sky_context *ctx, const shape *s, const sky_projection *t,
+                             double *total) {
   sky_acc sum = {0, 0};
   for (size_t i = 0; i < s->n; i++) {
     const sky_ring *r = &s->ring[i];

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grids/longitude.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/engine/gdal_start.h"
@@ -107,7 +108,7 @@ static sky_status move_ring(sky_context *ctx, const source *s, const sky_ring *f
   if (s->geographic) SKY_TRY(check_degrees(ctx, r));
   SKY_TRY(densify(ctx, r, s->geographic ? STEP_DEGREES : STEP_METRES));
   SKY_TRY(transform(ctx, s, r));
-  return s->grid_geographic ? unwrap(ctx, r, first == r ? r->x[0] : first->x[0]) : SKY_OK;
+  return s->grid_geographic ? unwrap(ctx, r, sky_longitude(first->x[0])) : SKY_OK;
 }
 
 static void add_points(OGRGeometryH polygon, const sky_ring *r) {
@@ -141,7 +142,7 @@ static sky_status add_polygon(sky_context *ctx, const source *s, OGRGeometryH po
     sky_ring *r = &zone->ring[zone->n_rings];
     SKY_TRY(copy_ring(ctx, OGR_G_GetGeometryRef(polygon, i), i > 0, r));
     zone->n_rings++;
-    if (s->geographic) SKY_TRY(unwrap(ctx, r, zone->ring[0].x[0]));
+    if (s->geographic) SKY_TRY(unwrap(ctx, r, sky_longitude(zone->ring[0].x[0])));
   }
   return SKY_OK;
 }
