@@ -1,13 +1,15 @@
 /* cmd_info.c: `skyflux info`: what is this file, in our words.
  *
  * Product files are opened in a worker process first, so that a damaged file is a message and not a
- * crash. What no reader takes is tried as footprints, then as a file of surface fluxes. */
+ * crash. What no reader takes is tried as footprints, then as a file of surface fluxes; what is no
+ * NetCDF or HDF5 file as a raster. */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "src/cli/commands.h"
+#include "src/cli/info_raster.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
@@ -26,12 +28,17 @@ typedef struct info_args {
   sky_selection sel;
   const char *product;
   double timeout;
+  sky_enhancement_options raster;
 } info_args;
 
 static sky_status handle(sky_context *ctx, void *user, const char *name, const char *value) {
   info_args *a = user;
   if (strcmp(name, "product") == 0) {
     a->product = value;
+  } else if (strcmp(name, "gas") == 0) {
+    a->raster.gas = value;
+  } else if (strcmp(name, "unit") == 0) {
+    a->raster.unit = value;
   } else if (strcmp(name, "timeout") == 0) {
     if (!sky_number_parse(value, &a->timeout, NULL) || a->timeout <= 0) {
       return sky_fail(ctx, SKY_E_USAGE, "--timeout: '%s' is not a number of seconds above 0",
@@ -222,7 +229,7 @@ static void print_other(const cJSON *o) {
     if (cJSON_IsString(v)) {
       printf("%s%s\n", strcmp(v->string, "file") == 0 ? "" : "  ", v->valuestring);
     } else if (cJSON_IsNumber(v)) {
-      printf("  %.0f %s\n", v->valuedouble, v->string);
+      printf("  %.10g %s\n", v->valuedouble, v->string);
     }
   }
   const cJSON *variable;
@@ -246,8 +253,13 @@ static sky_status describe(sky_context *ctx, const char *path, const info_args *
     return SKY_OK;
   }
   const bool unknown = st == SKY_E_FORMAT && strstr(sky_error(ctx), "no known product") != NULL;
-  if (!unknown) return st;
-  SKY_TRY(describe_other(ctx, path, &other));
+  const bool foreign = st == SKY_E_FORMAT && strstr(sky_error(ctx), "not a NetCDF file") != NULL;
+  if (!unknown && !foreign) return st;
+  st = unknown ? describe_other(ctx, path, &other) : sky_info_raster(ctx, path, &a->raster, &other);
+  if (st == SKY_E_READ && foreign) {
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: neither a NetCDF or HDF5 file nor a raster", path);
+  }
+  SKY_TRY(st);
   if (json) {
     cJSON_AddItemToArray(all, other);
   } else {
@@ -271,6 +283,8 @@ sky_status sky_cmd_info(sky_context *ctx, int argc, char **argv) {
   static const sky_cli_option OPTIONS[] = {
       {"box", 0, "W,S,E,N", "count inside this box only, edges inclusive"},
       {"product", 0, "ID", "reader to use (default: by content)"},
+      {"gas", 0, "GAS", "of an enhancement raster that does not name it"},
+      {"unit", 0, "UNIT", "of an enhancement raster that states none, e.g. 'ppm m'"},
       {"timeout", 0, "S", "seconds until a file counts as damaged (60)"},
       {NULL, 0, NULL, NULL}};
   static const sky_cli_spec SPEC = {
