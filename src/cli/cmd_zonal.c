@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "src/cli/commands.h"
+#include "src/cli/shard_command.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
@@ -57,6 +59,7 @@ static const struct stat_name {
 
 typedef struct zonal_args {
   const char *out, *by;
+  cJSON *words; /* all that the result depends on */
   sky_zones_options zones;
   sky_zonal_options opt;
   sky_pass_options pass;
@@ -82,9 +85,13 @@ typedef struct zonal_run {
   sky_result_cell *cell;
   const sky_zone **zone; /* [rows] */
   char **reasons;        /* [zones] */
+  char *journal, *stamp;
 } zonal_run;
 
 static void run_free(zonal_run *r) {
+  cJSON_Delete(r->args.words);
+  sky_free(r->journal);
+  sky_free(r->stamp);
   sky_raster_set_close(r->set);
   sky_zonal_free(&r->result);
   for (size_t z = 0; z < r->zones.n && r->reasons != NULL; z++)
@@ -162,21 +169,44 @@ static sky_status parse_tile(sky_context *ctx, const char *text, size_t *tile) {
                   SKY_BAND, SKY_BAND);
 }
 
+/* Options on which no result depends. */
+static bool handle_execution(sky_context *ctx, zonal_args *a, const char *name, const char *value,
+                             sky_status *st) {
+  *st = SKY_OK;
+  if (strcmp(name, "tile") == 0)
+    *st = parse_tile(ctx, value, &a->pass.tile);
+  else if (strcmp(name, "shard") == 0)
+    *st = sky_shard_parse(ctx, value, &a->pass.shard);
+  else if (strcmp(name, "fresh") == 0)
+    a->pass.fresh = true;
+  else if (strcmp(name, "out") == 0)
+    a->out = value;
+  else
+    return false;
+  return true;
+}
+
 static sky_status handle(sky_context *ctx, void *user, const char *name, const char *value) {
   zonal_args *a = user;
+  sky_status st;
   const struct {
     const char *name, **to;
-  } texts[] = {{"id", &a->zones.id},       {"name", &a->zones.name},
-               {"layer", &a->zones.layer}, {"where", &a->zones.where},
-               {"out", &a->out},           {"assume-crs", &a->zones.assume_crs},
+  } texts[] = {{"id", &a->zones.id},
+               {"name", &a->zones.name},
+               {"layer", &a->zones.layer},
+               {"where", &a->zones.where},
+               {"assume-crs", &a->zones.assume_crs},
                {"weight-raster", &a->by}};
+  if (handle_execution(ctx, a, name, value, &st)) return st;
+  if (a->words == NULL) a->words = cJSON_CreateArray();
+  if (!sky_shard_word(a->words, name, value, strcmp(name, "weight-raster") == 0))
+    return SKY_E_NOMEM;
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     if (strcmp(name, texts[i].name) != 0) continue;
     *texts[i].to = value;
     return SKY_OK;
   }
   if (strcmp(name, "stats") == 0) return parse_stats(ctx, value, a);
-  if (strcmp(name, "tile") == 0) return parse_tile(ctx, value, &a->pass.tile);
   if (strcmp(name, "categories") == 0) {
     a->opt.classes = true;
     return SKY_OK;
@@ -208,6 +238,8 @@ static sky_status check_args(sky_context *ctx, zonal_args *a, const sky_cli_comm
   for (int i = 0; i < common->n_args && a->out != NULL; i++)
     if (sky_file_same(common->args[i], a->out))
       return sky_fail(ctx, SKY_E_USAGE, "zonal: -o %s is one of the inputs", a->out);
+  if (a->pass.shard.shards > 0)
+    return a->out != NULL ? SKY_OK : sky_fail(ctx, SKY_E_USAGE, "zonal: --shard needs -o");
   return a->out != NULL ? sky_result_check_path(ctx, a->out) : SKY_OK;
 }
 
@@ -536,16 +568,34 @@ static sky_status print_csv(sky_context *ctx, const sky_result_table *t) {
   return SKY_OK;
 }
 
-static sky_status zonal(sky_context *ctx, zonal_run *r, bool json) {
+/* The stamp of what is computed, and the journal beside the output. */
+static sky_status make_journal(sky_context *ctx, zonal_run *r, const sky_cli_common *common) {
+  zonal_args *a = &r->args;
+  for (int i = 0; i < common->n_args; i++)
+    if (!sky_shard_word(a->words, NULL, common->args[i], true)) return SKY_E_NOMEM;
+  r->stamp = sky_shard_stamp(ctx, "zonal", a->words);
+  if (r->stamp == NULL) return SKY_E_NOMEM;
+  a->pass.stamp = r->stamp;
+  if (a->out == NULL || a->pass.n_join > 0) return SKY_OK;
+  r->journal = sky_sprintf(ctx, "%s.journal", a->out);
+  a->pass.journal = r->journal;
+  return r->journal != NULL ? SKY_OK : SKY_E_NOMEM;
+}
+
+static sky_status write_table(sky_context *ctx, zonal_run *r, bool json) {
   sky_result_table t;
-  SKY_TRY(compute(ctx, r));
   SKY_TRY(make_notes(ctx, r));
   SKY_TRY(make_table(ctx, r, &t));
   if (r->args.out != NULL) SKY_TRY(sky_result_write(ctx, r->args.out, &t));
-  if (json)
-    SKY_TRY(print_json(ctx, r, &t));
-  else if (r->args.out == NULL)
-    SKY_TRY(print_csv(ctx, &t));
+  if (json) return print_json(ctx, r, &t);
+  return r->args.out == NULL ? print_csv(ctx, &t) : SKY_OK;
+}
+
+static sky_status zonal(sky_context *ctx, zonal_run *r, bool json) {
+  SKY_TRY(compute(ctx, r));
+  SKY_TRY(r->args.pass.shard.shards > 0 ? sky_journal_save(ctx, r->journal, r->args.out)
+                                        : write_table(ctx, r, json));
+  if (r->journal != NULL) unlink(r->journal);
   const sky_raster_report *p = &r->result.report;
   if (p->unread == 0) return SKY_OK;
   return sky_fail(ctx, SKY_E_PARTIAL,
@@ -553,7 +603,8 @@ static sky_status zonal(sky_context *ctx, zonal_run *r, bool json) {
                   p->unread, p->blocks);
 }
 
-sky_status sky_cmd_zonal(sky_context *ctx, int argc, char **argv) {
+/* r: out and shards to be joined are set, if there are any. */
+static sky_status run_zonal(sky_context *ctx, int argc, char **argv, bool json, zonal_run *r) {
   static const sky_cli_option OPTIONS[] = {
       {"id", 0, "FIELD", "attribute of the zones that names them"},
       {"name", 0, "FIELD", "attribute with a readable name (default: the id)"},
@@ -566,6 +617,8 @@ sky_status sky_cmd_zonal(sky_context *ctx, int argc, char **argv) {
        "what cells count with in means: area (default) or fraction alone"},
       {"weight-raster", 0, "FILE", "further weights of the cells, for weighted_mean"},
       {"tile", 0, "N", "side of the tiles, cells (1024); no result depends on it"},
+      {"shard", 0, "I/N", "do this share of the work; -o is a shard for skyflux merge"},
+      {"fresh", 0, NULL, "discard what a stopped run has left"},
       {"out", 'o', "OUT", "write a .csv, .gpkg or .parquet (default: CSV to the terminal)"},
       {NULL, 0, NULL, NULL}};
   static const sky_cli_spec SPEC = {
@@ -573,14 +626,27 @@ sky_status sky_cmd_zonal(sky_context *ctx, int argc, char **argv) {
       "statistics and class areas of zones over rasters, exact to the fraction of a cell",
       "skyflux zonal lc2001.tif lc2015.tif zones.gpkg --id code --categories -o change.csv",
       OPTIONS};
-  zonal_run r = {0};
   sky_cli_common common = {0};
-  SKY_TRY(sky_cli_parse(ctx, &SPEC, argc, argv, handle, &r.args, &common));
+  SKY_TRY(sky_cli_parse(ctx, &SPEC, argc, argv, handle, &r->args, &common));
   if (common.help_shown) return SKY_OK;
-  SKY_TRY(check_args(ctx, &r.args, &common));
-  r.files = common.args;
-  r.n_raster = common.n_args - 1;
-  const sky_status st = zonal(ctx, &r, common.json);
+  SKY_TRY(check_args(ctx, &r->args, &common));
+  SKY_TRY(make_journal(ctx, r, &common));
+  r->files = common.args;
+  r->n_raster = common.n_args - 1;
+  return zonal(ctx, r, json || common.json);
+}
+
+sky_status sky_cmd_zonal(sky_context *ctx, int argc, char **argv) {
+  zonal_run r = {0};
+  const sky_status st = run_zonal(ctx, argc, argv, false, &r);
+  run_free(&r);
+  return st;
+}
+
+sky_status sky_zonal_merge(sky_context *ctx, int argc, char **argv, const char *const *shards,
+                           size_t n, const char *out, bool json) {
+  zonal_run r = {.args = {.out = out, .pass = {.join = shards, .n_join = n}}};
+  const sky_status st = run_zonal(ctx, argc, argv, json, &r);
   run_free(&r);
   return st;
 }

@@ -10,10 +10,15 @@
 #include <string.h>
 
 #include "grids/cell_area.h"
+#include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/engine/class_ids.h"
+#include "src/engine/zonal_part.h"
 
 #define CELLS (SKY_BAND * SKY_BAND)
+#define QUANTILE_BYTES                                                       \
+  ((size_t)SKY_QUANTILE_VALUES * 80) /* lists with room to grow, and sorting \
+                                      */
 
 /* ---- results -------------------------------------------------------------------------------- */
 
@@ -130,80 +135,6 @@ static sky_status add_class(sky_context *ctx, total *z, size_t n_raster, const i
   return SKY_OK;
 }
 
-/* ---- parts ---------------------------------------------------------------------------------- */
-
-typedef struct entry { /* one zone in one block */
-  size_t zone;
-  bool unread;
-  sky_zonal_size inside;
-  size_t first, n; /* of the part's values or sizes */
-} entry;
-
-typedef struct part {
-  size_t n, capacity;
-  entry *entry;
-  size_t n_value, value_capacity;
-  sky_zonal_values *value; /* [rasters] of each entry */
-  sky_quantile_list *list; /* [value_capacity], beside `value`; NULL without quantiles */
-  size_t n_size, size_capacity;
-  sky_zonal_size *size; /* classes of each entry, */
-  uint32_t *id;         /* whose codes are code[id*rasters]; id 0: nodata */
-  int32_t *code;
-} part;
-
-static void part_free(void *p) {
-  part *q = p;
-  if (q == NULL) return;
-  for (size_t i = 0; i < q->n_value && q->list != NULL; i++)
-    sky_quantile_list_free(&q->list[i]);
-  sky_free(q->list);
-  sky_free(q->entry);
-  sky_free(q->value);
-  sky_free(q->size);
-  sky_free(q->id);
-  sky_free(q->code);
-  sky_free(q);
-}
-
-/* Room for `more` further items of each entry's list. */
-static sky_status reserve_values(sky_context *ctx, part *p, size_t more, bool quantiles) {
-  if (p->n_value + more <= p->value_capacity) return SKY_OK;
-  const size_t grown = 2 * p->value_capacity + 4 * more;
-  sky_zonal_values *v = sky_realloc(ctx, p->value, p->n_value, grown, sizeof *v);
-  if (v == NULL) return SKY_E_NOMEM;
-  p->value = v;
-  if (quantiles) {
-    sky_quantile_list *l = sky_realloc(ctx, p->list, p->n_value, grown, sizeof *l);
-    if (l == NULL) return SKY_E_NOMEM;
-    p->list = l;
-  }
-  p->value_capacity = grown;
-  return SKY_OK;
-}
-
-static sky_status reserve_sizes(sky_context *ctx, part *p, size_t more) {
-  if (p->n_size + more <= p->size_capacity) return SKY_OK;
-  const size_t grown = 2 * p->size_capacity + 2 * more;
-  sky_zonal_size *s = sky_realloc(ctx, p->size, p->n_size, grown, sizeof *s);
-  if (s == NULL) return SKY_E_NOMEM;
-  p->size = s;
-  uint32_t *id = sky_realloc(ctx, p->id, p->n_size, grown, sizeof *id);
-  if (id == NULL) return SKY_E_NOMEM;
-  p->id = id;
-  p->size_capacity = grown;
-  return SKY_OK;
-}
-
-static sky_status reserve_entry(sky_context *ctx, part *p) {
-  if (p->n < p->capacity) return SKY_OK;
-  const size_t grown = 2 * p->capacity + 8;
-  entry *e = sky_realloc(ctx, p->entry, p->n, grown, sizeof *e);
-  if (e == NULL) return SKY_E_NOMEM;
-  p->entry = e;
-  p->capacity = grown;
-  return SKY_OK;
-}
-
 /* ---- one block ------------------------------------------------------------------------------ */
 
 typedef struct job {
@@ -276,9 +207,10 @@ static bool wanted(void *user, const sky_window *w) {
 }
 
 static sky_status add_values(sky_context *ctx, const job *j, worker *w,
-                             const sky_zonal_block *block, const sky_raster_block *b, part *p) {
+                             const sky_zonal_block *block, const sky_raster_block *b,
+                             sky_zonal_part *p) {
   const sky_zonal_options *opt = j->opt;
-  SKY_TRY(reserve_values(ctx, p, j->n_raster, opt->quantiles));
+  SKY_TRY(sky_zonal_part_need_values(ctx, p, j->n_raster, opt->quantiles));
   for (size_t k = 0; k < j->n_raster; k++, p->n_value++) {
     sky_zonal_value_block(block, &w->cover, b->pixel[k], opt->weight, opt->squares,
                           &p->value[p->n_value]);
@@ -293,10 +225,11 @@ static sky_status add_values(sky_context *ctx, const job *j, worker *w,
   return SKY_OK;
 }
 
-static sky_status add_classes(sky_context *ctx, worker *w, const sky_zonal_block *block, part *p) {
+static sky_status add_classes(sky_context *ctx, worker *w, const sky_zonal_block *block,
+                              sky_zonal_part *p) {
   const size_t n = sky_class_ids_count(w->ids);
   sky_zonal_class_block(block, &w->cover, sky_class_ids_cells(w->ids), n, w->scratch, w->size);
-  SKY_TRY(reserve_sizes(ctx, p, n));
+  SKY_TRY(sky_zonal_part_need_sizes(ctx, p, n));
   for (size_t i = 0; i < n; i++) {
     if (!(w->size[i].cells > 0)) continue;
     p->id[p->n_size] = (uint32_t)i;
@@ -307,8 +240,8 @@ static sky_status add_classes(sky_context *ctx, worker *w, const sky_zonal_block
 
 /* What all zones of a block share: its cell areas, its classes. */
 static sky_status start_block(sky_context *ctx, const job *j, worker *w, const sky_raster_block *b,
-                              sky_zonal_block *block, part **out) {
-  part *p = *out = SKY_NEW0(ctx, part, 1);
+                              sky_zonal_block *block, sky_zonal_part **out) {
+  sky_zonal_part *p = *out = SKY_NEW0(ctx, sky_zonal_part, 1);
   if (p == NULL) return SKY_E_NOMEM;
   *block = (sky_zonal_block){.nx = b->window.nx,
                              .ny = b->window.ny,
@@ -322,6 +255,7 @@ static sky_status start_block(sky_context *ctx, const job *j, worker *w, const s
   const size_t n = sky_class_ids_count(w->ids) * j->n_raster;
   p->code = SKY_NEW(ctx, int32_t, n);
   if (p->code == NULL) return SKY_E_NOMEM;
+  p->n_code = n;
   memset(p->code, 0, j->n_raster * sizeof *p->code); /* of id 0, nodata */
   memcpy(p->code + j->n_raster, sky_class_ids_codes(w->ids) + j->n_raster,
          (n - j->n_raster) * sizeof *p->code);
@@ -329,13 +263,13 @@ static sky_status start_block(sky_context *ctx, const job *j, worker *w, const s
 }
 
 static sky_status add_entry(sky_context *ctx, const job *j, worker *w, const sky_raster_block *b,
-                            const sky_zonal_block *block, size_t zone, part *p) {
-  SKY_TRY(reserve_entry(ctx, p));
-  entry *e = &p->entry[p->n];
-  *e = (entry){.zone = zone,
-               .unread = b->pixel == NULL,
-               .inside = sky_zonal_cover(block, &w->cover),
-               .first = j->opt->classes ? p->n_size : p->n_value};
+                            const sky_zonal_block *block, size_t zone, sky_zonal_part *p) {
+  SKY_TRY(sky_zonal_part_need_entry(ctx, p));
+  sky_zonal_entry *e = &p->entry[p->n];
+  *e = (sky_zonal_entry){.zone = zone,
+                         .unread = b->pixel == NULL,
+                         .inside = sky_zonal_cover(block, &w->cover),
+                         .first = j->opt->classes ? p->n_size : p->n_value};
   if (isnan(e->inside.area))
     return sky_fail(ctx, SKY_E_RANGE, "zone '%s' covers cells of the raster that lie off the Earth",
                     j->zones->zone[zone].id);
@@ -351,7 +285,7 @@ static sky_status map(sky_context *ctx, void *user, void *state, const sky_raste
                       void **out) {
   const job *j = user;
   worker *w = state;
-  part **p = (part **)out;
+  sky_zonal_part **p = (sky_zonal_part **)out;
   sky_zonal_block block = {0};
   const uint32_t *shape;
   const size_t n = sky_cover_band_shapes(j->cover, b->band, &shape);
@@ -368,11 +302,11 @@ static sky_status map(sky_context *ctx, void *user, void *state, const sky_raste
 
 static sky_status merge(sky_context *ctx, void *user, size_t block, void *from) {
   const job *j = user;
-  part *p = from;
+  sky_zonal_part *p = from;
   sky_status st = SKY_OK;
   (void)block;
   for (size_t i = 0; i < p->n && st == SKY_OK; i++) {
-    const entry *e = &p->entry[i];
+    const sky_zonal_entry *e = &p->entry[i];
     total *z = &j->totals->zone[e->zone];
     sky_acc_add(&z->inside_cells, e->inside.cells);
     sky_acc_add(&z->inside_area, e->inside.area);
@@ -396,8 +330,19 @@ static sky_status merge(sky_context *ctx, void *user, size_t block, void *from) 
       }
     }
   }
-  part_free(p);
+  sky_zonal_part_free(p);
   return st;
+}
+
+static sky_status pack(sky_context *ctx, void *user, const void *part, sky_text *to) {
+  (void)ctx;
+  (void)user;
+  return sky_zonal_part_pack(part, to);
+}
+
+static sky_status unpack(sky_context *ctx, void *user, const char *bytes, size_t n, void **out) {
+  const job *j = user;
+  return sky_zonal_part_unpack(ctx, bytes, n, j->zones->n, (sky_zonal_part **)out);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------ */
@@ -442,31 +387,90 @@ static sky_status take(sky_context *ctx, const job *j, sky_zonal *out) {
   return st;
 }
 
+/* Zones and options, in few lines. */
+static sky_status make_stamp(sky_context *ctx, const job *j, const char *head, char **out) {
+  sky_text geometry = {.ctx = ctx}, t = {.ctx = ctx};
+  char hex[65];
+  for (size_t z = 0; z < j->zones->n; z++) {
+    const sky_zone *zone = &j->zones->zone[z];
+    sky_text_add(&geometry, zone->id, strlen(zone->id) + 1);
+    for (size_t r = 0; r < zone->n_rings; r++) {
+      const sky_ring *ring = &zone->ring[r];
+      sky_text_add(&geometry, (const char *)&ring->n, sizeof ring->n);
+      sky_text_add(&geometry, (const char *)ring->x, ring->n * sizeof *ring->x);
+      sky_text_add(&geometry, (const char *)ring->y, ring->n * sizeof *ring->y);
+    }
+  }
+  if (head != NULL) sky_text_put(&t, head);
+  if (!geometry.failed) sky_sha256(geometry.data, geometry.length, hex);
+  const sky_zonal_options *o = j->opt;
+  if (!geometry.failed)
+    sky_text_printf(&t, "zones: %zu, sha256 %s\nparts: %s%s%s%s, by %s\n", j->zones->n, hex,
+                    o->classes ? "classes" : "values", o->squares ? ", squares" : "",
+                    o->quantiles ? ", quantiles" : "", o->by ? ", further weights" : "",
+                    o->weight == SKY_WEIGHT_AREA ? "area" : "fraction");
+  const bool failed = geometry.failed;
+  sky_text_free(&geometry);
+  *out = sky_text_take(&t);
+  return *out != NULL && !failed ? SKY_OK : SKY_E_NOMEM;
+}
+
+/* Zones with their edges in bands, and what is summed up. */
+static size_t fixed_bytes(const job *j) {
+  size_t sides = 0;
+  for (size_t z = 0; z < j->zones->n; z++)
+    for (size_t r = 0; r < j->zones->zone[z].n_rings; r++)
+      sides += j->zones->zone[z].ring[r].n;
+  size_t sum = sides * (2 + 8) * sizeof(double);
+  sum += j->zones->n * (sizeof(total) + sizeof(sky_zonal_zone) + 256);
+  if (!j->opt->classes) sum += j->zones->n * j->n_raster * sizeof(sky_zonal_total);
+  if (j->opt->quantiles) sum += QUANTILE_BYTES;
+  return sum;
+}
+
+/* Of a block's part: some zones, and what they may hold. */
+static size_t part_bytes(const job *j) {
+  size_t bytes = sizeof(sky_zonal_part) +
+                 16 * (sizeof(sky_zonal_entry) + j->n_raster * sizeof(sky_zonal_values));
+  if (j->opt->quantiles) bytes += CELLS * j->n_raster * (sizeof(uint64_t) + sizeof(double));
+  return bytes;
+}
+
 sky_status sky_zonal_make(sky_context *ctx, sky_raster_set *set, const sky_zones *zones,
                           const sky_zonal_options *opt, const sky_pass_options *pass,
                           sky_zonal *out) {
   sky_status st = SKY_OK;
   sky_zonal z = {0};
+  sky_pass_options how = pass != NULL ? *pass : (sky_pass_options){0};
+  char *stamp = NULL;
   job j = {.zones = zones,
            .grid = sky_raster_set_grid(set),
            .opt = opt,
            .n_raster = sky_raster_set_count(set) - opt->by};
   SKY_GO(sky_cover_create(ctx, zones, j.grid, &j.cover));
   SKY_GO(totals_make(ctx, zones->n, j.n_raster, opt, &j.totals));
+  SKY_GO(make_stamp(ctx, &j, how.stamp, &stamp));
+  how.stamp = stamp;
   const sky_raster_kernel kernel = {.user = &j,
+                                    .fixed_bytes = fixed_bytes(&j),
                                     .worker_bytes = worker_bytes(&j),
+                                    .part_bytes = part_bytes(&j),
                                     .start = worker_start,
                                     .stop = worker_stop,
                                     .wanted = wanted,
                                     .map = map,
                                     .merge = merge,
-                                    .drop = part_free};
-  SKY_GO(sky_raster_pass(ctx, set, "zonal statistics", pass, &kernel, &z.report));
-  SKY_GO(take(ctx, &j, &z));
+                                    .drop = sky_zonal_part_free,
+                                    .part_size = sky_zonal_part_size,
+                                    .pack = pack,
+                                    .unpack = unpack};
+  SKY_GO(sky_raster_pass(ctx, set, "zonal statistics", &how, &kernel, &z.report));
+  if (how.shard.shards == 0) SKY_GO(take(ctx, &j, &z));
   z.memory = j.totals;
   j.totals = NULL;
   *out = z;
 cleanup:
+  sky_free(stamp);
   sky_cover_free(j.cover);
   totals_free(j.totals);
   return st;

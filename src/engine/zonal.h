@@ -37,9 +37,9 @@ typedef struct sky_zonal {
   void *memory;             /* what the zones point into */
 } sky_zonal;
 
-/* Blocks that cannot be read are counted in `unread` and in the report, and no failure. The same
- * numbers for any number of threads and any tile. SKY_E_RANGE for a zone that covers cells of the
- * grid that have no place on Earth. */
+/* pass NULL: the defaults; of a shard, no zones come out. Blocks that cannot be read are counted in
+ * `unread` and in the report, and no failure. The same numbers for any number of threads and any
+ * tile. SKY_E_RANGE for a zone that covers cells of the grid that have no place on Earth. */
 SKY_NODISCARD sky_status sky_zonal_make(sky_context *ctx, sky_raster_set *set,
                                         const sky_zones *zones, const sky_zonal_options *opt,
                                         const sky_pass_options *pass, sky_zonal *out);
