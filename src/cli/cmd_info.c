@@ -26,6 +26,7 @@
 
 typedef struct info_args {
   sky_selection sel;
+  sky_declared *declared; /* what sel.declared points to */
   const char *product;
   double timeout;
   sky_enhancement_options raster;
@@ -39,6 +40,12 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
     a->raster.gas = value;
   } else if (strcmp(name, "unit") == 0) {
     a->raster.unit = value;
+  } else if (strcmp(name, "quality") == 0) {
+    a->sel.quality = value;
+  } else if (strcmp(name, "declare") == 0) {
+    sky_declared_free(a->declared);
+    SKY_TRY(sky_declared_read(ctx, value, &a->declared));
+    a->sel.declared = a->declared;
   } else if (strcmp(name, "timeout") == 0) {
     if (!sky_number_parse(value, &a->timeout, NULL) || a->timeout <= 0) {
       return sky_fail(ctx, SKY_E_USAGE, "--timeout: '%s' is not a number of seconds above 0",
@@ -125,12 +132,12 @@ static void print_gas(const sky_granule_gas *g, bool has_box) {
   if (has_box) printf("  %16zu outside the box\n", g->drops[SKY_DROP_BOX]);
 }
 
-static void print_granule(const char *path, const sky_granule_summary *s, bool has_box) {
-  const sky_reader *r = sky_reader_find(s->product);
+static void print_granule(const char *path, const sky_granule_summary *s, const info_args *a) {
+  const sky_reader *r = sky_declared_find(a->declared, s->product);
   printf("%s\n  %s%s%s%s\n", path, s->harmonised ? "harmonised soundings of " : "", s->product,
          r != NULL ? ": " : "", r != NULL ? r->title : "");
   for (size_t g = 0; g < s->n_gases; ++g)
-    print_gas(&s->gas[g], has_box);
+    print_gas(&s->gas[g], a->sel.has_box);
 }
 
 /* --- other files -------------------------------------------------------------------------------
@@ -249,7 +256,7 @@ static sky_status describe(sky_context *ctx, const char *path, const info_args *
   sky_status st = sky_granule_describe(ctx, path, a->product, &a->sel, a->timeout, &s);
   if (st == SKY_OK) {
     if (json) cJSON_AddItemToArray(all, granule_json(path, &s, a->sel.has_box));
-    if (!json) print_granule(path, &s, a->sel.has_box);
+    if (!json) print_granule(path, &s, a);
     return SKY_OK;
   }
   const bool unknown = st == SKY_E_FORMAT && strstr(sky_error(ctx), "no known product") != NULL;
@@ -279,12 +286,33 @@ static sky_status print_json(sky_context *ctx, const cJSON *all, int n_args) {
   return SKY_OK;
 }
 
+static sky_status describe_all(sky_context *ctx, const info_args *a, const sky_cli_common *common) {
+  cJSON *all = cJSON_CreateArray();
+  sky_status last = SKY_OK;
+  int failed = 0;
+  for (int i = 0; i < common->n_args; ++i) {
+    const sky_status st = describe(ctx, common->args[i], a, common->json, all);
+    if (st == SKY_OK) continue;
+    last = st;
+    ++failed;
+    if (common->n_args > 1) sky_log(ctx, SKY_LOG_ERROR, "%s", sky_error(ctx));
+  }
+  const sky_status printed = common->json ? print_json(ctx, all, common->n_args) : SKY_OK;
+  cJSON_Delete(all);
+  if (printed != SKY_OK) return printed;
+  if (failed == 0 || common->n_args == 1) return last;
+  return sky_fail(ctx, failed < common->n_args ? SKY_E_PARTIAL : last,
+                  "%d of %d files could not be described", failed, common->n_args);
+}
+
 sky_status sky_cmd_info(sky_context *ctx, int argc, char **argv) {
   static const sky_cli_option OPTIONS[] = {
       {"box", 0, "W,S,E,N", "count inside this box only, edges inclusive"},
       {"product", 0, "ID", "reader to use (default: by content)"},
       {"gas", 0, "GAS", "of an enhancement raster that does not name it"},
       {"unit", 0, "UNIT", "of an enhancement raster that states none, e.g. 'ppm m'"},
+      {"quality", 0, "LIST", "default, strict, none or options of the product (docs/products.md)"},
+      {"declare", 0, "FILE.yaml", "readers of your own (key products of docs/job.md)"},
       {"timeout", 0, "S", "seconds until a file counts as damaged (60)"},
       {NULL, 0, NULL, NULL}};
   static const sky_cli_spec SPEC = {
@@ -292,23 +320,12 @@ sky_status sky_cmd_info(sky_context *ctx, int argc, char **argv) {
       "skyflux info --box=-125,24,-66,50 --json S5P_BLND.nc", OPTIONS};
   info_args a = {.sel = {.start = NAN, .end = NAN}, .timeout = DEFAULT_TIMEOUT};
   sky_cli_common common = {0};
-  SKY_TRY(sky_cli_parse(ctx, &SPEC, argc, argv, handle, &a, &common));
-  if (common.help_shown) return SKY_OK;
-  if (common.n_args == 0) return sky_fail(ctx, SKY_E_USAGE, "info: no file given");
-  cJSON *all = cJSON_CreateArray();
-  sky_status last = SKY_OK;
-  int failed = 0;
-  for (int i = 0; i < common.n_args; ++i) {
-    const sky_status st = describe(ctx, common.args[i], &a, common.json, all);
-    if (st == SKY_OK) continue;
-    last = st;
-    ++failed;
-    if (common.n_args > 1) sky_log(ctx, SKY_LOG_ERROR, "%s", sky_error(ctx));
+  sky_status st = sky_cli_parse(ctx, &SPEC, argc, argv, handle, &a, &common);
+  if (st == SKY_OK && !common.help_shown) {
+    if (common.n_args == 0) st = sky_fail(ctx, SKY_E_USAGE, "info: no file given");
+    if (st == SKY_OK) st = sky_quality_check(ctx, a.sel.quality, a.declared);
+    if (st == SKY_OK) st = describe_all(ctx, &a, &common);
   }
-  const sky_status printed = common.json ? print_json(ctx, all, common.n_args) : SKY_OK;
-  cJSON_Delete(all);
-  if (printed != SKY_OK) return printed;
-  if (failed == 0 || common.n_args == 1) return last;
-  return sky_fail(ctx, failed < common.n_args ? SKY_E_PARTIAL : last,
-                  "%d of %d files could not be described", failed, common.n_args);
+  sky_declared_free(a.declared);
+  return st;
 }

@@ -22,6 +22,7 @@
 
 typedef struct soundings_args {
   sky_selection sel;
+  sky_declared *declared; /* what sel.declared points to */
   const char *output, *gas, *product;
   double timeout;
 } soundings_args;
@@ -37,6 +38,12 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
     a->gas = value;
   } else if (strcmp(name, "product") == 0) {
     a->product = value;
+  } else if (strcmp(name, "quality") == 0) {
+    a->sel.quality = value;
+  } else if (strcmp(name, "declare") == 0) {
+    sky_declared_free(a->declared);
+    SKY_TRY(sky_declared_read(ctx, value, &a->declared));
+    a->sel.declared = a->declared;
   } else if (strcmp(name, "box") == 0) {
     double box[4];
     SKY_TRY(sky_cli_box(ctx, value, box));
@@ -101,7 +108,7 @@ static sky_status nothing_good(sky_context *ctx, const size_t drops[SKY_DROP_COU
 }
 
 static sky_status write_file(sky_context *ctx, const soundings_args *a, const sky_soundings *s) {
-  const sky_reader *r = sky_reader_find(s->product);
+  const sky_reader *r = sky_declared_find(a->declared, s->product);
   const sky_species *gas = sky_species_find(s->gas);
   char *title = NULL, *source = NULL, *history = NULL;
   sky_status st = SKY_OK;
@@ -190,6 +197,8 @@ sky_status sky_cmd_soundings(sky_context *ctx, int argc, char **argv) {
       {"output", 'o', "OUT.nc", "file to write (required)"},
       {"gas", 0, "GAS", "co2, ch4 or n2o; needed when the product holds several"},
       {"product", 0, "ID", "reader to use (default: by content)"},
+      {"quality", 0, "LIST", "default, strict, none or options of the product (docs/products.md)"},
+      {"declare", 0, "FILE.yaml", "readers of your own (key products of docs/job.md)"},
       {"box", 0, "W,S,E,N", "degrees, edges inclusive; west > east crosses 180"},
       {"start", 0, "TIME", "first time, inclusive"},
       {"end", 0, "TIME", "last time, exclusive"},
@@ -201,8 +210,12 @@ sky_status sky_cmd_soundings(sky_context *ctx, int argc, char **argv) {
       "skyflux soundings S5P_BLND_*.nc --box=73,18,135,54 -o china.nc", OPTIONS};
   soundings_args a = {.sel = {.start = NAN, .end = NAN}, .timeout = DEFAULT_TIMEOUT};
   sky_cli_common common = {0};
-  SKY_TRY(sky_cli_parse(ctx, &SPEC, argc, argv, handle, &a, &common));
-  if (common.help_shown) return SKY_OK;
-  SKY_TRY(check_args(ctx, &a, common.n_args));
-  return harmonise(ctx, &a, &common);
+  sky_status st = sky_cli_parse(ctx, &SPEC, argc, argv, handle, &a, &common);
+  if (st == SKY_OK && !common.help_shown) {
+    st = check_args(ctx, &a, common.n_args);
+    if (st == SKY_OK) st = sky_quality_check(ctx, a.sel.quality, a.declared);
+    if (st == SKY_OK) st = harmonise(ctx, &a, &common);
+  }
+  sky_declared_free(a.declared);
+  return st;
 }

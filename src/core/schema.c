@@ -23,10 +23,22 @@
 static const sky_key job_keys[] = {
 #include "src/core/schema.def"
 };
+static const sky_key product_keys[] = {
+#include "src/core/products.def"
+};
 #undef SKY_KEY
 
 static const sky_schema job_schema = {job_keys, sizeof job_keys / sizeof job_keys[0],
                                       sky_job_rules};
+
+/* Rules of products are about roles, which the readers know: read/declare.c. */
+static const sky_job_rule no_rules[] = {{NULL, NULL}};
+static const sky_schema product_schema = {product_keys,
+                                          sizeof product_keys / sizeof product_keys[0], no_rules};
+
+const sky_schema *sky_schema_products(void) {
+  return &product_schema;
+}
 
 const sky_schema *sky_schema_job(void) {
   return &job_schema;

@@ -68,6 +68,7 @@ typedef struct sky_schema {
 } sky_schema;
 
 const sky_schema *sky_schema_job(void);
+const sky_schema *sky_schema_products(void); /* the section `products` alone */
 extern const sky_job_rule sky_job_rules[]; /* ends with a NULL check */
 
 /* Name of key below parent (NULL = top level), or NULL if it is not a direct child. */

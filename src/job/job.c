@@ -11,7 +11,7 @@
 #include "src/core/units.h"
 #include "src/job/sink_table.h"
 #include "src/job/zone_relation.h"
-#include "src/read/product.h"
+#include "src/read/granule.h"
 #include "src/read/zones_ogr.h"
 
 sky_status sky_job_open(sky_context *ctx, const char *path, const char *const *sets, size_t n_sets,
@@ -21,6 +21,7 @@ sky_status sky_job_open(sky_context *ctx, const char *path, const char *const *s
   memset(job, 0, sizeof *job);
   SKY_GO(sky_jobfile_read(ctx, path, sets, n_sets, &job->file));
   job->root = sky_jobfile_root(job->file);
+  SKY_GO(sky_declared_create(ctx, job->file, &job->declared));
   SKY_GO_ALLOC(job->name, sky_strdup(ctx, sky_node_text(job->root, "job.name")));
   const char *title = sky_node_text(job->root, "job.title");
   SKY_GO_ALLOC(job->title, sky_strdup(ctx, title != NULL ? title : job->name));
@@ -36,6 +37,7 @@ cleanup:
 
 void sky_job_close(sky_job *job) {
   if (job == NULL) return;
+  sky_declared_free(job->declared);
   sky_jobfile_free(job->file);
   sky_free(job->name);
   sky_free(job->title);
@@ -401,17 +403,28 @@ const char *sky_flux_unit(const char *gas, double *scale) {
   return "nmol m-2 s-1";
 }
 
+/* "file:line: key: " in front of the message. */
+static sky_status fault_of(sky_context *ctx, const sky_job *job, const sky_node *node,
+                           const char *message) {
+  char *said = sky_strdup(ctx, message), *where = sky_node_where(ctx, job->file, node);
+  const sky_status st =
+      said == NULL || where == NULL ? SKY_E_NOMEM : sky_fail(ctx, SKY_E_JOB, "%s%s", where, said);
+  sky_free(said);
+  sky_free(where);
+  return st;
+}
+
 static sky_status check_products(sky_context *ctx, const sky_job *job) {
   const sky_node *list = sky_node_get(job->root, "soundings");
   for (size_t i = 0; list != NULL && i < sky_node_count(list); i++) {
-    const char *id = sky_node_text(sky_node_item(list, i), "product");
-    if (strcmp(id, "auto") == 0 || sky_reader_find(id) != NULL) continue;
-    char *where = sky_node_where(ctx, job->file, sky_node_get(sky_node_item(list, i), "product"));
-    const sky_status st =
-        sky_fail(ctx, SKY_E_JOB, "%sno reader is called '%s' (see skyflux list readers)",
-                 where != NULL ? where : "", id);
-    sky_free(where);
-    return st;
+    const sky_node *item = sky_node_item(list, i);
+    const char *id = sky_node_text(item, "product");
+    if (strcmp(id, "auto") != 0 && sky_declared_find(job->declared, id) == NULL) {
+      sky_fail(ctx, SKY_E_JOB, "no reader is called '%s' (see skyflux list readers)", id);
+      return fault_of(ctx, job, sky_node_get(item, "product"), sky_error(ctx));
+    }
+    if (sky_quality_check(ctx, sky_node_text(item, "quality"), job->declared) != SKY_OK)
+      return fault_of(ctx, job, sky_node_get(item, "quality"), sky_error(ctx));
   }
   return SKY_OK;
 }

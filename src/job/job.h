@@ -9,6 +9,7 @@
 
 #include "grids/mesh.h"
 #include "src/core/jobfile.h"
+#include "src/read/declare.h"
 #include "src/read/information.h"
 
 #define SKY_ZONE_COMPLETE 0.999 /* share of a zone that must be covered for its total to stand */
@@ -16,6 +17,7 @@
 typedef struct sky_job {
   sky_jobfile *file;
   const sky_node *root;
+  sky_declared *declared; /* readers of the section products; NULL without it */
   char *name, *title;
   char *out;       /* output folder */
   char *stage_dir; /* out/stages */

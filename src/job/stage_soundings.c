@@ -19,6 +19,8 @@ static void selection_of(const sky_job *job, const sky_node *item, sky_selection
   memset(sel, 0, sizeof *sel);
   sel->start = sky_node_time(job->root, "period.start");
   sel->end = sky_node_time(job->root, "period.end");
+  sel->quality = sky_node_text(item, "quality");
+  sel->declared = job->declared;
   if (box == NULL && crs != NULL && strcmp(crs, "EPSG:4326") == 0)
     box = sky_node_get(job->root, "grid.box");
   if (box == NULL) return;

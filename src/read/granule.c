@@ -16,37 +16,40 @@
 /* --- the child ---------------------------------------------------------------------------------
  */
 
-/* Words of a task: path, product, gas ("" = none named), then the selection. */
+/* Words of a task: path, product, gas ("" = none named), then the selection: box and period as
+ * numbers, quality, the user's readers as the text of declare.h. */
 enum {
   ARG_PATH,
   ARG_PRODUCT,
   ARG_GAS,
-  ARG_HAS_BOX,
-  ARG_WEST,
-  ARG_SOUTH,
-  ARG_EAST,
-  ARG_NORTH,
-  ARG_START,
-  ARG_END,
-  ARG_KEEP,
+  ARG_SELECTION,
+  ARG_QUALITY,
+  ARG_DECLARED,
   ARG_MEMORY,
   ARG_COUNT
 };
 
-static sky_status parse_arguments(sky_context *ctx, int argc, char **argv, sky_selection *sel) {
-  if (argc != ARG_COUNT) {
+#define SELECTION_FORMAT "%d %lg %lg %lg %lg %lg %lg %d"
+
+/* *declared: what sel->declared points to, for the caller to free. */
+static sky_status parse_arguments(sky_context *ctx, int argc, char **argv, sky_selection *sel,
+                                  sky_declared **declared) {
+  int has_box, keep;
+  *sel = (sky_selection){0};
+  *declared = NULL;
+  if (argc != ARG_COUNT ||
+      sscanf(argv[ARG_SELECTION], SELECTION_FORMAT, &has_box, &sel->west, &sel->south, &sel->east,
+             &sel->north, &sel->start, &sel->end, &keep) != 8) {
     return sky_fail(ctx, SKY_E_INTERNAL, "granule task: %d words, expected %d", argc, ARG_COUNT);
   }
-  sel->has_box = strcmp(argv[ARG_HAS_BOX], "1") == 0;
-  sel->west = strtod(argv[ARG_WEST], NULL);
-  sel->south = strtod(argv[ARG_SOUTH], NULL);
-  sel->east = strtod(argv[ARG_EAST], NULL);
-  sel->north = strtod(argv[ARG_NORTH], NULL);
-  sel->start = strtod(argv[ARG_START], NULL);
-  sel->end = strtod(argv[ARG_END], NULL);
-  sel->keep_dropped = strcmp(argv[ARG_KEEP], "1") == 0;
+  sel->has_box = has_box != 0;
+  sel->keep_dropped = keep != 0;
+  sel->quality = argv[ARG_QUALITY];
   sky_context_set_memory(ctx, strtoull(argv[ARG_MEMORY], NULL, 10));
-  return SKY_OK;
+  if (argv[ARG_DECLARED][0] == '\0') return SKY_OK;
+  const sky_status st = sky_declared_parse(ctx, "products", argv[ARG_DECLARED], declared);
+  sel->declared = *declared;
+  return st;
 }
 
 static sky_status hand_over(sky_text *t, void **blob, size_t *size) {
@@ -59,11 +62,12 @@ static sky_status hand_over(sky_text *t, void **blob, size_t *size) {
 /* Block: drops[SKY_DROP_COUNT] as uint64, then the soundings. */
 static sky_status task_granule(sky_context *ctx, int argc, char **argv, void **blob, size_t *size) {
   sky_selection sel;
-  SKY_TRY(parse_arguments(ctx, argc, argv, &sel));
+  sky_declared *declared = NULL;
   sky_soundings s = {0};
   size_t drops[SKY_DROP_COUNT];
   sky_text t = {.ctx = ctx};
   sky_status st = SKY_OK;
+  SKY_GO(parse_arguments(ctx, argc, argv, &sel, &declared));
   SKY_GO(
       sky_granule_decode(ctx, argv[ARG_PATH], argv[ARG_PRODUCT], argv[ARG_GAS], &sel, &s, drops));
   for (int k = 0; k < SKY_DROP_COUNT; ++k) {
@@ -75,6 +79,7 @@ static sky_status task_granule(sky_context *ctx, int argc, char **argv, void **b
 cleanup:
   sky_text_free(&t);
   sky_soundings_free(&s);
+  sky_declared_free(declared);
   return st;
 }
 
@@ -142,42 +147,47 @@ static sky_status describe_harmonised(sky_context *ctx, const char *path, const 
 
 static sky_status describe_granule(sky_context *ctx, const char *path, const char *product,
                                    const sky_selection *sel, sky_granule_summary *out) {
-  sky_granule_info info;
-  SKY_TRY(sky_granule_identify(ctx, path, product, &info));
-  *out = (sky_granule_summary){.n_gases = info.n_gases};
-  memcpy(out->product, info.product, sizeof out->product);
-  for (size_t g = 0; g < info.n_gases; ++g) {
+  sky_granule_file g;
+  SKY_TRY(sky_granule_open(ctx, path, product, sel->declared, &g));
+  *out = (sky_granule_summary){.n_gases = g.info.n_gases};
+  memcpy(out->product, g.info.product, sizeof out->product);
+  sky_status st = SKY_OK;
+  for (size_t k = 0; k < g.info.n_gases && st == SKY_OK; ++k) {
     sky_soundings s;
     size_t drops[SKY_DROP_COUNT];
-    SKY_TRY(sky_granule_decode(ctx, path, info.product, info.gases[g], sel, &s, drops));
-    const sky_status st = summarise(ctx, &s, drops, &out->gas[g]);
+    st = sky_granule_take(ctx, &g, g.info.gases[k], sel, &s, drops);
+    if (st == SKY_OK) st = summarise(ctx, &s, drops, &out->gas[k]);
     sky_soundings_free(&s);
-    SKY_TRY(st);
   }
-  if (info.n_gases == 0) {
-    return sky_fail(ctx, SKY_E_FORMAT, "%s: product %s without a gas", path, info.product);
+  if (g.info.n_gases == 0) {
+    st = sky_fail(ctx, SKY_E_FORMAT, "%s: product %s without a gas", path, g.info.product);
   }
-  return SKY_OK;
+  sky_granule_close(&g);
+  return st;
 }
 
 /* Block: one sky_granule_summary. */
 static sky_status task_describe(sky_context *ctx, int argc, char **argv, void **blob,
                                 size_t *size) {
   sky_selection sel;
-  SKY_TRY(parse_arguments(ctx, argc, argv, &sel));
-  sel.keep_dropped = true;
+  sky_declared *declared = NULL;
   sky_granule_summary sum;
   bool harmonised;
-  SKY_TRY(sky_soundings_recognise(ctx, argv[ARG_PATH], &harmonised));
-  if (harmonised) {
-    SKY_TRY(describe_harmonised(ctx, argv[ARG_PATH], &sel, &sum));
-  } else {
-    SKY_TRY(describe_granule(ctx, argv[ARG_PATH], argv[ARG_PRODUCT], &sel, &sum));
-  }
   sky_text t = {.ctx = ctx};
+  sky_status st = SKY_OK;
+  SKY_GO(parse_arguments(ctx, argc, argv, &sel, &declared));
+  sel.keep_dropped = true;
+  SKY_GO(sky_soundings_recognise(ctx, argv[ARG_PATH], &harmonised));
+  if (harmonised) {
+    SKY_GO(describe_harmonised(ctx, argv[ARG_PATH], &sel, &sum));
+  } else {
+    SKY_GO(describe_granule(ctx, argv[ARG_PATH], argv[ARG_PRODUCT], &sel, &sum));
+  }
   sky_text_add(&t, (const char *)&sum, sizeof sum);
-  const sky_status st = hand_over(&t, blob, size);
+  SKY_GO(hand_over(&t, blob, size));
+cleanup:
   sky_text_free(&t);
+  sky_declared_free(declared);
   return st;
 }
 
@@ -194,23 +204,24 @@ const size_t sky_granule_worker_task_count =
 typedef struct request { /* what argv_of prints; texts live as long as the request */
   const char *task;
   char *const *paths;
-  const char *product, *gas;
-  const sky_selection *sel;
-  char number[6][32], memory[32];
+  const char *product, *gas, *quality, *declared;
+  char selection[256], memory[32];
 } request;
 
 /* memory: what one child may use. */
 static void request_init(request *q, const char *task, char *const *paths, const char *product,
                          const char *gas, const sky_selection *sel, size_t memory) {
   static const sky_selection ALL = {.start = NAN, .end = NAN};
-  *q = (request){.task = task, .paths = paths, .sel = sel != NULL ? sel : &ALL};
+  if (sel == NULL) sel = &ALL;
+  *q = (request){.task = task, .paths = paths};
   q->product = product != NULL ? product : "auto";
   q->gas = gas != NULL ? gas : "";
+  q->quality = sel->quality != NULL ? sel->quality : "";
+  q->declared = sel->declared != NULL ? sky_declared_text(sel->declared) : "";
   snprintf(q->memory, sizeof q->memory, "%zu", memory);
-  const double value[6] = {q->sel->west,  q->sel->south, q->sel->east,
-                           q->sel->north, q->sel->start, q->sel->end};
-  for (int k = 0; k < 6; ++k)
-    snprintf(q->number[k], sizeof q->number[k], "%.17g", value[k]);
+  snprintf(q->selection, sizeof q->selection, "%d %.17g %.17g %.17g %.17g %.17g %.17g %d",
+           sel->has_box, sel->west, sel->south, sel->east, sel->north, sel->start, sel->end,
+           sel->keep_dropped);
 }
 
 static void request_argv(void *user, size_t i, const char **argv) {
@@ -220,10 +231,9 @@ static void request_argv(void *user, size_t i, const char **argv) {
   argv[ARG_PATH] = q->paths[i];
   argv[ARG_PRODUCT] = q->product;
   argv[ARG_GAS] = q->gas;
-  argv[ARG_HAS_BOX] = q->sel->has_box ? "1" : "0";
-  for (int k = 0; k < 6; ++k)
-    argv[ARG_WEST + k] = q->number[k];
-  argv[ARG_KEEP] = q->sel->keep_dropped ? "1" : "0";
+  argv[ARG_SELECTION] = q->selection;
+  argv[ARG_QUALITY] = q->quality;
+  argv[ARG_DECLARED] = q->declared;
   argv[ARG_MEMORY] = q->memory;
   argv[ARG_COUNT] = NULL;
 }

@@ -4,12 +4,16 @@
 
 #include "skyflux/soundings.h"
 #include "src/engine/worker.h"
+#include "src/read/declare.h"
+#include "src/read/nc.h"
 
 typedef struct sky_selection {
   bool has_box;
   double west, south, east, north; /* degrees, edges inclusive; west > east crosses 180 */
   double start, end;               /* s since 1970, [start, end); NaN = open */
   bool keep_dropped;               /* keep soundings with a drop reason in the result */
+  const char *quality;             /* see sky_quality_rules; NULL: default */
+  const sky_declared *declared;    /* readers of the user, beside the built-in ones; or NULL */
 } sky_selection;
 
 /* box: west, south, east, north. */
@@ -27,6 +31,10 @@ typedef struct sky_granule_info { /* what `skyflux info` prints */
   size_t n_gases;
 } sky_granule_info;
 
+/* Is every word of a quality list (sky_quality_rules) known to a reader? Else SKY_E_USAGE. */
+SKY_NODISCARD sky_status sky_quality_check(sky_context *ctx, const char *list,
+                                           const sky_declared *declared);
+
 /* Which reader takes this file (by content, not name). SKY_E_FORMAT lists what was looked for. */
 SKY_NODISCARD sky_status sky_granule_probe(sky_context *ctx, const char *path,
                                            sky_granule_info *out);
@@ -42,6 +50,20 @@ sky_drop sky_selection_drop(const sky_selection *sel, double lon, double lat, do
 SKY_NODISCARD sky_status sky_granule_read(sky_context *ctx, const char *path, const char *product,
                                           const char *gas, const sky_selection *sel,
                                           sky_soundings *out);
+
+/* A product file whose reader is known; its gases can be taken one after the other. */
+typedef struct sky_granule_file {
+  sky_nc *f;
+  const sky_reader *reader;
+  sky_granule_info info;
+} sky_granule_file;
+SKY_NODISCARD sky_status sky_granule_open(sky_context *ctx, const char *path, const char *product,
+                                          const sky_declared *declared, sky_granule_file *out);
+void sky_granule_close(sky_granule_file *g);
+/* One gas (NULL or "": the only one); drops as in sky_granule_decode. */
+SKY_NODISCARD sky_status sky_granule_take(sky_context *ctx, const sky_granule_file *g,
+                                          const char *gas, const sky_selection *sel,
+                                          sky_soundings *out, size_t drops[SKY_DROP_COUNT]);
 
 /* As sky_granule_read; drops counts reasons over every row of the file, also those that are not in
  * out: rows without a value inside the selection ("fill"), and what sel leaves out; the count of

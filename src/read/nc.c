@@ -354,35 +354,50 @@ static void unpack(const packing *p, size_t n, double *x) {
   }
 }
 
-sky_status sky_nc_read(sky_context *ctx, sky_nc *f, const char *var, const sky_nc_var *info,
-                       double **out) {
+sky_status sky_nc_read_part(sky_context *ctx, sky_nc *f, const char *var, const sky_nc_part *part,
+                            size_t *n, double **out) {
   *out = NULL;
   located at;
   sky_nc_var now;
   SKY_TRY(locate(ctx, f, var, &at, &now));
-  if (info != NULL && info->count != now.count) {
-    return sky_fail(ctx, SKY_E_INTERNAL, "%s: %s: %zu values expected, %zu found", f->path, var,
-                    info->count, now.count);
-  }
   if (!number_type(at.type)) {
     return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: holds no numbers", f->path, var);
   }
-  SKY_TRY(check_budget(ctx, f, var, now.count, sizeof(double)));
-  double *x = SKY_NEW(ctx, double, now.count);
+  size_t start[SKY_NC_MAX_DIMS] = {0}, count[SKY_NC_MAX_DIMS] = {0};
+  memcpy(count, now.size, sizeof count);
+  *n = now.count;
+  if (part != NULL && now.count > 0) {
+    *n = now.count / now.size[part->dim] * part->count;
+    start[part->dim] = part->first;
+    count[part->dim] = part->count;
+  }
+  SKY_TRY(check_budget(ctx, f, var, *n, sizeof(double)));
+  double *x = SKY_NEW(ctx, double, *n);
   if (x == NULL) return SKY_E_NOMEM;
   int err = NC_NOERR;
   packing p;
   sky_lane_lock();
-  if (now.count > 0) err = nc_get_var_double(at.group, at.var, x);
+  if (*n > 0) err = nc_get_vara_double(at.group, at.var, start, count, x);
   p = get_packing(&at);
   sky_lane_unlock();
   if (err != NC_NOERR) {
     sky_free(x);
     return fail_nc(ctx, f, var, err);
   }
-  unpack(&p, now.count, x);
+  unpack(&p, *n, x);
   *out = x;
   return SKY_OK;
+}
+
+sky_status sky_nc_read(sky_context *ctx, sky_nc *f, const char *var, const sky_nc_var *info,
+                       double **out) {
+  size_t n = 0;
+  SKY_TRY(sky_nc_read_part(ctx, f, var, NULL, &n, out));
+  if (info == NULL || info->count == n) return SKY_OK;
+  sky_free(*out);
+  *out = NULL;
+  return sky_fail(ctx, SKY_E_INTERNAL, "%s: %s: %zu values expected, %zu found", f->path, var,
+                  info->count, n);
 }
 
 sky_status sky_nc_read_as(sky_context *ctx, sky_nc *f, const char *var, const char *to,

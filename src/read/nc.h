@@ -30,6 +30,14 @@ SKY_NODISCARD sky_status sky_nc_info(sky_context *ctx, sky_nc *f, const char *va
 /* All values, malloc'd [count]. */
 SKY_NODISCARD sky_status sky_nc_read(sky_context *ctx, sky_nc *f, const char *var,
                                      const sky_nc_var *info, double **out);
+/* Items [first, first+count) of dimension dim alone, all of the others; NULL: everything. *n:
+ * values in out. */
+typedef struct sky_nc_part {
+  int dim;
+  size_t first, count;
+} sky_nc_part;
+SKY_NODISCARD sky_status sky_nc_read_part(sky_context *ctx, sky_nc *f, const char *var,
+                                          const sky_nc_part *part, size_t *n, double **out);
 /* As read, converted to unit `to`; assumed = unit when the file states none (NULL: an error). */
 SKY_NODISCARD sky_status sky_nc_read_as(sky_context *ctx, sky_nc *f, const char *var,
                                         const char *to, const char *assumed, sky_nc_var *info,

@@ -340,10 +340,13 @@ const char *sky_kernel_fault_name(sky_kernel_fault fault) {
 
 sky_kernel_fault sky_kernel_check(const sky_soundings *s, size_t i, double weight_tolerance,
                                   double prior_tolerance) {
-  const size_t K = s->n_levels;
+  size_t K = s->n_levels;
   const double *p = s->pressure + i * K, *w = s->weight + i * K;
   const double *ak = s->ak + i * K, *c = s->profile + i * K;
   double sum = 0, column = 0;
+  while (K > 0 && w[K - 1] == 0 && isnan(p[K - 1])) /* padded above its top */
+    --K;
+  if (K == 0) return SKY_KERNEL_INCOMPLETE;
   for (size_t k = 0; k < K; ++k) {
     if (!isfinite(p[k]) || !isfinite(w[k]) || !isfinite(ak[k]) || !isfinite(c[k])) {
       return SKY_KERNEL_INCOMPLETE;

@@ -195,7 +195,7 @@ def errors():
     no_qa = find("tropomi_ch4/*_07407_*.nc4")
     tccon = find("openghg_column/hw20230402*.nc")
     acos = find("acos_oco_lite/*_090901_*.nc4")
-    other = find("openghg_column/gosat-fts_gosat_20160101*.nc")
+    other = find("inventories/boundary_ch4_EUROPE_201208.nc")
     damaged = os.path.join(WORK, "damaged.nc")
     with open(damaged, "wb") as f:
         f.write(open(acos, "rb").read()[:300000])
