@@ -118,6 +118,7 @@ def template():
 
 # Settings of the template that need another one to be switched off or on with them.
 TOGETHER = {
+    "products": "products[0].fields: product my-product needs a field with role uncertainty",
     "account": "account: has no effect, as no inventory is a table of activity",
     "sinks": "sinks[0].pools: both factors and pools are given; one of them decides",
     "sink": "inversions[0].sink: no sink has the id 'land'",
