@@ -3,11 +3,16 @@
  * A tile of the grid is loaded by reading the file's own blocks that it meets, past GDAL's block
  * cache, into a buffer of the file's type that is used again; blocks of SKY_BAND cells a side are
  * then converted from it. Nodata is a mask: the band's nodata value, its mask band or alpha, and
- * NaN. */
+ * NaN.
+ *
+ * On a target grid other than the file's own, the tile's cells are made from the file's by area,
+ * exactly: no weight matrix is held, what a cell gets does not depend on the tile, and the mass
+ * that came, went and was left is kept block by block. */
 #ifndef SKY_ENGINE_RASTER_SOURCE_H
 #define SKY_ENGINE_RASTER_SOURCE_H
 
 #include "grids/cover.h"
+#include "src/core/sum.h"
 
 typedef enum sky_pixel_kind {
   SKY_PIXEL_VALUE, /* double, masked = NaN; scale and offset of the band applied */
@@ -30,7 +35,16 @@ typedef struct sky_raster_input {
   int band;         /* from 1 */
   sky_pixel_kind kind;
   sky_sampling sampling; /* onto another grid */
+  double min_valid;      /* there, share of a cell's area with valid source that it must have */
 } sky_raster_input;
+
+/* What became of the source under some cells of a target grid: of values × m2 (intensive; plane m2
+ * between grids of one projection) or of values (extensive); all 0 for classes. Source cells that
+ * the target's outline cuts count in full, the part beyond it is outside. */
+typedef struct sky_source_audit {
+  sky_acc in, gross, out, outside, lost; /* gross: of absolute values; lost: to min_valid */
+  sky_acc nodata;                        /* source cells without data */
+} sky_source_audit;
 
 /* What the file says; for messages and for planning. */
 typedef struct sky_raster_facts {
@@ -66,4 +80,10 @@ const char *sky_source_bad(const sky_source *s, const sky_window *w);
  * class. */
 SKY_NODISCARD sky_status sky_source_convert(sky_context *ctx, const sky_source *s,
                                             const sky_window *w, void *out);
+/* Of resampled sources only: the share of each such cell with valid source,
+ * out[row*SKY_BAND + column]; and the audit of the block of the raster engine that the window is.
+ */
+bool sky_source_resampled(const sky_source *s);
+void sky_source_valid(const sky_source *s, const sky_window *w, double *out);
+const sky_source_audit *sky_source_audit_of(const sky_source *s, const sky_window *w);
 #endif
