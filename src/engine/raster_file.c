@@ -113,6 +113,7 @@ static sky_status open_band(sky_context *ctx, sky_raster_file *f) {
   sky_raster_facts *facts = &f->facts;
   int given = 0;
   facts->type = GDALGetDataTypeName(f->value.type);
+  facts->unit = GDALGetRasterUnitType(band);
   facts->nodata = GDALGetRasterNoDataValue(band, &given);
   facts->has_nodata = given != 0;
   if (!facts->has_nodata) facts->nodata = NAN;

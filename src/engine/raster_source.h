@@ -49,6 +49,7 @@ typedef struct sky_source_audit {
 /* What the file says; for messages and for planning. */
 typedef struct sky_raster_facts {
   const char *type;        /* GDAL's name, static */
+  const char *unit;        /* of the band, "" if it states none */
   bool masked, has_nodata; /* any mask; a nodata value */
   double nodata;           /* if has_nodata */
   double scale, offset;    /* 1 and 0 if there are none */

@@ -17,7 +17,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "grids/overlap.h"
+#include "grids/axis.h"
 #include "src/core/memory.h"
 #include "src/engine/class_table.h"
 
@@ -91,7 +91,7 @@ struct sky_separable {
   bool centre; /* classes by the centre */
   double min_valid;
   sky_axis from_x, from_y, to_x, to_y;
-  sky_overlap x, y;
+  sky_axis_overlap x, y;
   size_t chunk; /* source rows read at once */
   size_t wide;  /* target columns of a stripe: SKY_BAND times or a whole part of that */
   /* the stripe */
@@ -110,8 +110,8 @@ struct sky_separable {
 
 void sky_separable_free(sky_separable *s) {
   if (s == NULL) return;
-  sky_overlap_free(&s->x);
-  sky_overlap_free(&s->y);
+  sky_axis_overlap_free(&s->x);
+  sky_axis_overlap_free(&s->y);
   for (size_t i = 0; i < s->run_room; i++)
     sky_raster_tile_free(&s->run[i].tile);
   sky_free(s->run);
@@ -179,8 +179,8 @@ sky_status sky_separable_create(sky_context *ctx, sky_raster_file *file, const s
   s->to_y = sky_axis_y(s->to);
   s->centre = sky_grid_dx(s->from) * sky_grid_dy(s->from) >=
               sky_grid_dx(s->to) * sky_grid_dy(s->to) * (1 - 1e-9);
-  SKY_GO(sky_overlap_make(ctx, &s->to_x, &s->from_x, &s->x));
-  SKY_GO(sky_overlap_make(ctx, &s->to_y, &s->from_y, &s->y));
+  SKY_GO(sky_axis_overlap_make(ctx, &s->to_x, &s->from_x, &s->x));
+  SKY_GO(sky_axis_overlap_make(ctx, &s->to_y, &s->from_y, &s->y));
   if (s->sampling == SKY_SAMPLE_CLASS) SKY_GO(sky_class_table_create(ctx, &s->classes));
   plan_reading(s);
   *out = s;
@@ -257,7 +257,7 @@ static sky_status find_pieces(sky_context *ctx, sky_separable *s) {
     q->column = p * SKY_BAND;
     q->columns = smaller(SKY_BAND, s->columns - q->column);
     const size_t j = s->j0 + q->column, from = s->x.start[j], to = s->x.start[j + q->columns];
-    sky_overlap_inside(&s->to_x, &s->from_x, j, j + q->columns, share);
+    sky_axis_overlap_inside(&s->to_x, &s->from_x, j, j + q->columns, share);
     q->at = from < to ? s->local[from - first] : 0;
     q->n = from < to ? s->local[to - 1 - first] + 1 - q->at : 0;
     q->inside = s->inside + used;

@@ -1,10 +1,10 @@
-/* overlap.c: overlaps of two axes.
+/* axis.c: overlaps of two axes.
  *
  * An edge of `over` is placed on `under` as (interval, part of it), the part rounded to 2^-m. With
  * the coordinates' noise u = 2^-52 max|edge| and intervals of width w, 2^-m is the power of two
  * next above NOISES u / w: rounding cannot be seen, a real difference of coordinates stays. Parts
  * are multiples of 2^-m, so that the shares of an interval sum to 1 without rounding. */
-#include "grids/overlap.h"
+#include "grids/axis.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -46,17 +46,16 @@ double sky_axis_measure(const sky_axis *a, size_t i) {
   return a->kind == SKY_AXIS_LONGITUDE ? width * DEG : width;
 }
 
+/* Longitudes are taken for as noisy as they are two turns away, so that no turn changes anything.
+ */
 static double largest(const sky_axis *a) {
   const double ends = fmax(fabs(a->edge[0]), fabs(a->edge[a->n]));
-  return a->kind == SKY_AXIS_LONGITUDE ? fmax(ends, 360) : ends;
+  return a->kind == SKY_AXIS_LONGITUDE ? fmax(ends, 900) : ends;
 }
 
 static ruler ruler_for(const sky_axis *over, const sky_axis *under) {
-  double width = INFINITY;
-  for (size_t i = 0; i < under->n; i++)
-    width = fmin(width, under->edge[i + 1] - under->edge[i]);
-  const double noise = ldexp(fmax(largest(over), largest(under)), -52) / width;
-  return (ruler){under, ldexp(1, (int)fmin(-4, ceil(log2(NOISES * noise))))};
+  const double noise = ldexp(fmax(largest(over), largest(under)), -52) / mean_width(under);
+  return (ruler){under, ldexp(1, (int)fmin(-4, ceil(log2(NOISES * noise) - 1e-6)))};
 }
 
 static place place_of(const ruler *r, double v) {
@@ -134,7 +133,7 @@ static size_t find_centre(const ruler *r, double middle) {
 }
 
 /* What of each interval of `under` no interval of `over` takes, with its first item. */
-static sky_status find_rest(sky_context *ctx, const sky_axis *under, sky_overlap *o) {
+static sky_status find_rest(sky_context *ctx, const sky_axis *under, sky_axis_overlap *o) {
   double *left = SKY_NEW(ctx, double, under->n);
   if (left == NULL) return SKY_E_NOMEM;
   for (size_t i = 0; i < under->n; i++)
@@ -150,11 +149,11 @@ static sky_status find_rest(sky_context *ctx, const sky_axis *under, sky_overlap
   return SKY_OK;
 }
 
-sky_status sky_overlap_make(sky_context *ctx, const sky_axis *over, const sky_axis *under,
-                            sky_overlap *out) {
+sky_status sky_axis_overlap_make(sky_context *ctx, const sky_axis *over, const sky_axis *under,
+                                 sky_axis_overlap *out) {
   const ruler r = ruler_for(over, under);
   sky_status st = SKY_OK;
-  sky_overlap o = {.n = over->n};
+  sky_axis_overlap o = {.n = over->n};
   size_t items = 0;
   for (size_t j = 0; j < over->n; j++)
     items += find_items(&r, over->edge[j], over->edge[j + 1], NULL, NULL);
@@ -181,11 +180,11 @@ sky_status sky_overlap_make(sky_context *ctx, const sky_axis *over, const sky_ax
   *out = o;
   return SKY_OK;
 cleanup:
-  sky_overlap_free(&o);
+  sky_axis_overlap_free(&o);
   return st;
 }
 
-void sky_overlap_free(sky_overlap *o) {
+void sky_axis_overlap_free(sky_axis_overlap *o) {
   if (o == NULL) return;
   sky_free(o->start);
   sky_free(o->index);
@@ -196,8 +195,8 @@ void sky_overlap_free(sky_overlap *o) {
   memset(o, 0, sizeof *o);
 }
 
-void sky_overlap_inside(const sky_axis *over, const sky_axis *under, size_t from, size_t to,
-                        double *share) {
+void sky_axis_overlap_inside(const sky_axis *over, const sky_axis *under, size_t from, size_t to,
+                             double *share) {
   const ruler r = ruler_for(over, under);
   const double low = over->edge[from], high = over->edge[to];
   int first, last;

@@ -1,0 +1,230 @@
+/* cmd_regrid.c: `skyflux regrid`: rasters onto another grid, conservatively. */
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "src/cli/commands.h"
+#include "src/core/file.h"
+#include "src/core/memory.h"
+#include "src/core/number.h"
+#include "src/engine/raster_source.h"
+#include "src/job/regrid.h"
+#include "src/write/json_out.h"
+
+typedef struct regrid_args {
+  const char *like, *preset, *crs, *box, *cell, *kind;
+  sky_regrid_options opt;
+} regrid_args;
+
+static const char *const kinds[] = {
+    [SKY_SAMPLE_INTENSIVE] = "intensive",
+    [SKY_SAMPLE_EXTENSIVE] = "extensive",
+    [SKY_SAMPLE_CLASS] = "class",
+};
+
+static sky_status parse_kind(sky_context *ctx, const char *text, regrid_args *a) {
+  a->kind = text;
+  for (size_t i = 0; i < 3; i++) {
+    a->opt.sampling = (sky_sampling)i;
+    if (strcmp(text, kinds[i]) == 0) return SKY_OK;
+  }
+  return sky_fail(ctx, SKY_E_USAGE, "--kind: '%s' is not one of intensive, extensive, class", text);
+}
+
+static sky_status handle(sky_context *ctx, void *user, const char *name, const char *value) {
+  regrid_args *a = user;
+  double number = NAN;
+  const struct {
+    const char *name, **to;
+  } texts[] = {{"like", &a->like}, {"preset", &a->preset}, {"crs", &a->crs},      {"box", &a->box},
+               {"cell", &a->cell}, {"out", &a->opt.out},   {"unit", &a->opt.unit}};
+  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    if (strcmp(name, texts[i].name) != 0) continue;
+    *texts[i].to = value;
+    return SKY_OK;
+  }
+  if (strcmp(name, "kind") == 0) return parse_kind(ctx, value, a);
+  const bool good = sky_number_parse(value, &number, NULL);
+  if (strcmp(name, "min-valid") == 0) {
+    a->opt.min_valid = number;
+    if (good && number >= 0 && number <= 1) return SKY_OK;
+    return sky_fail(ctx, SKY_E_USAGE, "--min-valid: '%s' is not a share from 0 to 1", value);
+  }
+  if (strcmp(name, "band") == 0) {
+    a->opt.band = good && number >= 1 && number <= 65535 ? (int)number : 0;
+    if (a->opt.band == number) return SKY_OK;
+    return sky_fail(ctx, SKY_E_USAGE, "--band: '%s' is not a number from 1 to 65535", value);
+  }
+  a->opt.pass.tile = good && number >= SKY_BAND && number <= 65536 ? (size_t)number : 0;
+  if ((double)a->opt.pass.tile == number && a->opt.pass.tile % SKY_BAND == 0) return SKY_OK;
+  return sky_fail(ctx, SKY_E_USAGE, "--tile: '%s' is not a multiple of %d from %d to 65536", value,
+                  SKY_BAND, SKY_BAND);
+}
+
+static sky_status check_args(sky_context *ctx, const regrid_args *a, const sky_cli_common *common) {
+  if (common->n_args < 1) return sky_fail(ctx, SKY_E_USAGE, "regrid: expected a raster");
+  if (a->kind == NULL)
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "regrid: option --kind is needed: intensive (densities, mole fractions), "
+                    "extensive (amounts per cell) or class");
+  if (a->opt.out == NULL) return sky_fail(ctx, SKY_E_USAGE, "regrid: option -o is needed");
+  const int ways = (a->like != NULL) + (a->preset != NULL) + (a->cell != NULL);
+  if (ways != 1)
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "regrid: give the grid by one of --like RASTER, --preset NAME --box W,S,E,N, "
+                    "or --cell SIZE --box W,S,E,N [--crs CRS]");
+  if ((a->like == NULL) != (a->box != NULL))
+    return sky_fail(ctx, SKY_E_USAGE, "regrid: --box W,S,E,N %s",
+                    a->like != NULL ? "does not go with --like" : "is needed");
+  if (a->crs != NULL && a->cell == NULL)
+    return sky_fail(ctx, SKY_E_USAGE, "regrid: --crs goes with --cell and --box");
+  for (int i = 0; i < common->n_args; i++)
+    if (sky_file_same(common->args[i], a->opt.out))
+      return sky_fail(ctx, SKY_E_USAGE, "regrid: -o %s is one of the inputs", a->opt.out);
+  return SKY_OK;
+}
+
+/* ---- the target ----------------------------------------------------------------------------- */
+
+static sky_status grid_like(sky_context *ctx, const char *path, sky_grid *out) {
+  const sky_raster_input in = {.path = path, .band = 1, .kind = SKY_PIXEL_VALUE};
+  sky_source *s = NULL;
+  SKY_TRY(sky_source_open(ctx, &in, NULL, &s));
+  const sky_status st = sky_grid_copy(ctx, sky_source_grid(s), out);
+  sky_source_close(s);
+  return st;
+}
+
+/* "0.25", "0.3125,0.25", "30 m", "1 km"; *unit: "" if none is given. */
+static bool parse_cell(const char *text, double cell[2], const char **unit) {
+  const char *rest = NULL;
+  if (!sky_number_parse(text, &cell[0], &rest)) return false;
+  cell[1] = cell[0];
+  if (*rest == ',' && !sky_number_parse(rest + 1, &cell[1], &rest)) return false;
+  *unit = rest + strspn(rest, " ");
+  const bool km = strcmp(*unit, "km") == 0;
+  for (int i = 0; i < 2; i++)
+    cell[i] *= km ? 1000 : 1;
+  return cell[0] > 0 && cell[1] > 0 &&
+         (km || **unit == '\0' || strcmp(*unit, "m") == 0 || strcmp(*unit, "degree") == 0);
+}
+
+static sky_status parse_edges(sky_context *ctx, const char *text, double box[4]) {
+  const char *p = text;
+  for (int i = 0; i < 4; i++) {
+    const char *rest = NULL;
+    if (!sky_number_parse(p, &box[i], &rest) || *rest != (i < 3 ? ',' : '\0'))
+      return sky_fail(ctx, SKY_E_USAGE, "--box: '%s' is not W,S,E,N in the unit of --crs", text);
+    p = rest + 1;
+  }
+  return SKY_OK;
+}
+
+static sky_status grid_of_box(sky_context *ctx, const regrid_args *a, sky_grid *out) {
+  double box[4], cell[2];
+  const char *crs = a->crs != NULL ? a->crs : "EPSG:4326", *unit = a->cell;
+  SKY_TRY(parse_edges(ctx, a->box, box));
+  if (!parse_cell(a->cell, cell, &unit))
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "--cell: '%s' is not a cell size (e.g. 0.25, 0.3125,0.25, 500 m, 1 km)",
+                    a->cell);
+  sky_grid one = {0}; /* what the crs counts in */
+  SKY_TRY(sky_grid_from_box(ctx, crs, 0, 0, 1, 1, 1, 1, &one));
+  const bool degrees = one.geographic;
+  sky_grid_free(&one);
+  if (*unit != '\0' && degrees != (strcmp(unit, "degree") == 0))
+    return sky_fail(ctx, SKY_E_USAGE, "--cell: %s counts in %s, the cell is given as '%s'", crs,
+                    degrees ? "degrees" : "m", a->cell);
+  const sky_status st =
+      sky_grid_from_box(ctx, crs, box[0], box[1], box[2], box[3], cell[0], cell[1], out);
+  return st == SKY_E_RANGE ? sky_fail_in(ctx, SKY_E_USAGE, "--box %s: ", a->box) : st;
+}
+
+static sky_status make_target(sky_context *ctx, const regrid_args *a, sky_grid *out) {
+  if (a->like != NULL) return grid_like(ctx, a->like, out);
+  return grid_of_box(ctx, a, out);
+}
+
+/* ---- output --------------------------------------------------------------------------------- */
+
+static sky_status print_json(sky_context *ctx, const regrid_args *a, const sky_regrid_result *r) {
+  const sky_grid *g = a->opt.target;
+  const double edges[4] = {g->x_edge[0], g->y_edge[0], g->x_edge[g->nx], g->y_edge[g->ny]};
+  const struct {
+    const char *name;
+    double value;
+  } audit[] = {{"in", r->audit.in},
+               {"out", r->audit.out},
+               {"outside", r->audit.outside},
+               {"lost_to_nodata", r->audit.lost},
+               {"residual", r->audit.residual},
+               {"source_cells_without_data", r->audit.nodata}};
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddStringToObject(o, "out", a->opt.out);
+  cJSON_AddStringToObject(o, "kind", kinds[a->opt.sampling]);
+  cJSON *grid = cJSON_AddObjectToObject(o, "grid");
+  cJSON_AddStringToObject(grid, "crs", g->crs);
+  cJSON_AddItemToObject(grid, "box", cJSON_CreateDoubleArray(edges, 4));
+  cJSON_AddNumberToObject(grid, "nx", (double)g->nx);
+  cJSON_AddNumberToObject(grid, "ny", (double)g->ny);
+  if (a->opt.sampling != SKY_SAMPLE_CLASS) {
+    cJSON *m = cJSON_AddObjectToObject(o, "audit");
+    cJSON_AddStringToObject(m, "unit", r->unit);
+    cJSON_AddBoolToObject(m, "times_m2", a->opt.sampling == SKY_SAMPLE_INTENSIVE);
+    for (size_t i = 0; i < sizeof audit / sizeof audit[0]; i++)
+      cJSON_AddNumberToObject(m, audit[i].name, audit[i].value);
+  }
+  cJSON_AddNumberToObject(o, "valid_cells", r->valid);
+  cJSON *b = cJSON_AddObjectToObject(o, "blocks");
+  cJSON_AddNumberToObject(b, "read", (double)(r->report.blocks - r->report.unread));
+  cJSON_AddNumberToObject(b, "unread", (double)r->report.unread);
+  char *text = sky_json_text(ctx, o, true);
+  cJSON_Delete(o);
+  if (text == NULL) return SKY_E_NOMEM;
+  fputs(text, stdout);
+  sky_free(text);
+  return SKY_OK;
+}
+
+static sky_status regrid(sky_context *ctx, const regrid_args *a, bool json) {
+  sky_regrid_result r;
+  SKY_TRY(sky_regrid_rasters(ctx, &a->opt, &r));
+  if (json) SKY_TRY(print_json(ctx, a, &r));
+  if (r.report.unread == 0) return SKY_OK;
+  return sky_fail(ctx, SKY_E_PARTIAL, "%zu of %zu blocks could not be read; they are nodata in %s",
+                  r.report.unread, r.report.blocks, a->opt.out);
+}
+
+sky_status sky_cmd_regrid(sky_context *ctx, int argc, char **argv) {
+  static const sky_cli_option OPTIONS[] = {
+      {"kind", 0, "KIND", "intensive (means by area), extensive (sums) or class"},
+      {"like", 0, "RASTER", "onto the grid of this raster"},
+      {"box", 0, "W,S,E,N", "onto a grid with these edges, in the unit of its crs"},
+      {"cell", 0, "SIZE", "its cells: 0.25, 0.3125,0.25, 500 m or 1 km"},
+      {"crs", 0, "CRS", "its coordinate system (EPSG:4326)"},
+      {"min-valid", 0, "SHARE", "of a cell's area that must have data (0: any)"},
+      {"band", 0, "N", "of the rasters (1)"},
+      {"unit", 0, "UNIT", "of the values (default: what the first raster says, else 1)"},
+      {"tile", 0, "N", "side of the tiles, cells (256); no result depends on it"},
+      {"out", 'o', "OUT.tif", "write this GeoTIFF"},
+      {NULL, 0, NULL, NULL}};
+  static const sky_cli_spec SPEC = {
+      "regrid", "RASTER... --kind KIND (--like RASTER | --box W,S,E,N --cell SIZE) -o OUT.tif",
+      "rasters onto another grid, by exact areas, with a closed mass audit",
+      "skyflux regrid emissions.tif --kind extensive --box=-10,35,30,60 --cell 0.25 -o out.tif",
+      OPTIONS};
+  regrid_args a = {.opt = {.band = 1, .pass = {.tile = SKY_BAND}}};
+  sky_cli_common common = {0};
+  sky_grid target = {0};
+  SKY_TRY(sky_cli_parse(ctx, &SPEC, argc, argv, handle, &a, &common));
+  if (common.help_shown) return SKY_OK;
+  SKY_TRY(check_args(ctx, &a, &common));
+  SKY_TRY(make_target(ctx, &a, &target));
+  a.opt.files = common.args;
+  a.opt.n_file = (size_t)common.n_args;
+  a.opt.target = &target;
+  const sky_status st = regrid(ctx, &a, common.json);
+  sky_grid_free(&target);
+  return st;
+}

@@ -1,0 +1,345 @@
+"""skyflux regrid: against sums written here, closed audits, and the same bytes whatever the way.
+
+Arguments: binary, data folder, work folder, source root."""
+import hashlib
+import json
+import math
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+from osgeo import gdal, osr
+
+gdal.UseExceptions()
+osr.UseExceptions()
+SKY, WORK = sys.argv[1], pathlib.Path(sys.argv[3])
+A, F = 6378137.0, 1 / 298.257223563
+E2 = F * (2 - F)
+RNG = np.random.default_rng(11)
+GLOBE = (-180, 90)
+
+
+def run(*args, code=0):
+    r = subprocess.run([SKY, "regrid", *map(str, args), "--json"], capture_output=True, text=True)
+    assert r.returncode == code, f"{args}: exit {r.returncode}, {r.stderr}"
+    return json.loads(r.stdout) if code in (0, 5) else r.stderr
+
+
+def srs_of(crs):
+    s = osr.SpatialReference()
+    s.SetFromUserInput(crs)
+    s.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+    return s
+
+
+def raster(name, array, west, north, dx, dy, crs="EPSG:4326", nodata=None, options=(), flip=False):
+    types = {"float64": gdal.GDT_Float64, "float32": gdal.GDT_Float32, "uint8": gdal.GDT_Byte,
+             "int16": gdal.GDT_Int16, "int32": gdal.GDT_Int32}
+    path = WORK / name
+    ny, nx = array.shape
+    d = gdal.GetDriverByName("GTiff").Create(str(path), nx, ny, 1, types[str(array.dtype)],
+                                             list(options))
+    if flip:
+        d.SetGeoTransform((west, dx, 0, north - ny * dy, 0, dy))
+        array = array[::-1]
+    else:
+        d.SetGeoTransform((west, dx, 0, north, 0, -dy))
+    d.SetSpatialRef(srs_of(crs))
+    if nodata is not None:
+        d.GetRasterBand(1).SetNoDataValue(nodata)
+    d.GetRasterBand(1).WriteArray(array)
+    d = None
+    return path
+
+
+def read(path):
+    d = gdal.Open(str(path))
+    v = d.ReadAsArray().astype(float)
+    nodata = d.GetRasterBand(1).GetNoDataValue()
+    if nodata is not None and not math.isnan(nodata):
+        v[v == nodata] = np.nan
+    return v
+
+
+def digest(path):
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+def zone_area(lat):
+    """Ellipsoid between the equator and a latitude, m2 a radian."""
+    s, e = np.sin(np.radians(lat)), math.sqrt(E2)
+    return A * A * (1 - E2) / 2 * (s / (1 - E2 * s * s) + np.arctanh(e * s) / e)
+
+
+def overlaps(src, dst, measure, wrap=False):
+    """Matrix [dst][src] of overlap lengths of two lists of edges, ascending."""
+    m = np.zeros((len(dst) - 1, len(src) - 1))
+    for turn in (-720, -360, 0, 360, 720) if wrap else (0,):
+        low = np.maximum(dst[:-1, None], src[None, :-1] + turn)
+        high = np.minimum(dst[1:, None], src[None, 1:] + turn)
+        m += np.where(high > low, measure(high) - measure(low), 0)
+    return m
+
+
+def expected(v, src, dst, kind, geographic=True):
+    """v north up; src, dst: (x edges, y edges ascending). Returns values and valid shares."""
+    plain = lambda t: t
+    area = zone_area if geographic else plain
+    mx = overlaps(src[0], dst[0], plain, geographic)
+    my = overlaps(src[1], dst[1], area)
+    w = v[::-1]
+    valid = ~np.isnan(w)
+    z = np.where(valid, w, 0)
+    if kind == "extensive":
+        out = (my / np.diff(area(src[1]))[None]) @ z @ (mx / np.diff(src[0])[None]).T
+    else:
+        out = my @ z @ mx.T
+    share = my @ valid @ mx.T
+    cells = np.outer(np.diff(area(dst[1])), np.diff(dst[0]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if kind == "intensive":
+            out = out / share
+    out = np.where(share > 1e-9 * cells, out, np.nan)  # less is rounding
+    return out[::-1], (share / cells)[::-1]
+
+
+def edges(west, north, nx, ny, dx, dy):
+    return west + dx * np.arange(nx + 1), (north - dy * np.arange(ny + 1))[::-1]
+
+
+def near(got, want, tolerance, what):
+    assert got.shape == want.shape, (what, got.shape, want.shape)
+    assert (np.isnan(got) == np.isnan(want)).all(), (what, "nodata differs")
+    scale = np.nanmax(np.abs(want))
+    worst = np.nanmax(np.abs(got - want)) / scale
+    assert worst <= tolerance, (what, worst)
+
+
+def closed(report, tolerance=1e-12):
+    a = report["audit"]
+    rest = a["in"] - a["out"] - a["outside"] - a["lost_to_nodata"]
+    assert abs(rest - a["residual"]) <= 1e-9 * abs(a["in"])
+    assert abs(a["residual"]) <= tolerance * max(abs(a["in"]), abs(a["out"])), a
+    return a
+
+
+def test_against_sums():
+    cases = [  # box of the target, cells; source: origin, cells
+        ((-10, 35, 30, 60), (0.8, 0.5), (-15.1, 70.05, 300, 250, 0.2, 0.2)),
+        ((-180, -90, 180, 90), (4, 3), (0, 90, 360, 180, 1, 1)),
+        ((170, -90, 530, 90), (7.5, 5), (-180, 90, 400, 200, 0.9, 0.9)),
+        ((-20, 30, 40, 80), (0.05, 0.1), (-3.3, 61.7, 37, 31, 0.41, 0.37)),
+    ]
+    for k, (box, cell, (west, north, nx, ny, dx, dy)) in enumerate(cases):
+        v = RNG.normal(3, 1, (ny, nx)).astype(np.float32)
+        v[RNG.random(v.shape) < 0.1] = -9999
+        src = raster(f"sum{k}.tif", v, west, north, dx, dy, nodata=-9999,
+                     options=["TILED=YES", "BLOCKXSIZE=64", "BLOCKYSIZE=48", "COMPRESS=DEFLATE"])
+        w = np.where(v == -9999, np.nan, v.astype(float))
+        nx2, ny2 = round((box[2] - box[0]) / cell[0]), round((box[3] - box[1]) / cell[1])
+        grids = edges(west, north, nx, ny, dx, dy), edges(box[0], box[3], nx2, ny2, *cell)
+        for kind in ("intensive", "extensive"):
+            want, share = expected(w, *grids, kind)
+            for least in (0, 0.6):
+                out = WORK / f"sum{k}-{kind}-{least}.tif"
+                r = run(src, "--kind", kind, "--box=" + ",".join(map(str, box)), "--cell",
+                        f"{cell[0]},{cell[1]}", "--min-valid", least, "-o", out)
+                kept = np.where(share >= least - 1e-9, want, np.nan)
+                near(read(out), kept, 2e-7, (k, kind, least))  # float32 in the file
+                a = closed(r)
+                if least == 0:
+                    assert a["lost_to_nodata"] == 0
+                if kind == "extensive" and least == 0:
+                    assert abs(a["out"] - np.nansum(want)) <= 1e-12 * np.nansum(np.abs(want))
+                if kind == "extensive" and k == 1:
+                    assert abs(a["in"] - np.nansum(w)) <= 1e-12 * np.nansum(np.abs(w))
+                    assert a["outside"] == 0
+                assert (k in (1, 2)) == (abs(a["outside"]) < 1e-9 * abs(a["in"])) or k == 3, (k, a)
+
+
+def test_projected():
+    nx, ny = 170, 140
+    v = RNG.random((ny, nx)).astype(np.float32)
+    src = raster("utm.tif", v, 500100, 4200050, 30, 30, crs="EPSG:32650", options=["TILED=YES"])
+    box = (500000, 4196000, 505000, 4200000)
+    grids = edges(500100, 4200050, nx, ny, 30, 30), edges(500000, 4200000, 50, 40, 100, 100)
+    for kind in ("intensive", "extensive"):
+        out = WORK / f"utm-{kind}.tif"
+        r = run(src, "--kind", kind, "--crs", "EPSG:32650", "--box=" + ",".join(map(str, box)),
+                "--cell", "100 m", "-o", out)
+        near(read(out), expected(v.astype(float), *grids, kind, False)[0], 2e-7, kind)
+        closed(r)
+
+
+def test_uniform():
+    v = np.full((181, 361), 0.1, np.float32)
+    src = raster("uniform.tif", v, -180.5, 90.5 - 0.5, 0.997, 0.99)
+    out = WORK / "uniform-out.tif"
+    run(src, "--kind", "intensive", "--box=-170,-80,170,80", "--cell", 0.87, "-o", out, code=2)
+    run(src, "--kind", "intensive", "--box=-170,-80,170,80", "--cell", "0.85,0.8", "-o", out)
+    got = read(out)
+    assert (got == np.float32(0.1)).all()
+    run(src, "--kind", "intensive", "--box=-20,-8,20,8", "--cell", "0.05", "-o", out)  # finer
+    assert (read(out) == np.float32(0.1)).all()
+
+
+def test_classes():
+    v = RNG.choice([3, 7, 11, 200], (240, 480), p=[0.4, 0.3, 0.2, 0.1]).astype(np.uint8)
+    v[RNG.random(v.shape) < 0.05] = 0
+    src = raster("classes.tif", v, -180, 90, 0.75, 0.75, nodata=0, options=["TILED=YES"])
+    out = WORK / "classes-out.tif"
+    run(src, "--kind", "class", "--box=-180,-90,180,90", "--cell", "4", "-o", out)
+    src_grid, dst = edges(-180, 90, 480, 240, 0.75, 0.75), edges(-180, 90, 90, 45, 4, 4)
+    mx, my = overlaps(src_grid[0], dst[0], lambda t: t), overlaps(src_grid[1], dst[1], zone_area)
+    areas = np.array([my @ (v[::-1] == c) @ mx.T for c in (3, 7, 11, 200)])[:, ::-1]
+    ranked = np.sort(areas, 0)
+    clear = ranked[-1] > ranked[-2] * (1 + 1e-6)
+    want = np.array([3, 7, 11, 200])[areas.argmax(0)]
+    got = read(out)
+    assert (got == want)[clear].all() and clear.mean() > 0.9
+    # ties: the smallest code; centre where source cells are not smaller
+    two = np.array([[9, 4, 9, 4], [9, 4, 9, 4]], np.uint8)
+    src = raster("two.tif", two, 0, 2, 1, 1, nodata=255)
+    run(src, "--kind", "class", "--box=0,0,4,2", "--cell", "2", "-o", out)
+    assert (read(out) == 4).all()
+    run(src, "--kind", "class", "--box=-1,-1,5,3", "--cell", "0.5", "-o", out)
+    fine = read(out)
+    assert (fine[2:6, 2:10] == np.kron(two, np.ones((2, 2)))).all()
+    assert np.isnan(fine[:2]).all() and np.isnan(fine[:, :2]).all()
+    floats = raster("floats.tif", two.astype(np.float32) + 0.5, 0, 2, 1, 1)
+    text = run(floats, "--kind", "class", "--box=0,0,4,2", "--cell", "2", "-o", out, code=3)
+    assert "is not a class" in text, text
+
+
+def bumpy(nx, ny):
+    v = RNG.normal(400, 30, (ny, nx)).astype(np.float32)
+    v[RNG.random(v.shape) < 0.02] = np.nan
+    return v
+
+
+def test_same_bytes():
+    nx, ny = 1440, 720
+    v = bumpy(nx, ny)
+    ways = {
+        "tiled": dict(options=["TILED=YES", "COMPRESS=DEFLATE", "PREDICTOR=3"]),
+        "odd": dict(options=["TILED=YES", "BLOCKXSIZE=112", "BLOCKYSIZE=80"]),
+        "strips": dict(options=["BLOCKYSIZE=1"]),
+        "thick": dict(options=["BLOCKYSIZE=700"]),
+        "south": dict(flip=True),
+    }
+    files = {k: raster(f"way-{k}.tif", v, -180, 90, 0.25, 0.25, **o) for k, o in ways.items()}
+    half = np.roll(v, -nx // 2, 1)
+    files["turned"] = raster("way-turned.tif", half, 0, 90, 0.25, 0.25)
+    files["west"] = raster("way-west.tif", v, -540, 90, 0.25, 0.25)
+    gdal.BuildVRT(str(WORK / "way.vrt"), [str(files["tiled"])]).FlushCache()
+    files["vrt"] = WORK / "way.vrt"
+    codes = np.clip(np.nan_to_num(v) // 20, 0, 200).astype(np.uint8)
+    for kind, cell, box in (("intensive", "0.4", "-180,-90,180,90"),
+                            ("extensive", "0.35,0.45", "-179,-90,171,90"),
+                            ("intensive", "0.1", "-40,20,40,60")):
+        seen, audits = {}, {}
+        for name, path in files.items():
+            out = WORK / "same.tif"
+            r = run(path, "--kind", kind, f"--box={box}", "--cell", cell, "-o", out)
+            closed(r)
+            audits[name] = json.dumps(r["audit"])
+            seen[name] = read(out).tobytes()
+        for name in seen:
+            assert seen[name] == seen["tiled"], (kind, cell, name)
+            assert audits[name] == audits["tiled"], (kind, cell, name, audits)
+        bytes_of, reports = set(), set()
+        for threads, tile in ((1, 256), (2, 512), (5, 1024), (3, 256)):
+            out = WORK / "same.tif"
+            r = run(files["tiled"], "--kind", kind, f"--box={box}", "--cell", cell, "-o", out,
+                    "--threads", threads, "--tile", tile)
+            bytes_of.add(digest(out))
+            reports.add(json.dumps(r["audit"]))
+        assert len(bytes_of) == 1 and len(reports) == 1, (kind, cell, reports)
+        # the target a turn further
+        w, s, e, n = map(float, box.split(","))
+        out = WORK / "turn.tif"
+        r = run(files["tiled"], "--kind", kind, f"--box={w + 360},{s},{e + 360},{n}", "--cell", cell,
+                "-o", out)
+        assert read(out).tobytes() == seen["tiled"], (kind, cell, "a turn further")
+    classes = [raster("code-a.tif", codes, -180, 90, 0.25, 0.25, options=["TILED=YES"]),
+               raster("code-b.tif", np.roll(codes, nx // 2, 1), -360, 90, 0.25, 0.25),
+               raster("code-c.tif", codes.astype(np.float32), -180, 90, 0.25, 0.25, flip=True)]
+    values = set()
+    for path in classes:
+        for threads, tile in ((1, 256), (5, 1024)):
+            run(path, "--kind", "class", "--box=-180,-90,180,90", "--cell", "1.25", "-o",
+                WORK / "same.tif", "--threads", threads, "--tile", tile)
+            values.add(read(WORK / "same.tif").tobytes())
+    assert len(values) == 1
+
+
+def test_mosaic():
+    v = RNG.random((200, 400)).astype(np.float32)
+    whole = raster("whole.tif", v, -20, 60, 0.1, 0.1)
+    parts = [raster(f"part{i}.tif", v[r0:r1, c0:c1], -20 + 0.1 * c0, 60 - 0.1 * r0, 0.1, 0.1)
+             for i, (r0, r1, c0, c1) in enumerate([(0, 77, 0, 400), (77, 200, 0, 130),
+                                                   (77, 200, 130, 400)])]
+    for kind in ("intensive", "extensive"):
+        args = ("--kind", kind, "--box=-20,40,20,60", "--cell", "0.8", "--min-valid", 0.9, "-o")
+        one, many = WORK / "one.tif", WORK / "many.tif"
+        a, b = closed(run(whole, *args, one)), closed(run(*parts, *args, many))
+        near(read(many), read(one), 2e-7, kind)
+        assert abs(a["out"] - b["out"]) <= 1e-12 * a["out"] and b["lost_to_nodata"] == 0
+
+
+def test_copy():
+    """The target is the file's own grid, a turn further."""
+    v = RNG.random((90, 180)).astype(np.float32)
+    src = raster("copy.tif", v, -180, 90, 2, 2)
+    r = run(src, "--kind", "intensive", "--box=180,-90,540,90", "--cell", 2, "-o", WORK / "c.tif")
+    closed(r)
+    assert (read(WORK / "c.tif") == v).all()
+    run(src, "--kind", "extensive", "--like", WORK / "c.tif", "-o", WORK / "d.tif")
+    assert (read(WORK / "d.tif") == v).all()
+
+
+def test_damage_and_refusals():
+    v = RNG.random((1024, 1024)).astype(np.float32)
+    src = raster("good.tif", v, 0, 50, 0.01, 0.01,
+                 options=["TILED=YES", "BLOCKXSIZE=256", "BLOCKYSIZE=256", "COMPRESS=DEFLATE"])
+    data = bytearray(src.read_bytes())
+    d = gdal.Open(str(src))
+    offset = int(d.GetRasterBand(1).GetMetadataItem("BLOCK_OFFSET_2_1", "TIFF"))
+    size = int(d.GetRasterBand(1).GetMetadataItem("BLOCK_SIZE_2_1", "TIFF"))
+    data[offset:offset + size] = bytes(size)
+    bad = WORK / "bad.tif"
+    bad.write_bytes(data)
+    out = WORK / "partial.tif"
+    box = ("--box=0,39.76,10.24,50", "--cell", "0.01")
+    run(src, "--kind", "intensive", "--box=0,39.76,10.24,50", "--cell", 0.005, "-o", WORK / "f.tif")
+    r = run(bad, "--kind", "intensive", "--box=0,39.76,10.24,50", "--cell", 0.005, "-o", out,
+            code=5)
+    got, want = read(out), read(WORK / "f.tif")
+    hole = np.isnan(got)
+    assert r["blocks"]["unread"] == 4 and hole.sum() == 4 * 256 * 256, r
+    assert hole[512:1024, 1024:1536].all() and (got == want)[~hole].all()
+    for args, word in (((src, "--box=0,0,1,1", "--cell", 1, "-o", out), "--kind"),
+                       ((src, "--kind", "mean", *box, "-o", out), "not one of"),
+                       ((src, "--kind", "class", *box), "-o"),
+                       ((src, "--kind", "class", "-o", out), "--like"),
+                       ((src, "--kind", "intensive", "--box=0,0,1,1", "--cell", "1 km", "-o", out),
+                        "degrees"),
+                       ((src, "--kind", "intensive", *box, "--min-valid", 2, "-o", out), "share"),
+                       ((src, "--kind", "intensive", *box, "-o", src), "inputs")):
+        text = run(*args, code=2)
+        assert word in text, (args, text)
+    text = run(src, "--kind", "intensive", "--box=100,0,101,1", "--cell", 1, "-o",
+               WORK / "none.tif", code=4)
+    assert "no cell" in text and not (WORK / "none.tif").exists()
+
+
+def main():
+    WORK.mkdir(parents=True, exist_ok=True)
+    for name, test in list(globals().items()):
+        if name.startswith("test_") and (len(sys.argv) < 6 or sys.argv[5] == name):
+            test()
+            print(name, "ok")
+
+
+main()
