@@ -329,14 +329,16 @@ sky_status sky_regrid_rasters(sky_context *ctx, const sky_regrid_options *opt,
     class_type(facts, &cog);
   }
   SKY_GO(sky_cog_open(ctx, opt->out, opt->target, &field, &cog, &j.cog));
-  const sky_raster_kernel kernel = {.user = &j,
-                                    .worker_bytes = CELLS * (3 * sizeof(double) + sizeof(int32_t)) +
-                                                    sky_cog_bytes(opt->target, cog.type, 1),
-                                    .start = start,
-                                    .stop = stop,
-                                    .map = map,
-                                    .merge = merge,
-                                    .drop = sky_free};
+  const sky_raster_kernel kernel = {
+      .user = &j,
+      .worker_bytes = CELLS * (3 * sizeof(double) + sizeof(int32_t)),
+      .fixed_bytes = sky_cog_bytes(opt->target, cog.type, sky_context_threads(ctx)),
+      .part_bytes = sizeof(part),
+      .start = start,
+      .stop = stop,
+      .map = map,
+      .merge = merge,
+      .drop = sky_free};
   SKY_GO(sky_raster_pass(ctx, j.set, "regrid", &opt->pass, &kernel, &out->report));
   SKY_GO(check_result(ctx, &j, out));
   st = sky_cog_finish(ctx, j.cog);
