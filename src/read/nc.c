@@ -21,6 +21,8 @@
 struct sky_nc {
   int id;
   char *path;
+  char window[64]; /* dimension that is read in part, or "" */
+  size_t first, rows;
 };
 
 #define LANE(statement) \
@@ -100,6 +102,12 @@ static int find_var(const sky_nc *f, const char *path, int *group, int *var) {
   return err != NC_NOERR ? err : nc_inq_varid(*group, name, var);
 }
 
+void sky_nc_window(sky_nc *f, const char *dim, size_t first, size_t count) {
+  snprintf(f->window, sizeof f->window, "%s", dim);
+  f->first = first;
+  f->rows = count;
+}
+
 bool sky_nc_has(const sky_nc *f, const char *var) {
   int group, id, err;
   LANE(err = find_var(f, var, &group, &id));
@@ -130,6 +138,7 @@ static bool number_type(nc_type t) {
 typedef struct located {
   int group, var;
   nc_type type;
+  size_t start[SKY_NC_MAX_DIMS]; /* of the part that is read */
 } located;
 
 static int describe(const sky_nc *f, const char *path, located *at, sky_nc_var *out) {
@@ -143,11 +152,17 @@ static int describe(const sky_nc *f, const char *path, located *at, sky_nc_var *
   out->ndims = ndims;
   out->count = 1;
   out->is_integer = integer_type(at->type);
+  memset(at->start, 0, sizeof at->start);
   for (int i = 0; i < ndims; ++i) {
     char name[NC_MAX_NAME + 1];
     err = nc_inq_dim(at->group, dims[i], name, &out->size[i]);
     if (err != NC_NOERR) return err;
     memcpy(out->dim[i], name, strnlen(name, sizeof out->dim[i] - 1)); /* the rest is 0 */
+    if (i == 0 && f->window[0] != '\0' && strcmp(out->dim[0], f->window) == 0) {
+      if (f->first > out->size[0] || f->rows > out->size[0] - f->first) return NC_EEDGE;
+      at->start[0] = f->first;
+      out->size[0] = f->rows;
+    }
     if (__builtin_mul_overflow(out->count, out->size[i], &out->count)) return NC_EDIMSIZE;
   }
   return NC_NOERR;
@@ -363,12 +378,13 @@ sky_status sky_nc_read_part(sky_context *ctx, sky_nc *f, const char *var, const 
   if (!number_type(at.type)) {
     return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: holds no numbers", f->path, var);
   }
-  size_t start[SKY_NC_MAX_DIMS] = {0}, count[SKY_NC_MAX_DIMS] = {0};
+  size_t start[SKY_NC_MAX_DIMS], count[SKY_NC_MAX_DIMS];
+  memcpy(start, at.start, sizeof start);
   memcpy(count, now.size, sizeof count);
   *n = now.count;
   if (part != NULL && now.count > 0) {
     *n = now.count / now.size[part->dim] * part->count;
-    start[part->dim] = part->first;
+    start[part->dim] += part->first;
     count[part->dim] = part->count;
   }
   SKY_TRY(check_budget(ctx, f, var, *n, sizeof(double)));
@@ -439,7 +455,7 @@ sky_status sky_nc_read_u64(sky_context *ctx, sky_nc *f, const char *var, size_t 
   int err;
   unsigned long long *raw = SKY_NEW(ctx, unsigned long long, count);
   if (raw == NULL) return SKY_E_NOMEM;
-  LANE(err = nc_get_var_ulonglong(at.group, at.var, raw));
+  LANE(err = nc_get_vara_ulonglong(at.group, at.var, at.start, now.size, raw));
   /* A negative fill does not fit; it comes as a wrapped number, which is what an id may be. */
   if (err == NC_ERANGE) err = NC_NOERR;
   for (size_t i = 0; i < count && err == NC_NOERR; ++i)

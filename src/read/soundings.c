@@ -261,20 +261,55 @@ static sky_status join_header(sky_context *ctx, const sky_soundings *part, size_
   return SKY_OK;
 }
 
-static void copy_rows(const sky_soundings *from, sky_soundings *to, size_t at) {
+void sky_soundings_copy(const sky_soundings *from, size_t first, size_t n, sky_soundings *to,
+                        size_t at) {
   for (size_t k = 0; k < N_MEMBERS; ++k) {
     const member *m = &MEMBERS[k];
     const char *src = get_array(from, m);
     char *dst = get_array(to, m);
     const size_t have = width_of(from, m) * m->item, want = width_of(to, m) * m->item;
-    if (src == NULL || dst == NULL || have == 0 || from->n == 0) continue;
-    for (size_t i = 0; i < from->n; ++i)
-      memcpy(dst + (at + i) * want, src + i * have, have);
+    if (src == NULL || dst == NULL || have == 0 || n == 0) continue;
+    const size_t bytes = have < want ? have : want;
+    for (size_t i = 0; i < n && have != want; ++i)
+      memcpy(dst + (at + i) * want, src + (first + i) * have, bytes);
+    if (have == want) memcpy(dst + at * want, src + first * have, n * have);
   }
-  for (size_t i = 0; i < from->n && to->n_levels > from->n_levels; ++i) {
+  for (size_t i = 0; i < n && to->n_levels > from->n_levels; ++i) {
     for (size_t l = from->n_levels; l < to->n_levels; ++l)
       to->weight[(at + i) * to->n_levels + l] = 0;
   }
+}
+
+static void copy_names(const sky_soundings *from, sky_soundings *to) {
+  memcpy(to->gas, from->gas, sizeof to->gas);
+  memcpy(to->product, from->product, sizeof to->product);
+  memcpy(to->kernel_note, from->kernel_note, sizeof to->kernel_note);
+}
+
+/* Granule g of one set behind the granules of another, with its counts. */
+static sky_status copy_granule(sky_context *ctx, const sky_soundings *from, size_t g,
+                               sky_soundings *to) {
+  SKY_TRY(sky_soundings_add_granule(ctx, to, from->granules[g], from->granule_product[g],
+                                    from->granule_version[g],
+                                    (sky_vertical)from->granule_vertical[g]));
+  memcpy(to->granule_drops + (to->n_granules - 1) * SKY_DROP_COUNT,
+         from->granule_drops + g * SKY_DROP_COUNT, SKY_DROP_COUNT * sizeof *to->granule_drops);
+  return SKY_OK;
+}
+
+sky_status sky_soundings_slice(sky_context *ctx, const sky_soundings *s, size_t first, size_t n,
+                               size_t g, sky_soundings *out) {
+  sky_status st = SKY_OK;
+  SKY_GO(sky_soundings_alloc(ctx, n, s->n_levels, sky_soundings_with(s), out));
+  copy_names(s, out);
+  snprintf(out->product, sizeof out->product, "%s", s->granule_product[g]);
+  out->vertical = (sky_vertical)s->granule_vertical[g];
+  sky_soundings_copy(s, first, n, out, 0);
+  memset(out->granule, 0, n * sizeof *out->granule);
+  SKY_GO(copy_granule(ctx, s, g, out));
+cleanup:
+  if (st != SKY_OK) sky_soundings_free(out);
+  return st;
 }
 
 sky_status sky_soundings_join(sky_context *ctx, const sky_soundings *part, size_t n_parts,
@@ -285,13 +320,11 @@ sky_status sky_soundings_join(sky_context *ctx, const sky_soundings *part, size_
   if (st != SKY_OK) return st;
   SKY_GO(sky_soundings_alloc(ctx, head.n, head.n_levels, with, &sum));
   sum.vertical = head.vertical;
-  memcpy(sum.gas, head.gas, sizeof sum.gas);
-  memcpy(sum.product, head.product, sizeof sum.product);
-  memcpy(sum.kernel_note, head.kernel_note, sizeof sum.kernel_note);
+  copy_names(&head, &sum);
   size_t at = 0;
   int32_t overpasses = 0;
   for (size_t i = 0; i < n_parts; ++i) {
-    copy_rows(&part[i], &sum, at);
+    sky_soundings_copy(&part[i], 0, part[i].n, &sum, at);
     const int32_t first = overpasses;
     for (size_t k = at; k < at + part[i].n; ++k) {
       sum.granule[k] += (int32_t)sum.n_granules;
@@ -300,14 +333,8 @@ sky_status sky_soundings_join(sky_context *ctx, const sky_soundings *part, size_
       if (sum.overpass[k] >= overpasses) overpasses = sum.overpass[k] + 1;
     }
     at += part[i].n;
-    for (size_t g = 0; g < part[i].n_granules; ++g) {
-      const uint64_t *drops = part[i].granule_drops + g * SKY_DROP_COUNT;
-      SKY_GO(sky_soundings_add_granule(ctx, &sum, part[i].granules[g], part[i].granule_product[g],
-                                       part[i].granule_version[g],
-                                       (sky_vertical)part[i].granule_vertical[g]));
-      memcpy(sum.granule_drops + (sum.n_granules - 1) * SKY_DROP_COUNT, drops,
-             SKY_DROP_COUNT * sizeof *drops);
-    }
+    for (size_t g = 0; g < part[i].n_granules; ++g)
+      SKY_GO(copy_granule(ctx, &part[i], g, &sum));
   }
   *out = sum;
   return SKY_OK;

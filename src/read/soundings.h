@@ -13,6 +13,14 @@
 SKY_NODISCARD sky_status sky_soundings_join(sky_context *ctx, const sky_soundings *part,
                                             size_t n_parts, sky_soundings *out);
 
+/* Rows [first, first+n) of one set over those of another from `at` on; levels and arrays that only
+ * one of them has are left as they are, but weights above the top are 0. */
+void sky_soundings_copy(const sky_soundings *from, size_t first, size_t n, sky_soundings *to,
+                        size_t at);
+/* The rows [first, first+n), which are all of granule g, as a set of their own. */
+SKY_NODISCARD sky_status sky_soundings_slice(sky_context *ctx, const sky_soundings *s, size_t first,
+                                             size_t n, size_t g, sky_soundings *out);
+
 /* Number the overpasses of one granule: soundings in order of time, a new pass after a gap of more
  * than SKY_OVERPASS_GAP; -1 without a time. */
 #define SKY_OVERPASS_GAP 1800.0 /* s */
@@ -35,6 +43,16 @@ const char *sky_kernel_fault_name(sky_kernel_fault fault);
 /* Does sounding i fulfil what soundings.h promises? n_levels must not be 0. */
 sky_kernel_fault sky_kernel_check(const sky_soundings *s, size_t i, double weight_tolerance,
                                   double prior_tolerance);
+
+/* Rows of a harmonised file by granule: granule g has [first[g], first[g+1]). Ascending
+ * granule_index is required. *first is malloc'd [n+1]. */
+SKY_NODISCARD sky_status sky_soundings_index(sky_context *ctx, const char *path, size_t *n,
+                                             size_t **first);
+/* Rows [first, first+count) of a harmonised file, with all of its granules. Writing what was read
+ * gives the same bytes again. *attr: the text of a global attribute (malloc'd, NULL if absent). */
+SKY_NODISCARD sky_status sky_soundings_read_rows(sky_context *ctx, const char *path, size_t first,
+                                                 size_t count, const char *attr_name, char **attr,
+                                                 sky_soundings *out);
 
 /* Is this a harmonised file? */
 SKY_NODISCARD sky_status sky_soundings_recognise(sky_context *ctx, const char *path, bool *out);

@@ -5,6 +5,7 @@
 
 #include "src/core/file.h"
 #include "src/core/memory.h"
+#include "src/core/species.h"
 #include "src/read/granule.h"
 #include "src/read/nc.h"
 #include "src/read/soundings.h"
@@ -44,12 +45,33 @@ static const column COLUMNS[] = {
     COLUMN(corner_lat, "latitude_bounds", "degrees_north", PER_CORNER, false),
 };
 
-static sky_status read_column(sky_context *ctx, sky_nc *f, const column *c, sky_soundings *s) {
+/* The writer multiplies by what the field shows (1e9 for ppb, 1e-2 for hPa). That is undone so that
+ * the same product comes out again: the quotient's neighbours are tried, too. */
+static double undo(double shown, double factor) {
+  const double x = shown / factor;
+  if (x * factor == shown || isnan(x)) return x;
+  const double up = nextafter(x, INFINITY), down = nextafter(x, -INFINITY);
+  return up * factor == shown ? up : down * factor == shown ? down : x;
+}
+
+static sky_status read_column(sky_context *ctx, sky_nc *f, const column *c, const sky_species *gas,
+                              sky_soundings *s) {
   const size_t width = c->per == PER_LEVEL ? s->n_levels : c->per == PER_CORNER ? 4 : 1;
   if (width == 0 || (!c->required && !sky_nc_has(f, c->name))) return SKY_OK;
   sky_nc_var info;
   double *values = NULL;
-  SKY_TRY(sky_nc_read_as(ctx, f, c->name, c->unit, NULL, &info, &values));
+  SKY_TRY(sky_nc_info(ctx, f, c->name, &info));
+  const double factor = strcmp(info.units, gas->column_unit) == 0 ? gas->column_scale
+                        : strcmp(info.units, "hPa") == 0          ? 1e-2
+                                                                  : 1.0;
+  if (factor != 1.0) {
+    SKY_TRY(sky_nc_read(ctx, f, c->name, &info, &values));
+    for (size_t i = 0; i < info.count; ++i)
+      values[i] = undo(values[i], factor);
+  } else { /* CF: bounds take the unit of what they bound */
+    SKY_TRY(sky_nc_read_as(ctx, f, c->name, c->unit, c->per == PER_CORNER ? c->unit : NULL, &info,
+                           &values));
+  }
   if (info.count != s->n * width) {
     sky_free(values);
     return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: %zu values, expected %zu", sky_nc_path(f), c->name,
@@ -186,41 +208,129 @@ sky_status sky_soundings_recognise(sky_context *ctx, const char *path, bool *out
   return st;
 }
 
-sky_status sky_soundings_read(sky_context *ctx, const char *path, sky_soundings *out) {
-  memset(out, 0, sizeof *out);
+static sky_status open_harmonised(sky_context *ctx, const char *path, sky_nc **out) {
+  char word[32];
+  SKY_TRY(sky_nc_open(ctx, path, out));
+  sky_status st = read_text_attr(ctx, *out, "skyflux_content", word, sizeof word);
+  if (st == SKY_OK && strcmp(word, SKY_SOUNDINGS_CONTENT) != 0) {
+    st = sky_fail(ctx, SKY_E_FORMAT,
+                  "%s: not a harmonised soundings file (attribute skyflux_content is '%s', "
+                  "expected '%s')",
+                  path, word, SKY_SOUNDINGS_CONTENT);
+  }
+  if (st == SKY_OK) return SKY_OK;
+  sky_nc_close(*out);
+  *out = NULL;
+  return st;
+}
+
+static sky_status count_rows(sky_context *ctx, sky_nc *f, size_t *n) {
+  *n = sky_nc_dim(f, "sounding");
+  if (*n != SIZE_MAX) return SKY_OK;
+  return sky_fail(ctx, SKY_E_FORMAT, "%s: sounding: dimension missing", sky_nc_path(f));
+}
+
+static sky_status read_rows(sky_context *ctx, sky_nc *f, size_t n, sky_soundings *s) {
+  sky_status st = SKY_OK;
+  double *time = NULL;
+  char word[32];
+  size_t n_time = 0;
+  const size_t levels = sky_nc_dim(f, "level");
+  SKY_GO(sky_soundings_alloc(ctx, n, levels == SIZE_MAX ? 0 : levels, with_of(f), s));
+  SKY_GO(read_text_attr(ctx, f, "gas", s->gas, sizeof s->gas));
+  SKY_GO(read_text_attr(ctx, f, "product", s->product, sizeof s->product));
+  SKY_GO(read_text_attr(ctx, f, "kernel_note", s->kernel_note, sizeof s->kernel_note));
+  SKY_GO(read_text_attr(ctx, f, "vertical", word, sizeof word));
+  s->vertical = vertical_of(word);
+  const sky_species *gas = sky_species_find(s->gas);
+  if (gas == NULL)
+    SKY_GO(sky_fail(ctx, SKY_E_GAS, "%s: gas '%s' is not known", sky_nc_path(f), s->gas));
+  SKY_GO(read_granules(ctx, f, s));
+  SKY_GO(sky_nc_read_time(ctx, f, "time", &n_time, &time));
+  if (n_time != n) {
+    SKY_GO(sky_fail(ctx, SKY_E_FORMAT, "%s: time: %zu values, expected %zu", sky_nc_path(f), n_time,
+                    n));
+  }
+  if (n > 0) memcpy(s->time, time, n * sizeof *time);
+  for (size_t k = 0; k < sizeof COLUMNS / sizeof COLUMNS[0]; ++k)
+    SKY_GO(read_column(ctx, f, &COLUMNS[k], gas, s));
+  SKY_GO(sky_nc_read_u64(ctx, f, "sounding_id", n, s->id));
+  SKY_GO(read_indices(ctx, f, s));
+cleanup:
+  sky_free(time);
+  return st;
+}
+
+static sky_status read_window(sky_context *ctx, const char *path, const size_t *window,
+                              const char *attr_name, char **attr, sky_soundings *out) {
   sky_nc *f = NULL;
   sky_soundings s = {0};
-  double *time = NULL;
   sky_status st = SKY_OK;
-  char word[32];
-  SKY_GO(sky_nc_open(ctx, path, &f));
-  SKY_GO(read_text_attr(ctx, f, "skyflux_content", word, sizeof word));
-  if (strcmp(word, SKY_SOUNDINGS_CONTENT) != 0) {
-    SKY_GO(sky_fail(ctx, SKY_E_FORMAT,
-                    "%s: not a harmonised soundings file (attribute "
-                    "skyflux_content is '%s', expected '%s')",
-                    path, word, SKY_SOUNDINGS_CONTENT));
+  size_t n;
+  memset(out, 0, sizeof *out);
+  SKY_GO(open_harmonised(ctx, path, &f));
+  SKY_GO(count_rows(ctx, f, &n));
+  if (window != NULL) {
+    n = window[1];
+    sky_nc_window(f, "sounding", window[0], n);
   }
-  size_t n_time = 0;
-  SKY_GO(sky_nc_read_time(ctx, f, "time", &n_time, &time));
-  const size_t levels = sky_nc_dim(f, "level");
-  SKY_GO(sky_soundings_alloc(ctx, n_time, levels == SIZE_MAX ? 0 : levels, with_of(f), &s));
-  memcpy(s.time, time, n_time * sizeof *time);
-  for (size_t k = 0; k < sizeof COLUMNS / sizeof COLUMNS[0]; ++k) {
-    SKY_GO(read_column(ctx, f, &COLUMNS[k], &s));
-  }
-  SKY_GO(sky_nc_read_u64(ctx, f, "sounding_id", s.n, s.id));
-  SKY_GO(read_granules(ctx, f, &s));
-  SKY_GO(read_indices(ctx, f, &s));
-  SKY_GO(read_text_attr(ctx, f, "gas", s.gas, sizeof s.gas));
-  SKY_GO(read_text_attr(ctx, f, "product", s.product, sizeof s.product));
-  SKY_GO(read_text_attr(ctx, f, "kernel_note", s.kernel_note, sizeof s.kernel_note));
-  SKY_GO(read_text_attr(ctx, f, "vertical", word, sizeof word));
-  s.vertical = vertical_of(word);
+  SKY_GO(read_rows(ctx, f, n, &s));
+  if (attr_name != NULL) SKY_GO(sky_nc_attr_text(ctx, f, "", attr_name, attr));
   *out = s;
+  memset(&s, 0, sizeof s);
 cleanup:
-  if (st != SKY_OK) sky_soundings_free(&s);
-  sky_free(time);
+  sky_soundings_free(&s);
+  sky_nc_close(f);
+  return st;
+}
+
+sky_status sky_soundings_read(sky_context *ctx, const char *path, sky_soundings *out) {
+  return read_window(ctx, path, NULL, NULL, NULL, out);
+}
+
+sky_status sky_soundings_read_rows(sky_context *ctx, const char *path, size_t first, size_t count,
+                                   const char *attr_name, char **attr, sky_soundings *out) {
+  const size_t window[2] = {first, count};
+  *attr = NULL;
+  return read_window(ctx, path, window, attr_name, attr, out);
+}
+
+#define INDEX_ROWS ((size_t)1 << 18) /* read at once */
+
+sky_status sky_soundings_index(sky_context *ctx, const char *path, size_t *n, size_t **first) {
+  sky_nc *f = NULL;
+  double *v = NULL;
+  size_t *start = NULL, rows;
+  sky_status st = SKY_OK;
+  *first = NULL;
+  SKY_GO(open_harmonised(ctx, path, &f));
+  SKY_GO(count_rows(ctx, f, &rows));
+  *n = sky_nc_dim(f, "granule");
+  if (*n == SIZE_MAX) SKY_GO(sky_fail(ctx, SKY_E_FORMAT, "%s: granule: dimension missing", path));
+  const index_column wanted = {"granule_index", 0, (double)*n};
+  SKY_GO_ALLOC(start, SKY_NEW0(ctx, size_t, *n + 1));
+  size_t g = 0;
+  for (size_t at = 0; at < rows; at += INDEX_ROWS) {
+    const size_t count = rows - at < INDEX_ROWS ? rows - at : INDEX_ROWS;
+    sky_nc_window(f, "sounding", at, count);
+    sky_free(v);
+    SKY_GO(read_index(ctx, f, &wanted, count, &v));
+    for (size_t i = 0; i < count; ++i) {
+      if (v[i] < (double)g) {
+        SKY_GO(sky_fail(ctx, SKY_E_FORMAT, "%s: granule_index: %g follows %zu, expected ascending",
+                        path, v[i], g));
+      }
+      while (g < (size_t)v[i])
+        start[++g] = at + i;
+    }
+  }
+  while (g < *n)
+    start[++g] = rows;
+  *first = start;
+  start = NULL;
+cleanup:
+  sky_free(start);
+  sky_free(v);
   sky_nc_close(f);
   return st;
 }

@@ -1,9 +1,9 @@
 /* nc_write.c: the only place that calls netCDF-C to write. Every call holds the lane.
  *
- * The file is built in memory and written as a whole at the commit: libhdf5 crashes or hangs on
- * close after a failed disk write, so it must not see the disk, and a full disk is one clear error.
- * It starts from an empty HDF5 image whose root group keeps creation order: nc_create_mem's do not,
- * and netCDF-C refuses to edit such files later.
+ * But for sky_ncw_create_file, the file is built in memory and written as a whole at the commit:
+ * libhdf5 crashes or hangs on close after a failed disk write, so it must not see the disk, and a
+ * full disk is one clear error. It starts from an empty HDF5 image whose root group keeps creation
+ * order: nc_create_mem's do not, and netCDF-C refuses to edit such files later.
  *
  * Bytes depend on the content only: netCDF-C switches HDF5's object times off, nothing here writes
  * a clock, and pre-filling is off (every variable is written whole). Arrays above PACK_ABOVE
@@ -31,6 +31,9 @@ struct sky_ncw {
   char *path;
   int ncid;
   bool open;
+  char *part;   /* file that is written to the disk directly; NULL: built in memory */
+  int rows;     /* id of the unlimited dimension, -1 without one */
+  size_t chunk; /* its rows in one piece */
 };
 
 /* Whose fault a netCDF error is: the data's, ours (wrong names and shapes), or the memory's. */
@@ -55,8 +58,10 @@ static sky_status nc_culprit(int rc) {
 }
 
 static sky_status nc_failed(sky_ncw *w, int rc, const char *what, const char *name) {
-  return sky_fail(w->ctx, nc_culprit(rc), "%s: %s%s%s: cannot be written: %s", w->path, what,
-                  name[0] == '\0' ? "" : " ", name, nc_strerror(rc));
+  const sky_status culprit = nc_culprit(rc);
+  return sky_fail(w->ctx, culprit == SKY_E_NOMEM && w->part != NULL ? SKY_E_DISK : culprit,
+                  "%s: %s%s%s: cannot be written: %s", w->path, what, name[0] == '\0' ? "" : " ",
+                  name, nc_strerror(rc));
 }
 
 sky_context *sky_ncw_context(const sky_ncw *w) {
@@ -95,19 +100,24 @@ static NC_memio empty_image(void) {
   return image;
 }
 
-sky_status sky_ncw_create(sky_context *ctx, const char *path, sky_ncw **out) {
+static int open_image(sky_ncw *w) {
+  NC_memio image = empty_image();
+  if (image.memory == NULL) return NC_EHDFERR;
+  return nc_open_memio(sky_file_base(w->path), NC_WRITE | NC_NETCDF4, &image, &w->ncid);
+}
+
+static sky_status create(sky_context *ctx, const char *path, bool on_disk, sky_ncw **out) {
   sky_status st = SKY_OK;
   *out = NULL;
   sky_ncw *w = SKY_NEW0(ctx, sky_ncw, 1);
   if (w == NULL) return SKY_E_NOMEM;
   w->ctx = ctx;
+  w->rows = -1;
   SKY_GO_ALLOC(w->path, sky_strdup(ctx, path));
+  if (on_disk) SKY_GO_ALLOC(w->part, sky_file_part(ctx, path));
 
   sky_lane_lock();
-  NC_memio image = empty_image();
-  int rc = image.memory == NULL
-               ? NC_EHDFERR
-               : nc_open_memio(sky_file_base(path), NC_WRITE | NC_NETCDF4, &image, &w->ncid);
+  int rc = on_disk ? nc_create(w->part, NC_NETCDF4 | NC_CLOBBER, &w->ncid) : open_image(w);
   w->open = rc == NC_NOERR;
   if (w->open) rc = nc_set_fill(w->ncid, NC_NOFILL, NULL);
   sky_lane_unlock();
@@ -122,6 +132,23 @@ sky_status sky_ncw_create(sky_context *ctx, const char *path, sky_ncw **out) {
 cleanup:
   sky_ncw_abort(w);
   return st;
+}
+
+sky_status sky_ncw_create(sky_context *ctx, const char *path, sky_ncw **out) {
+  return create(ctx, path, false, out);
+}
+sky_status sky_ncw_create_file(sky_context *ctx, const char *path, sky_ncw **out) {
+  return create(ctx, path, true, out);
+}
+
+sky_status sky_ncw_rows(sky_ncw *w, const char *name, size_t chunk) {
+  w->chunk = chunk > 0 ? chunk : 1;
+  sky_lane_lock();
+  int rc = nc_def_dim(w->ncid, name, NC_UNLIMITED, &w->rows);
+  /* The rows behind the last one of a piece are written, too. */
+  if (rc == NC_NOERR) rc = nc_set_fill(w->ncid, NC_FILL, NULL);
+  sky_lane_unlock();
+  return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "dimension", name);
 }
 
 sky_status sky_ncw_dim(sky_ncw *w, const char *name, size_t size) {
@@ -175,13 +202,29 @@ static int find_dims(int ncid, const char *dims, int ids[NC_MAX_VAR_DIMS], int *
   return NC_NOERR;
 }
 
+/* Pieces of w->chunk rows; the cache holds one, because rows come in order. */
+static int set_pieces(const sky_ncw *w, int id, const int *dims, int ndims, nc_type type) {
+  size_t piece[NC_MAX_VAR_DIMS] = {w->chunk}, bytes = 0;
+  int rc = nc_inq_type(w->ncid, type, NULL, &bytes);
+  bytes *= w->chunk;
+  for (int k = 1; k < ndims && rc == NC_NOERR; ++k) {
+    rc = nc_inq_dimlen(w->ncid, dims[k], &piece[k]);
+    bytes *= piece[k];
+  }
+  if (rc == NC_NOERR) rc = nc_def_var_chunking(w->ncid, id, NC_CHUNKED, piece);
+  if (rc == NC_NOERR) rc = nc_set_var_chunk_cache(w->ncid, id, bytes, 1, 1.0F);
+  return rc;
+}
+
 sky_status sky_ncw_var(sky_ncw *w, const char *name, char type, const char *dims) {
   int ids[NC_MAX_VAR_DIMS], ndims = 0, id = -1;
   size_t count = 0;
   sky_lane_lock();
   int rc = find_dims(w->ncid, dims, ids, &ndims, &count);
   if (rc == NC_NOERR) rc = nc_def_var(w->ncid, name, type_of(type), ndims, ids, &id);
-  if (rc == NC_NOERR && type != 's' && count > PACK_ABOVE) {
+  const bool rows = ndims > 0 && ids[0] == w->rows;
+  if (rc == NC_NOERR && rows) rc = set_pieces(w, id, ids, ndims, type_of(type));
+  if (rc == NC_NOERR && type != 's' && (rows ? w->chunk : count) > PACK_ABOVE) {
     rc = nc_def_var_deflate(w->ncid, id, NC_SHUFFLE, 1, DEFLATE_LEVEL);
   }
   sky_lane_unlock();
@@ -254,6 +297,26 @@ sky_status sky_ncw_put(sky_ncw *w, const char *var, const double *data) {
   return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", var);
 }
 
+sky_status sky_ncw_put_rows(sky_ncw *w, const char *var, size_t first, size_t count,
+                            const void *data) {
+  int id = -1, ndims = 0, dims[NC_MAX_VAR_DIMS];
+  size_t start[NC_MAX_VAR_DIMS] = {first}, size[NC_MAX_VAR_DIMS] = {count};
+  nc_type type = NC_NAT;
+  sky_lane_lock();
+  int rc = nc_inq_varid(w->ncid, var, &id);
+  if (rc == NC_NOERR) rc = nc_inq_var(w->ncid, id, NULL, &type, &ndims, dims, NULL);
+  for (int k = 1; k < ndims && rc == NC_NOERR; ++k)
+    rc = nc_inq_dimlen(w->ncid, dims[k], &size[k]);
+  if (rc == NC_NOERR && (type == NC_DOUBLE || type == NC_FLOAT))
+    rc = nc_put_vara_double(w->ncid, id, start, size, data);
+  else if (rc == NC_NOERR && type == NC_UINT64)
+    rc = nc_put_vara_ulonglong(w->ncid, id, start, size, data);
+  else if (rc == NC_NOERR)
+    rc = nc_put_vara_int(w->ncid, id, start, size, data);
+  sky_lane_unlock();
+  return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", var);
+}
+
 sky_status sky_ncw_put_i32(sky_ncw *w, const char *var, const int32_t *data) {
   int id = -1;
   sky_lane_lock();
@@ -284,12 +347,16 @@ sky_status sky_ncw_put_strings(sky_ncw *w, const char *var, const char *const *d
 sky_status sky_ncw_commit(sky_ncw *w) {
   NC_memio image = {0};
   sky_lane_lock();
-  const int rc = nc_close_memio(w->ncid, &image);
+  const int rc = w->part != NULL ? nc_close(w->ncid) : nc_close_memio(w->ncid, &image);
   sky_lane_unlock();
   w->open = false;
-  const sky_status st = rc == NC_NOERR
-                            ? sky_file_write_text(w->ctx, w->path, image.memory, image.size)
-                            : nc_failed(w, rc, "file", "");
+  sky_status st;
+  if (rc != NC_NOERR)
+    st = nc_failed(w, rc, "file", "");
+  else if (w->part == NULL)
+    st = sky_file_write_text(w->ctx, w->path, image.memory, image.size);
+  else
+    st = sky_file_commit(w->ctx, w->path);
   free(image.memory); /* netCDF's own malloc */
   sky_ncw_abort(w);
   return st;
@@ -302,6 +369,8 @@ void sky_ncw_abort(sky_ncw *w) {
     nc_abort(w->ncid);
     sky_lane_unlock();
   }
+  if (w->part != NULL) sky_file_discard(w->path); /* nothing is left of it after a commit */
+  sky_free(w->part);
   sky_free(w->path);
   sky_free(w);
 }

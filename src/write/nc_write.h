@@ -12,6 +12,12 @@
 typedef struct sky_ncw sky_ncw;
 
 SKY_NODISCARD sky_status sky_ncw_create(sky_context *ctx, const char *path, sky_ncw **out);
+/* As sky_ncw_create, but the library writes to the disk while data come: for files larger than
+ * memory. libhdf5 may crash on a full disk, so use it in a worker process (engine/worker.h). */
+SKY_NODISCARD sky_status sky_ncw_create_file(sky_context *ctx, const char *path, sky_ncw **out);
+/* An unlimited dimension; variables that start with it are stored in pieces of `chunk` rows, and
+ * are written by sky_ncw_put_rows, best in multiples of that. */
+SKY_NODISCARD sky_status sky_ncw_rows(sky_ncw *w, const char *name, size_t chunk);
 SKY_NODISCARD sky_status sky_ncw_dim(sky_ncw *w, const char *name, size_t size);
 /* type: 'd' double, 'f' float (data given as double), 'i' int32, 'b' byte (data as int32),
  * 'u' uint64, 's' string. dims: comma-separated names, "" = scalar. */
@@ -28,6 +34,10 @@ SKY_NODISCARD sky_status sky_ncw_att_nums(sky_ncw *w, const char *var, const cha
 SKY_NODISCARD sky_status sky_ncw_att_flags(sky_ncw *w, const char *var, const char *name,
                                            const int32_t *v, size_t n);
 SKY_NODISCARD sky_status sky_ncw_put(sky_ncw *w, const char *var, const double *data);
+/* Rows [first, first+count); data in the type of the variable: double ('d', 'f'), int32 ('i', 'b')
+ * or uint64 ('u'). */
+SKY_NODISCARD sky_status sky_ncw_put_rows(sky_ncw *w, const char *var, size_t first, size_t count,
+                                          const void *data);
 SKY_NODISCARD sky_status sky_ncw_put_i32(sky_ncw *w, const char *var, const int32_t *data);
 SKY_NODISCARD sky_status sky_ncw_put_u64(sky_ncw *w, const char *var, const uint64_t *data);
 SKY_NODISCARD sky_status sky_ncw_put_strings(sky_ncw *w, const char *var, const char *const *data);

@@ -1,0 +1,319 @@
+/* clean.c: see clean.h and clean.md. */
+#include "algorithms/column/clean.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/core/memory.h"
+
+#define DEG (3.14159265358979323846 / 180)
+#define EARTH 6371008.8 /* m, mean radius */
+
+/* --- median ------------------------------------------------------------------------------------
+ */
+
+static void swap(double *a, double *b) {
+  const double t = *a;
+  *a = *b;
+  *b = t;
+}
+
+/* The k-th smallest moves to x[k], smaller ones before it (Hoare 1961, median of three). */
+static double select_kth(size_t n, double *x, size_t k) {
+  size_t low = 0, high = n - 1;
+  while (low < high) {
+    const size_t mid = low + (high - low) / 2;
+    if (x[mid] < x[low]) swap(&x[mid], &x[low]);
+    if (x[high] < x[low]) swap(&x[high], &x[low]);
+    if (x[high] < x[mid]) swap(&x[high], &x[mid]);
+    const double pivot = x[mid];
+    size_t i = low, j = high;
+    for (;;) {
+      while (x[i] < pivot)
+        ++i;
+      while (x[j] > pivot)
+        --j;
+      if (i >= j) break;
+      swap(&x[i++], &x[j--]);
+    }
+    if (k <= j)
+      high = j;
+    else
+      low = j + 1;
+  }
+  return x[k];
+}
+
+double sky_median(size_t n, double *x) {
+  if (n == 0) return NAN;
+  const double upper = select_kth(n, x, n / 2);
+  if (n % 2 == 1) return upper;
+  double lower = x[0];
+  for (size_t i = 1; i < n / 2; ++i)
+    if (x[i] > lower) lower = x[i];
+  return lower + (upper - lower) / 2;
+}
+
+void sky_robust(size_t n, double *x, double *median, double *scale) {
+  *median = sky_median(n, x);
+  for (size_t i = 0; i < n; ++i)
+    x[i] = fabs(x[i] - *median);
+  *scale = SKY_MAD_TO_SIGMA * sky_median(n, x);
+}
+
+/* --- outliers ----------------------------------------------------------------------------------
+ */
+
+typedef struct vec3 {
+  double x, y, z;
+} vec3;
+
+static vec3 direction(double lat, double lon) {
+  const double c = cos(lat * DEG);
+  return (vec3){c * cos(lon * DEG), c * sin(lon * DEG), sin(lat * DEG)};
+}
+
+/* Cubes of the space around the globe: neighbourhoods without poles or an antimeridian. */
+typedef struct placed {
+  int32_t pass, x, y, z;
+  size_t row;
+} placed;
+
+static int compare_place(const placed *a, const placed *b) {
+  if (a->pass != b->pass) return a->pass < b->pass ? -1 : 1;
+  if (a->x != b->x) return a->x < b->x ? -1 : 1;
+  if (a->y != b->y) return a->y < b->y ? -1 : 1;
+  return (a->z > b->z) - (a->z < b->z);
+}
+static int compare_placed(const void *a, const void *b) {
+  const placed *p = a, *q = b;
+  const int order = compare_place(p, q);
+  return order != 0 ? order : (p->row > q->row) - (p->row < q->row);
+}
+
+/* First of the sorted n that does not stand before the key. */
+static size_t lower_bound(const placed *p, size_t n, const placed *key) {
+  size_t low = 0;
+  while (n > 0) {
+    const size_t half = n / 2;
+    if (compare_place(&p[low + half], key) < 0) {
+      low += half + 1;
+      n -= half + 1;
+    } else {
+      n = half;
+    }
+  }
+  return low;
+}
+
+/* Values of the 27 cubes around the cube at p[at]; each triple of cubes along z is one run. */
+static size_t gather_near(const placed *p, size_t n, size_t at, const double *x, double *out) {
+  size_t count = 0;
+  for (int dx = -1; dx <= 1; ++dx) {
+    for (int dy = -1; dy <= 1; ++dy) {
+      const placed first = {p[at].pass, p[at].x + dx, p[at].y + dy, p[at].z - 1, 0};
+      for (size_t k = lower_bound(p, n, &first);
+           k < n && p[k].pass == first.pass && p[k].x == first.x && p[k].y == first.y &&
+           p[k].z <= first.z + 2;
+           ++k)
+        out[count++] = x[p[k].row];
+    }
+  }
+  return count;
+}
+
+static void mark(const sky_clean_set *s, const sky_outlier_options *opt, const placed *p,
+                 size_t first, size_t last, double median, double scale, uint8_t *bad) {
+  for (size_t k = first; k < last; ++k) {
+    const size_t i = p[k].row;
+    const double width = s->sigma[i] > scale ? s->sigma[i] : scale;
+    bad[i] = fabs(s->x[i] - median) > opt->threshold * width;
+  }
+}
+
+/* The soundings [first, last) of one overpass. */
+static void test_overpass(const sky_clean_set *s, const sky_outlier_options *opt, const placed *p,
+                          size_t first, size_t last, double *work, uint8_t *bad) {
+  double all_median, all_scale, median, scale;
+  if (last - first < opt->least) return;
+  for (size_t k = first; k < last; ++k)
+    work[k - first] = s->x[p[k].row];
+  sky_robust(last - first, work, &all_median, &all_scale);
+  for (size_t a = first, b; a < last; a = b) {
+    for (b = a + 1; b < last && compare_place(&p[a], &p[b]) == 0;)
+      ++b;
+    const size_t near = gather_near(p + first, last - first, a - first, s->x, work);
+    if (near >= opt->least) {
+      sky_robust(near, work, &median, &scale);
+      mark(s, opt, p, a, b, median, scale, bad);
+    } else {
+      mark(s, opt, p, a, b, all_median, all_scale, bad);
+    }
+  }
+}
+
+sky_status sky_clean_outliers(sky_context *ctx, const sky_clean_set *s,
+                              const sky_outlier_options *opt, uint8_t *bad) {
+  placed *p = NULL;
+  double *work = NULL;
+  size_t n = 0;
+  sky_status st = SKY_OK;
+  memset(bad, 0, s->n);
+  SKY_GO_ALLOC(p, SKY_NEW(ctx, placed, s->n));
+  SKY_GO_ALLOC(work, SKY_NEW(ctx, double, s->n));
+  for (size_t i = 0; i < s->n; ++i) {
+    if (!s->use[i] || !isfinite(s->x[i]) || !isfinite(s->lat[i]) || !isfinite(s->lon[i])) continue;
+    const vec3 v = direction(s->lat[i], s->lon[i]);
+    const double scale = EARTH / opt->reach;
+    p[n++] = (placed){s->overpass[i], (int32_t)floor(v.x * scale), (int32_t)floor(v.y * scale),
+                      (int32_t)floor(v.z * scale), i};
+  }
+  qsort(p, n, sizeof *p, compare_placed);
+  for (size_t a = 0, b; a < n; a = b) {
+    for (b = a + 1; b < n && p[b].pass == p[a].pass;)
+      ++b;
+    test_overpass(s, opt, p, a, b, work, bad);
+  }
+cleanup:
+  sky_free(p);
+  sky_free(work);
+  return st;
+}
+
+/* --- positions ---------------------------------------------------------------------------------
+ */
+
+static double distance(vec3 a, vec3 b) {
+  const double dx = a.x - b.x, dy = a.y - b.y, dz = a.z - b.z;
+  const double chord = sqrt(dx * dx + dy * dy + dz * dz) / 2;
+  return 2 * EARTH * asin(chord < 1 ? chord : 1);
+}
+
+static vec3 unit(vec3 v) {
+  const double r = sqrt(v.x * v.x + v.y * v.y + v.z * v.z);
+  return r > 0 ? (vec3){v.x / r, v.y / r, v.z / r} : v;
+}
+
+/* 0 right, 1 wrong, -1 no corners. */
+static int outside_corners(const sky_clean_set *s, size_t i) {
+  if (s->corner_lat == NULL) return -1;
+  vec3 c[4], sum = {0, 0, 0};
+  for (int k = 0; k < 4; ++k) {
+    c[k] = direction(s->corner_lat[4 * i + (size_t)k], s->corner_lon[4 * i + (size_t)k]);
+    sum = (vec3){sum.x + c[k].x, sum.y + c[k].y, sum.z + c[k].z};
+  }
+  if (!isfinite(sum.x) || !isfinite(sum.z)) return -1;
+  const vec3 centroid = unit(sum);
+  double reach = 0;
+  for (int k = 0; k < 4; ++k)
+    reach = fmax(reach, distance(c[k], centroid));
+  return distance(direction(s->lat[i], s->lon[i]), centroid) > reach;
+}
+
+#define NEAR_IN_TIME 10 /* soundings before and after */
+#define NEAR_SPREAD 8
+#define NEAR_FLOOR 5e5 /* m */
+
+/* Distances from the soundings nearest in time; those of one pass lie along one track. */
+static void test_track(const sky_clean_set *s, const sky_sighting *order, size_t n, double *d,
+                       double *work, uint8_t *bad) {
+  double median, scale;
+  for (size_t k = 0; k < n; ++k) {
+    const size_t a = k > NEAR_IN_TIME ? k - NEAR_IN_TIME : 0;
+    const size_t b = k + NEAR_IN_TIME + 1 < n ? k + NEAR_IN_TIME + 1 : n;
+    const vec3 own = direction(order[k].lat, order[k].lon);
+    double away[2 * NEAR_IN_TIME + 1];
+    for (size_t j = a; j < b; ++j)
+      away[j - a] = distance(own, direction(order[j].lat, order[j].lon));
+    d[k] = work[k] = sky_median(b - a, away);
+  }
+  sky_robust(n, work, &median, &scale);
+  for (size_t k = 0; k < n; ++k)
+    if (d[k] - median > fmax(NEAR_SPREAD * scale, NEAR_FLOOR)) bad[order[k].row] = 1;
+  (void)s;
+}
+
+sky_status sky_clean_positions(sky_context *ctx, const sky_clean_set *s, uint8_t *bad) {
+  sky_sighting *order = NULL;
+  double *d = NULL, *work = NULL;
+  size_t n = 0;
+  sky_status st = SKY_OK;
+  memset(bad, 0, s->n);
+  SKY_GO_ALLOC(order, SKY_NEW(ctx, sky_sighting, s->n));
+  SKY_GO_ALLOC(d, SKY_NEW(ctx, double, s->n));
+  SKY_GO_ALLOC(work, SKY_NEW(ctx, double, s->n));
+  for (size_t i = 0; i < s->n; ++i) {
+    if (!s->use[i]) continue;
+    const int corners = outside_corners(s, i);
+    if (corners >= 0)
+      bad[i] = (uint8_t)corners;
+    else if (isfinite(s->time[i]) && isfinite(s->lat[i]) && isfinite(s->lon[i]))
+      order[n++] = (sky_sighting){s->time[i], s->lat[i], s->lon[i], i};
+  }
+  sky_sightings_sort(order, n);
+  if (n > 2 * NEAR_IN_TIME) test_track(s, order, n, d, work, bad);
+cleanup:
+  sky_free(order);
+  sky_free(d);
+  sky_free(work);
+  return st;
+}
+
+/* --- duplicates --------------------------------------------------------------------------------
+ */
+
+static int compare_sightings(const void *a, const void *b) {
+  const sky_sighting *p = a, *q = b;
+  if (p->time != q->time) return p->time < q->time ? -1 : 1;
+  return (p->row > q->row) - (p->row < q->row);
+}
+
+void sky_sightings_sort(sky_sighting *s, size_t n) {
+  qsort(s, n, sizeof *s, compare_sightings);
+}
+
+static bool same_place(const sky_sighting *a, const sky_sighting *b) {
+  const double dy = a->lat - b->lat;
+  if (fabs(dy) > SKY_SAME_PLACE) return false; /* most pairs end here */
+  const double dx = remainder(a->lon - b->lon, 360.0) * cos(a->lat * DEG);
+  return dx * dx + dy * dy <= SKY_SAME_PLACE * SKY_SAME_PLACE;
+}
+
+size_t sky_clean_duplicates(const sky_sighting *a, size_t n_a, const sky_sighting *b, size_t n_b,
+                            uint8_t *lost) {
+  size_t first = 0, count = 0;
+  for (size_t j = 0; j < n_b; ++j) {
+    if (lost[b[j].row]) continue;
+    while (first < n_a && a[first].time < b[j].time - SKY_SAME_TIME)
+      ++first;
+    for (size_t i = first; i < n_a && a[i].time <= b[j].time + SKY_SAME_TIME; ++i) {
+      if ((a == b && a[i].row >= b[j].row) || !same_place(&a[i], &b[j])) continue;
+      lost[b[j].row] = 1;
+      ++count;
+      break;
+    }
+  }
+  return count;
+}
+
+int sky_version_compare(const char *a, const char *b) {
+  while (*a != '\0' && *b != '\0') {
+    if (isdigit((unsigned char)*a) && isdigit((unsigned char)*b)) {
+      a += strspn(a, "0");
+      b += strspn(b, "0");
+      const size_t n_a = strspn(a, "0123456789"), n_b = strspn(b, "0123456789");
+      if (n_a != n_b) return n_a < n_b ? -1 : 1;
+      const int order = strncmp(a, b, n_a);
+      if (order != 0) return order;
+      a += n_a;
+      b += n_b;
+    } else {
+      if (*a != *b) return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
+      ++a;
+      ++b;
+    }
+  }
+  return (*a != '\0') - (*b != '\0');
+}
