@@ -124,45 +124,70 @@ static size_t gather_near(const placed *p, size_t n, size_t at, const double *x,
   return count;
 }
 
-static void mark(const sky_clean_set *s, const sky_outlier_options *opt, const placed *p,
-                 size_t first, size_t last, double median, double scale, uint8_t *bad) {
-  for (size_t k = first; k < last; ++k) {
-    const size_t i = p[k].row;
-    const double width = s->sigma[i] > scale ? s->sigma[i] : scale;
-    bad[i] = fabs(s->x[i] - median) > opt->threshold * width;
+static bool is_outlier(const sky_clean_set *s, double threshold, size_t i, double median,
+                       double scale) {
+  const double width = s->sigma[i] > scale ? s->sigma[i] : scale;
+  return fabs(s->x[i] - median) > threshold * width;
+}
+
+typedef struct overpass { /* soundings of one overpass in order of place and in order of time */
+  const placed *place;
+  const sky_sighting *order;
+  size_t n;
+} overpass;
+
+/* The 2·least+1 soundings around order[k]; no more than there are. */
+static size_t gather_in_time(const overpass *o, size_t k, size_t least, const double *x,
+                             double *out) {
+  const size_t all = 2 * least + 1 < o->n ? 2 * least + 1 : o->n;
+  size_t first = k > least ? k - least : 0;
+  if (first + all > o->n) first = o->n - all;
+  for (size_t j = 0; j < all; ++j)
+    out[j] = x[o->order[first + j].row];
+  return all;
+}
+
+/* Cubes with enough soundings around them; the others are left as sparse (2 in bad). */
+static void test_cubes(const sky_clean_set *s, const sky_outlier_options *opt, const overpass *o,
+                       double *work, uint8_t *bad) {
+  double median = NAN, scale = NAN;
+  for (size_t a = 0, b; a < o->n; a = b) {
+    for (b = a + 1; b < o->n && compare_place(&o->place[a], &o->place[b]) == 0;)
+      ++b;
+    const size_t near = gather_near(o->place, o->n, a, s->x, work);
+    if (near >= opt->least) sky_robust(near, work, &median, &scale);
+    for (size_t k = a; k < b; ++k) {
+      const size_t i = o->place[k].row;
+      bad[i] = near < opt->least ? 2 : is_outlier(s, opt->threshold, i, median, scale);
+    }
   }
 }
 
-/* The soundings [first, last) of one overpass. */
-static void test_overpass(const sky_clean_set *s, const sky_outlier_options *opt, const placed *p,
-                          size_t first, size_t last, double *work, uint8_t *bad) {
-  double all_median, all_scale, median, scale;
-  if (last - first < opt->least) return;
-  for (size_t k = first; k < last; ++k)
-    work[k - first] = s->x[p[k].row];
-  sky_robust(last - first, work, &all_median, &all_scale);
-  for (size_t a = first, b; a < last; a = b) {
-    for (b = a + 1; b < last && compare_place(&p[a], &p[b]) == 0;)
-      ++b;
-    const size_t near = gather_near(p + first, last - first, a - first, s->x, work);
-    if (near >= opt->least) {
-      sky_robust(near, work, &median, &scale);
-      mark(s, opt, p, a, b, median, scale, bad);
-    } else {
-      mark(s, opt, p, a, b, all_median, all_scale, bad);
-    }
+static void test_sparse(const sky_clean_set *s, const sky_outlier_options *opt, const overpass *o,
+                        double *work, uint8_t *bad) {
+  double median = NAN, scale = NAN;
+  for (size_t k = 0; k < o->n; ++k) {
+    const size_t i = o->order[k].row;
+    if (bad[i] != 2) continue;
+    const size_t near = gather_in_time(o, k, opt->least, s->x, work);
+    bad[i] = 0;
+    if (near < opt->least) continue;
+    sky_robust(near, work, &median, &scale);
+    bad[i] = is_outlier(s, opt->threshold, i, median, scale);
   }
 }
 
 sky_status sky_clean_outliers(sky_context *ctx, const sky_clean_set *s,
                               const sky_outlier_options *opt, uint8_t *bad) {
   placed *p = NULL;
+  sky_sighting *order = NULL;
   double *work = NULL;
   size_t n = 0;
   sky_status st = SKY_OK;
   memset(bad, 0, s->n);
   SKY_GO_ALLOC(p, SKY_NEW(ctx, placed, s->n));
-  SKY_GO_ALLOC(work, SKY_NEW(ctx, double, s->n));
+  SKY_GO_ALLOC(order, SKY_NEW(ctx, sky_sighting, s->n));
+  SKY_GO_ALLOC(work, SKY_NEW(ctx, double, s->n + 2 * opt->least + 1));
   for (size_t i = 0; i < s->n; ++i) {
     if (!s->use[i] || !isfinite(s->x[i]) || !isfinite(s->lat[i]) || !isfinite(s->lon[i])) continue;
     const vec3 v = direction(s->lat[i], s->lon[i]);
@@ -174,10 +199,16 @@ sky_status sky_clean_outliers(sky_context *ctx, const sky_clean_set *s,
   for (size_t a = 0, b; a < n; a = b) {
     for (b = a + 1; b < n && p[b].pass == p[a].pass;)
       ++b;
-    test_overpass(s, opt, p, a, b, work, bad);
+    for (size_t k = a; k < b; ++k)
+      order[k] = (sky_sighting){s->time[p[k].row], 0, 0, p[k].row};
+    sky_sightings_sort(order + a, b - a);
+    const overpass o = {p + a, order + a, b - a};
+    test_cubes(s, opt, &o, work, bad);
+    test_sparse(s, opt, &o, work, bad);
   }
 cleanup:
   sky_free(p);
+  sky_free(order);
   sky_free(work);
   return st;
 }
@@ -217,9 +248,8 @@ static int outside_corners(const sky_clean_set *s, size_t i) {
 #define NEAR_FLOOR 5e5 /* m */
 
 /* Distances from the soundings nearest in time; those of one pass lie along one track. */
-static void test_track(const sky_clean_set *s, const sky_sighting *order, size_t n, double *d,
-                       double *work, uint8_t *bad) {
-  double median, scale;
+static void test_track(const sky_sighting *order, size_t n, double *d, double *work, uint8_t *bad) {
+  double median = NAN, scale = NAN;
   for (size_t k = 0; k < n; ++k) {
     const size_t a = k > NEAR_IN_TIME ? k - NEAR_IN_TIME : 0;
     const size_t b = k + NEAR_IN_TIME + 1 < n ? k + NEAR_IN_TIME + 1 : n;
@@ -232,7 +262,6 @@ static void test_track(const sky_clean_set *s, const sky_sighting *order, size_t
   sky_robust(n, work, &median, &scale);
   for (size_t k = 0; k < n; ++k)
     if (d[k] - median > fmax(NEAR_SPREAD * scale, NEAR_FLOOR)) bad[order[k].row] = 1;
-  (void)s;
 }
 
 sky_status sky_clean_positions(sky_context *ctx, const sky_clean_set *s, uint8_t *bad) {
@@ -253,7 +282,7 @@ sky_status sky_clean_positions(sky_context *ctx, const sky_clean_set *s, uint8_t
       order[n++] = (sky_sighting){s->time[i], s->lat[i], s->lon[i], i};
   }
   sky_sightings_sort(order, n);
-  if (n > 2 * NEAR_IN_TIME) test_track(s, order, n, d, work, bad);
+  if (n > 2 * NEAR_IN_TIME) test_track(order, n, d, work, bad);
 cleanup:
   sky_free(order);
   sky_free(d);

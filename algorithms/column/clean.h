@@ -13,7 +13,7 @@
 typedef struct sky_outlier_options {
   double threshold; /* k; 5 */
   double reach;     /* m, edge of the cubes whose 3x3x3 neighbourhood is compared; 6e4 */
-  size_t least;     /* neighbours without which the whole overpass is compared; 12 */
+  size_t least;     /* neighbours without which the 2·least+1 nearest in time are compared; 12 */
 } sky_outlier_options;
 #define SKY_OUTLIER_OPTIONS ((sky_outlier_options){.threshold = 5, .reach = 6e4, .least = 12})
 
@@ -27,7 +27,7 @@ typedef struct sky_clean_set {
 } sky_clean_set;
 
 /* bad[i] = 1 for values far from those of the neighbourhood (same overpass), else 0. An overpass of
- * fewer than `least` soundings is not tested. */
+ * fewer than `least` soundings is not tested; time must not be NaN. */
 SKY_NODISCARD sky_status sky_clean_outliers(sky_context *ctx, const sky_clean_set *s,
                                             const sky_outlier_options *opt, uint8_t *bad);
 

@@ -1,61 +1,109 @@
 /* cmd_soundings.c: `skyflux soundings`: product files of one gas -> one harmonised NetCDF.
  *
  * Nothing is written when nothing good is left (exit 4); granules that could not be read are listed
- * and skipped (exit 5 when there is output all the same, else the first one's own code). */
+ * and skipped (exit 5 when there is output all the same, else the first one's own code). Folders
+ * are searched; what is no product there is listed and passed over. */
 #include <cjson/cJSON.h>
+#include <dirent.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "grids/grid.h"
 #include "src/cli/commands.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
 #include "src/core/species.h"
 #include "src/core/timeutil.h"
-#include "src/read/granule.h"
+#include "src/job/harmonise.h"
 #include "src/read/product.h"
+#include "src/read/zones_ogr.h"
 #include "src/write/json_out.h"
-#include "src/write/soundings_nc.h"
 
 #define DEFAULT_TIMEOUT 60.0 /* s */
 
 typedef struct soundings_args {
   sky_selection sel;
   sky_declared *declared; /* what sel.declared points to */
-  const char *output, *gas, *product;
-  double timeout;
+  const char *output, *gas, *product, *zones, *zone_id, *zone;
+  unsigned clean;
+  double quality[2], timeout;
+  size_t shard, shards;
+  bool keep_dropped;
 } soundings_args;
+
+static sky_status set_number(sky_context *ctx, const char *name, const char *value, double *out) {
+  if (sky_number_parse(value, out, NULL) && *out > 0) return SKY_OK;
+  return sky_fail(ctx, SKY_E_USAGE, "--%s: '%s' is not a number above 0", name, value);
+}
+
+/* "0.5,1", "0.5,", ",0". */
+static sky_status set_quality(sky_context *ctx, const char *value, double range[2]) {
+  const char *comma = strchr(value, ','), *rest = value;
+  bool right = comma != NULL;
+  range[0] = range[1] = NAN;
+  if (right && comma > value) right = sky_number_parse(value, &range[0], &rest) && rest == comma;
+  if (right && comma[1] != '\0') right = sky_number_parse(comma + 1, &range[1], NULL);
+  if (right && !(range[0] > range[1])) return SKY_OK;
+  return sky_fail(ctx, SKY_E_USAGE,
+                  "--quality-range: '%s' is not LOW,HIGH (either may be left out)", value);
+}
+
+static sky_status set_shard(sky_context *ctx, const char *value, soundings_args *a) {
+  char *end;
+  errno = 0;
+  const long i = strtol(value, &end, 10), n = *end == '/' ? strtol(end + 1, &end, 10) : 0;
+  if (errno != 0 || *end != '\0' || i < 1 || n < 1 || i > n)
+    return sky_fail(ctx, SKY_E_USAGE, "--shard: '%s' is not i/n with 1 <= i <= n", value);
+  a->shard = (size_t)i;
+  a->shards = (size_t)n;
+  return SKY_OK;
+}
 
 static sky_status handle(sky_context *ctx, void *user, const char *name, const char *value) {
   soundings_args *a = user;
-  if (strcmp(name, "output") == 0) {
-    a->output = value;
-  } else if (strcmp(name, "gas") == 0) {
-    if (sky_species_find(value) == NULL) {
-      return sky_fail(ctx, SKY_E_USAGE, "--gas: '%s' is not one of co2, ch4, n2o", value);
-    }
+  const struct {
+    const char *name, **to;
+  } texts[] = {{"output", &a->output},
+               {"product", &a->product},
+               {"zones", &a->zones},
+               {"id", &a->zone_id},
+               {"zone", &a->zone}};
+  for (size_t k = 0; k < sizeof texts / sizeof *texts; ++k) {
+    if (strcmp(name, texts[k].name) != 0) continue;
+    *texts[k].to = value;
+    return SKY_OK;
+  }
+  if (strcmp(name, "gas") == 0) {
     a->gas = value;
-  } else if (strcmp(name, "product") == 0) {
-    a->product = value;
+    if (sky_species_find(value) == NULL)
+      return sky_fail(ctx, SKY_E_USAGE, "--gas: '%s' is not one of co2, ch4, n2o", value);
+  } else if (strcmp(name, "box") == 0) {
+    double box[4];
+    SKY_TRY(sky_cli_box(ctx, value, box));
+    sky_selection_set_box(&a->sel, box);
+  } else if (strcmp(name, "keep-dropped") == 0) {
+    a->keep_dropped = true;
+  } else if (strcmp(name, "start") == 0 || strcmp(name, "end") == 0) {
+    return sky_time_parse(ctx, value, name[0] == 's' ? &a->sel.start : &a->sel.end);
   } else if (strcmp(name, "quality") == 0) {
     a->sel.quality = value;
   } else if (strcmp(name, "declare") == 0) {
     sky_declared_free(a->declared);
     SKY_TRY(sky_declared_read(ctx, value, &a->declared));
     a->sel.declared = a->declared;
-  } else if (strcmp(name, "box") == 0) {
-    double box[4];
-    SKY_TRY(sky_cli_box(ctx, value, box));
-    sky_selection_set_box(&a->sel, box);
-  } else if (strcmp(name, "start") == 0) {
-    return sky_time_parse(ctx, value, &a->sel.start);
-  } else if (strcmp(name, "end") == 0) {
-    return sky_time_parse(ctx, value, &a->sel.end);
-  } else if (strcmp(name, "keep-dropped") == 0) {
-    a->sel.keep_dropped = true;
-  } else if (!sky_number_parse(value, &a->timeout, NULL) || a->timeout <= 0) {
-    return sky_fail(ctx, SKY_E_USAGE, "--timeout: '%s' is not a number of seconds above 0", value);
+  } else if (strcmp(name, "clean") == 0) {
+    return sky_clean_parse(ctx, value, &a->clean);
+  } else if (strcmp(name, "quality-range") == 0) {
+    return set_quality(ctx, value, a->quality);
+  } else if (strcmp(name, "shard") == 0) {
+    return set_shard(ctx, value, a);
+  } else {
+    return set_number(ctx, name, value, &a->timeout);
   }
   return SKY_OK;
 }
@@ -66,96 +114,223 @@ static sky_status check_args(sky_context *ctx, const soundings_args *a, int n_fi
   if (!isnan(a->sel.start) && !isnan(a->sel.end) && a->sel.end <= a->sel.start) {
     return sky_fail(ctx, SKY_E_USAGE, "soundings: --end must be after --start");
   }
+  if ((a->zones == NULL) != (a->zone_id == NULL))
+    return sky_fail(ctx, SKY_E_USAGE, "soundings: --zones and --id go together");
+  if (a->zone != NULL && a->zones == NULL)
+    return sky_fail(ctx, SKY_E_USAGE, "soundings: --zone needs --zones");
   return SKY_OK;
 }
 
-/* No input is written over, and one that is given twice is read once; returns the number left. */
-static sky_status check_files(sky_context *ctx, const char *output, char **files, size_t *n) {
-  size_t kept = 0;
-  for (size_t i = 0; i < *n; ++i) {
-    bool seen = false;
-    if (sky_file_same(files[i], output))
-      return sky_fail(ctx, SKY_E_USAGE, "soundings: -o %s is one of the inputs", output);
-    for (size_t k = 0; k < kept && !seen; ++k)
-      seen = sky_file_same(files[k], files[i]);
-    if (seen)
-      sky_log(ctx, SKY_LOG_WARN, "%s: given more than once; read once", files[i]);
-    else
-      files[kept++] = files[i];
-  }
-  *n = kept;
+/* --- inputs ------------------------------------------------------------------------------------
+ */
+
+typedef struct file_list {
+  sky_harmonise_input *item; /* paths are malloc'd */
+  size_t n;
+} file_list;
+
+static void free_files(file_list *f) {
+  for (size_t i = 0; i < f->n; ++i)
+    sky_free((char *)f->item[i].path);
+  sky_free(f->item);
+}
+
+static sky_status add_file(sky_context *ctx, file_list *f, const char *path, bool listed) {
+  sky_harmonise_input *grown = sky_realloc(ctx, f->item, f->n, f->n + 1, sizeof *grown);
+  if (grown == NULL) return SKY_E_NOMEM;
+  f->item = grown;
+  char *copy = sky_strdup(ctx, path);
+  if (copy == NULL) return SKY_E_NOMEM;
+  f->item[f->n++] = (sky_harmonise_input){.path = copy, .listed = listed};
   return SKY_OK;
 }
 
-/* Every granule failed: the culprit is the first file, with its own code. */
-static sky_status all_failed(sky_context *ctx, const sky_granule_failures *failed) {
-  const sky_granule_failure *first = &failed->item[0];
-  if (failed->n == 1) return sky_fail(ctx, first->status, "%s", first->reason);
-  return sky_fail(ctx, first->status, "none of %zu granules could be read; the first: %s",
-                  failed->n, first->reason);
-}
-
-static sky_status nothing_good(sky_context *ctx, const size_t drops[SKY_DROP_COUNT]) {
-  char text[256] = "";
-  for (int k = SKY_DROP_QUALITY; k < SKY_DROP_COUNT; ++k) {
-    const size_t at = strlen(text);
-    if (drops[k] == 0) continue;
-    snprintf(text + at, sizeof text - at, "%s%s %zu", at > 0 ? ", " : "",
-             sky_drop_name((sky_drop)k), drops[k]);
-  }
-  return sky_fail(ctx, SKY_E_NODATA, "no good sounding is left (dropped: %s)",
-                  text[0] != '\0' ? text : "none");
-}
-
-static sky_status write_file(sky_context *ctx, const soundings_args *a, const sky_soundings *s) {
-  const sky_reader *r = sky_declared_find(a->declared, s->product);
-  const sky_species *gas = sky_species_find(s->gas);
-  char *title = NULL, *source = NULL, *history = NULL;
+/* Everything below a folder in order of name, hidden files apart. */
+static sky_status add_folder(sky_context *ctx, file_list *f, const char *folder) {
+  struct dirent **entry = NULL;
+  const int n = scandir(folder, &entry, NULL, alphasort);
+  if (n < 0)
+    return sky_fail(ctx, SKY_E_READ, "%s: cannot be searched: %s", folder, strerror(errno));
   sky_status st = SKY_OK;
-  SKY_GO_ALLOC(title, sky_sprintf(ctx, "title=Harmonised X%s soundings", gas->formula));
-  SKY_GO_ALLOC(source, sky_sprintf(ctx, "source=%s", r != NULL ? r->title : s->product));
-  SKY_GO_ALLOC(history, sky_sprintf(ctx, "history=skyflux %s soundings of %zu granules",
-                                    SKYFLUX_VERSION, s->n_granules));
-  const char *const attrs[] = {title, source, history, NULL};
-  SKY_GO(sky_soundings_write(ctx, a->output, s, attrs));
-cleanup:
-  sky_free(title);
-  sky_free(source);
-  sky_free(history);
+  for (int i = 0; i < n; ++i) {
+    struct stat info;
+    char *path = entry[i]->d_name[0] == '.' || st != SKY_OK
+                     ? NULL
+                     : sky_sprintf(ctx, "%s/%s", folder, entry[i]->d_name);
+    if (path != NULL && stat(path, &info) == 0)
+      st = S_ISDIR(info.st_mode) ? add_folder(ctx, f, path) : add_file(ctx, f, path, true);
+    sky_free(path);
+    free(entry[i]);
+  }
+  free(entry);
   return st;
 }
 
-static sky_status report(sky_context *ctx, const soundings_args *a, const sky_soundings *s,
-                         const size_t drops[SKY_DROP_COUNT], const sky_granule_failures *failed,
-                         bool json) {
-  if (!json) {
-    printf("%s: %zu soundings, %zu good, of %zu granules (%s, %s)\n", a->output, s->n,
-           sky_soundings_good(s), s->n_granules, s->product, s->gas);
-    for (int k = SKY_DROP_QUALITY; k < SKY_DROP_COUNT; ++k) {
-      if (drops[k] > 0) printf("%10zu dropped: %s\n", drops[k], sky_drop_name((sky_drop)k));
+typedef struct identity { /* one file has one, whatever its paths */
+  dev_t device;
+  ino_t inode;
+  size_t at;
+} identity;
+
+static int compare_identity(const void *a, const void *b) {
+  const identity *p = a, *q = b;
+  if (p->device != q->device) return p->device < q->device ? -1 : 1;
+  if (p->inode != q->inode) return p->inode < q->inode ? -1 : 1;
+  return (p->at > q->at) - (p->at < q->at);
+}
+
+/* A file that is given twice is read once. */
+static sky_status drop_repeats(sky_context *ctx, file_list *f) {
+  identity *id = SKY_NEW(ctx, identity, f->n);
+  if (id == NULL) return SKY_E_NOMEM;
+  size_t n = 0, kept = 0;
+  for (size_t i = 0; i < f->n; ++i) {
+    struct stat info;
+    if (stat(f->item[i].path, &info) == 0) id[n++] = (identity){info.st_dev, info.st_ino, i};
+  }
+  qsort(id, n, sizeof *id, compare_identity);
+  for (size_t i = 1; i < n; ++i) {
+    if (id[i].device != id[i - 1].device || id[i].inode != id[i - 1].inode) continue;
+    sky_harmonise_input *item = &f->item[id[i].at];
+    sky_log(ctx, SKY_LOG_WARN, "%s: given more than once; read once", item->path);
+    sky_free((char *)item->path);
+    item->path = NULL;
+  }
+  sky_free(id);
+  for (size_t i = 0; i < f->n; ++i)
+    if (f->item[i].path != NULL) f->item[kept++] = f->item[i];
+  f->n = kept;
+  return SKY_OK;
+}
+
+/* Of the whole list, every n-th. The order of files in the output does not depend on it. */
+static void take_shard(const soundings_args *a, file_list *f) {
+  size_t kept = 0;
+  for (size_t i = 0; i < f->n; ++i) {
+    if (a->shards > 0 && i % a->shards != a->shard - 1)
+      sky_free((char *)f->item[i].path);
+    else
+      f->item[kept++] = f->item[i];
+  }
+  f->n = kept;
+}
+
+static sky_status collect(sky_context *ctx, const soundings_args *a, const sky_cli_common *common,
+                          file_list *f) {
+  for (int i = 0; i < common->n_args; ++i) {
+    struct stat info;
+    const char *path = common->args[i];
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+      SKY_TRY(add_folder(ctx, f, path));
+    else
+      SKY_TRY(add_file(ctx, f, path, false));
+  }
+  SKY_TRY(drop_repeats(ctx, f));
+  for (size_t i = 0; i < f->n; ++i) {
+    if (sky_file_same(f->item[i].path, a->output)) {
+      if (!f->item[i].listed)
+        return sky_fail(ctx, SKY_E_USAGE, "soundings: -o %s is one of the inputs", a->output);
+      return sky_fail(ctx, SKY_E_USAGE,
+                      "soundings: -o %s lies in a folder that is searched and exists already",
+                      a->output);
     }
-    return SKY_OK;
+    f->item[i].product = a->product;
+    f->item[i].sel = &a->sel;
   }
-  cJSON *o = cJSON_CreateObject();
-  cJSON_AddStringToObject(o, "output", a->output);
-  cJSON_AddStringToObject(o, "product", s->product);
-  cJSON_AddStringToObject(o, "gas", s->gas);
-  cJSON_AddStringToObject(o, "units", sky_species_find(s->gas)->column_unit);
-  cJSON_AddNumberToObject(o, "granules", (double)s->n_granules);
-  cJSON_AddNumberToObject(o, "soundings", (double)s->n);
-  cJSON_AddNumberToObject(o, "good", (double)sky_soundings_good(s));
+  take_shard(a, f);
+  if (f->n > 0) return SKY_OK;
+  return sky_fail(ctx, SKY_E_NODATA,
+                  a->shards > 0 ? "soundings: no file falls to this shard"
+                                : "soundings: no file in the folders");
+}
+
+/* --- zones -------------------------------------------------------------------------------------
+ */
+
+static sky_status read_zones(sky_context *ctx, const soundings_args *a, sky_zones *zones) {
+  const sky_zones_options opt = {.id = a->zone_id};
+  sky_grid world = {0};
+  if (a->zones == NULL) return SKY_OK;
+  SKY_TRY(sky_grid_from_box(ctx, "EPSG:4326", -180, -90, 180, 90, 1, 1, &world));
+  sky_status st = sky_zones_read(ctx, a->zones, &opt, &world, zones);
+  sky_grid_free(&world);
+  if (st != SKY_OK || a->zone == NULL) return st;
+  size_t at = 0;
+  while (at < zones->n && strcmp(zones->zone[at].id, a->zone) != 0)
+    ++at;
+  if (at == zones->n)
+    return sky_fail(ctx, SKY_E_USAGE, "%s: no zone has %s = '%s'", a->zones, a->zone_id, a->zone);
+  const sky_zone kept = zones->zone[at]; /* to the front, the others go */
+  zones->zone[at] = zones->zone[0];
+  zones->zone[0] = kept;
+  sky_zones rest = {zones->n - 1, SKY_NEW(ctx, sky_zone, zones->n)};
+  if (rest.zone == NULL) return SKY_E_NOMEM;
+  memcpy(rest.zone, zones->zone + 1, rest.n * sizeof *rest.zone);
+  zones->n = 1;
+  sky_zones_free(&rest);
+  return SKY_OK;
+}
+
+/* --- what is told ------------------------------------------------------------------------------
+ */
+
+static void print_result(const soundings_args *a, const sky_harmonise_result *r) {
+  printf("%s: %lu soundings, %lu good, of %zu granules (%s, %s)\n", a->output, r->n, r->good,
+         r->n_granules, r->product, r->gas);
+  for (size_t p = 0; p < r->n_products; ++p) {
+    const sky_harmonise_product *product = &r->products[p];
+    if (r->n_products > 1)
+      printf("%s: %lu good, of %lu granules\n", product->id, product->drops[SKY_DROP_NONE],
+             product->granules);
+    for (int k = SKY_DROP_QUALITY; k < SKY_DROP_COUNT; ++k)
+      if (product->drops[k] > 0)
+        printf("%10lu dropped: %s\n", product->drops[k], sky_drop_name((sky_drop)k));
+  }
+  if (r->passed_over.n > 0)
+    printf("%10zu files passed over: no product%s%s\n", r->passed_over.n,
+           a->gas != NULL ? " with " : "", a->gas != NULL ? a->gas : "");
+}
+
+static cJSON *drops_object(cJSON *o, const uint64_t drops[SKY_DROP_COUNT]) {
   cJSON *dropped = cJSON_AddObjectToObject(o, "dropped");
-  for (int k = SKY_DROP_QUALITY; k < SKY_DROP_COUNT; ++k) {
-    if (drops[k] == 0) continue;
-    cJSON_AddNumberToObject(dropped, sky_drop_name((sky_drop)k), (double)drops[k]);
-  }
-  cJSON *list = cJSON_AddArrayToObject(o, "failed");
-  for (size_t i = 0; i < failed->n; ++i) {
+  for (int k = SKY_DROP_QUALITY; k < SKY_DROP_COUNT; ++k)
+    if (drops[k] > 0)
+      cJSON_AddNumberToObject(dropped, sky_drop_name((sky_drop)k), (double)drops[k]);
+  return dropped;
+}
+
+static void failures_array(cJSON *o, const char *name, const sky_granule_failures *f) {
+  cJSON *list = cJSON_AddArrayToObject(o, name);
+  for (size_t i = 0; i < f->n; ++i) {
     cJSON *item = cJSON_CreateObject();
-    cJSON_AddStringToObject(item, "file", failed->item[i].path);
-    cJSON_AddStringToObject(item, "reason", failed->item[i].reason);
+    cJSON_AddStringToObject(item, "file", f->item[i].path);
+    cJSON_AddStringToObject(item, "reason", f->item[i].reason);
     cJSON_AddItemToArray(list, item);
   }
+}
+
+static sky_status print_json(sky_context *ctx, const soundings_args *a,
+                             const sky_harmonise_result *r) {
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddStringToObject(o, "output", a->output);
+  cJSON_AddStringToObject(o, "product", r->product);
+  cJSON_AddStringToObject(o, "gas", r->gas);
+  cJSON_AddStringToObject(o, "units", sky_species_find(r->gas)->column_unit);
+  cJSON_AddNumberToObject(o, "granules", (double)r->n_granules);
+  cJSON_AddNumberToObject(o, "soundings", (double)r->n);
+  cJSON_AddNumberToObject(o, "good", (double)r->good);
+  drops_object(o, r->drops);
+  cJSON *products = cJSON_AddArrayToObject(o, "products");
+  for (size_t p = 0; p < r->n_products; ++p) {
+    cJSON *item = cJSON_CreateObject();
+    cJSON_AddStringToObject(item, "product", r->products[p].id);
+    cJSON_AddNumberToObject(item, "granules", (double)r->products[p].granules);
+    cJSON_AddNumberToObject(item, "good", (double)r->products[p].drops[SKY_DROP_NONE]);
+    drops_object(item, r->products[p].drops);
+    cJSON_AddItemToArray(products, item);
+  }
+  failures_array(o, "failed", &r->failed);
+  failures_array(o, "passed_over", &r->passed_over);
   char *text = sky_json_text(ctx, o, true);
   cJSON_Delete(o);
   if (text == NULL) return SKY_E_NOMEM;
@@ -166,49 +341,70 @@ static sky_status report(sky_context *ctx, const soundings_args *a, const sky_so
 
 static sky_status harmonise(sky_context *ctx, const soundings_args *a,
                             const sky_cli_common *common) {
-  sky_soundings s = {0};
-  size_t drops[SKY_DROP_COUNT] = {0};
-  sky_granule_failures failed = {0};
-  size_t n = (size_t)common->n_args;
-  SKY_TRY(check_files(ctx, a->output, common->args, &n));
-  sky_status st = sky_granules_read(ctx, common->args, n, a->product, a->gas, &a->sel, a->timeout,
-                                    &s, drops, &failed);
-  if (st == SKY_E_NODATA && failed.n > 0) st = all_failed(ctx, &failed);
+  file_list files = {0};
+  sky_zones zones = {0};
+  sky_harmonise_result result = {0};
+  sky_status st = SKY_OK;
+  SKY_GO(collect(ctx, a, common, &files));
+  SKY_GO(read_zones(ctx, a, &zones));
+  const sky_harmonise_request q = {.input = files.item,
+                                   .n_inputs = files.n,
+                                   .gas = a->gas,
+                                   .output = a->output,
+                                   .clean = a->clean,
+                                   .zones = a->zones != NULL ? &zones : NULL,
+                                   .quality_min = a->quality[0],
+                                   .quality_max = a->quality[1],
+                                   .keep_dropped = a->keep_dropped,
+                                   .shard = a->shards > 0,
+                                   .timeout_s = a->timeout};
+  st = sky_harmonise(ctx, &q, &result);
   if (st == SKY_E_GAS && a->gas == NULL) st = SKY_E_USAGE; /* several gases: --gas is missing */
   if (st != SKY_OK) goto cleanup;
-  if (sky_soundings_good(&s) == 0) {
-    st = nothing_good(ctx, drops);
-    goto cleanup;
-  }
-  SKY_GO(write_file(ctx, a, &s));
-  SKY_GO(report(ctx, a, &s, drops, &failed, common->json));
-  if (failed.n > 0) {
+  SKY_GO(sky_conformance_write(ctx, &q, &result));
+  if (common->json)
+    SKY_GO(print_json(ctx, a, &result));
+  else
+    print_result(a, &result);
+  if (result.failed.n > 0)
     st = sky_fail(ctx, SKY_E_PARTIAL, "%zu of %zu granules could not be read and were skipped",
-                  failed.n, n);
-  }
+                  result.failed.n, files.n - result.passed_over.n);
 cleanup:
-  sky_granule_failures_free(&failed);
-  sky_soundings_free(&s);
+  sky_harmonise_result_free(&result);
+  sky_zones_free(&zones);
+  free_files(&files);
   return st;
 }
 
 sky_status sky_cmd_soundings(sky_context *ctx, int argc, char **argv) {
   static const sky_cli_option OPTIONS[] = {
-      {"output", 'o', "OUT.nc", "file to write (required)"},
-      {"gas", 0, "GAS", "co2, ch4 or n2o; needed when the product holds several"},
+      {"output", 'o', "OUT.nc", "file to write (required); OUT.conformance.json beside it"},
+      {"gas", 0, "GAS", "co2, ch4 or n2o; needed when the files hold several"},
       {"product", 0, "ID", "reader to use (default: by content)"},
-      {"quality", 0, "LIST", "default, strict, none or options of the product (docs/products.md)"},
-      {"declare", 0, "FILE.yaml", "readers of your own (key products of docs/job.md)"},
       {"box", 0, "W,S,E,N", "degrees, edges inclusive; west > east crosses 180"},
       {"start", 0, "TIME", "first time, inclusive"},
       {"end", 0, "TIME", "last time, exclusive"},
+      {"zones", 0, "FILE", "soundings inside these polygons only"},
+      {"id", 0, "FIELD", "attribute of --zones that names them"},
+      {"zone", 0, "ID", "this one of --zones only"},
+      {"quality", 0, "LIST", "default, strict, none or options of the product (docs/products.md)"},
+      {"quality-range", 0, "LOW,HIGH", "range of the product's own figure, beside the rule"},
+      {"declare", 0, "FILE.yaml", "readers of your own (key products of docs/job.md)"},
+      {"clean", 0, "STEPS",
+       "duplicates (default), positions, outliers, stripes, scanlines, coast, "
+       "water, snow; standard = the first four; none"},
+      {"shard", 0, "I/N", "every n-th file only; give all shards to a last run to join them"},
       {"keep-dropped", 0, NULL, "write dropped soundings too, with their reason"},
       {"timeout", 0, "S", "seconds until a granule counts as damaged (60)"},
       {NULL, 0, NULL, NULL}};
   static const sky_cli_spec SPEC = {
-      "soundings", "FILE... -o OUT.nc [options]", "any retrieval product to one harmonised NetCDF",
+      "soundings", "FILE|FOLDER... -o OUT.nc [options]",
+      "any retrieval products of one gas to one harmonised NetCDF",
       "skyflux soundings S5P_BLND_*.nc --box=73,18,135,54 -o china.nc", OPTIONS};
-  soundings_args a = {.sel = {.start = NAN, .end = NAN}, .timeout = DEFAULT_TIMEOUT};
+  soundings_args a = {.sel = {.start = NAN, .end = NAN},
+                      .clean = SKY_CLEAN_DUPLICATES,
+                      .quality = {NAN, NAN},
+                      .timeout = DEFAULT_TIMEOUT};
   sky_cli_common common = {0};
   sky_status st = sky_cli_parse(ctx, &SPEC, argc, argv, handle, &a, &common);
   if (st == SKY_OK && !common.help_shown) {

@@ -12,6 +12,7 @@
 #include "src/core/text.h"
 #include "src/engine/gdal_start.h"
 #include "src/engine/worker.h"
+#include "src/job/harmonise.h"
 #include "src/read/granule.h"
 
 static const struct command {
@@ -95,10 +96,11 @@ static void print_failure(const sky_context *ctx, sky_status status) {
 int main(int argc, char **argv) {
   int exit_code = 0;
   setlocale(LC_ALL, "C"); /* numbers are read and written with a point */
-  if (sky_worker_main(argc, argv, sky_granule_worker_tasks, sky_granule_worker_task_count,
-                      &exit_code)) {
-    return exit_code;
-  }
+  const size_t n_granule = sky_granule_worker_task_count, n_all = sky_harmonise_worker_task_count;
+  sky_worker_task tasks[16];
+  memcpy(tasks, sky_granule_worker_tasks, n_granule * sizeof *tasks);
+  memcpy(tasks + n_granule, sky_harmonise_worker_tasks, n_all * sizeof *tasks);
+  if (sky_worker_main(argc, argv, tasks, n_granule + n_all, &exit_code)) return exit_code;
   if (argc < 2) {
     print_overview(stderr);
     return sky_status_exit_code(SKY_E_USAGE);

@@ -1,7 +1,7 @@
 /* harmonise.h: any number of product files of one gas -> one harmonised NetCDF, in constant memory.
  *
- * Each granule is decoded, selected and cleaned in a worker process, which leaves its soundings in a
- * scratch folder beside the output and tells the parent only what they are; one more worker sorts
+ * Each granule is decoded, selected and cleaned in a worker process, which leaves its soundings in
+ * a scratch folder beside the output and tells the parent only what they are; one more worker sorts
  * the granules by their first sounding (then name), finds duplicates between them and writes the
  * file in pieces. So the bytes do not depend on threads, the order of inputs or shards, and neither
  * a damaged granule nor a full disk ends the program. */

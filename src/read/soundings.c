@@ -184,9 +184,13 @@ void sky_soundings_count(const sky_soundings *s, size_t count[SKY_DROP_COUNT]) {
 }
 
 void sky_soundings_compact(sky_soundings *s) {
+  sky_soundings_remove(s, ~(1U << SKY_DROP_NONE));
+}
+
+void sky_soundings_remove(sky_soundings *s, unsigned reasons) {
   size_t to = 0;
   for (size_t i = 0; i < s->n; ++i) {
-    if (s->drop[i] != SKY_DROP_NONE) continue;
+    if (reasons >> s->drop[i] & 1U) continue;
     for (size_t k = 0; k < N_MEMBERS && to != i; ++k) {
       const size_t bytes = width_of(s, &MEMBERS[k]) * MEMBERS[k].item;
       char *p = get_array(s, &MEMBERS[k]);

@@ -26,6 +26,8 @@ SKY_NODISCARD sky_status sky_soundings_slice(sky_context *ctx, const sky_soundin
 #define SKY_OVERPASS_GAP 1800.0 /* s */
 SKY_NODISCARD sky_status sky_soundings_overpasses(sky_context *ctx, sky_soundings *s);
 
+/* Remove every sounding whose reason is among the bits (1 << sky_drop). */
+void sky_soundings_remove(sky_soundings *s, unsigned reasons);
 /* Remove every sounding that has a drop reason. */
 void sky_soundings_compact(sky_soundings *s);
 
