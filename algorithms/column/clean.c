@@ -245,9 +245,10 @@ static int outside_corners(const sky_clean_set *s, size_t i) {
 
 #define NEAR_IN_TIME 10 /* soundings before and after */
 #define NEAR_SPREAD 8
-#define NEAR_FLOOR 5e5 /* m */
+#define NEAR_FLOOR 5e5     /* m */
+#define GROUND_SPEED 7.7e3 /* m s-1, no satellite's nadir is faster */
 
-/* Distances from the soundings nearest in time; those of one pass lie along one track. */
+/* Distances from the soundings nearest in time beyond what the satellite covers in between. */
 static void test_track(const sky_sighting *order, size_t n, double *d, double *work, uint8_t *bad) {
   double median = NAN, scale = NAN;
   for (size_t k = 0; k < n; ++k) {
@@ -256,7 +257,8 @@ static void test_track(const sky_sighting *order, size_t n, double *d, double *w
     const vec3 own = direction(order[k].lat, order[k].lon);
     double away[2 * NEAR_IN_TIME + 1];
     for (size_t j = a; j < b; ++j)
-      away[j - a] = distance(own, direction(order[j].lat, order[j].lon));
+      away[j - a] = distance(own, direction(order[j].lat, order[j].lon)) -
+                    GROUND_SPEED * fabs(order[j].time - order[k].time);
     d[k] = work[k] = sky_median(b - a, away);
   }
   sky_robust(n, work, &median, &scale);
@@ -264,12 +266,30 @@ static void test_track(const sky_sighting *order, size_t n, double *d, double *w
     if (d[k] - median > fmax(NEAR_SPREAD * scale, NEAR_FLOOR)) bad[order[k].row] = 1;
 }
 
+typedef struct passing { /* for sorting by overpass, then time */
+  int32_t pass;
+  sky_sighting at;
+} passing;
+
+static int compare_sightings(const void *a, const void *b) {
+  const sky_sighting *p = a, *q = b;
+  if (p->time != q->time) return p->time < q->time ? -1 : 1;
+  return (p->row > q->row) - (p->row < q->row);
+}
+static int compare_passings(const void *a, const void *b) {
+  const passing *p = a, *q = b;
+  if (p->pass != q->pass) return p->pass < q->pass ? -1 : 1;
+  return compare_sightings(&p->at, &q->at);
+}
+
 sky_status sky_clean_positions(sky_context *ctx, const sky_clean_set *s, uint8_t *bad) {
+  passing *p = NULL;
   sky_sighting *order = NULL;
   double *d = NULL, *work = NULL;
   size_t n = 0;
   sky_status st = SKY_OK;
   memset(bad, 0, s->n);
+  SKY_GO_ALLOC(p, SKY_NEW(ctx, passing, s->n));
   SKY_GO_ALLOC(order, SKY_NEW(ctx, sky_sighting, s->n));
   SKY_GO_ALLOC(d, SKY_NEW(ctx, double, s->n));
   SKY_GO_ALLOC(work, SKY_NEW(ctx, double, s->n));
@@ -279,11 +299,18 @@ sky_status sky_clean_positions(sky_context *ctx, const sky_clean_set *s, uint8_t
     if (corners >= 0)
       bad[i] = (uint8_t)corners;
     else if (isfinite(s->time[i]) && isfinite(s->lat[i]) && isfinite(s->lon[i]))
-      order[n++] = (sky_sighting){s->time[i], s->lat[i], s->lon[i], i};
+      p[n++] = (passing){s->overpass[i], {s->time[i], s->lat[i], s->lon[i], i}};
   }
-  sky_sightings_sort(order, n);
-  if (n > 2 * NEAR_IN_TIME) test_track(order, n, d, work, bad);
+  qsort(p, n, sizeof *p, compare_passings);
+  for (size_t k = 0; k < n; ++k)
+    order[k] = p[k].at;
+  for (size_t a = 0, b; a < n; a = b) {
+    for (b = a + 1; b < n && p[b].pass == p[a].pass;)
+      ++b;
+    if (b - a > 2 * NEAR_IN_TIME) test_track(order + a, b - a, d, work, bad);
+  }
 cleanup:
+  sky_free(p);
   sky_free(order);
   sky_free(d);
   sky_free(work);
@@ -292,12 +319,6 @@ cleanup:
 
 /* --- duplicates --------------------------------------------------------------------------------
  */
-
-static int compare_sightings(const void *a, const void *b) {
-  const sky_sighting *p = a, *q = b;
-  if (p->time != q->time) return p->time < q->time ? -1 : 1;
-  return (p->row > q->row) - (p->row < q->row);
-}
 
 void sky_sightings_sort(sky_sighting *s, size_t n) {
   qsort(s, n, sizeof *s, compare_sightings);

@@ -33,7 +33,8 @@ SKY_NODISCARD sky_status sky_clean_outliers(sky_context *ctx, const sky_clean_se
 
 /* bad[i] = 1 for positions that cannot be right, else 0. With corners: the centre lies farther from
  * their centroid than their largest distance from it. Without: distance d to the mean direction of
- * the 21 soundings nearest in order of time, |d - median d| > max(8·1.4826 MAD of d, 500 km). */
+ * the 21 soundings of the overpass nearest in time, |d - median d| > max(8·1.4826 MAD of d, 500
+ * km). */
 SKY_NODISCARD sky_status sky_clean_positions(sky_context *ctx, const sky_clean_set *s,
                                              uint8_t *bad);
 
