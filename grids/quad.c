@@ -173,6 +173,16 @@ void sky_overlaps_free(sky_overlaps *o) {
   memset(o, 0, sizeof *o);
 }
 
+sky_status sky_overlaps_room(sky_context *ctx, sky_overlaps *o, size_t more) {
+  if (o->n + more <= o->capacity) return SKY_OK;
+  const size_t grown = 2 * o->capacity + more + 64;
+  sky_overlap *p = sky_realloc(ctx, o->item, o->n, grown, sizeof *p);
+  if (p == NULL) return SKY_E_NOMEM;
+  o->item = p;
+  o->capacity = grown;
+  return SKY_OK;
+}
+
 /* ---- the outline: unwrapped, closed at a pole --------------------------------------------------
  */
 
@@ -390,22 +400,14 @@ static void add_edge(const sky_quad_grid *q, size_t k, const edge *e, row_sums *
 
 /* ---- the overlap ---------------------------------------------------------------------------- */
 
-/* Room for `more` overlaps and for the sums of `columns` columns. */
-static sky_status make_room(sky_context *ctx, sky_overlaps *o, size_t more, size_t columns) {
-  if (o->n + more > o->capacity) {
-    const size_t grown = 2 * o->capacity + more + 64;
-    sky_overlap *p = sky_realloc(ctx, o->item, o->n, grown, sizeof *p);
-    if (p == NULL) return SKY_E_NOMEM;
-    o->item = p;
-    o->capacity = grown;
-  }
-  if (2 * columns > o->work_size) {
-    double *p = SKY_NEW(ctx, double, 2 * columns);
-    if (p == NULL) return SKY_E_NOMEM;
-    sky_free(o->work);
-    o->work = p;
-    o->work_size = 2 * columns;
-  }
+/* Room for the sums of `columns` columns. */
+static sky_status make_work(sky_context *ctx, sky_overlaps *o, size_t columns) {
+  if (2 * columns <= o->work_size) return SKY_OK;
+  double *p = SKY_NEW(ctx, double, 2 * columns);
+  if (p == NULL) return SKY_E_NOMEM;
+  sky_free(o->work);
+  o->work = p;
+  o->work_size = 2 * columns;
   return SKY_OK;
 }
 
@@ -437,7 +439,8 @@ static sky_status overlap_polygon(sky_context *ctx, const sky_quad_grid *q, edge
   if (r.last >= q->column.n) r.last = q->column.n - 1;
   const size_t columns = (size_t)(r.last - r.first) + 2;
   const size_t rows = (size_t)(k1 / m - k0 / m) + 1;
-  SKY_TRY(make_room(ctx, out, rows * columns, columns));
+  SKY_TRY(sky_overlaps_room(ctx, out, rows * columns));
+  SKY_TRY(make_work(ctx, out, columns));
   r.area = out->work;
   r.cover = out->work + columns;
   for (ptrdiff_t k = k0; k <= k1;) {
@@ -491,6 +494,32 @@ static sky_status overlap_ring(sky_context *ctx, const sky_quad_grid *q, const d
     SKY_TRY(overlap_polygon(ctx, q, e, m, west + dx, east + dx, south, north, row0, row1, out));
   }
   return SKY_OK;
+}
+
+void sky_quad_rows(const sky_quad_grid *q, const double x[4], const double y[4], size_t *row0,
+                   size_t *row1) {
+  outline o;
+  const double *at = y;
+  size_t n = 4;
+  *row0 = *row1 = 0;
+  if (!is_plain(q, x, y)) {
+    if (!is_place(q, x, y)) return;
+    trace(q, x, y, &o);
+    at = o.y;
+    n = o.n;
+  }
+  double south = at[0], north = at[0];
+  for (size_t i = 1; i < n; i++) {
+    south = at[i] < south ? at[i] : south;
+    north = at[i] > north ? at[i] : north;
+  }
+  const ptrdiff_t m = (ptrdiff_t)q->strips_per_row;
+  ptrdiff_t k0 = axis_find(&q->strips, south), k1 = axis_find(&q->strips, north);
+  if (k0 >= q->strips.n || k1 < 0) return;
+  if (k0 < 0) k0 = 0;
+  if (k1 >= q->strips.n) k1 = q->strips.n - 1;
+  *row0 = (size_t)(k0 / m);
+  *row1 = (size_t)(k1 / m) + 1;
 }
 
 sky_status sky_quad_overlap(sky_context *ctx, const sky_quad_grid *q, const double x[4],

@@ -35,6 +35,7 @@ typedef struct sky_overlaps {
   size_t work_size;
 } sky_overlaps;
 void sky_overlaps_free(sky_overlaps *o); /* NULL-safe, zeroes */
+SKY_NODISCARD sky_status sky_overlaps_room(sky_context *ctx, sky_overlaps *o, size_t more);
 
 typedef struct sky_quad_grid sky_quad_grid;
 
@@ -50,6 +51,10 @@ double sky_quad_cell_area(const sky_quad_grid *q, size_t cell);
 /* Kind of the quadrilateral, and its area in the plane (square coordinate units, positive). */
 sky_quad_shape sky_quad_classify(const sky_quad_grid *q, const double x[4], const double y[4],
                                  double *planar_area);
+
+/* Rows row0..row1-1 of the grid that it reaches; none if they are equal. */
+void sky_quad_rows(const sky_quad_grid *q, const double x[4], const double y[4], size_t *row0,
+                   size_t *row1);
 
 /* Append the overlaps with cells of rows row0..row1-1, cells ascending by row (twice the same cell
  * if the grid meets the quadrilateral under two whole turns). x, y: coordinates of the grid

@@ -4,3 +4,5 @@ sky_script(test_cli_frame cli/test_cli_frame.py)
 sky_script(test_run_table cli/test_run_table.py LABELS cli)
 # README.md: what it shows of the demo, and its recipe for another place.
 sky_script(test_readme cli/test_readme.py LABELS cli)
+# Soundings onto a grid.
+sky_script(test_level3 cli/test_level3.py LABELS cli)

@@ -231,6 +231,19 @@ sky_status sky_ncw_var(sky_ncw *w, const char *name, char type, const char *dims
   return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", name);
 }
 
+sky_status sky_ncw_var_chunked(sky_ncw *w, const char *name, char type, const char *dims,
+                               const size_t *chunk, int level) {
+  int ids[NC_MAX_VAR_DIMS], ndims = 0, id = -1;
+  size_t count = 0;
+  sky_lane_lock();
+  int rc = find_dims(w->ncid, dims, ids, &ndims, &count);
+  if (rc == NC_NOERR) rc = nc_def_var(w->ncid, name, type_of(type), ndims, ids, &id);
+  if (rc == NC_NOERR) rc = nc_def_var_chunking(w->ncid, id, NC_CHUNKED, chunk);
+  if (rc == NC_NOERR && level > 0) rc = nc_def_var_deflate(w->ncid, id, NC_SHUFFLE, 1, level);
+  sky_lane_unlock();
+  return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", name);
+}
+
 static int find_var(const sky_ncw *w, const char *var, int *id) {
   *id = NC_GLOBAL;
   return var[0] == '\0' ? NC_NOERR : nc_inq_varid(w->ncid, var, id);

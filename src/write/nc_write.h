@@ -22,6 +22,10 @@ SKY_NODISCARD sky_status sky_ncw_dim(sky_ncw *w, const char *name, size_t size);
 /* type: 'd' double, 'f' float (data given as double), 'i' int32, 'b' byte (data as int32),
  * 'u' uint64, 's' string. dims: comma-separated names, "" = scalar. */
 SKY_NODISCARD sky_status sky_ncw_var(sky_ncw *w, const char *name, char type, const char *dims);
+/* The same, stored in chunks of this shape (deflated at `level`, 0: not): for variables that are
+ * written in parts, which should be whole chunks. */
+SKY_NODISCARD sky_status sky_ncw_var_chunked(sky_ncw *w, const char *name, char type,
+                                             const char *dims, const size_t *chunk, int level);
 SKY_NODISCARD sky_status sky_ncw_att(sky_ncw *w, const char *var, const char *name,
                                      const char *text); /* var "" = global */
 /* double; but in the variable's own type for _FillValue, missing_value, valid_min, valid_max. */

@@ -1,0 +1,101 @@
+/* grid_args.c: see grid_args.h. */
+#include "src/cli/grid_args.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "src/core/memory.h"
+#include "src/core/number.h"
+#include "src/core/units.h"
+#include "src/read/level3.h"
+#include "src/read/raster.h"
+
+bool sky_grid_args_take(sky_grid_args *a, const char *name, const char *value) {
+  const struct {
+    const char *name, **to;
+  } options[] = {{"like", &a->like}, {"crs", &a->crs}, {"box", &a->box}, {"cell", &a->cell}};
+  for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+    if (strcmp(name, options[i].name) != 0) continue;
+    *options[i].to = value;
+    return true;
+  }
+  return false;
+}
+
+static sky_status like(sky_context *ctx, const char *path, sky_grid *out) {
+  const char *dot = strrchr(path, '.');
+  if (dot != NULL && strncmp(dot, ".nc", 3) == 0) {
+    bool is_level3 = false;
+    sky_level3 l;
+    SKY_TRY(sky_level3_recognise(ctx, path, &is_level3));
+    if (!is_level3)
+      return sky_fail(ctx, SKY_E_FORMAT,
+                      "%s: not a gridded product of skyflux grid (--like takes those and rasters)",
+                      path);
+    SKY_TRY(sky_level3_read(ctx, path, &l, NULL, NULL, NULL));
+    const sky_status st = sky_grid_copy(ctx, &l.grid, out);
+    sky_level3_free(&l);
+    return st;
+  }
+  sky_raster *r = NULL;
+  SKY_TRY(sky_raster_open(ctx, path, &r));
+  const sky_status st = sky_grid_copy(ctx, sky_raster_grid(r), out);
+  sky_raster_close(r);
+  return st;
+}
+
+/* Four numbers of any size. */
+static sky_status parse_box(sky_context *ctx, const char *text, double box[4]) {
+  for (int i = 0; i < 4; i++) {
+    const char *rest = NULL;
+    if (!sky_number_parse(text, &box[i], &rest) || *rest != (i < 3 ? ',' : '\0'))
+      return sky_fail(ctx, SKY_E_USAGE, "--box: '%s' is not W,S,E,N (e.g. 73,18,135,54)", text);
+    text = rest + 1;
+  }
+  return SKY_OK;
+}
+
+/* "0.1" or "0.1,0.2", with units: degrees or metres. */
+static sky_status parse_cell(sky_context *ctx, const char *text, const char *unit, double cell[2]) {
+  char word[2][64];
+  const char *comma = strchr(text, ',');
+  const size_t first = comma != NULL ? (size_t)(comma - text) : strlen(text);
+  const char *second = comma != NULL ? comma + 1 : text;
+  if (first >= sizeof word[0] || strlen(second) >= sizeof word[1])
+    return sky_fail(ctx, SKY_E_USAGE, "--cell: '%s' is not a size", text);
+  snprintf(word[0], sizeof word[0], "%.*s", (int)first, text);
+  snprintf(word[1], sizeof word[1], "%s", comma != NULL ? second : word[0]);
+  for (size_t i = 0; i < 2; i++) {
+    if (sky_units_quantity(ctx, word[i], unit, unit, &cell[i]) != SKY_OK || !(cell[i] > 0))
+      return sky_fail(ctx, SKY_E_USAGE, "--cell: '%s' is not a size above 0 in %s", text,
+                      strcmp(unit, "m") == 0 ? "metres (e.g. '1 km')" : "degrees (e.g. 0.1)");
+  }
+  return SKY_OK;
+}
+
+static bool is_geographic(sky_context *ctx, const char *crs) {
+  sky_grid g;
+  const bool geographic =
+      sky_grid_from_box(ctx, crs, 0, 0, 1, 1, 1, 1, &g) == SKY_OK && g.geographic;
+  sky_grid_free(&g);
+  return geographic;
+}
+
+sky_status sky_grid_args_make(sky_context *ctx, const sky_grid_args *a, sky_grid *out) {
+  memset(out, 0, sizeof *out);
+  if (a->like != NULL && (a->crs != NULL || a->box != NULL || a->cell != NULL))
+    return sky_fail(ctx, SKY_E_USAGE, "--like says the grid; --crs, --box and --cell say another");
+  if (a->like != NULL) return like(ctx, a->like, out);
+  if (a->cell == NULL)
+    return sky_fail(ctx, SKY_E_USAGE, "a grid is needed: --like FILE, or --cell SIZE with --box");
+  const char *crs = a->crs != NULL ? a->crs : "EPSG:4326";
+  const bool geographic = is_geographic(ctx, crs);
+  double box[4] = {-180, -90, 180, 90}, cell[2];
+  if (a->box == NULL && !geographic)
+    return sky_fail(ctx, SKY_E_USAGE, "--box: needed for crs '%s'", crs);
+  if (a->box != NULL) SKY_TRY(parse_box(ctx, a->box, box));
+  SKY_TRY(parse_cell(ctx, a->cell, geographic ? "degree" : "m", cell));
+  const sky_status st =
+      sky_grid_from_box(ctx, crs, box[0], box[1], box[2], box[3], cell[0], cell[1], out);
+  return st == SKY_E_RANGE ? sky_fail_in(ctx, SKY_E_USAGE, "--box, --cell: ") : st;
+}
