@@ -338,6 +338,7 @@ static sky_status add_zone(sky_context *ctx, sky_cover *c, size_t zone, sky_ring
   const sky_zone *z = &c->zone[zone];
   const sky_grid *g = c->grid;
   shape box = {zone, INFINITY, -INFINITY, INFINITY, -INFINITY, 0, 0, NULL, NULL};
+  if (z->n_rings == 0) return SKY_OK;
   for (size_t r = 0; r < z->n_rings; r++) {
     if (z->ring[r].n < 3)
       return sky_fail(ctx, SKY_E_RANGE, "zone '%s': ring %zu has %zu vertices, at least 3 needed",
@@ -362,13 +363,13 @@ static sky_status add_zone(sky_context *ctx, sky_cover *c, size_t zone, sky_ring
     first = (int)ceil((x[0] - box.east) / 360);
     last = (int)floor((x[g->nx] - box.west) / 360);
   }
-  for (int k = first; k <= last && z->n_rings > 0; k++) {
+  for (int k = first; k <= last; k++) {
     SKY_TRY(add_shape(ctx, c, ring, z->n_rings, &box, 360.0 * k));
     c->inside[zone] |= box.south >= y[0] && box.north <= y[g->ny] && box.west + 360.0 * k >= x[0] &&
                        box.east + 360.0 * k <= x[g->nx];
   }
   if (g->geographic && x[g->nx] - x[0] >= 360 * (1 - 1e-12)) /* around the globe */
-    c->inside[zone] = z->n_rings > 0 && box.south >= y[0] && box.north <= y[g->ny];
+    c->inside[zone] = box.south >= y[0] && box.north <= y[g->ny];
   return SKY_OK;
 }
 

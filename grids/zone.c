@@ -3,7 +3,7 @@
  * The area of a ring is ∮ x dZ (Green), Z the ellipsoid's area between parallels (grid.c): an edge
  * is a straight line in longitude and latitude, along which ∫ x dZ = xa ΔZ + (xb - xa) ∫ t dZ/dφ dφ
  * and the smooth second integral is taken by Gauss-Legendre on pieces of at most 2° (error below
- * rounding). On projected grids it is the geodesic area of the densified ring. Fractions of cells
+ * rounding). On projected grids see geodesic.h. Fractions of cells
  * come from cover.c.
  *
  * Invariants: fractions in (0, 1]; a partition of the plane sums to 1 in every cell within 1e-12.
@@ -22,9 +22,8 @@
 #include "src/core/sum.h"
 
 #define DEG (M_PI / 180.0)
-#define BOUNDARY 1e-12      /* relative width of a ring for contains() */
-#define PANEL 2.0           /* degrees of latitude of one quadrature panel */
-#define OUTLINE_STEP 2000.0 /* m, densification before geodesic areas */
+#define BOUNDARY 1e-12 /* relative width of a ring for contains() */
+#define PANEL 2.0      /* degrees of latitude of one quadrature panel */
 
 /* ---- ownership ----------------------------------------------------------------------------- */
 
@@ -44,6 +43,8 @@ void sky_zones_free(sky_zones *z) {
     sky_free(zone->id);
     sky_free(zone->name);
     sky_free(zone->level);
+    sky_free(zone->parent);
+    sky_free(zone->defect);
   }
   sky_free(z->zone);
   memset(z, 0, sizeof *z);
@@ -192,21 +193,16 @@ static sky_status shape_make(sky_context *ctx, const sky_zone *zone, bool geogra
   return SKY_OK;
 }
 
-/* Area of the whole zone on the ellipsoid: closed form, or geodesic after densification with a
- * system's way to longitude and latitude. */
+/* Area of the whole zone on the ellipsoid: closed form, or with a system's way to longitude and
+ * latitude. */
 static sky_status shape_area(sky_context *ctx, const shape *s, const sky_projection *t,
                              double *total) {
   sky_acc sum = {0, 0};
   for (size_t i = 0; i < s->n; i++) {
     const sky_ring *r = &s->ring[i];
     double area = s->area[i] * DEG;
-    if (t != NULL) {
-      sky_ring d = {0};
-      SKY_TRY(sky_ring_densify(ctx, r, OUTLINE_STEP, &d));
-      const bool good = sky_geodesic_area(t, d.x, d.y, d.n, &area);
-      ring_free(&d);
-      if (!good) return sky_fail(ctx, SKY_E_RANGE, "a zone has a point off the Earth");
-    }
+    if (t != NULL && !sky_straight_area(t, r->x, r->y, r->n, &area))
+      return sky_fail(ctx, SKY_E_RANGE, "a zone has a point off the Earth");
     sky_acc_add(&sum, r->hole ? -fabs(area) : fabs(area));
   }
   *total = sky_acc_value(&sum);
@@ -397,24 +393,20 @@ static sky_status zone_area(sky_context *ctx, const sky_zone *zone, const sky_pr
 }
 
 sky_status sky_zones_area(sky_context *ctx, const sky_zones *zones, const sky_grid *grid,
-                          const bool *skip, double *area) {
+                          double *area) {
   sky_projection t = {0};
   sky_status st = SKY_OK;
-  size_t left = 0;
-  for (size_t z = 0; z < zones->n; z++)
-    left += skip == NULL || !skip[z];
-  if (!grid->geographic && left > 0) st = sky_projection_open(ctx, grid->crs, SKY_LONLAT, &t);
+  if (!grid->geographic) st = sky_projection_open(ctx, grid->crs, SKY_LONLAT, &t);
   for (size_t z = 0; z < zones->n && st == SKY_OK; z++)
-    if (skip == NULL || !skip[z])
-      st = zone_area(ctx, &zones->zone[z], grid->geographic ? NULL : &t, &area[z]);
-  if (!grid->geographic && left > 0) sky_projection_close(&t);
+    st = zone_area(ctx, &zones->zone[z], grid->geographic ? NULL : &t, &area[z]);
+  if (!grid->geographic) sky_projection_close(&t);
   return st;
 }
 
 sky_status sky_zone_area(sky_context *ctx, const sky_zone *zone, const sky_grid *grid,
                          double *area) {
   const sky_zones one = {.n = 1, .zone = (sky_zone *)zone};
-  return sky_zones_area(ctx, &one, grid, NULL, area);
+  return sky_zones_area(ctx, &one, grid, area);
 }
 
 /* ---- points -------------------------------------------------------------------------------- */

@@ -24,9 +24,12 @@ typedef struct sky_ring {
 
 typedef struct sky_zone {
   char *id, *name, *level; /* UTF-8; level e.g. "county", "country", "state" */
+  char *parent;            /* id of the zone that this one is a part of; NULL: of none */
+  char *defect;            /* why there are no rings; NULL: there are */
+  bool damaged;            /* the defect is one of the file, not a zone without area */
   sky_zone_role role;
   bool geographic; /* x is a longitude (set by readers): contains() tries whole turns */
-  size_t n_rings;
+  size_t n_rings;  /* 0: the zone covers nothing */
   sky_ring *ring;
 } sky_zone;
 
@@ -59,9 +62,8 @@ SKY_NODISCARD sky_status sky_zone_fractions(sky_context *ctx, const sky_zone *zo
                                             const sky_grid *grid, sky_coverage *out);
 SKY_NODISCARD sky_status sky_zone_area(sky_context *ctx, const sky_zone *zone, const sky_grid *grid,
                                        double *area);
-/* The areas of all zones but those with skip[zone] (NULL: of all). */
 SKY_NODISCARD sky_status sky_zones_area(sky_context *ctx, const sky_zones *zones,
-                                        const sky_grid *grid, const bool *skip, double *area);
+                                        const sky_grid *grid, double *area);
 void sky_coverage_free(sky_coverage *c);
 
 /* A copy of a geographic ring without jumps of longitude, its first vertex within 180° of `near`; a

@@ -5,4 +5,5 @@ sky_test(test_quantile SOURCES unit/test_quantile.c LIBS skyflux_grids LABELS un
 sky_test(test_raster_pass SOURCES unit/test_raster_pass.c LIBS skyflux_engine PkgConfig::GDAL LABELS unit)
 sky_script(zonal_command cli/test_zonal.py LABELS cli)
 sky_script(regrid_command cli/test_regrid.py LABELS cli)
+sky_script(zonal_zones cli/test_zonal_zones.py LABELS cli)
 sky_script(zonal_real real/test_zonal_real.py LABELS real)

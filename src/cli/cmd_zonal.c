@@ -75,6 +75,7 @@ typedef struct zonal_run {
   char **files; /* rasters, then zones */
   sky_raster_set *set;
   sky_zones zones;
+  size_t damaged; /* of them */
   sky_zonal result;
   char **notes;
   size_t n_note, note_capacity;
@@ -222,6 +223,7 @@ static sky_status check_args(sky_context *ctx, zonal_args *a, const sky_cli_comm
     return sky_fail(ctx, SKY_E_USAGE, "zonal: expected rasters and a file of zones, got %d file%s",
                     common->n_args, common->n_args == 1 ? "" : "s");
   if (a->zones.id == NULL) return sky_fail(ctx, SKY_E_USAGE, "zonal: option --id is needed");
+  a->zones.keep_defects = true;
   if (a->opt.classes && a->n_stat > 0)
     return sky_fail(ctx, SKY_E_USAGE,
                     "zonal: --categories gives the areas of classes; --stats are for values");
@@ -261,6 +263,21 @@ static void tell_facts(sky_context *ctx, const zonal_run *r, const sky_raster_in
   }
 }
 
+#define TOLD 10 /* zones at most, one by one */
+
+static void tell_defects(sky_context *ctx, zonal_run *r) {
+  size_t n = 0;
+  for (size_t z = 0; z < r->zones.n; z++) {
+    const sky_zone *zone = &r->zones.zone[z];
+    if (zone->defect == NULL) continue;
+    r->damaged += zone->damaged;
+    if (n++ >= TOLD) continue;
+    sky_log(ctx, SKY_LOG_WARN, "%s: zone '%s' has no cells: %s", r->files[r->n_raster], zone->id,
+            zone->defect);
+  }
+  if (n > TOLD) sky_log(ctx, SKY_LOG_WARN, "%s: %zu zones have no cells", r->files[r->n_raster], n);
+}
+
 static sky_status compute(sky_context *ctx, zonal_run *r) {
   const zonal_args *a = &r->args;
   const size_t n = (size_t)r->n_raster + a->opt.by;
@@ -276,6 +293,7 @@ static sky_status compute(sky_context *ctx, zonal_run *r) {
   SKY_TRY(st);
   SKY_TRY(sky_zones_read(ctx, r->files[r->n_raster], &a->zones, sky_raster_set_grid(r->set),
                          &r->zones));
+  tell_defects(ctx, r);
   return sky_zonal_make(ctx, r->set, &r->zones, &a->opt, &a->pass, &r->result);
 }
 
@@ -385,7 +403,7 @@ static sky_status make_columns(sky_context *ctx, zonal_run *r) {
   return add_column(ctx, r, SKY_CELL_TEXT, "reason", NULL);
 }
 
-/* Share of a zone's area, at most all of it. */
+/* At most all of it. */
 static double share(double part, double whole) {
   return whole > 0 ? fmin(1, part / whole) : part > 0 ? 1 : 0;
 }
@@ -396,7 +414,7 @@ static double stat_value(const zonal_run *r, const sky_zonal_zone *z, const sky_
   const double cells = sky_acc_value(&t->cells);
   switch (s) {
     case STAT_VALID:
-      return share(sky_acc_value(&t->area), z->area);
+      return z->coverage * share(sky_acc_value(&t->area), z->inside.area);
     case STAT_AREA:
       return sky_acc_value(&t->area) / HECTARE;
     case STAT_COUNT:
@@ -424,13 +442,17 @@ static double stat_value(const zonal_run *r, const sky_zonal_zone *z, const sky_
 }
 
 /* Why a zone has nothing, or not all; "" if it has. */
-static char *reason_of(sky_context *ctx, const zonal_run *r, const sky_zonal_zone *z) {
+static char *reason_of(sky_context *ctx, const zonal_run *r, size_t zone) {
+  const sky_zonal_zone *z = &r->result.zone[zone];
+  const char *defect = r->zones.zone[zone].defect;
   bool any = z->n_class > 0;
+  if (defect != NULL && !(z->inside.cells > 0)) return sky_strdup(ctx, defect);
   for (size_t k = 0; k < r->result.n_raster && z->value != NULL; k++)
     any |= sky_acc_value(&z->value[k].cells) > 0;
   if (z->unread.cells > 0)
     return sky_sprintf(ctx, "%.4g ha of it could not be read", z->unread.area / HECTARE);
-  if (!(z->inside.cells > 0)) return sky_strdup(ctx, "outside the raster");
+  if (!(z->inside.cells > 0))
+    return sky_strdup(ctx, z->coverage > 0 ? "smaller than 1e-12 of a cell" : "outside the raster");
   return sky_strdup(ctx, any ? "" : "no cell with a value");
 }
 
@@ -438,7 +460,7 @@ static sky_status make_reasons(sky_context *ctx, zonal_run *r) {
   r->reasons = SKY_NEW0(ctx, char *, r->zones.n);
   if (r->reasons == NULL) return SKY_E_NOMEM;
   for (size_t z = 0; z < r->zones.n; z++) {
-    r->reasons[z] = reason_of(ctx, r, &r->result.zone[z]);
+    r->reasons[z] = reason_of(ctx, r, z);
     if (r->reasons[z] == NULL) return SKY_E_NOMEM;
   }
   return SKY_OK;
@@ -456,7 +478,7 @@ static sky_result_cell *put_zone(zonal_run *r, size_t row, size_t zone) {
   *c++ = (sky_result_cell){r->zone[row]->id, NAN};
   *c++ = (sky_result_cell){r->zone[row]->name, NAN};
   *c++ = number(z->area / HECTARE);
-  *c++ = number(share(z->inside.area, z->area));
+  *c++ = number(z->coverage);
   return c;
 }
 
@@ -505,8 +527,7 @@ static size_t put_classes(zonal_run *r, size_t row, size_t zone) {
   }
   if (z->nodata.cells > 0) put_class(r, row++, zone, NULL, &z->nodata, NAN, "no class");
   if (z->unread.cells > 0) put_class(r, row++, zone, NULL, &z->unread, NAN, "could not be read");
-  if (!(z->inside.cells > 0))
-    put_class(r, row++, zone, NULL, &z->inside, NAN, "outside the raster");
+  if (!(z->inside.cells > 0)) put_class(r, row++, zone, NULL, &z->inside, NAN, r->reasons[zone]);
   return row;
 }
 
@@ -597,10 +618,14 @@ static sky_status zonal(sky_context *ctx, zonal_run *r, bool json) {
                                         : write_table(ctx, r, json));
   if (r->journal != NULL) unlink(r->journal);
   const sky_raster_report *p = &r->result.report;
-  if (p->unread == 0) return SKY_OK;
-  return sky_fail(ctx, SKY_E_PARTIAL,
-                  "%zu of %zu blocks could not be read; the zones that they touch say so",
-                  p->unread, p->blocks);
+  if (p->unread > 0)
+    return sky_fail(ctx, SKY_E_PARTIAL,
+                    "%zu of %zu blocks could not be read; the zones that they touch say so",
+                    p->unread, p->blocks);
+  if (r->damaged > 0)
+    return sky_fail(ctx, SKY_E_PARTIAL, "%zu of %zu zones cannot be used; their rows say why",
+                    r->damaged, r->zones.n);
+  return SKY_OK;
 }
 
 /* r: out and shards to be joined are set, if there are any. */

@@ -351,18 +351,20 @@ static sky_zonal_size size_of(const sky_acc *cells, const sky_acc *area) {
   return (sky_zonal_size){sky_acc_value(cells), sky_acc_value(area)};
 }
 
+/* Of a zone's area, at most all of it. */
+static double share(double part, double whole) {
+  return whole > 0 ? fmin(1, part / whole) : part > 0 ? 1 : 0;
+}
+
 static sky_status take(sky_context *ctx, const job *j, sky_zonal *out) {
   totals *t = j->totals;
   size_t classes = 0;
   for (size_t z = 0; z < t->n_zone; z++)
     classes += t->zone[z].n_class;
   t->class_ = SKY_NEW(ctx, sky_zonal_class, classes);
-  bool *whole = SKY_NEW(ctx, bool, t->n_zone);
   double *area = SKY_NEW(ctx, double, t->n_zone);
-  sky_status st = t->class_ != NULL && whole != NULL && area != NULL ? SKY_OK : SKY_E_NOMEM;
-  for (size_t z = 0; z < t->n_zone && st == SKY_OK; z++)
-    whole[z] = sky_cover_inside(j->cover, z);
-  if (st == SKY_OK) st = sky_zones_area(ctx, j->zones, j->grid, whole, area);
+  sky_status st = t->class_ != NULL && area != NULL ? SKY_OK : SKY_E_NOMEM;
+  if (st == SKY_OK) st = sky_zones_area(ctx, j->zones, j->grid, area);
   classes = 0;
   for (size_t z = 0; z < t->n_zone && st == SKY_OK; z++) {
     total *from = &t->zone[z];
@@ -373,12 +375,12 @@ static sky_status take(sky_context *ctx, const job *j, sky_zonal *out) {
                            .value = from->value,
                            .n_class = from->n_class,
                            .class_ = t->class_ + classes};
-    to->area = whole[z] ? to->inside.area : area[z];
+    to->area = area[z];
+    to->coverage = sky_cover_inside(j->cover, z) ? 1 : share(to->inside.area, to->area);
     for (size_t k = 0; k < from->n_class; k++)
       t->class_[classes++] = (sky_zonal_class){from->code + k * t->n_raster,
                                                size_of(&from->sum[k].cells, &from->sum[k].area)};
   }
-  sky_free(whole);
   sky_free(area);
   out->n_zone = t->n_zone;
   out->n_raster = t->n_raster;

@@ -21,6 +21,7 @@ typedef struct sky_zonal_class {
 
 typedef struct sky_zonal_zone {
   double area;            /* of the whole zone, m2 */
+  double coverage;        /* share of it that the raster's cells cover */
   sky_zonal_size inside;  /* the raster's cells in it */
   sky_zonal_size unread;  /* of these, what could not be read */
   sky_zonal_size nodata;  /* classes: without a class in one raster or more */

@@ -1,9 +1,7 @@
 /* zones_ogr.c: polygons of any OGR source, in the CRS of a grid.
  *
- * Axis order is always x, y (OAMS_TRADITIONAL_GIS_ORDER). Where the systems differ, edges are cut
- * into pieces of 0.1° or 10 km before the transformation, because a straight edge does not stay
- * straight. Longitudes are unwrapped before (so that no edge is cut the wrong way round the globe)
- * and after. */
+ * Axis order is always x, y (OAMS_TRADITIONAL_GIS_ORDER). Longitudes are unwrapped before a
+ * transformation (so that no edge is cut the wrong way round the globe) and after. */
 #include "src/read/zones_ogr.h"
 
 #include <cpl_string.h>
@@ -18,18 +16,14 @@
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/engine/gdal_start.h"
-
-#define STEP_DEGREES 0.1
-#define STEP_METRES 10000.0
+#include "src/read/ring_transform.h"
 
 typedef struct source {
   const char *path;
   const sky_zones_options *opt;
   OGRLayerH layer;
-  OGRCoordinateTransformationH to_grid; /* NULL = same system */
-  bool geographic;                      /* of the source */
-  bool grid_geographic;
-  int id_field, name_field, level_field; /* level_field: -1 = none */
+  sky_ring_transform move;                             /* to the grid; .to NULL = same system */
+  int id_field, name_field, level_field, parent_field; /* -1 = none */
 } source;
 
 static sky_status feature_failed(sky_context *ctx, sky_status st, const source *s, const char *id) {
@@ -53,14 +47,6 @@ static sky_status unwrap(sky_context *ctx, sky_ring *r, double near) {
   return SKY_OK;
 }
 
-static sky_status densify(sky_context *ctx, sky_ring *r, double step) {
-  sky_ring d;
-  SKY_TRY(sky_ring_densify(ctx, r, step, &d));
-  ring_clear(r);
-  *r = d;
-  return SKY_OK;
-}
-
 /* OGR repeats the first vertex at the end; ours do not. */
 static sky_status copy_ring(sky_context *ctx, OGRGeometryH g, bool hole, sky_ring *out) {
   int n = OGR_G_GetPointCount(g);
@@ -78,25 +64,19 @@ static sky_status copy_ring(sky_context *ctx, OGRGeometryH g, bool hole, sky_rin
     r.x[i] = OGR_G_GetX(g, i);
     r.y[i] = OGR_G_GetY(g, i);
   }
-  *out = r;
-  return SKY_OK;
-}
-
-static sky_status transform(sky_context *ctx, const source *s, sky_ring *r) {
-  if (r->n > INT32_MAX) return sky_fail(ctx, SKY_E_SIZE, "a ring of %zu vertices", r->n);
-  const int ok = OCTTransform(s->to_grid, (int)r->n, r->x, r->y, NULL);
-  for (size_t i = 0; i < r->n; i++)
-    if (!ok || !isfinite(r->x[i]) || !isfinite(r->y[i]))
-      return sky_fail(ctx, SKY_E_COVERAGE, "a vertex cannot be transformed to the crs of the grid");
+  *out = r; /* the zone's, also if it is no good */
+  for (size_t i = 0; i < r.n; i++)
+    if (!isfinite(r.x[i]) || !isfinite(r.y[i]))
+      return sky_fail(ctx, SKY_E_FORMAT, "vertex %zu is not finite", i);
   return SKY_OK;
 }
 
 /* GeoJSON in metres, or with latitude first, is the usual cause. */
 static sky_status check_degrees(sky_context *ctx, const sky_ring *r) {
   for (size_t i = 0; i < r->n; i++)
-    if (fabs(r->x[i]) > 540.0 || fabs(r->y[i]) > 90.0)
+    if (fabs(r->x[i]) > 720.0 || fabs(r->y[i]) > 90.0)
       return sky_fail(ctx, SKY_E_COVERAGE,
-                      "vertex %.9g, %.9g is not a longitude and latitude (-540 to 540, -90 to 90), "
+                      "vertex %.9g, %.9g is not a longitude and latitude (-720 to 720, -90 to 90), "
                       "as the crs of the file counts",
                       r->x[i], r->y[i]);
   return SKY_OK;
@@ -104,11 +84,9 @@ static sky_status check_degrees(sky_context *ctx, const sky_ring *r) {
 
 /* From the source's system to the grid's. */
 static sky_status move_ring(sky_context *ctx, const source *s, const sky_ring *first, sky_ring *r) {
-  if (s->to_grid == NULL) return SKY_OK;
-  if (s->geographic) SKY_TRY(check_degrees(ctx, r));
-  SKY_TRY(densify(ctx, r, s->geographic ? STEP_DEGREES : STEP_METRES));
-  SKY_TRY(transform(ctx, s, r));
-  return s->grid_geographic ? unwrap(ctx, r, sky_longitude(first->x[0])) : SKY_OK;
+  if (s->move.to == NULL) return SKY_OK;
+  SKY_TRY(sky_ring_transform_apply(ctx, &s->move, r));
+  return s->move.to_geographic ? unwrap(ctx, r, sky_longitude(first->x[0])) : SKY_OK;
 }
 
 static void add_points(OGRGeometryH polygon, const sky_ring *r) {
@@ -140,21 +118,40 @@ static sky_status add_polygon(sky_context *ctx, const source *s, OGRGeometryH po
   const int n = OGR_G_GetGeometryCount(polygon);
   for (int i = 0; i < n; i++) {
     sky_ring *r = &zone->ring[zone->n_rings];
-    SKY_TRY(copy_ring(ctx, OGR_G_GetGeometryRef(polygon, i), i > 0, r));
-    zone->n_rings++;
-    if (s->geographic) SKY_TRY(unwrap(ctx, r, sky_longitude(zone->ring[0].x[0])));
+    const sky_status st = copy_ring(ctx, OGR_G_GetGeometryRef(polygon, i), i > 0, r);
+    zone->n_rings += r->n > 0;
+    SKY_TRY(st);
+    if (s->move.from_geographic) SKY_TRY(check_degrees(ctx, r));
+    if (s->move.from_geographic) SKY_TRY(unwrap(ctx, r, sky_longitude(zone->ring[0].x[0])));
   }
   return SKY_OK;
 }
 
-/* geometry: polygons only, curves already made linear. */
+/* All vertices of each ring lie on one line, but for the rounding of coordinates. */
+static bool is_flat(const sky_zone *zone) {
+  for (size_t k = 0; k < zone->n_rings; k++) {
+    const sky_ring *r = &zone->ring[k];
+    double sum = 0, extent = 0, largest = 0;
+    for (size_t i = 0; i < r->n; i++) {
+      const size_t j = i + 1 < r->n ? i + 1 : 0;
+      const double x = r->x[i] - r->x[0], y = r->y[i] - r->y[0];
+      sum += fabs(x * (r->y[j] - r->y[0]) - (r->x[j] - r->x[0]) * y);
+      extent = fmax(extent, fmax(fabs(x), fabs(y)));
+      largest = fmax(largest, fmax(fabs(r->x[i]), fabs(r->y[i])));
+    }
+    if (sum > 1e-15 * (double)r->n * extent * largest) return false;
+  }
+  return true;
+}
+
+/* geometry: polygons only, curves already made linear. SKY_E_NODATA: there is nothing in it. */
 static sky_status add_geometry(sky_context *ctx, const source *s, OGRGeometryH geometry,
                                sky_zone *zone) {
   const OGRwkbGeometryType type = wkbFlatten(OGR_G_GetGeometryType(geometry));
   if (type != wkbPolygon && type != wkbMultiPolygon)
     return sky_fail(ctx, SKY_E_FORMAT, "geometry is a %s, expected polygons",
                     OGRGeometryTypeToName(type));
-  if (OGR_G_IsEmpty(geometry)) return sky_fail(ctx, SKY_E_FORMAT, "geometry is empty");
+  if (OGR_G_IsEmpty(geometry)) return sky_fail(ctx, SKY_E_NODATA, "geometry is empty");
   const bool single = type == wkbPolygon;
   const int parts = single ? 1 : OGR_G_GetGeometryCount(geometry);
   size_t rings = 0;
@@ -164,6 +161,7 @@ static sky_status add_geometry(sky_context *ctx, const source *s, OGRGeometryH g
   if (zone->ring == NULL) return SKY_E_NOMEM;
   for (int i = 0; i < parts; i++)
     SKY_TRY(add_polygon(ctx, s, single ? geometry : OGR_G_GetGeometryRef(geometry, i), zone));
+  if (is_flat(zone)) return sky_fail(ctx, SKY_E_NODATA, "no area");
   SKY_TRY(check_validity(ctx, geometry, zone));
   for (size_t i = 0; i < zone->n_rings; i++)
     SKY_TRY(move_ring(ctx, s, zone->ring, &zone->ring[i]));
@@ -172,27 +170,50 @@ static sky_status add_geometry(sky_context *ctx, const source *s, OGRGeometryH g
 
 /* ---- features ------------------------------------------------------------------------------- */
 
+static sky_status read_geometry(sky_context *ctx, const source *s, OGRFeatureH feature,
+                                sky_zone *zone) {
+  OGRGeometryH given = OGR_F_GetGeometryRef(feature);
+  if (given == NULL) return sky_fail(ctx, SKY_E_NODATA, "no geometry");
+  OGRGeometryH linear = OGR_G_GetLinearGeometry(given, 0, NULL);
+  if (linear == NULL) return sky_fail(ctx, SKY_E_FORMAT, "geometry is not readable");
+  const sky_status st = add_geometry(ctx, s, linear, zone);
+  OGR_G_DestroyGeometry(linear);
+  return st;
+}
+
+/* Without the rings that it has so far. */
+static sky_status keep_defect(sky_context *ctx, sky_status why, sky_zone *zone) {
+  for (size_t i = 0; i < zone->n_rings; i++)
+    ring_clear(&zone->ring[i]);
+  zone->n_rings = 0;
+  zone->damaged = why != SKY_E_NODATA;
+  zone->defect = sky_strdup(ctx, sky_error(ctx));
+  sky_error_clear(ctx);
+  return zone->defect != NULL ? SKY_OK : SKY_E_NOMEM;
+}
+
 static sky_status read_feature(sky_context *ctx, const source *s, OGRFeatureH feature,
                                sky_zone *zone) {
   const char *id = OGR_F_GetFieldAsString(feature, s->id_field);
   if (!OGR_F_IsFieldSetAndNotNull(feature, s->id_field) || id[0] == '\0')
     return sky_fail(ctx, SKY_E_FORMAT, "%s: feature %lld: attribute '%s' is empty", s->path,
                     (long long)OGR_F_GetFID(feature), s->opt->id);
-  zone->geographic = s->grid_geographic;
+  zone->geographic = s->move.to_geographic;
   zone->id = sky_strdup(ctx, id);
   zone->name = sky_strdup(ctx, OGR_F_GetFieldAsString(feature, s->name_field));
   const char *level = s->opt->level != NULL ? s->opt->level : "zone";
   if (s->level_field >= 0) level = OGR_F_GetFieldAsString(feature, s->level_field);
   zone->level = sky_strdup(ctx, level);
   if (zone->id == NULL || zone->name == NULL || zone->level == NULL) return SKY_E_NOMEM;
-  OGRGeometryH given = OGR_F_GetGeometryRef(feature);
-  if (given == NULL)
-    return feature_failed(ctx, sky_fail(ctx, SKY_E_FORMAT, "no geometry"), s, zone->id);
-  OGRGeometryH linear = OGR_G_GetLinearGeometry(given, 0, NULL);
-  const sky_status st = linear != NULL ? add_geometry(ctx, s, linear, zone)
-                                       : sky_fail(ctx, SKY_E_FORMAT, "geometry is not readable");
-  OGR_G_DestroyGeometry(linear);
-  return st == SKY_OK || st == SKY_E_NOMEM ? st : feature_failed(ctx, st, s, zone->id);
+  const char *parent = s->parent_field >= 0 ? OGR_F_GetFieldAsString(feature, s->parent_field) : "";
+  if (parent[0] != '\0') {
+    zone->parent = sky_strdup(ctx, parent);
+    if (zone->parent == NULL) return SKY_E_NOMEM;
+  }
+  const sky_status st = read_geometry(ctx, s, feature, zone);
+  if (st == SKY_OK || st == SKY_E_NOMEM) return st;
+  if (s->opt->keep_defects) return keep_defect(ctx, st, zone);
+  return feature_failed(ctx, st == SKY_E_NODATA ? SKY_E_FORMAT : st, s, zone->id);
 }
 
 static int by_id(const void *a, const void *b) {
@@ -228,7 +249,10 @@ static sky_status read_features(sky_context *ctx, const source *s, sky_zones *z)
     if (by_id(&z->zone[i - 1], &z->zone[i]) == 0)
       return sky_fail(ctx, SKY_E_FORMAT, "%s: id '%s' (attribute '%s') occurs twice", s->path,
                       z->zone[i].id, s->opt->id);
-  return SKY_OK;
+  for (size_t i = 0; i < z->n; i++)
+    if (!z->zone[i].damaged) return SKY_OK;
+  return sky_fail(ctx, SKY_E_FORMAT, "%s: no zone can be used; feature '%s': %s", s->path,
+                  z->zone[0].id, z->zone[0].defect);
 }
 
 /* ---- source --------------------------------------------------------------------------------- */
@@ -255,9 +279,11 @@ static sky_status open_layer(sky_context *ctx, GDALDatasetH data, source *s) {
                     name != NULL ? name : "at all");
   SKY_TRY(find_field(ctx, s, s->opt->id, &s->id_field));
   SKY_TRY(find_field(ctx, s, s->opt->name != NULL ? s->opt->name : s->opt->id, &s->name_field));
-  s->level_field = -1;
+  s->level_field = s->parent_field = -1;
   if (s->opt->level_attribute != NULL)
     SKY_TRY(find_field(ctx, s, s->opt->level_attribute, &s->level_field));
+  if (s->opt->parent_attribute != NULL)
+    SKY_TRY(find_field(ctx, s, s->opt->parent_attribute, &s->parent_field));
   if (s->opt->where != NULL && OGR_L_SetAttributeFilter(s->layer, s->opt->where) != OGRERR_NONE)
     return sky_gdal_fail(ctx, SKY_E_USAGE, "%s: where '%s'", s->path, s->opt->where);
   return SKY_OK;
@@ -285,11 +311,11 @@ static sky_status open_transformation(sky_context *ctx, const sky_grid *grid, so
   SKY_GO(import_crs(ctx, grid->crs, &to));
   OSRSetAxisMappingStrategy(from, OAMS_TRADITIONAL_GIS_ORDER);
   OSRSetAxisMappingStrategy(to, OAMS_TRADITIONAL_GIS_ORDER);
-  s->geographic = OSRIsGeographic(from) != 0;
-  s->grid_geographic = grid->geographic;
+  s->move.from_geographic = OSRIsGeographic(from) != 0;
+  s->move.to_geographic = grid->geographic;
   if (!OSRIsSame(from, to)) {
-    s->to_grid = OCTNewCoordinateTransformation(from, to);
-    if (s->to_grid == NULL)
+    s->move.to = OCTNewCoordinateTransformation(from, to);
+    if (s->move.to == NULL)
       st = sky_fail(ctx, SKY_E_COVERAGE, "%s: no transformation from crs '%s' to '%s'", s->path,
                     OSRGetName(from), grid->crs);
   }
@@ -345,7 +371,7 @@ sky_status sky_zones_read(sky_context *ctx, const char *path, const sky_zones_op
   SKY_GO(open_transformation(ctx, grid, &s));
   SKY_GO(read_features(ctx, &s, &z));
 cleanup:
-  OCTDestroyCoordinateTransformation(s.to_grid);
+  OCTDestroyCoordinateTransformation(s.move.to);
   GDALClose(data);
   if (st != SKY_OK) {
     sky_zones_free(&z);

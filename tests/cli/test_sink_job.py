@@ -515,7 +515,8 @@ def check_uniform():
             ("even-deg", "EPSG:4326", (112.9, 0.001, 0, 22.9, 0, -0.001), (700, 700)),
             ("even-utm", UTM, (690000, 100, 0, 2545000, 0, -100), (900, 800))):
         raster(WORK / "e.tif", np.ones(shape, int), transform, crs)
-        for grid, tolerance in ((None, 1e-12 if crs != UTM else 1e-6),
+        # A double holds 112.9 to 1.4e-14 degrees, 1.4e-11 of a cell.
+        for grid, tolerance in ((None, 2e-11 if crs != UTM else 1e-6),
                                 (f'crs: "{UTM}", box: [710000, 2470000, 750000, 2510000], cell: 2 km, '
                                  "patches: [{id: a, box: [714000, 2474000, 720000, 2480000], cell: 500 m}, "
                                  "{id: b, box: [730000, 2490000, 734000, 2492000], cell: 400 m}]",
