@@ -17,6 +17,7 @@
 #include "src/core/memory.h"
 #include "src/core/timeutil.h"
 #include "src/core/units.h"
+#include "src/read/h5_text.h"
 
 struct sky_nc {
   int id;
@@ -276,6 +277,7 @@ sky_status sky_nc_info(sky_context *ctx, sky_nc *f, const char *var, sky_nc_var 
   char *units;
   SKY_TRY(locate(ctx, f, var, &at, out));
   SKY_TRY(sky_nc_attr_text(ctx, f, var, "units", &units));
+  if (units == NULL) SKY_TRY(sky_nc_attr_text(ctx, f, var, "unit", &units)); /* NIES */
   if (units != NULL) memcpy(out->units, units, strnlen(units, sizeof out->units - 1));
   sky_free(units);
   return SKY_OK;
@@ -298,7 +300,7 @@ sky_status sky_nc_attr_number(sky_context *ctx, sky_nc *f, const char *var, cons
  */
 
 typedef struct packing { /* how raw numbers become values */
-  double fill[3];
+  double fill[4];
   int n_fill;
   double scale, offset;
   bool packed;
@@ -338,6 +340,7 @@ static packing get_packing(const located *at) {
     has_fill = true;
   }
   if (attr_double(at->group, at->var, "missing_value", &v, &type)) p.fill[p.n_fill++] = v;
+  if (attr_double(at->group, at->var, "invalidValue", &v, &type)) p.fill[p.n_fill++] = v; /* NIES */
   /* Floats: files that state another fill still hold untouched chunks of the default one. */
   const bool real = at->type == NC_FLOAT || at->type == NC_DOUBLE;
   if ((!has_fill || real) && !isnan(default_fill(at->type))) {
@@ -468,25 +471,27 @@ sky_status sky_nc_read_u64(sky_context *ctx, sky_nc *f, const char *var, size_t 
  */
 
 /* char(n, width): one text a row, trailing blanks and NULs cut. */
-static sky_status read_char_rows(sky_context *ctx, sky_nc *f, const char *var, const located *at,
-                                 size_t rows, size_t width, char **list) {
-  char *raw = SKY_NEW(ctx, char, rows *width + 1);
-  if (raw == NULL) return SKY_E_NOMEM;
-  sky_status st = SKY_OK;
-  int err;
-  LANE(err = nc_get_var_text(at->group, at->var, raw));
-  if (err != NC_NOERR) st = fail_nc(ctx, f, var, err);
-  for (size_t i = 0; i < rows && st == SKY_OK; ++i) {
+static sky_status cut_char_rows(sky_context *ctx, const char *raw, size_t rows, size_t width,
+                                char **list) {
+  for (size_t i = 0; i < rows; ++i) {
     size_t length = strnlen(raw + i * width, width);
     while (length > 0 && isspace((unsigned char)raw[i * width + length - 1]))
       --length;
     list[i] = SKY_NEW0(ctx, char, length + 1);
-    if (list[i] == NULL) {
-      st = SKY_E_NOMEM;
-    } else {
-      memcpy(list[i], raw + i * width, length);
-    }
+    if (list[i] == NULL) return SKY_E_NOMEM;
+    memcpy(list[i], raw + i * width, length);
   }
+  return SKY_OK;
+}
+
+static sky_status read_char_rows(sky_context *ctx, sky_nc *f, const char *var, const located *at,
+                                 size_t rows, size_t width, char **list) {
+  char *raw = SKY_NEW(ctx, char, rows *width + 1);
+  if (raw == NULL) return SKY_E_NOMEM;
+  int err;
+  LANE(err = nc_get_var_text(at->group, at->var, raw));
+  const sky_status st =
+      err != NC_NOERR ? fail_nc(ctx, f, var, err) : cut_char_rows(ctx, raw, rows, width, list);
   sky_free(raw);
   return st;
 }
@@ -508,6 +513,12 @@ static sky_status read_string_rows(sky_context *ctx, sky_nc *f, const char *var,
   return st;
 }
 
+static bool is_hdf5(const sky_nc *f) {
+  int format = 0, mode = 0, err;
+  LANE(err = nc_inq_format_extended(f->id, &format, &mode));
+  return err == NC_NOERR && format == NC_FORMATX_NC_HDF5;
+}
+
 sky_status sky_nc_read_strings(sky_context *ctx, sky_nc *f, const char *var, size_t *count,
                                char ***out) {
   *out = NULL;
@@ -519,18 +530,22 @@ sky_status sky_nc_read_strings(sky_context *ctx, sky_nc *f, const char *var, siz
     return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: holds no text", f->path, var);
   }
   size_t rows = now.count, width = 0;
-  if (at.type == NC_CHAR) {
+  char *fixed = NULL;
+  if (is_hdf5(f)) SKY_TRY(sky_h5_fixed_strings(ctx, f->path, var, now.count, &fixed, &width));
+  if (at.type == NC_CHAR && fixed == NULL) {
     width = now.ndims > 0 ? now.size[now.ndims - 1] : 1;
     rows = width > 0 ? now.count / width : 0;
   }
-  SKY_TRY(check_budget(ctx, f, var, now.count, sizeof(char *)));
-  char **list = SKY_NEW0(ctx, char *, rows);
-  if (list == NULL) return SKY_E_NOMEM;
-  sky_status st = SKY_OK;
-  if (rows > 0) {
+  char **list = NULL;
+  sky_status st = check_budget(ctx, f, var, now.count, sizeof(char *));
+  if (st == SKY_OK && (list = SKY_NEW0(ctx, char *, rows)) == NULL) st = SKY_E_NOMEM;
+  if (st == SKY_OK && fixed != NULL) {
+    st = cut_char_rows(ctx, fixed, rows, width, list);
+  } else if (st == SKY_OK && rows > 0) {
     st = at.type == NC_CHAR ? read_char_rows(ctx, f, var, &at, rows, width, list)
                             : read_string_rows(ctx, f, var, &at, rows, list);
   }
+  sky_free(fixed);
   if (st != SKY_OK) {
     sky_file_list_free(list, rows);
     return st;
