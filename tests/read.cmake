@@ -6,6 +6,7 @@ sky_test(test_granule SOURCES unit/test_granule.c LIBS sky_fixture_granule LABEL
 sky_test(test_soundings SOURCES unit/test_soundings.c LIBS sky_fixture_granule skyflux_write
          LABELS read)
 sky_test(test_product SOURCES unit/test_product.c LIBS skyflux_read LABELS read)
+sky_test(test_declare SOURCES unit/test_declare.c LIBS skyflux_read LABELS read)
 sky_test(test_nc SOURCES unit/test_nc.c LIBS sky_fixture_granule LABELS read)
 sky_test(test_products_real SOURCES real/test_products_real.c LIBS skyflux_read LABELS read real)
 sky_test(test_granule_damage SOURCES fault/test_granule_damage.c LIBS skyflux_read

@@ -140,11 +140,11 @@ static sky_status missing_roles(sky_faults *f, const sky_node *node, const sky_r
     char *word = word_of(f->ctx, (sky_role)role);
     if (word == NULL) return SKY_E_NOMEM;
     const sky_status st =
-        sky_fault_key(f, node, "fields",
-                      "product %s needs a field with role %s (time %s, pressure "
-                      "%s, kernel %s)",
-                      r->id, word, sky_node_text(node, "time"), sky_node_text(node, "pressure"),
-                      sky_node_text(node, "kernel"));
+        sky_fault_at(f, sky_node_get(node, "fields"),
+                     "product %s needs a field with role %s (time %s, pressure "
+                     "%s, kernel %s)",
+                     r->id, word, sky_node_text(node, "time"), sky_node_text(node, "pressure"),
+                     sky_node_text(node, "kernel"));
     sky_free(word);
     SKY_TRY(st);
   }

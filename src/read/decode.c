@@ -38,34 +38,44 @@ static sky_status choose_gas(decoder *d, const sky_granule_info *info, const cha
 /* --- the column value ------------------------------------------------------------------------
  */
 
+static bool any_finite(const double *x, size_t n) {
+  for (size_t i = 0; i < n; ++i) {
+    if (isfinite(x[i])) return true;
+  }
+  return false;
+}
+
 /* The column value by the first alternative that exists and holds a value: early files carry an
  * empty bias-corrected variable. Never silent. */
 static sky_status read_column_value(decoder *d, double **x) {
   const sky_field_decl *decl = sky_reader_field(d->r, SKY_ROLE_X);
   sky_nc_var info;
-  SKY_TRY(decode_read(d, SKY_ROLE_X, &info, x));
-  size_t valid = 0;
-  for (size_t i = 0; i < info.count; ++i)
-    valid += isfinite((*x)[i]) != 0;
-  const char *last = NULL;
-  for (size_t k = 0; k < SKY_FIELD_PATHS && decl->path[k] != NULL; ++k)
-    last = decl->path[k];
-  if (valid == 0 && strcmp(d->path[SKY_ROLE_X], last) != 0 && sky_nc_has(d->f, last)) {
-    char *path = sky_strdup(d->ctx, last);
+  char *first = NULL, *path = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO(decode_read(d, SKY_ROLE_X, &info, x));
+  SKY_GO_ALLOC(first, sky_path_expand(d->ctx, decl->path[0], d->gas->id));
+  for (size_t k = 1; k < SKY_FIELD_PATHS && decl->path[k] != NULL; ++k) {
+    if (any_finite(*x, info.count)) break;
+    sky_free(path);
+    SKY_GO_ALLOC(path, sky_path_expand(d->ctx, decl->path[k], d->gas->id));
+    if (strcmp(path, d->path[SKY_ROLE_X]) == 0 || !sky_nc_has(d->f, path)) continue;
     sky_free(*x);
     *x = NULL;
-    if (path == NULL) return SKY_E_NOMEM;
     sky_free(d->path[SKY_ROLE_X]);
     d->path[SKY_ROLE_X] = path;
-    SKY_TRY(decode_read(d, SKY_ROLE_X, &info, x));
+    path = NULL;
+    SKY_GO(decode_read(d, SKY_ROLE_X, &info, x));
   }
-  if (decl->path[1] != NULL && strcmp(d->path[SKY_ROLE_X], decl->path[0]) != 0) {
+  if (strcmp(d->path[SKY_ROLE_X], first) != 0) {
     sky_log(d->ctx, SKY_LOG_WARN, "%s: %s is missing or empty; using %s",
-            sky_file_base(sky_nc_path(d->f)), decl->path[0], d->path[SKY_ROLE_X]);
+            sky_file_base(sky_nc_path(d->f)), first, d->path[SKY_ROLE_X]);
   }
   d->n = info.count;
   d->shape = info;
-  return SKY_OK;
+cleanup:
+  sky_free(first);
+  sky_free(path);
+  return st;
 }
 
 /* --- choice of rows ----------------------------------------------------------------------------

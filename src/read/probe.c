@@ -1,5 +1,6 @@
 /* probe.c: which reader takes a file, by what is in it and never by its name. A file that two
  * readers would take is an error that names both. */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,10 +9,16 @@
 #include "src/core/text.h"
 #include "src/read/decode.h"
 
+/* "{gas}" is replaced by "ch4", "{GAS}" by "CH4"; one hole a path. */
 char *sky_path_expand(sky_context *ctx, const char *pattern, const char *gas) {
-  const char *hole = strstr(pattern, "{gas}");
-  if (hole == NULL) return sky_strdup(ctx, pattern);
-  return sky_sprintf(ctx, "%.*s%s%s", (int)(hole - pattern), pattern, gas, hole + 5);
+  const char *hole = strstr(pattern, "{gas}"), *big = strstr(pattern, "{GAS}");
+  char word[8];
+  if (hole == NULL && big == NULL) return sky_strdup(ctx, pattern);
+  snprintf(word, sizeof word, "%s", gas);
+  for (char *p = word; hole == NULL && *p != '\0'; ++p)
+    *p = (char)toupper((unsigned char)*p);
+  if (hole == NULL) hole = big;
+  return sky_sprintf(ctx, "%.*s%s%s", (int)(hole - pattern), pattern, word, hole + 5);
 }
 
 /* Is the variable there, for any gas of the reader? */

@@ -73,7 +73,7 @@ typedef enum sky_need {
 typedef struct sky_field_decl { /* one variable of a product */
   sky_role role;
   sky_need need;
-  const char *path[SKY_FIELD_PATHS]; /* alternatives in order; "{gas}" is replaced */
+  const char *path[SKY_FIELD_PATHS]; /* alternatives in order; "{gas}", "{GAS}" are replaced */
   const char *assumed;               /* unit when the file states none; NULL: an error then */
   double min, max;                   /* SI; a value outside is treated as missing */
   const char *doc;
