@@ -13,3 +13,4 @@ sky_test(test_granule_damage SOURCES fault/test_granule_damage.c LIBS skyflux_re
          LABELS read real fault)
 add_dependencies(test_granule_damage skyflux_cli) # the worker's program
 sky_script(soundings_real real/test_soundings_real.py LABELS read real)
+sky_script(readers_real real/test_readers_real.py LABELS read real)
