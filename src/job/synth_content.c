@@ -125,7 +125,7 @@ static void place(const sky_content_plan *p, double along, double across, double
 
 static sky_content_state state_of(const sky_content_plan *p, size_t i) {
   if (p->empty && i % 11 == 4) return SKY_CONTENT_EMPTY;
-  if (i % 7 == 3) return SKY_CONTENT_BAD;
+  if (!p->all_good && i % 7 == 3) return SKY_CONTENT_BAD;
   return p->snow && i % 13 == 6 ? SKY_CONTENT_SNOW : SKY_CONTENT_GOOD;
 }
 

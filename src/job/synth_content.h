@@ -38,8 +38,9 @@ typedef struct sky_content_plan {
   double pixel;                       /* degrees, edge of a pixel */
   double spacing;                     /* between pixels, in pixels */
   double start;                       /* s since 1970 */
-  bool snow, empty,
-      short_columns; /* states that the product can hold; lowest level missing in some */
+  bool snow, empty;   /* states that the product can hold */
+  bool all_good;      /* it keeps no flagged soundings */
+  bool short_columns; /* the lowest level is missing in some flagged ones */
   uint64_t seed;
 } sky_content_plan;
 

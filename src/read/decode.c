@@ -48,6 +48,7 @@ static bool any_finite(const double *x, size_t n) {
 /* The column value by the first alternative that exists and holds a value: early files carry an
  * empty bias-corrected variable. Never silent. */
 static sky_status read_column_value(decoder *d, double **x) {
+  if (d->r->kernel == SKY_KERNEL_LOG_SVD) return decode_profile_columns(d, x);
   const sky_field_decl *decl = sky_reader_field(d->r, SKY_ROLE_X);
   sky_nc_var info;
   char *first = NULL, *path = NULL;
@@ -217,6 +218,7 @@ static void decoder_free(decoder *d) {
   }
   sky_free(d->row);
   sky_free(d->outside);
+  decode_profiles_free(d->profiles);
   sky_soundings_free(&d->s);
 }
 

@@ -6,6 +6,7 @@
  *   decode_field.c   one variable in SI: alternatives, fill, ranges, wrong units, chosen rows
  *   decode_time.c    the ways in which products tell the time; passes
  *   decode_kernel.c  levels, layers, orientation, weights, prior
+ *   decode_profile.c columns, weights and kernels of products that give profiles
  *   decode_more.c    indices in the swath, surface, covariates
  *   decode_rule.c    which rules are asked for, and why a sounding is dropped
  *
@@ -18,6 +19,8 @@
 #include "src/read/granule.h"
 #include "src/read/nc.h"
 #include "src/read/product.h"
+
+typedef struct decode_profiles decode_profiles;
 
 typedef struct decoder {
   sky_context *ctx;
@@ -36,6 +39,7 @@ typedef struct decoder {
   uint32_t rules;               /* of r that are asked for */
   double x_factor;              /* repair of a wrong unit of the value, else 1 */
   char x_units[128];            /* unit as stated by the value */
+  decode_profiles *profiles;    /* of a product of profiles, else NULL */
   sky_soundings s;
   size_t *drops;
 } decoder;
@@ -45,7 +49,7 @@ SKY_NODISCARD sky_status sky_probe(sky_context *ctx, sky_nc *f, const char *prod
                                    const sky_declared *declared, const sky_reader **out);
 SKY_NODISCARD sky_status sky_probe_gases(sky_context *ctx, sky_nc *f, const sky_reader *r,
                                          sky_granule_info *out);
-/* "/x{gas}" -> "/xch4"; malloc'd. */
+/* "/x{gas}" -> "/xch4", "/X{GAS}" -> "/XCH4"; malloc'd. */
 char *sky_path_expand(sky_context *ctx, const char *pattern, const char *gas);
 
 /* decode_field.c */
@@ -66,6 +70,12 @@ SKY_NODISCARD sky_status decode_times(decoder *d, double **out);
 /* decode_kernel.c */
 SKY_NODISCARD sky_status decode_count_levels(decoder *d);
 SKY_NODISCARD sky_status decode_kernels(decoder *d);
+
+/* decode_profile.c. Value of every row (malloc'd [n]); sets n, shape and profiles. */
+SKY_NODISCARD sky_status decode_profile_columns(decoder *d, double **x);
+void decode_profile_kernels(decoder *d);
+size_t decode_profile_levels(const decode_profiles *p);
+void decode_profiles_free(decode_profiles *p); /* NULL-safe */
 
 /* decode_more.c */
 SKY_NODISCARD sky_status decode_more(decoder *d);

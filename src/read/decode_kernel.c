@@ -187,6 +187,10 @@ cleanup:
 sky_status decode_count_levels(decoder *d) {
   d->n_levels = 0;
   if (d->r->kernel == SKY_KERNEL_NONE || d->no_kernel[0] != '\0') return SKY_OK;
+  if (d->r->kernel == SKY_KERNEL_LOG_SVD) {
+    d->n_levels = decode_profile_levels(d->profiles);
+    return SKY_OK;
+  }
   sky_nc_var info;
   SKY_TRY(sky_nc_info(d->ctx, d->f, d->path[SKY_ROLE_AK], &info));
   d->n_levels = info.ndims > 0 ? info.size[info.ndims - 1] : 0;
@@ -211,6 +215,10 @@ static sky_status orient(decoder *d) {
 sky_status decode_kernels(decoder *d) {
   static const sky_role WEIGHT[] = {SKY_ROLE_WEIGHT, SKY_ROLE_DRY_SUBCOLUMN, SKY_ROLE_OPERATOR};
   const size_t K = d->n_levels;
+  if (d->r->kernel == SKY_KERNEL_LOG_SVD) {
+    decode_profile_kernels(d);
+    return SKY_OK;
+  }
   SKY_TRY(decode_gather(d, SKY_ROLE_PRIOR, 1, d->s.prior));
   SKY_TRY(decode_gather(d, SKY_ROLE_SURFACE_PRESSURE, 1, d->s.surface_pressure));
   if (K == 0) return SKY_OK;

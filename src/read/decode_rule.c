@@ -240,7 +240,8 @@ static sky_drop drop_reason(const decoder *d, size_t i, sky_kernel_fault *fault)
   const sky_soundings *s = &d->s;
   if (d->outside[i] != SKY_DROP_NONE) return (sky_drop)d->outside[i];
   if (ruled_out(d, SKY_DROP_QUALITY, i)) return SKY_DROP_QUALITY;
-  if (!isfinite(s->lat[i]) || !isfinite(s->lon[i]) || !isfinite(s->time[i]) || !(s->sigma[i] > 0)) {
+  if (!isfinite(s->lat[i]) || !isfinite(s->lon[i]) || !isfinite(s->time[i]) ||
+      (d->path[SKY_ROLE_SIGMA] != NULL && !(s->sigma[i] > 0))) {
     return SKY_DROP_FILL;
   }
   if (s->x[i] < d->gas->column_min || s->x[i] > d->gas->column_max) return SKY_DROP_RANGE;

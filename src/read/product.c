@@ -72,6 +72,12 @@ static const struct {
     [SKY_ROLE_VIEW_ZENITH] = {"view zenith", "radian", 0, 1.5707963},
     [SKY_ROLE_WIND_EAST] = {"wind east", "m s-1", -200, 200},
     [SKY_ROLE_WIND_NORTH] = {"wind north", "m s-1", -200, 200},
+    [SKY_ROLE_LEVEL_ALTITUDE] = {"level altitude", "m", -1e3, 2e5},
+    [SKY_ROLE_LEVEL_COUNT] = {"level count", NULL, 2, 1000},
+    [SKY_ROLE_KERNEL_RANK] = {"kernel rank", NULL, 0, 1000},
+    [SKY_ROLE_KERNEL_VALUES] = {"kernel values", "1", -100, 100},
+    [SKY_ROLE_KERNEL_LEFT] = {"kernel left vectors", "1", -100, 100},
+    [SKY_ROLE_KERNEL_RIGHT] = {"kernel right vectors", "1", -100, 100},
 };
 
 size_t sky_reader_count(void) {
@@ -120,13 +126,16 @@ const char *sky_relation_name(sky_relation r) {
 }
 
 const sky_role *sky_kernel_needs(sky_kernel_rule rule) {
-  static const sky_role NEEDS[][5] = {
+  static const sky_role NEEDS[][10] = {
       [SKY_KERNEL_NORMALISED] = {SKY_ROLE_AK, SKY_ROLE_WEIGHT, SKY_ROLE_PROFILE, SKY_ROLE_COUNT},
       [SKY_KERNEL_SUBCOLUMNS] = {SKY_ROLE_AK, SKY_ROLE_DRY_SUBCOLUMN, SKY_ROLE_PRIOR_SUBCOLUMN,
                                  SKY_ROLE_COUNT},
       [SKY_KERNEL_WET_OPERATOR] = {SKY_ROLE_AK, SKY_ROLE_OPERATOR, SKY_ROLE_WATER, SKY_ROLE_PROFILE,
                                    SKY_ROLE_COUNT},
       [SKY_KERNEL_NONE] = {SKY_ROLE_COUNT},
+      [SKY_KERNEL_LOG_SVD] = {SKY_ROLE_PROFILE, SKY_ROLE_WATER, SKY_ROLE_LEVEL_ALTITUDE,
+                              SKY_ROLE_LEVEL_COUNT, SKY_ROLE_KERNEL_RANK, SKY_ROLE_KERNEL_VALUES,
+                              SKY_ROLE_KERNEL_LEFT, SKY_ROLE_KERNEL_RIGHT, SKY_ROLE_COUNT},
   };
   return NEEDS[rule];
 }

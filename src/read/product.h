@@ -58,6 +58,12 @@ typedef enum sky_role {
   SKY_ROLE_VIEW_ZENITH,
   SKY_ROLE_WIND_EAST,
   SKY_ROLE_WIND_NORTH,
+  SKY_ROLE_LEVEL_ALTITUDE, /* of the levels of a profile */
+  SKY_ROLE_LEVEL_COUNT,    /* how many of them a row has */
+  SKY_ROLE_KERNEL_RANK,    /* decomposition of a profile's kernel: how many vectors count, */
+  SKY_ROLE_KERNEL_VALUES,  /* singular values, */
+  SKY_ROLE_KERNEL_LEFT,    /* left and */
+  SKY_ROLE_KERNEL_RIGHT,   /* right vectors */
   SKY_ROLE_COUNT
 } sky_role;
 
@@ -133,7 +139,9 @@ typedef enum sky_kernel_rule {
   SKY_KERNEL_NORMALISED,   /* WEIGHT, AK, PROFILE as stored */
   SKY_KERNEL_SUBCOLUMNS,   /* weight = dry/Σdry, profile = prior subcolumn/dry, prior = Σ/Σ */
   SKY_KERNEL_WET_OPERATOR, /* weight = operator·(1-h2o), profile = wet/(1-h2o) */
-  SKY_KERNEL_NONE          /* the product has none */
+  SKY_KERNEL_NONE,         /* the product has none */
+  SKY_KERNEL_LOG_SVD       /* X and PROFILE are profiles; column, weights and kernel are made from
+                              them and the decomposed kernel of their logarithms (decode_profile.c) */
 } sky_kernel_rule;
 
 /* Has a real file of the product been read? docs/products.md says so. */

@@ -33,6 +33,18 @@ def mid(edges):
     return 0.5 * (edges[:, :-1] + edges[:, 1:])
 
 
+def settle(pressure, *others):
+    """Soundings whose lowest levels are missing start at the lowest that they have."""
+    arrays = [np.array(x) for x in (pressure,) + others]
+    for i in range(len(pressure)):
+        have = np.flatnonzero(np.isfinite(arrays[0][i]))
+        for x in arrays:
+            kept = x[i, have]
+            x[i] = np.nan
+            x[i, :len(have)] = kept
+    return arrays
+
+
 def rows(out):
     """Only rows with a value; `row` is their index in the file."""
     use = np.flatnonzero(np.isfinite(out["x"]))
@@ -84,13 +96,14 @@ def ghg_cci(path, gas, layers, literal=(), times=1):
     """OCPR, OCFP (levels), SRFP, SRPR, WFMD (layers between levels): all from the surface up."""
     with netCDF4.Dataset(path) as f:
         value = lambda n: plain(f[n], *literal)
-        pressure = value("pressure_levels")
-        weight, profile = value("pressure_weight"), value(gas + "_profile_apriori") * times
+        pressure, weight = value("pressure_levels"), value("pressure_weight")
+        profile, ak = value(gas + "_profile_apriori") * times, value("x%s_averaging_kernel" % gas)
+        if not layers:
+            pressure, weight, profile, ak = settle(pressure, weight, profile, ak)
         out = dict(time=value("time"), lat=value("latitude"), lon=value("longitude"),
                    x=value("x" + gas) * times, sigma=value("x%s_uncertainty" % gas) * times,
-                   prior=(weight * profile).sum(1), pressure=mid(pressure) if layers else pressure,
-                   weight=weight, ak=value("x%s_averaging_kernel" % gas), profile=profile,
-                   good=value("x%s_quality_flag" % gas) == 0)
+                   prior=np.nansum(weight * profile, 1), pressure=mid(pressure) if layers else pressure,
+                   weight=weight, ak=ak, profile=profile, good=value("x%s_quality_flag" % gas) == 0)
         if "latitude_corners" in f.variables:
             out.update(corner_lat=value("latitude_corners"), corner_lon=value("longitude_corners"))
         return rows(out)
@@ -101,7 +114,7 @@ def emma(path, gas):
         value = lambda n: plain(f[n], -999)
         return rows(dict(time=value("time"), lat=value("latitude"), lon=value("longitude"),
                          x=value("x" + gas), sigma=value("x%s_uncertainty" % gas),
-                         good=value("x%s_quality_flag" % gas) == 0))
+                         good=np.ones(len(f["time"]), bool)))
 
 
 def seconds(text):
