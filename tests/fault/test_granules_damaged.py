@@ -18,7 +18,7 @@ import netCDF4
 import numpy as np
 
 BINARY, DATA, WORK = sys.argv[1], os.path.join(sys.argv[2], "data"), sys.argv[3]
-CUTS, MUTATIONS = (int(a) for a in sys.argv[5:7]) if len(sys.argv) > 6 else (2, 6)
+CUTS, MUTATIONS = (int(a) for a in sys.argv[5:7]) if len(sys.argv) > 6 else (2, 4)
 TIMEOUT = 20
 BATCH = 25
 GRANULES = (("acos_oco_lite/*.nc4", "co2"), ("ghgcci_gosat/*OCPR*.nc", "ch4"),
@@ -52,7 +52,7 @@ def died_in_library(path, gas):
         return subprocess.run(["ncdump", path], capture_output=True, timeout=60).returncode < 0
     log, wrapper = os.path.join(WORK, "frames.txt"), os.path.join(WORK, "worker.sh")
     with open(wrapper, "w") as f:
-        f.write("#!/bin/sh\nexec gdb -batch -ex run -ex bt --args %s \"$@\" >%s 2>&1\n" % (BINARY, log))
+        f.write("#!/bin/sh\nunset SKYFLUX_WORKER_PARENT\nexec gdb -batch -ex run -ex bt --args %s \"$@\" >%s 2>&1\n" % (BINARY, log))
     os.chmod(wrapper, 0o755)
     run("soundings", path, "--gas", gas, "-o", os.path.join(WORK, "x.nc"), "--timeout", "60",
         env=dict(os.environ, SKYFLUX_WORKER=wrapper))
@@ -67,12 +67,12 @@ def died_in_library(path, gas):
 
 
 def soundings(path):
-    """x and time of every row of the last granule of a harmonised file."""
+    """x and time of every row of the intact granule of a harmonised file."""
     with netCDF4.Dataset(path) as f:
         f.set_auto_mask(False)
         names = [str(n) for n in np.atleast_1d(f["granule"][:])]
-        last = f["granule_index"][:] == len(names) - 1
-        return names[-1], f["x"][:][last], f["time"][:][last]
+        rows = f["granule_index"][:] == names.index("intact.nc")
+        return f["x"][:][rows], f["time"][:][rows]
 
 
 def batch(copies, intact, gas, whole, out):
@@ -84,9 +84,8 @@ def batch(copies, intact, gas, whole, out):
                    "--timeout", str(TIMEOUT), "--threads", threads, timeout=expected)
         assert done.returncode in (0, 5), (copies, done.returncode, done.stderr)
         bytes_of.append(open(out, "rb").read())
-        name, x, time = soundings(out)
-        assert name == os.path.basename(intact), name
-        assert np.array_equal(x, whole[1], equal_nan=True) and np.array_equal(time, whole[2]), copies
+        x, time = soundings(out)
+        assert np.array_equal(x, whole[0], equal_nan=True) and np.array_equal(time, whole[1]), copies
         if CUTS > 10:
             break  # many copies: once
     assert len(set(bytes_of)) == 1, "the number of workers shows"
