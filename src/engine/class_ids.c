@@ -11,6 +11,7 @@
 
 #define CELLS (SKY_BAND * SKY_BAND)
 #define NONE UINT32_MAX
+#define SIGN 0x80000000u /* of NONE, but of no id */
 #define NODATA SKY_PIXEL_NODATA
 #define LOWEST (-32768) /* codes of the table: int16 and uint16 */
 #define TABLE 98304
@@ -34,6 +35,8 @@ struct sky_class_ids {
   int32_t *code, *next; /* [(CELLS+1)*rasters] */
   int32_t *one_code;    /* [CELLS+1] */
 };
+
+typedef uint64_t u2 __attribute__((vector_size(16)));
 
 size_t sky_class_ids_bytes(size_t rasters) {
   return (TABLE + PAIRS) * sizeof(uint32_t) + SLOTS * sizeof(slot) + 3 * CELLS * sizeof(uint32_t) +
@@ -177,6 +180,107 @@ void sky_class_ids_find(sky_class_ids *c, const void *const *pixel, size_t nx, s
   for (size_t k = 1; k < c->rasters; k++) {
     number_one(c, pixel[k], nx, ny, c->one);
     combine(c, k, nx, ny);
+  }
+}
+
+/* ---- bytes ---------------------------------------------------------------------------------- */
+
+/* One code, or two as code0 + 256 code1, is looked up in the table of pairs while it is counted: no
+ * ids of cells are written and read again. */
+
+void sky_class_ids_begin(sky_class_ids *c) {
+  if (c->n_used == 0) memset(c->pair, 0xff, PAIRS * sizeof *c->pair);
+  for (size_t i = 0; i < c->n_used; i++)
+    c->pair[c->used[i]] = NONE;
+  c->n_used = 0;
+  c->count = 1;
+}
+
+static uint32_t new_bytes(sky_class_ids *c, const sky_byte_rows *rows, uint32_t at) {
+  const int code[2] = {(int)(at & 255), (int)(at >> 8)};
+  bool masked = false;
+  for (size_t k = 0; k < c->rasters; k++)
+    masked |= code[k] == rows[k].nodata;
+  c->used[c->n_used++] = at;
+  if (masked) return c->pair[at] = 0;
+  for (size_t k = 0; k < c->rasters; k++)
+    c->code[c->count * c->rasters + k] = code[k];
+  return c->pair[at] = (uint32_t)c->count++;
+}
+
+/* Pixels of up to two rasters in a row, counted in four copies of each counter, as
+ * sky_zonal_class_block has them: four pixels at a time, as neighbours mostly are of one class. */
+typedef struct byte_row {
+  const uint8_t *first, *second; /* second NULL: one raster */
+  const uint64_t *fixed;         /* areas, see by_row */
+} byte_row;
+
+static inline uint32_t key_at(const byte_row *r, bool two, size_t x) {
+  return two ? r->first[x] | (uint32_t)r->second[x] << 8 : r->first[x];
+}
+
+static uint32_t id_of(sky_class_ids *c, const sky_byte_rows *rows, uint32_t at) {
+  const uint32_t id = c->pair[at];
+  return id != NONE ? id : new_bytes(c, rows, at);
+}
+
+static inline void count_span(sky_class_ids *c, const sky_byte_rows *rows, const byte_row *row,
+                              bool two, bool by_row, size_t x0, size_t x1, u2 *counter) {
+  const uint32_t *table = c->pair;
+  const byte_row r = *row;
+  const u2 one = {1, r.fixed[0]};
+  size_t x = x0;
+  for (; x + 4 <= x1; x += 4) {
+    uint32_t id[4];
+    for (size_t i = 0; i < 4; i++)
+      id[i] = table[key_at(&r, two, x + i)];
+    if (((id[0] | id[1] | id[2] | id[3]) & SIGN) != 0)
+      for (size_t i = 0; i < 4; i++)
+        id[i] = id_of(c, rows, key_at(&r, two, x + i));
+    for (size_t i = 0; i < 4; i++)
+      counter[4 * (size_t)id[i] + i] += by_row ? one : (u2){1, r.fixed[x + i]};
+  }
+  for (; x < x1; x++)
+    counter[4 * (size_t)id_of(c, rows, key_at(&r, two, x))] += by_row ? one : (u2){1, r.fixed[x]};
+}
+
+void sky_class_ids_count_bytes(sky_class_ids *c, const sky_byte_rows *rows,
+                               const sky_zonal_block *b, const sky_cover_part *cover,
+                               uint64_t *scratch, sky_zonal_size *size) {
+  u2 *counter = (u2 *)(void *)scratch; /* [ids][4] of count, area */
+  const bool two = c->rasters > 1;
+  for (size_t k = 0; k < cover->n_span; k++) {
+    const sky_span *s = &cover->span[k];
+    const ptrdiff_t y = s->row;
+    const byte_row row = {.first = rows[0].first + y * rows[0].stride,
+                          .second = two ? rows[1].first + y * rows[1].stride : NULL,
+                          .fixed = b->fixed + s->row * SKY_BAND};
+    if (two && b->by_row)
+      count_span(c, rows, &row, true, true, s->x0, s->x1, counter);
+    else if (two)
+      count_span(c, rows, &row, true, false, s->x0, s->x1, counter);
+    else if (b->by_row)
+      count_span(c, rows, &row, false, true, s->x0, s->x1, counter);
+    else
+      count_span(c, rows, &row, false, false, s->x0, s->x1, counter);
+  }
+  for (size_t k = 0; k < cover->n_edge; k++) { /* numbered before the sizes are set */
+    const sky_edge_cell *e = &cover->edge[k];
+    uint32_t at = rows[0].first[(ptrdiff_t)e->row * rows[0].stride + e->x];
+    if (two) at |= (uint32_t)rows[1].first[(ptrdiff_t)e->row * rows[1].stride + e->x] << 8;
+    c->id[k] = id_of(c, rows, at);
+  }
+  for (size_t i = 0; i < c->count; i++) {
+    u2 *lane = counter + 4 * i;
+    const u2 all = lane[0] + lane[1] + lane[2] + lane[3];
+    size[i] = (sky_zonal_size){(double)all[0], (double)all[1] * b->unit};
+    lane[0] = lane[1] = lane[2] = lane[3] = (u2){0, 0};
+  }
+  for (size_t k = 0; k < cover->n_edge; k++) {
+    const sky_edge_cell *e = &cover->edge[k];
+    sky_zonal_size *to = &size[c->id[k]];
+    to->cells += e->fraction;
+    to->area += e->fraction * b->area[e->row * SKY_BAND + (b->by_row ? 0 : e->x)];
   }
 }
 

@@ -129,6 +129,7 @@ static sky_status open_band(sky_context *ctx, sky_raster_file *f) {
   facts->block_x = f->value.block_x;
   facts->block_y = f->value.block_y;
   facts->pixel_bytes = f->value.size + f->mask.size;
+  facts->bytes = f->value.type == GDT_Byte && f->mask.band == NULL;
   facts->native = strcmp(GDALGetDriverShortName(GDALGetDatasetDriver(f->data)), "VRT") != 0;
   return SKY_OK;
 }
@@ -378,4 +379,16 @@ sky_status sky_raster_file_row(sky_context *ctx, const sky_raster_file *f, const
   const size_t bad = row_classes(f, pixel, mask, nx, out);
   if (bad == SIZE_MAX) return SKY_OK;
   return not_a_class(ctx, f, pixel + bad * f->value.size, ix0 + bad, line);
+}
+
+sky_byte_rows sky_raster_file_byte_rows(const sky_raster_file *f, const sky_raster_tile *t,
+                                        const sky_window *w) {
+  const lines l = lines_of(f, w), tile = lines_of(f, &t->window);
+  const size_t line = f->north_up ? l.y + l.ny - 1 : l.y;
+  const ptrdiff_t width = (ptrdiff_t)tile.nx;
+  const double nodata = f->facts.nodata;
+  return (sky_byte_rows){
+      .first = (const uint8_t *)t->value + (line - tile.y) * tile.nx + l.x - tile.x,
+      .stride = f->north_up ? -width : width,
+      .nodata = nodata >= 0 && nodata <= 255 && nodata == nearbyint(nodata) ? (int)nodata : -1};
 }

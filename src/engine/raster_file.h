@@ -39,4 +39,7 @@ const char *sky_raster_file_bad(const sky_raster_file *f, const sky_raster_tile 
 SKY_NODISCARD sky_status sky_raster_file_row(sky_context *ctx, const sky_raster_file *f,
                                              const sky_raster_tile *t, size_t iy, size_t ix0,
                                              size_t nx, void *out);
+/* See sky_source_byte_rows. */
+sky_byte_rows sky_raster_file_byte_rows(const sky_raster_file *f, const sky_raster_tile *t,
+                                        const sky_window *w);
 #endif

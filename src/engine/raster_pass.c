@@ -8,6 +8,7 @@
 #include "src/engine/raster_pass.h"
 
 #include <gdal.h>
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -143,7 +144,7 @@ static sky_status make_plan(sky_context *ctx, pass *p, size_t tile, plan *a) {
   p->row_tiles = (p->columns + p->tile_x - 1) / p->tile_x;
   p->threads = a->threads;
   const double rest = a->budget - a->fixed - a->worker * a->threads - a->parts;
-  p->allowance = a->parts + rest / 2;
+  p->allowance = a->parts + fmin(a->parts, rest);
   return SKY_OK;
 }
 
@@ -325,7 +326,7 @@ static sky_status map_block(sky_context *ctx, pass *p, worker *w, size_t band, s
   const char *path = "", *reason = unread_reason(p, w, &b.window, &path);
   if (reason == NULL) {
     b.pixel = (const void *const *)w->pixel;
-    for (size_t i = 0; i < p->n; i++)
+    for (size_t i = 0; i < p->n && !p->kernel->unconverted; i++)
       SKY_TRY(sky_source_convert(ctx, w->source[i], &b.window, w->pixel[i]));
   } else {
     sky_log(ctx, SKY_LOG_WARN, "%s: block at line %zu, column %zu cannot be read: %s", path,

@@ -30,6 +30,7 @@ typedef struct sky_raster_kernel {
   void *user;
   /* Memory for the plan: of the whole kernel, of one worker, of one block's part. */
   size_t fixed_bytes, worker_bytes, part_bytes;
+  bool unconverted; /* map takes the pixels from the sources: those of a block are not set */
   sky_status (*start)(sky_context *ctx, void *user, void **worker); /* in each thread */
   void (*stop)(void *worker);
   /* Whether a window of the grid is worth reading; any thread. */

@@ -73,6 +73,7 @@ sky_status sky_source_open(sky_context *ctx, const sky_raster_input *in, const s
   s->facts = *sky_raster_file_facts(s->file);
   if (target != NULL && !sky_grid_equal(sky_raster_file_grid(s->file), target)) {
     s->target = target;
+    s->facts.bytes = false;
     count_blocks(s);
     if (in->sampling == SKY_SAMPLE_CLASS) sky_raster_file_as_classes(s->file);
     SKY_GO(sky_separable_create(ctx, s->file, in, target, &s->separable));
@@ -153,4 +154,8 @@ void sky_source_valid(const sky_source *s, const sky_window *w, double *out) {
     memcpy(out + row * SKY_BAND,
            r->valid + (w->iy0 + row - r->tile.iy0) * r->tile.nx + w->ix0 - r->tile.ix0,
            w->nx * sizeof *out);
+}
+
+sky_byte_rows sky_source_byte_rows(const sky_source *s, const sky_window *w) {
+  return sky_raster_file_byte_rows(s->file, &s->tile, w);
 }

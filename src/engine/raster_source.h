@@ -56,6 +56,7 @@ typedef struct sky_raster_facts {
   size_t block_x, block_y; /* native */
   size_t pixel_bytes;      /* with its mask */
   bool native;             /* read block by block; false: through the driver's own windows (VRT) */
+  bool bytes;              /* can be seen as bytes, see sky_source_byte_rows */
 } sky_raster_facts;
 
 typedef struct sky_source sky_source;
@@ -87,4 +88,14 @@ SKY_NODISCARD sky_status sky_source_convert(sky_context *ctx, const sky_source *
 bool sky_source_resampled(const sky_source *s);
 void sky_source_valid(const sky_source *s, const sky_window *w, double *out);
 const sky_source_audit *sky_source_audit_of(const sky_source *s, const sky_window *w);
+
+/* Classes of one byte where they lie: row r from `first + r * stride` on, row 0 the southernmost;
+ * nodata: their masked code, none of 0..255 if there is none. If facts.bytes, of a window inside
+ * the tile, until the next load. */
+typedef struct sky_byte_rows {
+  const uint8_t *first;
+  ptrdiff_t stride;
+  int nodata;
+} sky_byte_rows;
+sky_byte_rows sky_source_byte_rows(const sky_source *s, const sky_window *w);
 #endif

@@ -142,6 +142,7 @@ typedef struct job {
   const sky_grid *grid;
   const sky_zonal_options *opt;
   size_t n_raster;
+  bool bytes; /* classes are counted where they lie */
   sky_cover *cover;
   totals *totals;
 } job;
@@ -155,6 +156,7 @@ typedef struct worker {
   uint64_t *scratch;    /* [(CELLS+1)*SKY_ZONAL_LANES], zero */
   sky_zonal_size *size; /* [CELLS+1] */
   sky_quantile_scratch quantiles;
+  sky_byte_rows rows[2];
 } worker;
 
 static size_t worker_bytes(const job *j) {
@@ -225,10 +227,12 @@ static sky_status add_values(sky_context *ctx, const job *j, worker *w,
   return SKY_OK;
 }
 
-static sky_status add_classes(sky_context *ctx, worker *w, const sky_zonal_block *block,
-                              sky_zonal_part *p) {
+static sky_status add_classes(sky_context *ctx, const job *j, worker *w,
+                              const sky_zonal_block *block, sky_zonal_part *p) {
+  if (j->bytes) sky_class_ids_count_bytes(w->ids, w->rows, block, &w->cover, w->scratch, w->size);
   const size_t n = sky_class_ids_count(w->ids);
-  sky_zonal_class_block(block, &w->cover, sky_class_ids_cells(w->ids), n, w->scratch, w->size);
+  if (!j->bytes)
+    sky_zonal_class_block(block, &w->cover, sky_class_ids_cells(w->ids), n, w->scratch, w->size);
   SKY_TRY(sky_zonal_part_need_sizes(ctx, p, n));
   for (size_t i = 0; i < n; i++) {
     if (!(w->size[i].cells > 0)) continue;
@@ -251,7 +255,20 @@ static sky_status start_block(sky_context *ctx, const job *j, worker *w, const s
   SKY_TRY(sky_cell_area_find(ctx, w->cell_area, b->band, b->window.ix0, b->window.nx, w->area));
   if (!j->opt->classes || b->pixel == NULL) return SKY_OK;
   block->unit = sky_zonal_fix(w->area, block->nx, block->ny, block->by_row, w->fixed);
-  sky_class_ids_find(w->ids, b->pixel, block->nx, block->ny);
+  if (j->bytes) {
+    for (size_t k = 0; k < j->n_raster; k++)
+      w->rows[k] = sky_source_byte_rows(b->source[k], &b->window);
+    sky_class_ids_begin(w->ids);
+  } else {
+    sky_class_ids_find(w->ids, b->pixel, block->nx, block->ny);
+  }
+  return SKY_OK;
+}
+
+/* The codes of all ids. */
+static sky_status end_block(sky_context *ctx, const job *j, worker *w, const sky_raster_block *b,
+                            sky_zonal_part *p) {
+  if (!j->opt->classes || b->pixel == NULL) return SKY_OK;
   const size_t n = sky_class_ids_count(w->ids) * j->n_raster;
   p->code = SKY_NEW(ctx, int32_t, n);
   if (p->code == NULL) return SKY_E_NOMEM;
@@ -276,7 +293,7 @@ static sky_status add_entry(sky_context *ctx, const job *j, worker *w, const sky
   p->n++;
   if (e->unread) return SKY_OK;
   if (!j->opt->classes) return add_values(ctx, j, w, block, b, p);
-  SKY_TRY(add_classes(ctx, w, block, p));
+  SKY_TRY(add_classes(ctx, j, w, block, p));
   e->n = p->n_size - e->first;
   return SKY_OK;
 }
@@ -297,7 +314,7 @@ static sky_status map(sky_context *ctx, void *user, void *state, const sky_raste
     if (*p == NULL) SKY_TRY(start_block(ctx, j, w, b, &block, p));
     SKY_TRY(add_entry(ctx, j, w, b, &block, sky_cover_zone(j->cover, shape[i]), *p));
   }
-  return SKY_OK;
+  return *p != NULL ? end_block(ctx, j, w, b, *p) : SKY_OK;
 }
 
 static sky_status merge(sky_context *ctx, void *user, size_t block, void *from) {
@@ -453,7 +470,11 @@ sky_status sky_zonal_make(sky_context *ctx, sky_raster_set *set, const sky_zones
   SKY_GO(totals_make(ctx, zones->n, j.n_raster, opt, &j.totals));
   SKY_GO(make_stamp(ctx, &j, how.stamp, &stamp));
   how.stamp = stamp;
+  j.bytes = opt->classes && j.n_raster <= 2;
+  for (size_t i = 0; i < j.n_raster; i++)
+    j.bytes = j.bytes && sky_raster_set_facts(set, i)->bytes;
   const sky_raster_kernel kernel = {.user = &j,
+                                    .unconverted = j.bytes,
                                     .fixed_bytes = fixed_bytes(&j),
                                     .worker_bytes = worker_bytes(&j),
                                     .part_bytes = part_bytes(&j),
