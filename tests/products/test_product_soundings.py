@@ -1,11 +1,8 @@
 """`skyflux info` and `skyflux soundings` against an independent reading (raw.py) of one granule of every
-retrieval product: synthetic ones where no real file exists, real ones where there are some. Values,
-errors, priors, kernels, weights, corners, times and what is good, to the last bits of a double.
-
-Arguments: binary, data folder, work folder, source folder, [control]: with "control" the script must
-find each of the deliberate faults of controls().
+retrieval product without a real file (those with one: tests/real): values, errors, priors, kernels,
+weights, corners, times and what is good, to the last bits of a double. Arguments: binary, data folder,
+work folder.
 """
-import glob
 import json
 import os
 import shutil
@@ -19,7 +16,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import raw  # noqa: E402
 
-BINARY, DATA, WORK = sys.argv[1], os.path.join(sys.argv[2], "data"), sys.argv[3]
+BINARY, _, WORK = sys.argv[1:4]
 NAMES = dict(lat="latitude", lon="longitude", time="time", x="x", sigma="x_uncertainty", prior="x_prior",
              pressure="pressure", weight="pressure_weight", ak="averaging_kernel",
              profile="profile_prior", corner_lat="latitude_bounds", corner_lon="longitude_bounds")
@@ -124,37 +121,6 @@ def synthetic():
           ("--product", "oco-lite-x2019"))
 
 
-def openghg(path, gas):
-    with netCDF4.Dataset(path) as f:
-        value = lambda n: raw.plain(f[n])
-        up = value("pressure_levels")
-        turn = (lambda x: x) if up[0, 0] > up[0, -1] else raw.flip
-        units = f["time"].units
-        time = value("time") + raw.seconds(units.split("since ")[1])
-        w, c = turn(value("pressure_weights")), turn(value(gas + "_profile_apriori"))
-        return raw.rows(dict(time=time, lat=value("lat"), lon=value("lon"), x=value("x" + gas),
-                             sigma=value("x%s_uncertainty" % gas), prior=(w * c).sum(1), pressure=turn(up),
-                             weight=w, ak=turn(value("x%s_averaging_kernel" % gas)), profile=c,
-                             good=np.ones(len(time), bool)))
-
-
-def real():
-    counts = {"20120101": (2417, 1053), "20120102": (2278, 959), "20120105": (2242, 1023)}
-    for path in sorted(glob.glob(os.path.join(DATA, "ghgcci_gosat", "*OCPR*.nc"))):
-        want = raw.ghg_cci(path, "ch4", False, (np.float32(-9999.99),))
-        day = path.split("OCPR-")[1][:8]
-        with netCDF4.Dataset(path) as f:
-            assert (f.dimensions["n"].size, int((f["xch4_quality_flag"][:] == 0).sum())) == counts[day]
-        out = check(path, "ch4", "ghgcci-ocpr", want)
-        controls(out, want)
-        with netCDF4.Dataset(out) as f:
-            assert f["x"][:].min() > 0 and np.nanmin(value(f["pressure_weight"])) >= -1
-    for path in sorted(glob.glob(os.path.join(DATA, "openghg_column", "*-column.nc"))):
-        gas = "co2" if "co2" in path else "ch4"
-        check(path, gas, "openghg-column", openghg(path, gas))
-
-
 shutil.rmtree(WORK, ignore_errors=True)
 os.makedirs(WORK)
 synthetic()
-real()
