@@ -6,6 +6,7 @@ sky_test(test_raster_pass SOURCES unit/test_raster_pass.c LIBS skyflux_engine Pk
 sky_script(zonal_command cli/test_zonal.py LABELS cli)
 sky_script(regrid_command cli/test_regrid.py LABELS cli)
 sky_script(zonal_zones cli/test_zonal_zones.py LABELS cli)
+sky_script(zonal_tree cli/test_zonal_tree.py LABELS cli)
 sky_script(zonal_real real/test_zonal_real.py LABELS real)
 sky_script(zonal_resume fault/test_zonal_resume.py LABELS fault)
 sky_script(zonal_limits fault/test_zonal_limits.py LABELS fault)

@@ -1,7 +1,7 @@
 /* cmd_zonal.c: `skyflux zonal`: statistics and class areas of zones over rasters.
  *
  * Cells count with their exact covered fraction and their true area; --weights planar leaves the
- * area out, for comparison with tools that do. Areas are reported in hectares. */
+ * area out, for comparison with tools that do. */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,85 +11,33 @@
 
 #include "src/cli/commands.h"
 #include "src/cli/shard_command.h"
+#include "src/cli/zonal_run.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
 #include "src/core/text.h"
-#include "src/engine/zonal.h"
-#include "src/read/zones_ogr.h"
 #include "src/write/json_out.h"
-#include "src/write/result_table.h"
-
-#define HECTARE 1e4
-#define STATS_MAX 32
 
 /* ---- statistics ----------------------------------------------------------------------------- */
-
-typedef enum stat {
-  STAT_VALID,
-  STAT_AREA,
-  STAT_COUNT,
-  STAT_SUM,
-  STAT_INTEGRAL,
-  STAT_MEAN,
-  STAT_WEIGHTED_MEAN,
-  STAT_STDEV,
-  STAT_VARIANCE,
-  STAT_MIN,
-  STAT_MAX,
-  STAT_QUANTILE
-} stat;
 
 static const struct stat_name {
   const char *name, *column;
   bool squares;
-} stats[] = {[STAT_VALID] = {"valid", "valid", false},          /* share of the zone's area */
-             [STAT_AREA] = {"area", "area_ha", false},          /* with a value */
-             [STAT_COUNT] = {"count", "count", false},          /* cells, by fraction */
-             [STAT_SUM] = {"sum", "sum", false},                /* fraction × value */
-             [STAT_INTEGRAL] = {"integral", "integral", false}, /* value × m² */
-             [STAT_MEAN] = {"mean", "mean", false},
-             [STAT_WEIGHTED_MEAN] = {"weighted_mean", "weighted_mean", false},
-             [STAT_STDEV] = {"stdev", "stdev", true},
-             [STAT_VARIANCE] = {"variance", "variance", true},
-             [STAT_MIN] = {"min", "min", false},
-             [STAT_MAX] = {"max", "max", false}};
+} stats[] = {[SKY_STAT_VALID] = {"valid", "valid", false},          /* share of the zone's area */
+             [SKY_STAT_AREA] = {"area", "area", false},             /* with a value */
+             [SKY_STAT_COUNT] = {"count", "count", false},          /* cells, by fraction */
+             [SKY_STAT_SUM] = {"sum", "sum", false},                /* fraction × value */
+             [SKY_STAT_INTEGRAL] = {"integral", "integral", false}, /* value × m² */
+             [SKY_STAT_MEAN] = {"mean", "mean", false},
+             [SKY_STAT_WEIGHTED_MEAN] = {"weighted_mean", "weighted_mean", false},
+             [SKY_STAT_STDEV] = {"stdev", "stdev", true},
+             [SKY_STAT_VARIANCE] = {"variance", "variance", true},
+             [SKY_STAT_MIN] = {"min", "min", false},
+             [SKY_STAT_MAX] = {"max", "max", false}};
 #define N_STATS (sizeof stats / sizeof stats[0])
 #define DEFAULT_STATS "valid,count,sum,mean,stdev,min,max"
 
-typedef struct zonal_args {
-  const char *out, *by;
-  cJSON *words; /* all that the result depends on */
-  sky_zones_options zones;
-  sky_zonal_options opt;
-  sky_pass_options pass;
-  stat stat[STATS_MAX];
-  double share[STATS_MAX];    /* of a quantile */
-  char column[STATS_MAX][32]; /* its name */
-  size_t n_stat;
-} zonal_args;
-
-typedef struct zonal_run {
-  zonal_args args;
-  int n_raster;
-  char **files; /* rasters, then zones */
-  sky_raster_set *set;
-  sky_zones zones;
-  size_t damaged; /* of them */
-  sky_zonal result;
-  char **notes;
-  size_t n_note, note_capacity;
-  char **names; /* [n_raster] of columns */
-  sky_result_column *column;
-  char **column_names;
-  size_t n_column;
-  sky_result_cell *cell;
-  const sky_zone **zone; /* [rows] */
-  char **reasons;        /* [zones] */
-  char *journal, *stamp;
-} zonal_run;
-
-static void run_free(zonal_run *r) {
+static void run_free(sky_zonal_run *r) {
   cJSON_Delete(r->args.words);
   sky_free(r->journal);
   sky_free(r->stamp);
@@ -98,6 +46,9 @@ static void run_free(zonal_run *r) {
   for (size_t z = 0; z < r->zones.n && r->reasons != NULL; z++)
     sky_free(r->reasons[z]);
   sky_free(r->reasons);
+  sky_zone_tree_free(&r->tree);
+  sky_free(r->closing);
+  sky_free(r->rest);
   sky_zones_free(&r->zones);
   sky_file_list_free(r->notes, r->n_note);
   sky_file_list_free(r->names, r->names != NULL ? (size_t)r->n_raster : 0);
@@ -119,11 +70,11 @@ static bool parse_quantile(const char *word, double *share) {
   return percent >= 0 && percent <= 100;
 }
 
-static sky_status add_stat(sky_context *ctx, zonal_args *a, const char *word) {
+static sky_status add_stat(sky_context *ctx, sky_zonal_args *a, const char *word) {
   const char *known[N_STATS + 1] = {[N_STATS] = "median"};
   size_t i = 0;
-  if (a->n_stat == STATS_MAX)
-    return sky_fail(ctx, SKY_E_USAGE, "--stats: more than %d statistics", STATS_MAX);
+  if (a->n_stat == SKY_STATS_MAX)
+    return sky_fail(ctx, SKY_E_USAGE, "--stats: more than %d statistics", SKY_STATS_MAX);
   while (i < N_STATS && strcmp(word, stats[i].name) != 0)
     i++;
   for (size_t k = 0; k < N_STATS; k++)
@@ -143,11 +94,11 @@ static sky_status add_stat(sky_context *ctx, zonal_args *a, const char *word) {
   }
   snprintf(a->column[a->n_stat], sizeof a->column[0], "%s", i < N_STATS ? stats[i].column : word);
   a->share[a->n_stat] = share;
-  a->stat[a->n_stat++] = i < N_STATS ? (stat)i : STAT_QUANTILE;
+  a->stat[a->n_stat++] = i < N_STATS ? (sky_zonal_stat)i : SKY_STAT_QUANTILE;
   return SKY_OK;
 }
 
-static sky_status parse_stats(sky_context *ctx, const char *text, zonal_args *a) {
+static sky_status parse_stats(sky_context *ctx, const char *text, sky_zonal_args *a) {
   for (a->n_stat = 0; *text != '\0';) {
     const size_t n = strcspn(text, ",");
     char word[32];
@@ -170,9 +121,19 @@ static sky_status parse_tile(sky_context *ctx, const char *text, size_t *tile) {
                   SKY_BAND, SKY_BAND);
 }
 
+static sky_status parse_unit(sky_context *ctx, const char *text, sky_zonal_args *a) {
+  static const sky_area_unit units[] = {{"ha", 1e4}, {"km2", 1e6}, {"m2", 1}};
+  for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+    if (strcmp(text, units[i].name) != 0) continue;
+    a->unit = &units[i];
+    return SKY_OK;
+  }
+  return sky_fail(ctx, SKY_E_USAGE, "--area-unit: '%s' is not one of ha, km2, m2", text);
+}
+
 /* Options on which no result depends. */
-static bool handle_execution(sky_context *ctx, zonal_args *a, const char *name, const char *value,
-                             sky_status *st) {
+static bool handle_execution(sky_context *ctx, sky_zonal_args *a, const char *name,
+                             const char *value, sky_status *st) {
   *st = SKY_OK;
   if (strcmp(name, "tile") == 0)
     *st = parse_tile(ctx, value, &a->pass.tile);
@@ -188,7 +149,7 @@ static bool handle_execution(sky_context *ctx, zonal_args *a, const char *name, 
 }
 
 static sky_status handle(sky_context *ctx, void *user, const char *name, const char *value) {
-  zonal_args *a = user;
+  sky_zonal_args *a = user;
   sky_status st;
   const struct {
     const char *name, **to;
@@ -197,6 +158,8 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
                {"layer", &a->zones.layer},
                {"where", &a->zones.where},
                {"assume-crs", &a->zones.assume_crs},
+               {"level", &a->zones.level_attribute},
+               {"parent", &a->zones.parent_attribute},
                {"weight-raster", &a->by}};
   if (handle_execution(ctx, a, name, value, &st)) return st;
   if (a->words == NULL) a->words = cJSON_CreateArray();
@@ -208,6 +171,7 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
     return SKY_OK;
   }
   if (strcmp(name, "stats") == 0) return parse_stats(ctx, value, a);
+  if (strcmp(name, "area-unit") == 0) return parse_unit(ctx, value, a);
   if (strcmp(name, "categories") == 0) {
     a->opt.classes = true;
     return SKY_OK;
@@ -218,12 +182,13 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
   return SKY_OK;
 }
 
-static sky_status check_args(sky_context *ctx, zonal_args *a, const sky_cli_common *common) {
+static sky_status check_args(sky_context *ctx, sky_zonal_args *a, const sky_cli_common *common) {
   if (common->n_args < 2)
     return sky_fail(ctx, SKY_E_USAGE, "zonal: expected rasters and a file of zones, got %d file%s",
                     common->n_args, common->n_args == 1 ? "" : "s");
   if (a->zones.id == NULL) return sky_fail(ctx, SKY_E_USAGE, "zonal: option --id is needed");
   a->zones.keep_defects = true;
+  if (a->unit == NULL) SKY_TRY(parse_unit(ctx, "ha", a));
   if (a->opt.classes && a->n_stat > 0)
     return sky_fail(ctx, SKY_E_USAGE,
                     "zonal: --categories gives the areas of classes; --stats are for values");
@@ -231,7 +196,7 @@ static sky_status check_args(sky_context *ctx, zonal_args *a, const sky_cli_comm
     SKY_TRY(parse_stats(ctx, a->by != NULL ? "weighted_mean" : DEFAULT_STATS, a));
   bool weighted = false;
   for (size_t i = 0; i < a->n_stat; i++)
-    weighted |= a->stat[i] == STAT_WEIGHTED_MEAN;
+    weighted |= a->stat[i] == SKY_STAT_WEIGHTED_MEAN;
   if (weighted != (a->by != NULL))
     return sky_fail(ctx, SKY_E_USAGE,
                     "zonal: weighted_mean and --weight-raster go together: %s is missing",
@@ -248,7 +213,8 @@ static sky_status check_args(sky_context *ctx, zonal_args *a, const sky_cli_comm
 /* ---- reading -------------------------------------------------------------------------------- */
 
 /* What was read, before anything is computed from it. */
-static void tell_facts(sky_context *ctx, const zonal_run *r, const sky_raster_input *in, size_t n) {
+static void tell_facts(sky_context *ctx, const sky_zonal_run *r, const sky_raster_input *in,
+                       size_t n) {
   for (size_t i = 0; i < n; i++) {
     const sky_raster_facts *f = sky_raster_set_facts(r->set, i);
     if (!f->masked)
@@ -263,9 +229,10 @@ static void tell_facts(sky_context *ctx, const zonal_run *r, const sky_raster_in
   }
 }
 
-#define TOLD 10 /* zones at most, one by one */
+#define TOLD 10     /* zones at most, one by one */
+#define CLOSED 1e-6 /* of a parent's area: more that its children leave open is a warning */
 
-static void tell_defects(sky_context *ctx, zonal_run *r) {
+static void tell_defects(sky_context *ctx, sky_zonal_run *r) {
   size_t n = 0;
   for (size_t z = 0; z < r->zones.n; z++) {
     const sky_zone *zone = &r->zones.zone[z];
@@ -278,8 +245,31 @@ static void tell_defects(sky_context *ctx, zonal_run *r) {
   if (n > TOLD) sky_log(ctx, SKY_LOG_WARN, "%s: %zu zones have no cells", r->files[r->n_raster], n);
 }
 
-static sky_status compute(sky_context *ctx, zonal_run *r) {
-  const zonal_args *a = &r->args;
+/* How far children fill their parents; what does not close is said. */
+static sky_status close_tree(sky_context *ctx, sky_zonal_run *r) {
+  size_t n = 0;
+  r->closing = SKY_NEW(ctx, sky_zone_closing, r->zones.n);
+  if (r->closing == NULL) return SKY_E_NOMEM;
+  SKY_TRY(sky_zone_tree_check(ctx, &r->tree, &r->zones, sky_raster_set_grid(r->set), r->closing));
+  for (size_t z = 0; z < r->zones.n; z++) {
+    const sky_zone_closing *c = &r->closing[z];
+    const double open = fmax(c->uncovered, c->overlap), area = r->result.zone[z].inside.area;
+    if (!(open > CLOSED * area) || n++ >= TOLD) continue;
+    sky_log(ctx, SKY_LOG_WARN,
+            "%s: zone '%s' of %.6g %s: its children leave %.4g %s of it uncovered and %.4g %s "
+            "are beyond it or in more than one",
+            r->files[r->n_raster], r->zones.zone[z].id, area / r->args.unit->m2, r->args.unit->name,
+            c->uncovered / r->args.unit->m2, r->args.unit->name, c->overlap / r->args.unit->m2,
+            r->args.unit->name);
+  }
+  if (n > TOLD)
+    sky_log(ctx, SKY_LOG_WARN, "%s: %zu zones are not filled by their children exactly",
+            r->files[r->n_raster], n);
+  return SKY_OK;
+}
+
+static sky_status compute(sky_context *ctx, sky_zonal_run *r) {
+  const sky_zonal_args *a = &r->args;
   const size_t n = (size_t)r->n_raster + a->opt.by;
   sky_raster_input *in = SKY_NEW(ctx, sky_raster_input, n);
   if (in == NULL) return SKY_E_NOMEM;
@@ -293,13 +283,19 @@ static sky_status compute(sky_context *ctx, zonal_run *r) {
   SKY_TRY(st);
   SKY_TRY(sky_zones_read(ctx, r->files[r->n_raster], &a->zones, sky_raster_set_grid(r->set),
                          &r->zones));
+  if (a->zones.parent_attribute != NULL) {
+    const sky_status tree = sky_zone_tree_create(ctx, &r->zones, &r->tree);
+    if (tree != SKY_OK) return sky_fail_in(ctx, tree, "%s: ", r->files[r->n_raster]);
+    r->args.opt.add_to = r->tree.add_to;
+  }
   tell_defects(ctx, r);
-  return sky_zonal_make(ctx, r->set, &r->zones, &a->opt, &a->pass, &r->result);
+  SKY_TRY(sky_zonal_make(ctx, r->set, &r->zones, &a->opt, &a->pass, &r->result));
+  return r->tree.n > 0 && a->pass.shard.shards == 0 ? close_tree(ctx, r) : SKY_OK;
 }
 
 /* ---- notes: where the table comes from ------------------------------------------------------ */
 
-static sky_status add_note(sky_context *ctx, zonal_run *r, char *text) {
+static sky_status add_note(sky_context *ctx, sky_zonal_run *r, char *text) {
   if (text == NULL) return SKY_E_NOMEM;
   if (r->n_note == r->note_capacity) {
     const size_t grown = 2 * r->note_capacity + 8;
@@ -315,13 +311,13 @@ static sky_status add_note(sky_context *ctx, zonal_run *r, char *text) {
   return SKY_OK;
 }
 
-static sky_status note_file(sky_context *ctx, zonal_run *r, const char *path) {
+static sky_status note_file(sky_context *ctx, sky_zonal_run *r, const char *path) {
   char hex[65] = "";
   if (strncmp(path, "/vsi", 4) != 0) SKY_TRY(sky_file_sha256(ctx, path, hex));
   return add_note(ctx, r, sky_sprintf(ctx, "input %s sha256 %s", sky_file_base(path), hex));
 }
 
-static sky_status make_notes(sky_context *ctx, zonal_run *r) {
+static sky_status make_notes(sky_context *ctx, sky_zonal_run *r) {
   char **files = NULL;
   size_t n = 0;
   SKY_TRY(add_note(ctx, r, sky_sprintf(ctx, "skyflux %s zonal", SKYFLUX_VERSION)));
@@ -348,217 +344,6 @@ static sky_status make_notes(sky_context *ctx, zonal_run *r) {
                               sky_raster_set_grid(r->set)->crs));
 }
 
-/* ---- the table ------------------------------------------------------------------------------ */
-
-/* A raster's name in columns: its file's name without the suffix, with a number if it is taken. */
-static sky_status make_names(sky_context *ctx, zonal_run *r) {
-  r->names = SKY_NEW0(ctx, char *, (size_t)r->n_raster);
-  if (r->names == NULL) return SKY_E_NOMEM;
-  for (int i = 0; i < r->n_raster; i++) {
-    const char *base = sky_file_base(r->files[i]);
-    const char *dot = strrchr(base, '.');
-    const int n = dot != NULL && dot != base ? (int)(dot - base) : (int)strlen(base);
-    int same = 1;
-    for (int k = 0; k < i; k++) {
-      const char *other = sky_file_base(r->files[k]);
-      same += strncmp(other, base, (size_t)n) == 0 && (other[n] == '.' || other[n] == '\0');
-    }
-    r->names[i] =
-        same == 1 ? sky_sprintf(ctx, "%.*s", n, base) : sky_sprintf(ctx, "%.*s_%d", n, base, same);
-    if (r->names[i] == NULL) return SKY_E_NOMEM;
-  }
-  return SKY_OK;
-}
-
-static sky_status add_column(sky_context *ctx, zonal_run *r, sky_cell_kind kind, const char *name,
-                             const char *raster) {
-  char *text = raster == NULL || r->n_raster == 1 ? sky_strdup(ctx, name)
-                                                  : sky_sprintf(ctx, "%s_%s", name, raster);
-  if (text == NULL) return SKY_E_NOMEM;
-  r->column_names[r->n_column] = text;
-  r->column[r->n_column++] = (sky_result_column){text, kind};
-  return SKY_OK;
-}
-
-static sky_status make_columns(sky_context *ctx, zonal_run *r) {
-  const zonal_args *a = &r->args;
-  const size_t most = 12 + (size_t)r->n_raster * (a->n_stat + 1);
-  r->column = SKY_NEW(ctx, sky_result_column, most);
-  r->column_names = SKY_NEW0(ctx, char *, most);
-  if (r->column == NULL || r->column_names == NULL) return SKY_E_NOMEM;
-  SKY_TRY(add_column(ctx, r, SKY_CELL_TEXT, "zone_id", NULL));
-  SKY_TRY(add_column(ctx, r, SKY_CELL_TEXT, "zone_name", NULL));
-  SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, "zone_area_ha", NULL));
-  SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, "coverage", NULL));
-  for (int i = 0; i < r->n_raster; i++) {
-    if (a->opt.classes) SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, "class", r->names[i]));
-    for (size_t k = 0; k < a->n_stat; k++)
-      SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, a->column[k], r->names[i]));
-  }
-  if (a->opt.classes) {
-    SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, "count", NULL));
-    SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, "area_ha", NULL));
-    SKY_TRY(add_column(ctx, r, SKY_CELL_NUMBER, "share", NULL));
-  }
-  return add_column(ctx, r, SKY_CELL_TEXT, "reason", NULL);
-}
-
-/* At most all of it. */
-static double share(double part, double whole) {
-  return whole > 0 ? fmin(1, part / whole) : part > 0 ? 1 : 0;
-}
-
-static double stat_value(const zonal_run *r, const sky_zonal_zone *z, const sky_zonal_total *t,
-                         stat s) {
-  const sky_zonal_weight w = r->args.opt.weight;
-  const double cells = sky_acc_value(&t->cells);
-  switch (s) {
-    case STAT_VALID:
-      return z->coverage * share(sky_acc_value(&t->area), z->inside.area);
-    case STAT_AREA:
-      return sky_acc_value(&t->area) / HECTARE;
-    case STAT_COUNT:
-      return cells;
-    case STAT_SUM:
-      return cells > 0 ? sky_acc_value(&t->sum) : NAN;
-    case STAT_INTEGRAL:
-      return cells > 0 ? sky_acc_value(&t->integral) : NAN;
-    case STAT_MEAN:
-      return sky_zonal_total_mean(t, w);
-    case STAT_WEIGHTED_MEAN:
-      return sky_acc_value(&t->by_value) / sky_acc_value(&t->by);
-    case STAT_STDEV:
-      return sqrt(sky_zonal_total_variance(t, w));
-    case STAT_VARIANCE:
-      return sky_zonal_total_variance(t, w);
-    case STAT_MIN:
-      return cells > 0 ? t->min : NAN;
-    case STAT_MAX:
-      return cells > 0 ? t->max : NAN;
-    case STAT_QUANTILE: /* not of the total */
-      break;
-  }
-  return NAN;
-}
-
-/* Why a zone has nothing, or not all; "" if it has. */
-static char *reason_of(sky_context *ctx, const zonal_run *r, size_t zone) {
-  const sky_zonal_zone *z = &r->result.zone[zone];
-  const char *defect = r->zones.zone[zone].defect;
-  bool any = z->n_class > 0;
-  if (defect != NULL && !(z->inside.cells > 0)) return sky_strdup(ctx, defect);
-  for (size_t k = 0; k < r->result.n_raster && z->value != NULL; k++)
-    any |= sky_acc_value(&z->value[k].cells) > 0;
-  if (z->unread.cells > 0)
-    return sky_sprintf(ctx, "%.4g ha of it could not be read", z->unread.area / HECTARE);
-  if (!(z->inside.cells > 0))
-    return sky_strdup(ctx, z->coverage > 0 ? "smaller than 1e-12 of a cell" : "outside the raster");
-  return sky_strdup(ctx, any ? "" : "no cell with a value");
-}
-
-static sky_status make_reasons(sky_context *ctx, zonal_run *r) {
-  r->reasons = SKY_NEW0(ctx, char *, r->zones.n);
-  if (r->reasons == NULL) return SKY_E_NOMEM;
-  for (size_t z = 0; z < r->zones.n; z++) {
-    r->reasons[z] = reason_of(ctx, r, z);
-    if (r->reasons[z] == NULL) return SKY_E_NOMEM;
-  }
-  return SKY_OK;
-}
-
-static sky_result_cell number(double v) {
-  return (sky_result_cell){NULL, v};
-}
-
-/* The columns that every row has; returns the cell behind them. */
-static sky_result_cell *put_zone(zonal_run *r, size_t row, size_t zone) {
-  sky_result_cell *c = r->cell + row * r->n_column;
-  const sky_zonal_zone *z = &r->result.zone[zone];
-  r->zone[row] = &r->zones.zone[zone];
-  *c++ = (sky_result_cell){r->zone[row]->id, NAN};
-  *c++ = (sky_result_cell){r->zone[row]->name, NAN};
-  *c++ = number(z->area / HECTARE);
-  *c++ = number(z->coverage);
-  return c;
-}
-
-static sky_status put_values(sky_context *ctx, zonal_run *r, size_t zone) {
-  const sky_zonal_zone *z = &r->result.zone[zone];
-  const zonal_args *a = &r->args;
-  sky_result_cell *c = put_zone(r, zone, zone);
-  for (size_t i = 0; i < r->result.n_raster; i++) {
-    for (size_t k = 0; k < a->n_stat; k++, c++) {
-      *c = number(stat_value(r, z, &z->value[i], a->stat[k]));
-      if (a->stat[k] == STAT_QUANTILE)
-        SKY_TRY(sky_quantiles_get(ctx, r->result.quantiles, zone * r->result.n_raster + i,
-                                  a->share[k], &c->number));
-    }
-  }
-  *c = (sky_result_cell){r->reasons[zone], NAN};
-  return SKY_OK;
-}
-
-/* Rows of a zone: its classes; what has none, could not be read, or nothing at all. */
-static size_t class_rows(const sky_zonal_zone *z) {
-  return z->n_class + (z->nodata.cells > 0) + (z->unread.cells > 0) + !(z->inside.cells > 0);
-}
-
-static void put_class(zonal_run *r, size_t row, size_t zone, const int32_t *code,
-                      const sky_zonal_size *size, double part, const char *reason) {
-  sky_result_cell *c = put_zone(r, row, zone);
-  for (int i = 0; i < r->n_raster; i++)
-    *c++ = number(code != NULL ? (double)code[i] : (double)NAN);
-  *c++ = number(size->cells);
-  *c++ = number(size->area / HECTARE);
-  *c++ = number(part);
-  *c = (sky_result_cell){reason, NAN};
-}
-
-static size_t put_classes(zonal_run *r, size_t row, size_t zone) {
-  const sky_zonal_zone *z = &r->result.zone[zone];
-  const bool by_area = r->args.opt.weight == SKY_WEIGHT_AREA;
-  double all = 0;
-  for (size_t k = 0; k < z->n_class; k++)
-    all += by_area ? z->class_[k].size.area : z->class_[k].size.cells;
-  for (size_t k = 0; k < z->n_class; k++) {
-    const sky_zonal_class *c = &z->class_[k];
-    put_class(r, row++, zone, c->code, &c->size, share(by_area ? c->size.area : c->size.cells, all),
-              "");
-  }
-  if (z->nodata.cells > 0) put_class(r, row++, zone, NULL, &z->nodata, NAN, "no class");
-  if (z->unread.cells > 0) put_class(r, row++, zone, NULL, &z->unread, NAN, "could not be read");
-  if (!(z->inside.cells > 0)) put_class(r, row++, zone, NULL, &z->inside, NAN, r->reasons[zone]);
-  return row;
-}
-
-static sky_status make_table(sky_context *ctx, zonal_run *r, sky_result_table *t) {
-  SKY_TRY(make_names(ctx, r));
-  SKY_TRY(make_columns(ctx, r));
-  SKY_TRY(make_reasons(ctx, r));
-  size_t rows = r->zones.n;
-  for (size_t z = 0; z < r->zones.n && r->args.opt.classes; z++)
-    rows += class_rows(&r->result.zone[z]) - 1;
-  r->cell = SKY_NEW(ctx, sky_result_cell, rows * r->n_column);
-  r->zone = SKY_NEW(ctx, const sky_zone *, rows);
-  if (r->cell == NULL || r->zone == NULL) return SKY_E_NOMEM;
-  for (size_t z = 0, row = 0; z < r->zones.n; z++) {
-    if (r->args.opt.classes)
-      row = put_classes(r, row, z);
-    else
-      SKY_TRY(put_values(ctx, r, z));
-  }
-  *t = (sky_result_table){.name = r->args.opt.classes ? "zone_classes" : "zones",
-                          .notes = (const char *const *)r->notes,
-                          .n_note = r->n_note,
-                          .n_column = r->n_column,
-                          .n_row = rows,
-                          .column = r->column,
-                          .cell = r->cell,
-                          .crs = sky_raster_set_grid(r->set)->crs,
-                          .zone = r->args.opt.classes ? NULL : r->zone};
-  return SKY_OK;
-}
-
 /* ---- output --------------------------------------------------------------------------------- */
 
 static void add_blocks(cJSON *o, const sky_raster_report *p) {
@@ -567,7 +352,7 @@ static void add_blocks(cJSON *o, const sky_raster_report *p) {
   cJSON_AddNumberToObject(b, "unread", (double)p->unread);
 }
 
-static sky_status print_json(sky_context *ctx, const zonal_run *r, const sky_result_table *t) {
+static sky_status print_json(sky_context *ctx, const sky_zonal_run *r, const sky_result_table *t) {
   cJSON *o = cJSON_CreateObject();
   cJSON *notes = cJSON_CreateStringArray(t->notes, (int)t->n_note);
   cJSON_AddItemToObject(o, "notes", notes);
@@ -590,8 +375,8 @@ static sky_status print_csv(sky_context *ctx, const sky_result_table *t) {
 }
 
 /* The stamp of what is computed, and the journal beside the output. */
-static sky_status make_journal(sky_context *ctx, zonal_run *r, const sky_cli_common *common) {
-  zonal_args *a = &r->args;
+static sky_status make_journal(sky_context *ctx, sky_zonal_run *r, const sky_cli_common *common) {
+  sky_zonal_args *a = &r->args;
   for (int i = 0; i < common->n_args; i++)
     if (!sky_shard_word(a->words, NULL, common->args[i], true)) return SKY_E_NOMEM;
   r->stamp = sky_shard_stamp(ctx, "zonal", a->words);
@@ -603,16 +388,16 @@ static sky_status make_journal(sky_context *ctx, zonal_run *r, const sky_cli_com
   return r->journal != NULL ? SKY_OK : SKY_E_NOMEM;
 }
 
-static sky_status write_table(sky_context *ctx, zonal_run *r, bool json) {
+static sky_status write_table(sky_context *ctx, sky_zonal_run *r, bool json) {
   sky_result_table t;
   SKY_TRY(make_notes(ctx, r));
-  SKY_TRY(make_table(ctx, r, &t));
+  SKY_TRY(sky_zonal_table(ctx, r, &t));
   if (r->args.out != NULL) SKY_TRY(sky_result_write(ctx, r->args.out, &t));
   if (json) return print_json(ctx, r, &t);
   return r->args.out == NULL ? print_csv(ctx, &t) : SKY_OK;
 }
 
-static sky_status zonal(sky_context *ctx, zonal_run *r, bool json) {
+static sky_status zonal(sky_context *ctx, sky_zonal_run *r, bool json) {
   SKY_TRY(compute(ctx, r));
   SKY_TRY(r->args.pass.shard.shards > 0 ? sky_journal_save(ctx, r->journal, r->args.out)
                                         : write_table(ctx, r, json));
@@ -629,22 +414,25 @@ static sky_status zonal(sky_context *ctx, zonal_run *r, bool json) {
 }
 
 /* r: out and shards to be joined are set, if there are any. */
-static sky_status run_zonal(sky_context *ctx, int argc, char **argv, bool json, zonal_run *r) {
+static sky_status run_zonal(sky_context *ctx, int argc, char **argv, bool json, sky_zonal_run *r) {
   static const sky_cli_option OPTIONS[] = {
       {"id", 0, "FIELD", "attribute of the zones that names them"},
       {"name", 0, "FIELD", "attribute with a readable name (default: the id)"},
       {"layer", 0, "NAME", "layer of the zones (default: the first)"},
       {"where", 0, "SQL", "only zones that fulfil this condition"},
+      {"level", 0, "FIELD", "attribute with the zones' level, for a column of it"},
+      {"parent", 0, "FIELD", "attribute with the id of the zone that a zone is a part of"},
       {"assume-crs", 0, "CRS", "of zones whose file states none"},
       {"stats", 0, "LIST", "valid,area,count,sum,integral,mean,stdev,min,max,median,q5 (docs)"},
       {"categories", 0, NULL, "areas of the classes; of several rasters, of their combinations"},
       {"weights", 0, "area|planar",
        "what cells count with in means: area (default) or fraction alone"},
+      {"area-unit", 0, "ha|km2|m2", "of areas in the output (ha)"},
       {"weight-raster", 0, "FILE", "further weights of the cells, for weighted_mean"},
       {"tile", 0, "N", "side of the tiles, cells (1024); no result depends on it"},
       {"shard", 0, "I/N", "do this share of the work; -o is a shard for skyflux merge"},
       {"fresh", 0, NULL, "discard what a stopped run has left"},
-      {"out", 'o', "OUT", "write a .csv, .gpkg or .parquet (default: CSV to the terminal)"},
+      {"out", 'o', "OUT", "write a .csv, .gpkg, .json or .parquet (default: CSV to the terminal)"},
       {NULL, 0, NULL, NULL}};
   static const sky_cli_spec SPEC = {
       "zonal", "RASTER... ZONES --id FIELD [options]",
@@ -662,7 +450,7 @@ static sky_status run_zonal(sky_context *ctx, int argc, char **argv, bool json, 
 }
 
 sky_status sky_cmd_zonal(sky_context *ctx, int argc, char **argv) {
-  zonal_run r = {0};
+  sky_zonal_run r = {0};
   const sky_status st = run_zonal(ctx, argc, argv, false, &r);
   run_free(&r);
   return st;
@@ -670,7 +458,7 @@ sky_status sky_cmd_zonal(sky_context *ctx, int argc, char **argv) {
 
 sky_status sky_zonal_merge(sky_context *ctx, int argc, char **argv, const char *const *shards,
                            size_t n, const char *out, bool json) {
-  zonal_run r = {.args = {.out = out, .pass = {.join = shards, .n_join = n}}};
+  sky_zonal_run r = {.args = {.out = out, .pass = {.join = shards, .n_join = n}}};
   const sky_status st = run_zonal(ctx, argc, argv, json, &r);
   run_free(&r);
   return st;

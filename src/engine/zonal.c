@@ -317,36 +317,46 @@ static sky_status map(sky_context *ctx, void *user, void *state, const sky_raste
   return *p != NULL ? end_block(ctx, j, w, b, *p) : SKY_OK;
 }
 
+/* One zone's entry of a block to the totals of a zone. */
+static sky_status add_to(sky_context *ctx, const job *j, const sky_zonal_part *p,
+                         const sky_zonal_entry *e, size_t zone) {
+  total *z = &j->totals->zone[zone];
+  sky_acc_add(&z->inside_cells, e->inside.cells);
+  sky_acc_add(&z->inside_area, e->inside.area);
+  if (e->unread) {
+    sky_acc_add(&z->unread_cells, e->inside.cells);
+    sky_acc_add(&z->unread_area, e->inside.area);
+  } else if (!j->opt->classes) {
+    for (size_t k = 0; k < j->n_raster; k++) {
+      sky_zonal_total_add(&z->value[k], &p->value[e->first + k], j->opt->weight);
+      if (j->opt->quantiles)
+        SKY_TRY(sky_quantiles_add(ctx, j->totals->quantiles, zone * j->n_raster + k,
+                                  &p->list[e->first + k]));
+    }
+  }
+  for (size_t k = e->first; k < e->first + e->n; k++) {
+    if (p->id[k] == 0) {
+      sky_acc_add(&z->nodata_cells, p->size[k].cells);
+      sky_acc_add(&z->nodata_area, p->size[k].area);
+    } else {
+      SKY_TRY(add_class(ctx, z, j->n_raster, p->code + p->id[k] * j->n_raster, &p->size[k]));
+    }
+  }
+  return SKY_OK;
+}
+
+static size_t next_zone(const job *j, size_t zone) {
+  return j->opt->add_to != NULL ? j->opt->add_to[zone] : SIZE_MAX;
+}
+
 static sky_status merge(sky_context *ctx, void *user, size_t block, void *from) {
   const job *j = user;
   sky_zonal_part *p = from;
   sky_status st = SKY_OK;
   (void)block;
-  for (size_t i = 0; i < p->n && st == SKY_OK; i++) {
-    const sky_zonal_entry *e = &p->entry[i];
-    total *z = &j->totals->zone[e->zone];
-    sky_acc_add(&z->inside_cells, e->inside.cells);
-    sky_acc_add(&z->inside_area, e->inside.area);
-    if (e->unread) {
-      sky_acc_add(&z->unread_cells, e->inside.cells);
-      sky_acc_add(&z->unread_area, e->inside.area);
-    } else if (!j->opt->classes) {
-      for (size_t k = 0; k < j->n_raster && st == SKY_OK; k++) {
-        sky_zonal_total_add(&z->value[k], &p->value[e->first + k], j->opt->weight);
-        if (j->opt->quantiles)
-          st = sky_quantiles_add(ctx, j->totals->quantiles, e->zone * j->n_raster + k,
-                                 &p->list[e->first + k]);
-      }
-    }
-    for (size_t k = e->first; k < e->first + e->n && st == SKY_OK; k++) {
-      if (p->id[k] == 0) {
-        sky_acc_add(&z->nodata_cells, p->size[k].cells);
-        sky_acc_add(&z->nodata_area, p->size[k].area);
-      } else {
-        st = add_class(ctx, z, j->n_raster, p->code + p->id[k] * j->n_raster, &p->size[k]);
-      }
-    }
-  }
+  for (size_t i = 0; i < p->n && st == SKY_OK; i++)
+    for (size_t z = p->entry[i].zone; z != SIZE_MAX && st == SKY_OK; z = next_zone(j, z))
+      st = add_to(ctx, j, p, &p->entry[i], z);
   sky_zonal_part_free(p);
   return st;
 }
@@ -373,6 +383,17 @@ static double share(double part, double whole) {
   return whole > 0 ? fmin(1, part / whole) : part > 0 ? 1 : 0;
 }
 
+/* Areas and covered shares of zones that others add to. */
+static void add_areas(const job *j, const sky_zonal_zone *from, size_t zone) {
+  for (size_t z = next_zone(j, zone); z != SIZE_MAX; z = next_zone(j, z)) {
+    sky_zonal_zone *to = &j->totals->result[z];
+    const double all = to->area + from->area;
+    const double covered = to->coverage * to->area + from->coverage * from->area;
+    to->coverage = to->coverage == 1 && from->coverage == 1 ? 1 : share(covered, all);
+    to->area = all;
+  }
+}
+
 static sky_status take(sky_context *ctx, const job *j, sky_zonal *out) {
   totals *t = j->totals;
   size_t classes = 0;
@@ -393,11 +414,18 @@ static sky_status take(sky_context *ctx, const job *j, sky_zonal *out) {
                            .n_class = from->n_class,
                            .class_ = t->class_ + classes};
     to->area = area[z];
-    to->coverage = sky_cover_inside(j->cover, z) ? 1 : share(to->inside.area, to->area);
+    const bool whole = sky_cover_inside(j->cover, z) || j->zones->zone[z].n_rings == 0;
+    to->coverage = whole ? 1 : share(to->inside.area, to->area);
     for (size_t k = 0; k < from->n_class; k++)
       t->class_[classes++] = (sky_zonal_class){from->code + k * t->n_raster,
                                                size_of(&from->sum[k].cells, &from->sum[k].area)};
   }
+  for (size_t z = 0; z < t->n_zone && st == SKY_OK; z++) {
+    sky_zonal_zone *to = &t->result[z];
+    if (j->zones->zone[z].n_rings > 0) add_areas(j, to, z);
+  }
+  for (size_t z = 0; z < t->n_zone && st == SKY_OK; z++)
+    if (!(t->result[z].area > 0)) t->result[z].coverage = 0;
   sky_free(area);
   out->n_zone = t->n_zone;
   out->n_raster = t->n_raster;

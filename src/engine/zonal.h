@@ -11,6 +11,9 @@ typedef struct sky_zonal_options {
   bool squares; /* variances are wanted */
   bool quantiles;
   bool by; /* the last raster holds further weights, of which no statistics are made */
+  /* [zones] another zone that a zone's cells count for as well, or SIZE_MAX; no way comes back to
+   * where it began. Zones that get cells so have no rings. NULL: none. */
+  const size_t *add_to;
 } sky_zonal_options;
 
 /* Covered cells of one combination of classes: code[raster]. */

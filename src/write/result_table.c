@@ -21,8 +21,8 @@
 #define FIXED_DATE "2000-01-01T00:00:00.000Z" /* a GeoPackage must state one; ours says nothing */
 
 static const struct format {
-  const char *suffix, *driver; /* NULL: our own CSV */
-} formats[] = {{".csv", NULL}, {".gpkg", "GPKG"}, {".parquet", "Parquet"}};
+  const char *suffix, *driver; /* NULL: our own */
+} formats[] = {{".csv", NULL}, {".json", NULL}, {".gpkg", "GPKG"}, {".parquet", "Parquet"}};
 #define N_FORMATS (sizeof formats / sizeof formats[0])
 
 static const struct format *format_of(const char *path) {
@@ -35,11 +35,12 @@ static const struct format *format_of(const char *path) {
 sky_status sky_result_check_path(sky_context *ctx, const char *path) {
   const struct format *f = format_of(path);
   if (f == NULL)
-    return sky_fail(ctx, SKY_E_USAGE, "'%s' does not end in .csv, .gpkg or .parquet", path);
+    return sky_fail(ctx, SKY_E_USAGE, "'%s' does not end in .csv, .json, .gpkg or .parquet", path);
   SKY_TRY(sky_gdal_start(ctx));
   if (f->driver != NULL && GDALGetDriverByName(f->driver) == NULL)
-    return sky_fail(ctx, SKY_E_USAGE, "'%s': this GDAL has no %s driver (.csv and .gpkg work)",
-                    path, f->driver);
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "'%s': this GDAL has no %s driver (.csv, .json and .gpkg work)", path,
+                    f->driver);
   return SKY_OK;
 }
 
@@ -91,6 +92,15 @@ cJSON *sky_result_json(const sky_result_table *t) {
     cJSON_AddItemToArray(rows, o);
   }
   return rows;
+}
+
+char *sky_result_json_text(sky_context *ctx, const sky_result_table *t) {
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddItemToObject(o, "notes", cJSON_CreateStringArray(t->notes, (int)t->n_note));
+  cJSON_AddItemToObject(o, "rows", sky_result_json(t));
+  char *text = sky_json_text(ctx, o, true);
+  cJSON_Delete(o);
+  return text;
 }
 
 /* ---- OGR ------------------------------------------------------------------------------------ */
@@ -177,7 +187,8 @@ sky_status sky_result_write(sky_context *ctx, const char *path, const sky_result
   SKY_TRY(sky_result_check_path(ctx, path));
   const struct format *f = format_of(path);
   if (f->driver != NULL) return write_ogr(ctx, path, f, t);
-  char *text = sky_result_csv(ctx, t);
+  char *text =
+      strcmp(f->suffix, ".csv") == 0 ? sky_result_csv(ctx, t) : sky_result_json_text(ctx, t);
   if (text == NULL) return SKY_E_NOMEM;
   const sky_status st = sky_file_write_text(ctx, path, text, strlen(text));
   sky_free(text);

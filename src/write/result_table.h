@@ -32,8 +32,10 @@ typedef struct sky_result_table {
 char *sky_result_csv(sky_context *ctx, const sky_result_table *t);
 /* A list of objects; NULL without memory. */
 cJSON *sky_result_json(const sky_result_table *t);
-/* By the suffix of path: .csv, .gpkg or .parquet (SKY_E_USAGE for others, and where GDAL lacks the
- * driver). Same table, same bytes. */
+/* The same beside the notes, as a document; malloc'd. */
+char *sky_result_json_text(sky_context *ctx, const sky_result_table *t);
+/* By the suffix of path: .csv, .json, .gpkg or .parquet (SKY_E_USAGE for others, and where GDAL
+ * lacks the driver). Same table, same bytes. */
 SKY_NODISCARD sky_status sky_result_write(sky_context *ctx, const char *path,
                                           const sky_result_table *t);
 /* The same check of the suffix, before the work. */
