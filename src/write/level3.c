@@ -15,8 +15,7 @@
 #define ROWS 64        /* of a part of a field */
 #define COLUMNS 1024   /* of its chunks */
 #define GATHERED 65536 /* cells of a part of the sums */
-#define FIELD_LEVEL 4  /* of deflate */
-#define SUM_LEVEL 1    /* low words hardly shrink at any level */
+#define LEVEL 1        /* of deflate: higher ones shrink these numbers by some percent only */
 
 /* ---- fields --------------------------------------------------------------------------------- */
 
@@ -26,12 +25,14 @@ typedef enum field { FIELD_MEAN, FIELD_SIGMA, FIELD_COVERAGE, FIELD_VALID, FIELD
 static const struct field_kind {
   const char *suffix, *long_name, *unit; /* unit NULL: the gas's */
   char type;
-} fields[N_FIELDS] = {{"", "mean column-averaged dry-air mole fraction", NULL, 'd'},
-                      {"_uncertainty", "1-sigma uncertainty of the mean", NULL, 'd'},
-                      {"_coverage", "how often the cell is covered: sum of the weights", "1", 'd'},
-                      {"_valid_fraction",
-                       "share of the cell that is covered, at most (passes may overlap)", "1", 'd'},
-                      {"_count", "number of soundings that touch the cell", "1", 'i'}};
+  double fill; /* of cells without soundings */
+} fields[N_FIELDS] = {
+    {"", "mean column-averaged dry-air mole fraction", NULL, 'd', NAN},
+    {"_uncertainty", "1-sigma uncertainty of the mean", NULL, 'f', NAN},
+    {"_coverage", "how often the cell is covered: sum of the weights", "1", 'd', 0},
+    {"_valid_fraction", "share of the cell that is covered, at most (passes may overlap)", "1", 'f',
+     0},
+    {"_count", "number of soundings that touch the cell", "1", 'i', 0}};
 
 static double field_value(const sky_level3 *l, field f, const sky_bin *b, double scale) {
   switch (f) {
@@ -64,7 +65,7 @@ typedef struct writer {
   sky_ncw *nc;
   char name[N_FIELDS][32];
   size_t n_cell;         /* with soundings */
-  double *row[N_FIELDS]; /* [ROWS*nx] */
+  double *row[N_FIELDS]; /* [ROWS*nx], see place_of */
   int32_t *count;        /* likewise */
   uint64_t *gather;      /* [9*GATHERED] */
 } writer;
@@ -78,9 +79,8 @@ static sky_status define_field(writer *w, field f) {
   const struct field_kind *k = &fields[f];
   const char *name = w->name[f], *cf = standard_name(w->l->gas);
   const size_t chunk[2] = {least(ROWS, g->ny), least(COLUMNS, g->nx)};
-  SKY_TRY(sky_ncw_var_chunked(w->nc, name, k->type, g->geographic ? "lat,lon" : "y,x", chunk,
-                              FIELD_LEVEL));
-  SKY_TRY(sky_ncw_att_num(w->nc, name, "_FillValue", f == FIELD_COUNT ? -1 : (double)NAN));
+  SKY_TRY(sky_ncw_var_chunked(w->nc, name, k->type, g->geographic ? "lat,lon" : "y,x", chunk, LEVEL,
+                              k->fill));
   SKY_TRY(sky_ncw_att(w->nc, name, "long_name", k->long_name));
   if (f == FIELD_MEAN && cf != NULL) SKY_TRY(sky_ncw_att(w->nc, name, "standard_name", cf));
   SKY_TRY(sky_ncw_att(w->nc, name, "units", k->unit != NULL ? k->unit : w->gas->column_unit));
@@ -101,25 +101,28 @@ static sky_status define_field(writer *w, field f) {
 
 static const struct sum_kind {
   const char *name, *long_name;
+  int level; /* the lower bits of products do not shrink */
 } sums[] = {
-    {"sum_w", "sum of weights, in quanta of 2^-40"},
-    {"sum_wx_low", "sum of weight times value, in quanta of 2^-40 times 2^-64: lower 64 bits"},
-    {"sum_wx_high", "the same, upper 64 bits (two's complement)"},
-    {"sum_ww_low", "sum of squared weights, in quanta of 2^-80: lower 64 bits"},
-    {"sum_ww_high", "the same, upper 64 bits"},
-    {"sum_ws_low", "sum of weight times variance, in quanta of 2^-40 times 2^-88: lower 64 bits"},
-    {"sum_ws_high", "the same, upper 64 bits"},
-    {"sum_n", "soundings that touch the cell, plus 2^32 times those of them that have a sigma"}};
+    {"sum_w", "sum of weights, in quanta of 2^-40", LEVEL},
+    {"sum_wx_low", "sum of weight times value, in quanta of 2^-40 times 2^-64: lower 64 bits", 0},
+    {"sum_wx_high", "the same, upper 64 bits (two's complement)", LEVEL},
+    {"sum_ww_low", "sum of squared weights, in quanta of 2^-80: lower 64 bits", 0},
+    {"sum_ww_high", "the same, upper 64 bits", LEVEL},
+    {"sum_ws_low", "sum of weight times variance, in quanta of 2^-40 times 2^-88: lower 64 bits",
+     LEVEL},
+    {"sum_ws_high", "the same, upper 64 bits", LEVEL},
+    {"sum_n", "soundings that touch the cell, plus 2^32 times those of them that have a sigma",
+     LEVEL}};
 #define N_SUMS (sizeof sums / sizeof sums[0])
 
 static sky_status define_sums(writer *w) {
   const size_t chunk = least(GATHERED, w->n_cell);
   SKY_TRY(sky_ncw_dim(w->nc, "cell", w->n_cell));
-  SKY_TRY(sky_ncw_var_chunked(w->nc, "cell", 'u', "cell", &chunk, SUM_LEVEL));
+  SKY_TRY(sky_ncw_var_chunked(w->nc, "cell", 'u', "cell", &chunk, LEVEL, 0));
   SKY_TRY(sky_ncw_att(w->nc, "cell", "long_name", "index of the cell, row by row from the south"));
   SKY_TRY(sky_ncw_att(w->nc, "cell", "compress", w->l->grid.geographic ? "lat lon" : "y x"));
   for (size_t i = 0; i < N_SUMS; i++) {
-    SKY_TRY(sky_ncw_var_chunked(w->nc, sums[i].name, 'u', "cell", &chunk, SUM_LEVEL));
+    SKY_TRY(sky_ncw_var_chunked(w->nc, sums[i].name, 'u', "cell", &chunk, sums[i].level, 0));
     SKY_TRY(sky_ncw_att(w->nc, sums[i].name, "long_name", sums[i].long_name));
     SKY_TRY(sky_ncw_att(w->nc, sums[i].name, "units", "1"));
   }
@@ -264,13 +267,28 @@ static sky_status count_cells(writer *w) {
   return SKY_OK;
 }
 
-static sky_status put_rows(writer *w, size_t row, size_t rows) {
-  const double *count = w->row[FIELD_COUNT];
-  for (size_t i = 0; i < rows * w->l->grid.nx; i++)
-    w->count[i] = (int32_t)fmin(count[i], INT32_MAX);
-  for (size_t f = 0; f < N_FIELDS; f++)
-    SKY_TRY(sky_ncw_put_rows(w->nc, w->name[f], row, rows,
-                             f == FIELD_COUNT ? (const void *)w->count : w->row[f]));
+/* Rows are held chunk by chunk. */
+static size_t place_of(const sky_grid *g, size_t row, size_t ix) {
+  const size_t first = ix / COLUMNS * COLUMNS, width = least(COLUMNS, g->nx - first);
+  return first * ROWS + row * width + (ix - first);
+}
+
+/* Chunks without soundings are not written: they are what the fill value says. */
+static sky_status put_chunks(writer *w, size_t row, size_t rows) {
+  const sky_grid *g = &w->l->grid;
+  for (size_t first = 0; first < g->nx; first += COLUMNS) {
+    const size_t start[2] = {row, first}, size[2] = {rows, least(COLUMNS, g->nx - first)};
+    const size_t at = first * ROWS, n = size[0] * size[1];
+    bool any = false;
+    for (size_t i = at; i < at + n; i++) {
+      w->count[i] = (int32_t)fmin(w->row[FIELD_COUNT][i], INT32_MAX);
+      any |= w->count[i] > 0;
+    }
+    for (size_t f = 0; f < N_FIELDS && any; f++)
+      SKY_TRY(sky_ncw_put_block(
+          w->nc, w->name[f], start, size,
+          f == FIELD_COUNT ? (const void *)(w->count + at) : (const void *)(w->row[f] + at)));
+  }
   return SKY_OK;
 }
 
@@ -283,11 +301,12 @@ static sky_status put_cells(writer *w) {
   for (size_t row = 0; row < g->ny; row += ROWS) {
     const size_t rows = least(ROWS, g->ny - row), base = row * g->nx, n = rows * g->nx;
     for (size_t f = 0; f < N_FIELDS; f++)
-      for (size_t i = 0; i < n; i++)
-        w->row[f][i] = f == FIELD_COUNT || f == FIELD_COVERAGE || f == FIELD_VALID ? 0 : NAN;
+      for (size_t i = 0; i < ROWS * g->nx; i++)
+        w->row[f][i] = fields[f].fill;
     while (cell < base + n) {
+      const size_t at = place_of(g, cell / g->nx - row, cell % g->nx);
       for (size_t f = 0; f < N_FIELDS; f++)
-        w->row[f][cell - base] = field_value(w->l, (field)f, &b, w->gas->column_scale);
+        w->row[f][at] = field_value(w->l, (field)f, &b, w->gas->column_scale);
       gather(w, gathered++, cell, &b);
       if (gathered == GATHERED) {
         SKY_TRY(put_sums(w, first, gathered));
@@ -296,7 +315,7 @@ static sky_status put_cells(writer *w) {
       }
       SKY_TRY(w->source->next(w->source->user, &cell, &b));
     }
-    SKY_TRY(put_rows(w, row, rows));
+    SKY_TRY(put_chunks(w, row, rows));
     SKY_TRY(sky_progress_step(w->ctx, rows));
   }
   return put_sums(w, first, gathered);

@@ -231,8 +231,20 @@ sky_status sky_ncw_var(sky_ncw *w, const char *name, char type, const char *dims
   return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", name);
 }
 
+/* In the variable's own type. */
+static int define_fill(int ncid, int id, char type, double fill) {
+  const float f = (float)fill;
+  const int32_t i = type == 'i' ? (int32_t)fill : 0;
+  const uint64_t u = type == 'u' ? (uint64_t)fill : 0;
+  const void *value = type == 'f'   ? (const void *)&f
+                      : type == 'i' ? (const void *)&i
+                      : type == 'u' ? (const void *)&u
+                                    : &fill;
+  return nc_def_var_fill(ncid, id, NC_FILL, value);
+}
+
 sky_status sky_ncw_var_chunked(sky_ncw *w, const char *name, char type, const char *dims,
-                               const size_t *chunk, int level) {
+                               const size_t *chunk, int level, double fill) {
   int ids[NC_MAX_VAR_DIMS], ndims = 0, id = -1;
   size_t count = 0;
   sky_lane_lock();
@@ -240,6 +252,7 @@ sky_status sky_ncw_var_chunked(sky_ncw *w, const char *name, char type, const ch
   if (rc == NC_NOERR) rc = nc_def_var(w->ncid, name, type_of(type), ndims, ids, &id);
   if (rc == NC_NOERR) rc = nc_def_var_chunking(w->ncid, id, NC_CHUNKED, chunk);
   if (rc == NC_NOERR && level > 0) rc = nc_def_var_deflate(w->ncid, id, NC_SHUFFLE, 1, level);
+  if (rc == NC_NOERR) rc = define_fill(w->ncid, id, type, fill);
   sky_lane_unlock();
   return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", name);
 }
@@ -310,22 +323,45 @@ sky_status sky_ncw_put(sky_ncw *w, const char *var, const double *data) {
   return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", var);
 }
 
-sky_status sky_ncw_put_rows(sky_ncw *w, const char *var, size_t first, size_t count,
-                            const void *data) {
+/* start and size complete with whole dimensions from `given` on. */
+static int put_block(sky_ncw *w, const char *var, int given, size_t *start, size_t *size,
+                     const void *data) {
   int id = -1, ndims = 0, dims[NC_MAX_VAR_DIMS];
-  size_t start[NC_MAX_VAR_DIMS] = {first}, size[NC_MAX_VAR_DIMS] = {count};
   nc_type type = NC_NAT;
-  sky_lane_lock();
   int rc = nc_inq_varid(w->ncid, var, &id);
   if (rc == NC_NOERR) rc = nc_inq_var(w->ncid, id, NULL, &type, &ndims, dims, NULL);
-  for (int k = 1; k < ndims && rc == NC_NOERR; ++k)
+  for (int k = given; k < ndims && rc == NC_NOERR; ++k) {
+    start[k] = 0;
     rc = nc_inq_dimlen(w->ncid, dims[k], &size[k]);
-  if (rc == NC_NOERR && (type == NC_DOUBLE || type == NC_FLOAT))
-    rc = nc_put_vara_double(w->ncid, id, start, size, data);
-  else if (rc == NC_NOERR && type == NC_UINT64)
-    rc = nc_put_vara_ulonglong(w->ncid, id, start, size, data);
-  else if (rc == NC_NOERR)
-    rc = nc_put_vara_int(w->ncid, id, start, size, data);
+  }
+  if (rc != NC_NOERR) return rc;
+  if (type == NC_DOUBLE || type == NC_FLOAT)
+    return nc_put_vara_double(w->ncid, id, start, size, data);
+  if (type == NC_UINT64) return nc_put_vara_ulonglong(w->ncid, id, start, size, data);
+  return nc_put_vara_int(w->ncid, id, start, size, data);
+}
+
+sky_status sky_ncw_put_rows(sky_ncw *w, const char *var, size_t first, size_t count,
+                            const void *data) {
+  size_t start[NC_MAX_VAR_DIMS] = {first}, size[NC_MAX_VAR_DIMS] = {count};
+  sky_lane_lock();
+  const int rc = put_block(w, var, 1, start, size, data);
+  sky_lane_unlock();
+  return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", var);
+}
+
+sky_status sky_ncw_put_block(sky_ncw *w, const char *var, const size_t *start, const size_t *count,
+                             const void *data) {
+  size_t first[NC_MAX_VAR_DIMS], size[NC_MAX_VAR_DIMS];
+  int id = -1, ndims = 0;
+  sky_lane_lock();
+  int rc = nc_inq_varid(w->ncid, var, &id);
+  if (rc == NC_NOERR) rc = nc_inq_varndims(w->ncid, id, &ndims);
+  for (int k = 0; k < ndims && rc == NC_NOERR; ++k) {
+    first[k] = start[k];
+    size[k] = count[k];
+  }
+  if (rc == NC_NOERR) rc = put_block(w, var, ndims, first, size, data);
   sky_lane_unlock();
   return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", var);
 }

@@ -22,10 +22,12 @@ SKY_NODISCARD sky_status sky_ncw_dim(sky_ncw *w, const char *name, size_t size);
 /* type: 'd' double, 'f' float (data given as double), 'i' int32, 'b' byte (data as int32),
  * 'u' uint64, 's' string. dims: comma-separated names, "" = scalar. */
 SKY_NODISCARD sky_status sky_ncw_var(sky_ncw *w, const char *name, char type, const char *dims);
-/* The same, stored in chunks of this shape (deflated at `level`, 0: not): for variables that are
- * written in parts, which should be whole chunks. */
+/* The same, stored in chunks of this shape (deflated at `level`, 0: not), with its _FillValue: for
+ * variables that are written in blocks, which should be whole chunks. What is never written costs
+ * no room and reads as `fill`. */
 SKY_NODISCARD sky_status sky_ncw_var_chunked(sky_ncw *w, const char *name, char type,
-                                             const char *dims, const size_t *chunk, int level);
+                                             const char *dims, const size_t *chunk, int level,
+                                             double fill);
 SKY_NODISCARD sky_status sky_ncw_att(sky_ncw *w, const char *var, const char *name,
                                      const char *text); /* var "" = global */
 /* double; but in the variable's own type for _FillValue, missing_value, valid_min, valid_max. */
@@ -42,6 +44,9 @@ SKY_NODISCARD sky_status sky_ncw_put(sky_ncw *w, const char *var, const double *
  * or uint64 ('u'). */
 SKY_NODISCARD sky_status sky_ncw_put_rows(sky_ncw *w, const char *var, size_t first, size_t count,
                                           const void *data);
+/* The block that begins at start[] and has count[] elements along its dimensions; data likewise. */
+SKY_NODISCARD sky_status sky_ncw_put_block(sky_ncw *w, const char *var, const size_t *start,
+                                           const size_t *count, const void *data);
 SKY_NODISCARD sky_status sky_ncw_put_i32(sky_ncw *w, const char *var, const int32_t *data);
 SKY_NODISCARD sky_status sky_ncw_put_u64(sky_ncw *w, const char *var, const uint64_t *data);
 SKY_NODISCARD sky_status sky_ncw_put_strings(sky_ncw *w, const char *var, const char *const *data);
