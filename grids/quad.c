@@ -522,10 +522,8 @@ void sky_quad_rows(const sky_quad_grid *q, const double x[4], const double y[4],
   *row1 = (size_t)(k1 / m) + 1;
 }
 
-sky_status sky_quad_overlap(sky_context *ctx, const sky_quad_grid *q, const double x[4],
-                            const double y[4], size_t row0, size_t row1, sky_overlaps *out) {
-  double planar;
-  if (sky_quad_classify(q, x, y, &planar) >= SKY_QUAD_CROSSED) return SKY_OK;
+sky_status sky_quad_overlap_sound(sky_context *ctx, const sky_quad_grid *q, const double x[4],
+                                  const double y[4], size_t row0, size_t row1, sky_overlaps *out) {
   if (is_plain(q, x, y)) {
     edge e[4];
     return overlap_ring(ctx, q, x, y, 4, e, row0, row1, out);
@@ -534,4 +532,11 @@ sky_status sky_quad_overlap(sky_context *ctx, const sky_quad_grid *q, const doub
   edge e[VERTICES_MAX];
   trace(q, x, y, &o);
   return overlap_ring(ctx, q, o.x, o.y, o.n, e, row0, row1, out);
+}
+
+sky_status sky_quad_overlap(sky_context *ctx, const sky_quad_grid *q, const double x[4],
+                            const double y[4], size_t row0, size_t row1, sky_overlaps *out) {
+  double planar;
+  if (sky_quad_classify(q, x, y, &planar) >= SKY_QUAD_CROSSED) return SKY_OK;
+  return sky_quad_overlap_sound(ctx, q, x, y, row0, row1, out);
 }

@@ -66,5 +66,9 @@ void sky_quad_rows(const sky_quad_grid *q, const double x[4], const double y[4],
 SKY_NODISCARD sky_status sky_quad_overlap(sky_context *ctx, const sky_quad_grid *q,
                                           const double x[4], const double y[4], size_t row0,
                                           size_t row1, sky_overlaps *out);
+/* The same for what sky_quad_classify has called convex or concave. */
+SKY_NODISCARD sky_status sky_quad_overlap_sound(sky_context *ctx, const sky_quad_grid *q,
+                                                const double x[4], const double y[4], size_t row0,
+                                                size_t row1, sky_overlaps *out);
 
 #endif

@@ -158,8 +158,7 @@ bool sky_bins_next(const sky_bins *b, size_t *cell, const sky_bin **sums) {
 }
 
 /* One thread adds to the rows of a band at a time. NULL without memory. */
-static inline sky_bin *bin_of(sky_bins *b, size_t cell) {
-  const size_t row = cell / b->grid->nx, ix = cell % b->grid->nx;
+static inline sky_bin *bin_of(sky_bins *b, size_t row, size_t ix) {
   sky_bin **block = &b->block[row * b->blocks_per_row + ix / BLOCK];
   if (*block == NULL) {
     *block = SKY_NEW0(b->ctx, sky_bin, BLOCK);
@@ -171,7 +170,7 @@ static inline sky_bin *bin_of(sky_bins *b, size_t cell) {
 
 sky_status sky_bins_put_cell(sky_context *ctx, sky_bins *b, size_t cell, const sky_bin *sums) {
   (void)ctx;
-  sky_bin *bin = bin_of(b, cell);
+  sky_bin *bin = bin_of(b, cell / b->grid->nx, cell % b->grid->nx);
   if (bin == NULL) return SKY_E_NOMEM;
   sky_bin_add(bin, sums);
   return SKY_OK;
@@ -291,13 +290,18 @@ static sky_status put_one(sky_bins *b, chunk *c, size_t i, size_t row0, size_t r
     SKY_TRY(sky_oversample_spread(b->ctx, &b->oversample, b->grid, &c->x[4 * i], &c->y[4 * i], row0,
                                   row1, o));
   } else {
-    SKY_TRY(sky_quad_overlap(b->ctx, b->quads, &c->x[4 * i], &c->y[4 * i], row0, row1, o));
+    SKY_TRY(sky_quad_overlap_sound(b->ctx, b->quads, &c->x[4 * i], &c->y[4 * i], row0, row1, o));
   }
   bool touched = false;
+  const size_t nx = b->grid->nx;
+  size_t row = row0;
   for (size_t k = 0; k < o->n; k++) {
     const uint64_t w = (uint64_t)(o->item[k].fraction * scale + 0.5);
     if (w == 0) continue;
-    sky_bin *bin = bin_of(b, o->item[k].cell);
+    if (o->item[k].cell < row * nx) row = row0; /* the next turn */
+    while (o->item[k].cell >= (row + 1) * nx)
+      row++;
+    sky_bin *bin = bin_of(b, row, o->item[k].cell - row * nx);
     if (bin == NULL) return SKY_E_NOMEM;
     add_one(bin, w, x, s, has_sigma);
     touched = true;
