@@ -6,3 +6,4 @@ sky_script(test_run_table cli/test_run_table.py LABELS cli)
 sky_script(test_readme cli/test_readme.py LABELS cli)
 # Soundings onto a grid.
 sky_script(test_level3 cli/test_level3.py LABELS cli)
+sky_script(level3_real real/test_level3_real.py LABELS real)

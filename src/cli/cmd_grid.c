@@ -35,6 +35,7 @@
 
 typedef struct grid_args {
   sky_selection sel;
+  sky_declared *declared; /* what sel.declared points to */
   sky_grid_args grid;
   const char *output, *gas, *product, *table, *baseline, *zones;
   sky_zones_options zone;
@@ -95,8 +96,9 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
   bool second = false;
   const struct {
     const char *name, **to;
-  } texts[] = {{"output", &a->output},     {"product", &a->product}, {"table", &a->table},
-               {"baseline", &a->baseline}, {"zones", &a->zones},     {"id", &a->zone.id}};
+  } texts[] = {{"output", &a->output}, {"product", &a->product},   {"quality", &a->sel.quality},
+               {"table", &a->table},   {"baseline", &a->baseline}, {"zones", &a->zones},
+               {"id", &a->zone.id}};
   if (sky_grid_args_take(&a->grid, name, value)) return SKY_OK;
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     if (strcmp(name, texts[i].name) != 0) continue;
@@ -125,6 +127,11 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
   if (strcmp(name, "shard") == 0) return sky_shard_parse(ctx, value, &a->shard);
   if (strcmp(name, "start") == 0) return sky_time_parse(ctx, value, &a->sel.start);
   if (strcmp(name, "end") == 0) return sky_time_parse(ctx, value, &a->sel.end);
+  if (strcmp(name, "declare") == 0) {
+    sky_declared_free(a->declared);
+    SKY_TRY(sky_declared_read(ctx, value, &a->declared));
+    a->sel.declared = a->declared;
+  }
   if (strcmp(name, "merge") == 0) a->merge = true;
   if (strcmp(name, "daily") == 0) a->daily = true;
   return SKY_OK;
@@ -157,6 +164,7 @@ static sky_status check_args(sky_context *ctx, const grid_args *a, const sky_cli
   if (a->merge && (a->daily || a->shard.shards > 0 || a->grid.like != NULL || a->grid.crs != NULL ||
                    a->grid.box != NULL || a->grid.cell != NULL))
     return sky_fail(ctx, SKY_E_USAGE, "grid: --merge takes grid and method from its inputs");
+  SKY_TRY(sky_quality_check(ctx, a->sel.quality, a->declared));
   return a->table != NULL ? sky_result_check_path(ctx, a->table) : SKY_OK;
 }
 
@@ -329,17 +337,22 @@ static sky_status read_harmonised(sky_context *ctx, grid_run *r, size_t i) {
 static sky_status read_all(sky_context *ctx, grid_run *r) {
   const size_t batch = (size_t)sky_context_threads(ctx);
   size_t waiting = 0;
+  sky_status st = SKY_OK;
+  bool *harmonised = SKY_NEW0(ctx, bool, r->n_files);
+  if (harmonised == NULL) return SKY_E_NOMEM;
+  SKY_GO(sky_granules_harmonised(ctx, r->files, r->n_files, r->a.timeout, harmonised));
   for (size_t i = 0; i < r->n_files; i++) {
-    bool harmonised = false;
-    if (sky_soundings_recognise(ctx, r->files[i], &harmonised) != SKY_OK) sky_error_clear(ctx);
-    if (!harmonised) waiting++;
-    if (waiting == batch || (waiting > 0 && (harmonised || i + 1 == r->n_files))) {
-      SKY_TRY(read_granules(ctx, r, i + !harmonised - waiting, waiting));
+    const bool last = i + 1 == r->n_files || harmonised[i + 1];
+    if (harmonised[i]) {
+      SKY_GO(read_harmonised(ctx, r, i));
+    } else if (++waiting == batch || last) {
+      SKY_GO(read_granules(ctx, r, i + 1 - waiting, waiting));
       waiting = 0;
     }
-    if (harmonised) SKY_TRY(read_harmonised(ctx, r, i));
   }
-  return SKY_OK;
+cleanup:
+  sky_free(harmonised);
+  return st;
 }
 
 static int by_base(const void *a, const void *b) {
@@ -674,6 +687,7 @@ static void run_free(grid_run *r) {
     sky_free(r->period[i].path);
   }
   sky_free(r->period);
+  sky_declared_free(r->a.declared);
   sky_level3_free(&r->head);
   sky_granule_failures_free(&r->failed);
 }
@@ -682,12 +696,15 @@ sky_status sky_cmd_grid(sky_context *ctx, int argc, char **argv) {
   static const sky_cli_option OPTIONS[] = {
       {"output", 'o', "OUT", "gridded product: OUT.nc, or OUT.tif and its companions"},
       SKY_GRID_OPTIONS,
-      {"method", 0, "exact|oversample", "share of the cell that a pixel covers; or super-Gaussian"},
-      {"weights", 0, "area|planar", "true areas (default), or those of the coordinates' plane"},
-      {"exponents", 0, "K1,K2,K3", "of the super-Gaussian (4,2,1)"},
+      {"method", 0, "NAME",
+       "exact (covered share of a cell, default) or oversample (super-Gaussian)"},
+      {"weights", 0, "KIND", "area (true, default) or planar (in the plane of the coordinates)"},
+      {"exponents", 0, "K,K,K", "of the super-Gaussian (4,2,1)"},
       {"correlation", 0, "R", "of the errors of soundings, 0 to 1 (0.3)"},
       {"gas", 0, "GAS", "co2, ch4 or n2o; needed when the product holds several"},
       {"product", 0, "ID", "reader to use (default: by content)"},
+      {"quality", 0, "LIST", "default, strict, none or options of the product (docs/products.md)"},
+      {"declare", 0, "FILE", "readers of your own (key products of docs/job.md)"},
       {"start", 0, "TIME", "first time, inclusive"},
       {"end", 0, "TIME", "last time, exclusive"},
       {"daily", 0, NULL, "one output for each UTC day: OUT_YYYYMMDD"},
@@ -707,10 +724,9 @@ sky_status sky_cmd_grid(sky_context *ctx, int argc, char **argv) {
                       .timeout = DEFAULT_TIMEOUT,
                       .correlation = DEFAULT_CORRELATION}};
   sky_cli_common common = {0};
-  SKY_TRY(sky_cli_parse(ctx, &SPEC, argc, argv, handle, &r.a, &common));
-  if (common.help_shown) return SKY_OK;
-  SKY_TRY(check_args(ctx, &r.a, &common));
-  const sky_status st = grid(ctx, &r, &common);
+  sky_status st = sky_cli_parse(ctx, &SPEC, argc, argv, handle, &r.a, &common);
+  if (st == SKY_OK && !common.help_shown) st = check_args(ctx, &r.a, &common);
+  if (st == SKY_OK && !common.help_shown) st = grid(ctx, &r, &common);
   run_free(&r);
   return st;
 }

@@ -191,7 +191,22 @@ cleanup:
   return st;
 }
 
+/* Block: one byte, whether the file is harmonised. */
+static sky_status task_kind(sky_context *ctx, int argc, char **argv, void **blob, size_t *size) {
+  bool harmonised = false;
+  if (argc != ARG_COUNT)
+    return sky_fail(ctx, SKY_E_INTERNAL, "kind task: %d words, expected %d", argc, ARG_COUNT);
+  SKY_TRY(sky_soundings_recognise(ctx, argv[ARG_PATH], &harmonised));
+  const char byte = harmonised;
+  sky_text t = {.ctx = ctx};
+  sky_text_add(&t, &byte, 1);
+  const sky_status st = hand_over(&t, blob, size);
+  sky_text_free(&t);
+  return st;
+}
+
 const sky_worker_task sky_granule_worker_tasks[] = {
+    {"kind", task_kind},
     {"granule", task_granule},
     {"describe", task_describe},
 };
@@ -258,6 +273,22 @@ sky_status sky_granule_describe(sky_context *ctx, const char *path, const char *
     memcpy(out, result.blob, sizeof *out);
   }
   sky_worker_results_free(&result, 1);
+  return st;
+}
+
+sky_status sky_granules_harmonised(sky_context *ctx, char *const *paths, size_t n, double timeout_s,
+                                   bool *harmonised) {
+  request q;
+  sky_worker_result *results = SKY_NEW0(ctx, sky_worker_result, n);
+  if (results == NULL) return SKY_E_NOMEM;
+  request_init(&q, "kind", paths, NULL, NULL, NULL, sky_context_memory(ctx));
+  const sky_status st =
+      sky_worker_run(ctx, n, sky_context_threads(ctx), timeout_s, request_argv, &q, results);
+  for (size_t i = 0; i < n; ++i)
+    harmonised[i] =
+        results[i].status == SKY_OK && results[i].size == 1 && *(const char *)results[i].blob != 0;
+  sky_worker_results_free(results, n);
+  sky_free(results);
   return st;
 }
 

@@ -93,6 +93,11 @@ SKY_NODISCARD sky_status sky_granule_describe(sky_context *ctx, const char *path
                                               const char *product, const sky_selection *sel,
                                               double timeout_s, sky_granule_summary *out);
 
+/* Which of the files are harmonised ones, asked in worker processes; what cannot be read is none.
+ */
+SKY_NODISCARD sky_status sky_granules_harmonised(sky_context *ctx, char *const *paths, size_t n,
+                                                 double timeout_s, bool *harmonised);
+
 /* Tasks of the worker processes, for main(). */
 extern const sky_worker_task sky_granule_worker_tasks[];
 extern const size_t sky_granule_worker_task_count;
