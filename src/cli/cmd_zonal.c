@@ -42,6 +42,7 @@ static void run_free(sky_zonal_run *r) {
   sky_free(r->journal);
   sky_free(r->stamp);
   sky_raster_set_close(r->set);
+  sky_grid_free(&r->target);
   sky_zonal_free(&r->result);
   for (size_t z = 0; z < r->zones.n && r->reasons != NULL; z++)
     sky_free(r->reasons[z]);
@@ -110,6 +111,28 @@ static sky_status parse_stats(sky_context *ctx, const char *text, sky_zonal_args
   return SKY_OK;
 }
 
+static const char *const kinds[] = {[SKY_SAMPLE_INTENSIVE] = "intensive",
+                                    [SKY_SAMPLE_EXTENSIVE] = "extensive",
+                                    [SKY_SAMPLE_CLASS] = "class"};
+
+static sky_status parse_kinds(sky_context *ctx, const char *text, sky_zonal_args *a) {
+  for (a->n_kind = 0; *text != '\0';) {
+    const size_t n = strcspn(text, ",");
+    size_t k = 0;
+    while (k < 2 && (strlen(kinds[k]) != n || strncmp(kinds[k], text, n) != 0))
+      k++;
+    if (k == 2)
+      return sky_fail(ctx, SKY_E_USAGE, "--kind: '%.*s' is not one of intensive, extensive", (int)n,
+                      text);
+    if (a->n_kind == SKY_KINDS_MAX)
+      return sky_fail(ctx, SKY_E_USAGE, "--kind: more than %d kinds", SKY_KINDS_MAX);
+    a->kind[a->n_kind++] = (sky_sampling)k;
+    text += n + (text[n] == ',');
+  }
+  if (a->n_kind == 0) return sky_fail(ctx, SKY_E_USAGE, "--kind: no kind given");
+  return SKY_OK;
+}
+
 static sky_status parse_tile(sky_context *ctx, const char *text, size_t *tile) {
   char *end = NULL;
   const long n = strtol(text, &end, 10);
@@ -160,17 +183,19 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
                {"assume-crs", &a->zones.assume_crs},
                {"level", &a->zones.level_attribute},
                {"parent", &a->zones.parent_attribute},
-               {"weight-raster", &a->by}};
+               {"weight-raster", &a->by},
+               {"like", &a->like}};
   if (handle_execution(ctx, a, name, value, &st)) return st;
   if (a->words == NULL) a->words = cJSON_CreateArray();
-  if (!sky_shard_word(a->words, name, value, strcmp(name, "weight-raster") == 0))
-    return SKY_E_NOMEM;
+  const bool is_file = strcmp(name, "weight-raster") == 0 || strcmp(name, "like") == 0;
+  if (!sky_shard_word(a->words, name, value, is_file)) return SKY_E_NOMEM;
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     if (strcmp(name, texts[i].name) != 0) continue;
     *texts[i].to = value;
     return SKY_OK;
   }
   if (strcmp(name, "stats") == 0) return parse_stats(ctx, value, a);
+  if (strcmp(name, "kind") == 0) return parse_kinds(ctx, value, a);
   if (strcmp(name, "area-unit") == 0) return parse_unit(ctx, value, a);
   if (strcmp(name, "categories") == 0) {
     a->opt.classes = true;
@@ -202,6 +227,12 @@ static sky_status check_args(sky_context *ctx, sky_zonal_args *a, const sky_cli_
                     "zonal: weighted_mean and --weight-raster go together: %s is missing",
                     weighted ? "--weight-raster" : "weighted_mean");
   a->opt.by = weighted;
+  const size_t n = (size_t)common->n_args - 1 + weighted;
+  if (a->opt.classes && a->n_kind > 0)
+    return sky_fail(ctx, SKY_E_USAGE, "zonal: --kind is for values; classes are resampled as such");
+  if (a->n_kind > 1 && a->n_kind != n)
+    return sky_fail(ctx, SKY_E_USAGE, "zonal: --kind has %zu kinds for %zu rasters%s", a->n_kind, n,
+                    weighted ? " (that of the weights is one)" : "");
   for (int i = 0; i < common->n_args && a->out != NULL; i++)
     if (sky_file_same(common->args[i], a->out))
       return sky_fail(ctx, SKY_E_USAGE, "zonal: -o %s is one of the inputs", a->out);
@@ -268,19 +299,58 @@ static sky_status close_tree(sky_context *ctx, sky_zonal_run *r) {
   return SKY_OK;
 }
 
-static sky_status compute(sky_context *ctx, sky_zonal_run *r) {
+static sky_status find_target(sky_context *ctx, sky_zonal_run *r) {
+  const sky_zonal_args *a = &r->args;
+  if (a->like == NULL && a->n_kind == 0) return SKY_OK;
+  const sky_raster_input in = {.path = a->like != NULL ? a->like : r->files[0], .band = 1};
+  sky_source *s = NULL;
+  SKY_TRY(sky_source_open(ctx, &in, NULL, &s));
+  const sky_status st = sky_grid_copy(ctx, sky_source_grid(s), &r->target);
+  sky_source_close(s);
+  return st;
+}
+
+/* What is resampled, and how: values need to be told. */
+static sky_status tell_resampled(sky_context *ctx, const sky_zonal_run *r,
+                                 const sky_raster_input *in, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    if (!sky_source_resampled(sky_raster_set_source(r->set, i))) continue;
+    if (in[i].kind == SKY_PIXEL_VALUE && r->args.n_kind == 0)
+      return sky_fail(ctx, SKY_E_USAGE,
+                      "%s: is on another grid than the target: --kind says whether its values are "
+                      "intensive (means by area) or extensive (sums)",
+                      in[i].path);
+    sky_log(ctx, SKY_LOG_INFO, "%s: resampled as %s", in[i].path, kinds[in[i].sampling]);
+  }
+  return SKY_OK;
+}
+
+static sky_status open_rasters(sky_context *ctx, sky_zonal_run *r) {
   const sky_zonal_args *a = &r->args;
   const size_t n = (size_t)r->n_raster + a->opt.by;
+  SKY_TRY(find_target(ctx, r));
   sky_raster_input *in = SKY_NEW(ctx, sky_raster_input, n);
   if (in == NULL) return SKY_E_NOMEM;
-  for (size_t i = 0; i < n; i++)
-    in[i] = (sky_raster_input){.path = i < (size_t)r->n_raster ? r->files[i] : a->by,
-                               .band = 1,
-                               .kind = a->opt.classes ? SKY_PIXEL_CLASS : SKY_PIXEL_VALUE};
-  sky_status st = sky_raster_set_open(ctx, in, n, NULL, &r->set);
+  for (size_t i = 0; i < n; i++) {
+    in[i] =
+        (sky_raster_input){.path = i < (size_t)r->n_raster ? r->files[i] : a->by,
+                           .band = 1,
+                           .kind = a->opt.classes ? SKY_PIXEL_CLASS : SKY_PIXEL_VALUE,
+                           .sampling = a->opt.classes ? SKY_SAMPLE_CLASS : SKY_SAMPLE_INTENSIVE};
+    if (a->n_kind > 0) in[i].sampling = a->kind[a->n_kind > 1 ? i : 0];
+  }
+  sky_status st = sky_raster_set_open(ctx, in, n, r->target.nx > 0 ? &r->target : NULL, &r->set);
+  if (st == SKY_E_COVERAGE && r->target.nx == 0)
+    st = sky_fail(ctx, st, "%s (--kind or --like resamples them)", sky_error(ctx));
   if (st == SKY_OK) tell_facts(ctx, r, in, n);
+  if (st == SKY_OK) st = tell_resampled(ctx, r, in, n);
   sky_free(in);
-  SKY_TRY(st);
+  return st;
+}
+
+static sky_status compute(sky_context *ctx, sky_zonal_run *r) {
+  const sky_zonal_args *a = &r->args;
+  SKY_TRY(open_rasters(ctx, r));
   SKY_TRY(sky_zones_read(ctx, r->files[r->n_raster], &a->zones, sky_raster_set_grid(r->set),
                          &r->zones));
   if (a->zones.parent_attribute != NULL) {
@@ -324,12 +394,20 @@ static sky_status make_notes(sky_context *ctx, sky_zonal_run *r) {
   for (int i = 0; i < r->n_raster; i++)
     SKY_TRY(note_file(ctx, r, r->files[i]));
   if (r->args.by != NULL) SKY_TRY(note_file(ctx, r, r->args.by));
+  if (r->args.like != NULL) SKY_TRY(note_file(ctx, r, r->args.like));
   SKY_TRY(sky_zones_files(ctx, r->files[r->n_raster], &files, &n));
   sky_status st = SKY_OK;
   for (size_t i = 0; i < n && st == SKY_OK; i++)
     st = note_file(ctx, r, files[i]);
   sky_file_list_free(files, n);
   SKY_TRY(st);
+  for (size_t i = 0; i < sky_raster_set_count(r->set); i++) {
+    if (!sky_source_resampled(sky_raster_set_source(r->set, i))) continue;
+    const sky_raster_input *in = sky_raster_set_input(r->set, i);
+    SKY_TRY(add_note(
+        ctx, r,
+        sky_sprintf(ctx, "resampled %s as %s", sky_file_base(in->path), kinds[in->sampling])));
+  }
   if (r->args.opt.quantiles) {
     const double error = sky_quantiles_error(r->result.quantiles);
     SKY_TRY(add_note(ctx, r,
@@ -428,6 +506,8 @@ static sky_status run_zonal(sky_context *ctx, int argc, char **argv, bool json, 
       {"weights", 0, "area|planar",
        "what cells count with in means: area (default) or fraction alone"},
       {"area-unit", 0, "ha|km2|m2", "of areas in the output (ha)"},
+      {"like", 0, "RASTER", "resample all rasters onto its grid (default: all must share one)"},
+      {"kind", 0, "LIST", "resample onto the grid of --like or the first: intensive or extensive"},
       {"weight-raster", 0, "FILE", "further weights of the cells, for weighted_mean"},
       {"tile", 0, "N", "side of the tiles, cells (1024); no result depends on it"},
       {"shard", 0, "I/N", "do this share of the work; -o is a shard for skyflux merge"},

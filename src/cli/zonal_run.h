@@ -10,6 +10,7 @@
 #include "src/write/result_table.h"
 
 #define SKY_STATS_MAX 32
+#define SKY_KINDS_MAX 64
 
 typedef enum sky_zonal_stat {
   SKY_STAT_VALID,
@@ -32,7 +33,9 @@ typedef struct sky_area_unit {
 } sky_area_unit;
 
 typedef struct sky_zonal_args {
-  const char *out, *by;
+  const char *out, *by, *like;
+  sky_sampling kind[SKY_KINDS_MAX]; /* of each raster on another grid, or one for all */
+  size_t n_kind;
   cJSON *words; /* all that the result depends on */
   sky_zones_options zones;
   sky_zonal_options opt;
@@ -47,7 +50,8 @@ typedef struct sky_zonal_args {
 typedef struct sky_zonal_run {
   sky_zonal_args args;
   int n_raster;
-  char **files; /* rasters, then zones */
+  char **files;    /* rasters, then zones */
+  sky_grid target; /* if rasters may be resampled */
   sky_raster_set *set;
   sky_zones zones;
   size_t damaged;            /* of them */

@@ -16,6 +16,7 @@
 #include "src/engine/zonal_part.h"
 
 #define CELLS (SKY_BAND * SKY_BAND)
+#define MASS_TOLERANCE 1e-6 /* of the audit (design law 3) */
 #define QUANTILE_BYTES                                                       \
   ((size_t)SKY_QUANTILE_VALUES * 80) /* lists with room to grow, and sorting \
                                       */
@@ -298,6 +299,22 @@ static sky_status add_entry(sky_context *ctx, const job *j, worker *w, const sky
   return SKY_OK;
 }
 
+/* What is resampled must come out as what went in. */
+static sky_status check_mass(sky_context *ctx, const sky_raster_block *b, size_t n) {
+  for (size_t k = 0; k < n && b->pixel != NULL; k++) {
+    if (!sky_source_resampled(b->source[k])) continue;
+    const sky_source_audit *a = sky_source_audit_of(b->source[k], &b->window);
+    const double in = sky_acc_value(&a->in), gross = sky_acc_value(&a->gross);
+    const double rest =
+        in - sky_acc_value(&a->out) - sky_acc_value(&a->outside) - sky_acc_value(&a->lost);
+    if (!(fabs(rest) <= MASS_TOLERANCE * gross))
+      return sky_fail(ctx, SKY_E_MASS,
+                      "raster %zu, block %zu: resampling takes in %.9g and leaves %.3g of it over",
+                      k + 1, b->index, in, rest);
+  }
+  return SKY_OK;
+}
+
 static sky_status map(sky_context *ctx, void *user, void *state, const sky_raster_block *b,
                       void **out) {
   const job *j = user;
@@ -314,7 +331,9 @@ static sky_status map(sky_context *ctx, void *user, void *state, const sky_raste
     if (*p == NULL) SKY_TRY(start_block(ctx, j, w, b, &block, p));
     SKY_TRY(add_entry(ctx, j, w, b, &block, sky_cover_zone(j->cover, shape[i]), *p));
   }
-  return *p != NULL ? end_block(ctx, j, w, b, *p) : SKY_OK;
+  if (*p == NULL) return SKY_OK;
+  SKY_TRY(check_mass(ctx, b, j->n_raster + j->opt->by));
+  return end_block(ctx, j, w, b, *p);
 }
 
 /* One zone's entry of a block to the totals of a zone. */

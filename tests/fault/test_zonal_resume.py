@@ -15,7 +15,7 @@ import time
 from zonal_inputs import classes, command, field, gone, raster, run, same, zones
 
 BINARY, WORK = sys.argv[1], pathlib.Path(sys.argv[3])
-NX, NY = 2900, 1700
+NX, NY = 2100, 1300
 DEGREES = (10, 0.002, 0, 50, 0, -0.002)
 METRES = (500000, 100, 0, 5500000, 0, -100)
 
@@ -33,10 +33,14 @@ def cases():
     raster(one, classes(2, NX, NY), DEGREES, nodata=0)
     raster(two, classes(3, NX, NY), DEGREES)
     raster(wide, field(4, NX, NY), DEGREES, nodata=-1, options=("COMPRESS=DEFLATE",))
+    coarse = raster(WORK / "coarse.tif", field(9, NX // 10, NY // 10), (10, 0.02, 0, 50, 0, -0.02),
+                    nodata=-1)
     metres = zones(WORK / "m.gpkg", some_zones(METRES), 32633)
     degrees = zones(WORK / "d.gpkg", some_zones(DEGREES))
     return {"values": [values, metres, "--stats", "mean,stdev,min,max,median"],
             "weighted": [wide, degrees, "--stats", "weighted_mean,sum", "--weight-raster", wide],
+            "resampled": [wide, coarse, degrees, "--stats", "sum,mean", "--kind",
+                          "extensive,extensive"],
             "classes": [one, degrees, "--categories"],
             "crosstab": [one, two, degrees, "--categories"]}
 
@@ -181,6 +185,27 @@ def test_two_at_once(args):
     gone(f"{out}.journal")
 
 
+def test_resampled(args):
+    """Amounts on a coarser grid are shared out: their sum stays; classes keep their names."""
+    frame = zones(WORK / "frame.gpkg", [(5, 40, 20, 55)])
+    out = WORK / "frame.csv"
+    text = run(BINARY, "zonal", *args[:2], frame, *args[3:], "--id", "code", "-o", out)
+    assert "coarse.tif: resampled as extensive" in text, text
+    rows = [r for r in out.read_text().splitlines() if not r.startswith("#")]
+    got = dict(zip(rows[0].split(","), rows[1].split(",")))
+    v = field(9, NX // 10, NY // 10).astype(float)
+    want = v[v != -1].sum()
+    assert abs(float(got["sum_coarse"]) / want - 1) < 1e-9, (got, want)
+    text = zonal([*args[:3], "--stats", "sum"], code=3)
+    assert "--kind or --like resamples them" in text, text
+    text = zonal([args[0], args[2], "--stats", "sum", "--like", args[1]], code=2)
+    assert "--kind says" in text, text
+    classes_at = [WORK / "a.tif", frame, "--categories"]
+    zonal([*classes_at, "--like", args[1]], "-o", out)
+    rows = [r for r in out.read_text().splitlines() if not r.startswith("#")]
+    assert len(rows) == 9, rows  # a header and 8 classes
+
+
 def test_bytes_as_numbers(args, want):
     """Classes of one byte are counted another way than others: the same table."""
     folder = WORK / "int16"
@@ -204,6 +229,7 @@ def main():
     test_kill(all_cases["values"], done["values"][0], most)
     test_journal(all_cases["values"], done["values"][0], most)
     test_two_at_once(all_cases["values"])
+    test_resampled(all_cases["resampled"])
     test_bytes_as_numbers(all_cases["crosstab"], done["crosstab"][0])
 
 
