@@ -14,3 +14,7 @@ sky_test(test_granule_damage SOURCES fault/test_granule_damage.c LIBS skyflux_re
 add_dependencies(test_granule_damage skyflux_cli) # the worker's program
 sky_script(soundings_real real/test_soundings_real.py LABELS read real)
 sky_script(readers_real real/test_readers_real.py LABELS read real)
+# The column operator on real granules against numpy.
+add_executable(column_tool support/column_tool.c)
+target_link_libraries(column_tool PRIVATE skyflux_read skyflux_algorithms)
+sky_script(column_numpy real/test_column_numpy.py ARGS $<TARGET_FILE:column_tool> LABELS read real)
