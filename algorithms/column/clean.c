@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/column/cubes.h"
 #include "src/core/memory.h"
 
 #define DEG (3.14159265358979323846 / 180)
-#define EARTH 6371008.8 /* m, mean radius */
 
 /* --- median ------------------------------------------------------------------------------------
  */
@@ -66,64 +66,6 @@ void sky_robust(size_t n, double *x, double *median, double *scale) {
 /* --- outliers ----------------------------------------------------------------------------------
  */
 
-typedef struct vec3 {
-  double x, y, z;
-} vec3;
-
-static vec3 direction(double lat, double lon) {
-  const double c = cos(lat * DEG);
-  return (vec3){c * cos(lon * DEG), c * sin(lon * DEG), sin(lat * DEG)};
-}
-
-/* Cubes of the space around the globe: neighbourhoods without poles or an antimeridian. */
-typedef struct placed {
-  int32_t pass, x, y, z;
-  size_t row;
-} placed;
-
-static int compare_place(const placed *a, const placed *b) {
-  if (a->pass != b->pass) return a->pass < b->pass ? -1 : 1;
-  if (a->x != b->x) return a->x < b->x ? -1 : 1;
-  if (a->y != b->y) return a->y < b->y ? -1 : 1;
-  return (a->z > b->z) - (a->z < b->z);
-}
-static int compare_placed(const void *a, const void *b) {
-  const placed *p = a, *q = b;
-  const int order = compare_place(p, q);
-  return order != 0 ? order : (p->row > q->row) - (p->row < q->row);
-}
-
-/* First of the sorted n that does not stand before the key. */
-static size_t lower_bound(const placed *p, size_t n, const placed *key) {
-  size_t low = 0;
-  while (n > 0) {
-    const size_t half = n / 2;
-    if (compare_place(&p[low + half], key) < 0) {
-      low += half + 1;
-      n -= half + 1;
-    } else {
-      n = half;
-    }
-  }
-  return low;
-}
-
-/* Values of the 27 cubes around the cube at p[at]; each triple of cubes along z is one run. */
-static size_t gather_near(const placed *p, size_t n, size_t at, const double *x, double *out) {
-  size_t count = 0;
-  for (int dx = -1; dx <= 1; ++dx) {
-    for (int dy = -1; dy <= 1; ++dy) {
-      const placed first = {p[at].pass, p[at].x + dx, p[at].y + dy, p[at].z - 1, 0};
-      for (size_t k = lower_bound(p, n, &first);
-           k < n && p[k].pass == first.pass && p[k].x == first.x && p[k].y == first.y &&
-           p[k].z <= first.z + 2;
-           ++k)
-        out[count++] = x[p[k].row];
-    }
-  }
-  return count;
-}
-
 static bool is_outlier(const sky_clean_set *s, double threshold, size_t i, double median,
                        double scale) {
   const double width = s->sigma[i] > scale ? s->sigma[i] : scale;
@@ -131,7 +73,7 @@ static bool is_outlier(const sky_clean_set *s, double threshold, size_t i, doubl
 }
 
 typedef struct overpass { /* soundings of one overpass in order of place and in order of time */
-  const placed *place;
+  const sky_placed *place;
   const sky_sighting *order;
   size_t n;
 } overpass;
@@ -149,12 +91,14 @@ static size_t gather_in_time(const overpass *o, size_t k, size_t least, const do
 
 /* Cubes with enough soundings around them; the others are left as sparse (2 in bad). */
 static void test_cubes(const sky_clean_set *s, const sky_outlier_options *opt, const overpass *o,
-                       double *work, uint8_t *bad) {
+                       size_t *rows, double *work, uint8_t *bad) {
   double median = NAN, scale = NAN;
   for (size_t a = 0, b; a < o->n; a = b) {
-    for (b = a + 1; b < o->n && compare_place(&o->place[a], &o->place[b]) == 0;)
+    for (b = a + 1; b < o->n && sky_placed_same(&o->place[a], &o->place[b]);)
       ++b;
-    const size_t near = gather_near(o->place, o->n, a, s->x, work);
+    const size_t near = sky_placed_near(o->place, o->n, a, rows);
+    for (size_t k = 0; k < near; ++k)
+      work[k] = s->x[rows[k]];
     if (near >= opt->least) sky_robust(near, work, &median, &scale);
     for (size_t k = a; k < b; ++k) {
       const size_t i = o->place[k].row;
@@ -179,23 +123,22 @@ static void test_sparse(const sky_clean_set *s, const sky_outlier_options *opt, 
 
 sky_status sky_clean_outliers(sky_context *ctx, const sky_clean_set *s,
                               const sky_outlier_options *opt, uint8_t *bad) {
-  placed *p = NULL;
+  sky_placed *p = NULL;
   sky_sighting *order = NULL;
   double *work = NULL;
+  size_t *rows = NULL;
   size_t n = 0;
   sky_status st = SKY_OK;
   memset(bad, 0, s->n);
-  SKY_GO_ALLOC(p, SKY_NEW(ctx, placed, s->n));
+  SKY_GO_ALLOC(p, SKY_NEW(ctx, sky_placed, s->n));
   SKY_GO_ALLOC(order, SKY_NEW(ctx, sky_sighting, s->n));
   SKY_GO_ALLOC(work, SKY_NEW(ctx, double, s->n + 2 * opt->least + 1));
   for (size_t i = 0; i < s->n; ++i) {
     if (!s->use[i] || !isfinite(s->x[i]) || !isfinite(s->lat[i]) || !isfinite(s->lon[i])) continue;
-    const vec3 v = direction(s->lat[i], s->lon[i]);
-    const double scale = EARTH / opt->reach;
-    p[n++] = (placed){s->overpass[i], (int32_t)floor(v.x * scale), (int32_t)floor(v.y * scale),
-                      (int32_t)floor(v.z * scale), i};
+    p[n++] = sky_cube_place(s->overpass[i], s->lat[i], s->lon[i], opt->reach, i);
   }
-  qsort(p, n, sizeof *p, compare_placed);
+  SKY_GO_ALLOC(rows, SKY_NEW(ctx, size_t, n));
+  sky_placed_sort(p, n);
   for (size_t a = 0, b; a < n; a = b) {
     for (b = a + 1; b < n && p[b].pass == p[a].pass;)
       ++b;
@@ -203,44 +146,39 @@ sky_status sky_clean_outliers(sky_context *ctx, const sky_clean_set *s,
       order[k] = (sky_sighting){s->time[p[k].row], 0, 0, p[k].row};
     sky_sightings_sort(order + a, b - a);
     const overpass o = {p + a, order + a, b - a};
-    test_cubes(s, opt, &o, work, bad);
+    test_cubes(s, opt, &o, rows, work, bad);
     test_sparse(s, opt, &o, work, bad);
   }
 cleanup:
   sky_free(p);
   sky_free(order);
   sky_free(work);
+  sky_free(rows);
   return st;
 }
 
 /* --- positions ---------------------------------------------------------------------------------
  */
 
-static double distance(vec3 a, vec3 b) {
-  const double dx = a.x - b.x, dy = a.y - b.y, dz = a.z - b.z;
-  const double chord = sqrt(dx * dx + dy * dy + dz * dz) / 2;
-  return 2 * EARTH * asin(chord < 1 ? chord : 1);
-}
-
-static vec3 unit(vec3 v) {
+static sky_vec3 unit(sky_vec3 v) {
   const double r = sqrt(v.x * v.x + v.y * v.y + v.z * v.z);
-  return r > 0 ? (vec3){v.x / r, v.y / r, v.z / r} : v;
+  return r > 0 ? (sky_vec3){v.x / r, v.y / r, v.z / r} : v;
 }
 
 /* 0 right, 1 wrong, -1 no corners. */
 static int outside_corners(const sky_clean_set *s, size_t i) {
   if (s->corner_lat == NULL) return -1;
-  vec3 c[4], sum = {0, 0, 0};
+  sky_vec3 c[4], sum = {0, 0, 0};
   for (int k = 0; k < 4; ++k) {
-    c[k] = direction(s->corner_lat[4 * i + (size_t)k], s->corner_lon[4 * i + (size_t)k]);
-    sum = (vec3){sum.x + c[k].x, sum.y + c[k].y, sum.z + c[k].z};
+    c[k] = sky_direction(s->corner_lat[4 * i + (size_t)k], s->corner_lon[4 * i + (size_t)k]);
+    sum = (sky_vec3){sum.x + c[k].x, sum.y + c[k].y, sum.z + c[k].z};
   }
   if (!isfinite(sum.x) || !isfinite(sum.z)) return -1;
-  const vec3 centroid = unit(sum);
+  const sky_vec3 centroid = unit(sum);
   double reach = 0;
   for (int k = 0; k < 4; ++k)
-    reach = fmax(reach, distance(c[k], centroid));
-  return distance(direction(s->lat[i], s->lon[i]), centroid) > reach;
+    reach = fmax(reach, sky_great_circle(c[k], centroid));
+  return sky_great_circle(sky_direction(s->lat[i], s->lon[i]), centroid) > reach;
 }
 
 #define NEAR_IN_TIME 10 /* soundings before and after */
@@ -254,10 +192,10 @@ static void test_track(const sky_sighting *order, size_t n, double *d, double *w
   for (size_t k = 0; k < n; ++k) {
     const size_t a = k > NEAR_IN_TIME ? k - NEAR_IN_TIME : 0;
     const size_t b = k + NEAR_IN_TIME + 1 < n ? k + NEAR_IN_TIME + 1 : n;
-    const vec3 own = direction(order[k].lat, order[k].lon);
+    const sky_vec3 own = sky_direction(order[k].lat, order[k].lon);
     double away[2 * NEAR_IN_TIME + 1];
     for (size_t j = a; j < b; ++j)
-      away[j - a] = distance(own, direction(order[j].lat, order[j].lon)) -
+      away[j - a] = sky_great_circle(own, sky_direction(order[j].lat, order[j].lon)) -
                     GROUND_SPEED * fabs(order[j].time - order[k].time);
     d[k] = work[k] = sky_median(b - a, away);
   }

@@ -30,6 +30,7 @@ typedef struct soundings_args {
   sky_selection sel;
   sky_declared *declared; /* what sel.declared points to */
   const char *output, *gas, *product, *zones, *zone_id, *zone;
+  sky_background_choice background;
   unsigned clean;
   double quality[2], timeout;
   size_t shard, shards;
@@ -98,6 +99,8 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
     a->sel.declared = a->declared;
   } else if (strcmp(name, "clean") == 0) {
     return sky_clean_parse(ctx, value, &a->clean);
+  } else if (strcmp(name, "background") == 0) {
+    return sky_background_parse(ctx, value, &a->background);
   } else if (strcmp(name, "quality-range") == 0) {
     return set_quality(ctx, value, a->quality);
   } else if (strcmp(name, "shard") == 0) {
@@ -355,6 +358,7 @@ static sky_status harmonise(sky_context *ctx, const soundings_args *a,
                                    .zones = a->zones != NULL ? &zones : NULL,
                                    .quality_min = a->quality[0],
                                    .quality_max = a->quality[1],
+                                   .background = a->background,
                                    .keep_dropped = a->keep_dropped,
                                    .shard = a->shards > 0,
                                    .timeout_s = a->timeout};
@@ -393,6 +397,7 @@ sky_status sky_cmd_soundings(sky_context *ctx, int argc, char **argv) {
       {"clean", 0, "STEPS",
        "duplicates (default), positions, outliers, stripes, scanlines, coast, "
        "water, snow; standard = the first four; none"},
+      {"background", 0, "METHOD", "percentile[:SHARE] of the overpass (0.1), upwind, smooth"},
       {"shard", 0, "I/N", "every n-th file only; give all shards to a last run to join them"},
       {"keep-dropped", 0, NULL, "write dropped soundings too, with their reason"},
       {"timeout", 0, "S", "seconds until a granule counts as damaged (60)"},

@@ -14,6 +14,7 @@
 #include "algorithms/column/clean.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
+#include "src/core/number.h"
 #include "src/core/species.h"
 #include "src/core/text.h"
 #include "src/job/harmonise_part.h"
@@ -74,6 +75,35 @@ void sky_clean_text(unsigned clean, char *out, size_t size) {
       snprintf(out + at, size - at, "%s%s", at > 0 ? " " : "", STEPS[k].word);
   }
   if (out[0] == '\0') snprintf(out, size, "none");
+}
+
+static const char *const METHODS[] = {"none", "percentile", "upwind", "smooth", "boundary"};
+
+sky_status sky_background_parse(sky_context *ctx, const char *text, sky_background_choice *out) {
+  *out = (sky_background_choice){.percentile = 0.1};
+  const size_t n = strcspn(text, ":");
+  for (int k = 0; k <= SKY_BACKGROUND_BOUNDARY; ++k)
+    if (strlen(METHODS[k]) == n && strncmp(METHODS[k], text, n) == 0)
+      out->method = (sky_background_method)k;
+  if (out->method == SKY_BACKGROUND_NONE && strcmp(text, "none") != 0)
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "background '%s' is not one of none, percentile[:SHARE], upwind, smooth, "
+                    "boundary",
+                    text);
+  if (text[n] == '\0') return SKY_OK;
+  if (out->method != SKY_BACKGROUND_PERCENTILE ||
+      !sky_number_parse(text + n + 1, &out->percentile, NULL) || !(out->percentile > 0) ||
+      !(out->percentile < 1))
+    return sky_fail(ctx, SKY_E_USAGE, "background '%s': expected percentile:SHARE, 0 < SHARE < 1",
+                    text);
+  return SKY_OK;
+}
+
+void sky_background_text(const sky_background_choice *b, char *out, size_t size) {
+  if (b->method == SKY_BACKGROUND_PERCENTILE)
+    snprintf(out, size, "percentile:%g", b->percentile);
+  else
+    snprintf(out, size, "%s", METHODS[b->method]);
 }
 
 /* --- parts -------------------------------------------------------------------------------------
@@ -201,6 +231,7 @@ static sky_status read_all(harvest *h) {
                        .keep_outside = h->q->keep_dropped,
                        .quality_min = h->q->quality_min,
                        .quality_max = h->q->quality_max,
+                       .background = h->q->background,
                        .memory = sky_context_memory(h->ctx) / (size_t)sky_context_threads(h->ctx)};
   if (h->q->gas != NULL) snprintf(ticket.gas, sizeof ticket.gas, "%s", h->q->gas);
   SKY_TRY(sky_ticket_write(h->ctx, h->folder, &ticket, h->q->zones));
@@ -243,7 +274,7 @@ static void put_attr(sky_text *t, const char *name, const char *value) {
 /* Attributes that say what was done; they must not tell a shard or the order of inputs. */
 static sky_status write_attrs(harvest *h, const char *product) {
   sky_text t = {.ctx = h->ctx};
-  char cleaning[96], value[160];
+  char cleaning[96], background[64], value[256];
   char *path = sky_sprintf(h->ctx, "%s/attrs", h->folder);
   sky_clean_text(h->q->clean, cleaning, sizeof cleaning);
   const sky_reader *r = sky_reader_find(product);
@@ -258,7 +289,9 @@ static sky_status write_attrs(harvest *h, const char *product) {
   }
   for (size_t k = 0; h->q->attrs != NULL && h->q->attrs[k] != NULL; ++k)
     sky_text_add(&t, h->q->attrs[k], strlen(h->q->attrs[k]) + 1);
-  put_attr(&t, "cleaning", cleaning);
+  sky_background_text(&h->q->background, background, sizeof background);
+  snprintf(value, sizeof value, "cleaning: %s; background: %s", cleaning, background);
+  put_attr(&t, "processing", value);
   sky_status st = path == NULL || t.failed ? SKY_E_NOMEM : SKY_OK;
   if (st == SKY_OK) st = sky_file_write_text(h->ctx, path, t.data, t.length);
   sky_text_free(&t);

@@ -26,6 +26,23 @@ SKY_NODISCARD sky_status sky_clean_parse(sky_context *ctx, const char *text, uns
 /* "duplicates outliers", or "none"; out holds at least 96 bytes. */
 void sky_clean_text(unsigned clean, char *out, size_t size);
 
+typedef enum sky_background_method {
+  SKY_BACKGROUND_NONE,
+  SKY_BACKGROUND_PERCENTILE, /* of each overpass */
+  SKY_BACKGROUND_UPWIND,     /* sector where the product's wind comes from */
+  SKY_BACKGROUND_SMOOTH,     /* masked normalised convolution */
+  SKY_BACKGROUND_BOUNDARY    /* curtains of a model, by the particles of footprints */
+} sky_background_method;
+typedef struct sky_background_choice {
+  sky_background_method method;
+  double percentile; /* 0..1 */
+  double error;      /* of the boundary's curtains, mol mol-1 */
+} sky_background_choice;
+/* "percentile", "percentile:0.05", "upwind", "smooth", "boundary". */
+SKY_NODISCARD sky_status sky_background_parse(sky_context *ctx, const char *text,
+                                              sky_background_choice *out);
+void sky_background_text(const sky_background_choice *b, char *out, size_t size);
+
 typedef struct sky_harmonise_input {
   const char *path, *product; /* product NULL: by content */
   const sky_selection *sel;   /* NULL: all; keep_dropped is not looked at */
@@ -41,9 +58,13 @@ typedef struct sky_harmonise_request {
   unsigned clean;
   const sky_zones *zones;          /* lon/lat; NULL: everywhere */
   double quality_min, quality_max; /* of the product's own figure; NaN: open */
-  bool keep_dropped;               /* write dropped soundings, too */
-  bool shard;                      /* keep what a later concatenation has to know */
-  double timeout_s;                /* of one granule */
+  sky_background_choice background;
+  const char *boundary;    /* file of curtains */
+  char *const *footprints; /* files with particle locations */
+  size_t n_footprints;
+  bool keep_dropped; /* write dropped soundings, too */
+  bool shard;        /* keep what a later concatenation has to know */
+  double timeout_s;  /* of one granule */
 } sky_harmonise_request;
 
 /* How cleaning did on known anomalies that were put into copies of the granules. */

@@ -201,8 +201,12 @@ static void describe(const sky_soundings *s, sky_part *p) {
   }
 }
 
-/* done: cleaning that the file has behind it. */
-static sky_status finish(part_task *t, sky_soundings *s, unsigned done, bool harmonised) {
+typedef struct work_done { /* what a harmonised file has behind it */
+  bool harmonised, background;
+  unsigned clean;
+} work_done;
+
+static sky_status finish(part_task *t, sky_soundings *s, const work_done *done) {
   sky_context *ctx = t->ctx;
   sky_text text = {.ctx = ctx};
   sky_status st = SKY_OK;
@@ -212,10 +216,12 @@ static sky_status finish(part_task *t, sky_soundings *s, unsigned done, bool har
   sky_part *p = &t->part[t->n_parts];
   memset(p, 0, sizeof *p);
   select_rows(t, s);
-  if (!harmonised) SKY_GO(sky_soundings_overpasses(ctx, s));
+  if (!done->harmonised) SKY_GO(sky_soundings_overpasses(ctx, s));
   SKY_GO(renumber_overpasses(ctx, s, &p->overpasses));
-  SKY_GO(sky_clean_soundings(ctx, s, t->ticket.clean & ~done));
+  SKY_GO(sky_clean_soundings(ctx, s, t->ticket.clean & ~done->clean));
   SKY_GO(sky_clean_trial(ctx, s, t->ticket.clean, &p->trial));
+  if (t->ticket.background.method != SKY_BACKGROUND_NONE && !done->background)
+    SKY_GO(sky_background_soundings(ctx, s, &t->ticket.background));
   describe(s, p);
   snprintf(p->name, sizeof p->name, "%s-%zu", t->id, t->n_parts);
   SKY_GO(sky_soundings_pack(s, &text));
@@ -245,27 +251,43 @@ cleanup:
 /* --- a harmonised file -------------------------------------------------------------------------
  */
 
+/* "cleaning: duplicates outliers; background: smooth", as harmonise.c writes it. */
+static sky_status parse_notes(const part_task *t, const char *notes, work_done *done) {
+  static const char CLEANING[] = "cleaning: ", BACKGROUND[] = "; background: ";
+  char own[64], steps[160];
+  const char *background = strstr(notes, BACKGROUND);
+  if (strncmp(notes, CLEANING, strlen(CLEANING)) != 0 || background == NULL)
+    return sky_fail(t->ctx, SKY_E_FORMAT, "%s: attribute processing: '%s' is not ours", t->path,
+                    notes);
+  const char *first = notes + strlen(CLEANING);
+  snprintf(steps, sizeof steps, "%.*s", (int)(background - first), first);
+  SKY_TRY(sky_clean_parse(t->ctx, steps, &done->clean));
+  sky_background_text(&t->ticket.background, own, sizeof own);
+  done->background = strcmp(background + strlen(BACKGROUND), own) == 0;
+  return SKY_OK;
+}
+
 static sky_status read_stretch(part_task *t, const size_t *first, size_t from, size_t to) {
   sky_context *ctx = t->ctx;
   sky_soundings all = {0}, one = {0};
-  char *cleaned = NULL;
-  unsigned done = 0;
+  char *notes = NULL;
+  work_done done = {.harmonised = true};
   sky_status st = SKY_OK;
-  SKY_GO(sky_soundings_read_rows(ctx, t->path, first[from], first[to] - first[from], "cleaning",
-                                 &cleaned, &all));
+  SKY_GO(sky_soundings_read_rows(ctx, t->path, first[from], first[to] - first[from], "processing",
+                                 &notes, &all));
   if (t->ticket.gas[0] != '\0' && strcmp(t->ticket.gas, all.gas) != 0) {
     SKY_GO(sky_fail(ctx, SKY_E_GAS, "%s: holds soundings of %s, not of %s", t->path, all.gas,
                     t->ticket.gas));
   }
-  if (cleaned != NULL) SKY_GO(sky_clean_parse(ctx, cleaned, &done));
+  if (notes != NULL) SKY_GO(parse_notes(t, notes, &done));
   for (size_t g = from; g < to; ++g) {
     SKY_GO(
         sky_soundings_slice(ctx, &all, first[g] - first[from], first[g + 1] - first[g], g, &one));
-    SKY_GO(finish(t, &one, done, true));
+    SKY_GO(finish(t, &one, &done));
     sky_soundings_free(&one);
   }
 cleanup:
-  sky_free(cleaned);
+  sky_free(notes);
   sky_soundings_free(&one);
   sky_soundings_free(&all);
   return st;
@@ -361,7 +383,7 @@ static sky_status read_product(part_task *t, char reason[200]) {
   if (t->listed) pass_over(t, &g, reason);
   if (reason[0] == '\0') {
     SKY_GO(sky_granule_take(t->ctx, &g, t->ticket.gas, &t->sel, &s, drops));
-    SKY_GO(finish(t, &s, 0, false));
+    SKY_GO(finish(t, &s, &(work_done){0}));
   }
 cleanup:
   sky_granule_close(&g);

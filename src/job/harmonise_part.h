@@ -12,6 +12,7 @@ typedef struct sky_ticket {
   bool keep_outside; /* soundings outside the selection */
   bool everywhere;   /* no zones follow */
   double quality_min, quality_max;
+  sky_background_choice background;
   uint64_t memory, zones;
 } sky_ticket;
 
@@ -65,6 +66,9 @@ void sky_part_drop(sky_soundings *s, size_t i, sky_drop reason);
 
 /* clean: the steps that are asked for and not done yet (clean_soundings.c). */
 SKY_NODISCARD sky_status sky_clean_soundings(sky_context *ctx, sky_soundings *s, unsigned clean);
+/* Background of the good soundings by everything but the boundary (background_soundings.c). */
+SKY_NODISCARD sky_status sky_background_soundings(sky_context *ctx, sky_soundings *s,
+                                                  const sky_background_choice *choice);
 /* The same steps on a copy with known anomalies; adds to trial. */
 SKY_NODISCARD sky_status sky_clean_trial(sky_context *ctx, const sky_soundings *s, unsigned clean,
                                          sky_trial *trial);
