@@ -1,4 +1,4 @@
-/* column.c: what a retrieval sees of a profile, and the mean of many retrievals (column.md). */
+/* column.c: what a retrieval sees of a profile, (column.md). */
 #include "algorithms/column/column.h"
 
 #include <math.h>
@@ -136,18 +136,8 @@ bool sky_column_project(const sky_profile *model, const sky_retrieval_grid *grid
   return true;
 }
 
-/* --- super-observations ------------------------------------------------------------------------
+/* --- quantile ----------------------------------------------------------------------------------
  */
-
-double sky_superobs_sigma(size_t n, const double *sigma, double correlation,
-                          double representation) {
-  double square = 0;
-  for (size_t i = 0; i < n; i++)
-    square += sigma[i] * sigma[i];
-  square /= (double)n;
-  return sqrt(square * ((1 - correlation) / (double)n + correlation) +
-              representation * representation);
-}
 
 static int ascending(const void *a, const void *b) {
   const double x = *(const double *)a, y = *(const double *)b;

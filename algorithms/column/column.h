@@ -1,8 +1,6 @@
-/* column.h: the retrieval's column operator and super-observations. Pure functions.
+/* column.h: the retrieval's column operator. Pure functions.
  *
- * X = X_a + Σ_k w_k ak_k (c_k - c_a,k)                            Rodgers & Connor 2003, Eq. 15
- * Super-observation of n soundings with single-sounding error σ, correlation ρ and representation
- * (transport) error σ_t:  σ_s² = σ² [ (1-ρ)/n + ρ ] + σ_t²     Chen et al. 2023, ACP 23, 5945 */
+ * X = X_a + Σ_k w_k ak_k (c_k - c_a,k)                            Rodgers & Connor 2003, Eq. 15 */
 #ifndef SKY_ALGORITHMS_COLUMN_H
 #define SKY_ALGORITHMS_COLUMN_H
 
@@ -50,10 +48,6 @@ static inline size_t sky_column_work(size_t n_model, size_t n_levels) {
 bool sky_column_project(const sky_profile *model, const sky_retrieval_grid *grid,
                         sky_surface_rule rule, double *work, double *out, double *mismatch);
 
-/* --- super-observations --- */
-
-/* σ: root mean square of the n single-sounding errors. n = 0 gives NaN. */
-double sky_superobs_sigma(size_t n, const double *sigma, double correlation, double representation);
 /* Quantile by linear interpolation of order statistics (type 7, Hyndman & Fan 1996); sorts work.
  * NaN for n = 0, a NaN among x, or q outside 0..1. */
 double sky_quantile(size_t n, const double *x, double q, double *work);

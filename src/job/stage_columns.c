@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "algorithms/column/column.h"
+#include "algorithms/column/super.h"
 #include "src/core/memory.h"
 #include "src/core/species.h"
 #include "src/job/facts.h"

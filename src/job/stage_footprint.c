@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "algorithms/column/column.h"
+#include "algorithms/column/super.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/species.h"

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "algorithms/column/column.h"
+#include "algorithms/column/super.h"
 #include "algorithms/fusion/compare.h"
 #include "algorithms/fusion/fuse.h"
 #include "algorithms/inversion/covariance.h"

@@ -67,7 +67,7 @@ def filled(v):
     return np.ma.filled(np.ma.asarray(v[:], dtype="f8"), np.nan)
 
 
-def check(name, pattern, gas, many=150):
+def check(name, pattern, gas, many=60):
     found = sorted(glob.glob(os.path.join(DATA, pattern)))
     if not found:
         print("no real file", pattern)

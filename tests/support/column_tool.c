@@ -1,5 +1,5 @@
-/* column_tool FILE.nc RULE: what the soundings of a harmonised file see of a model atmosphere that is
- * a formula, as text: "row mismatch x" a line. RULE: extend, stretch, prior (the retrieval's own
+/* column_tool FILE.nc RULE: what the soundings of a harmonised file see of a model atmosphere that
+ * is a formula, as text: "row mismatch x" a line. RULE: extend, stretch, prior (the retrieval's own
  * prior as the model). numpy computes the same in tests/real/test_column_numpy.py. */
 #include <math.h>
 #include <stdio.h>

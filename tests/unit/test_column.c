@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "algorithms/column/column.h"
+#include "algorithms/column/super.h"
 
 /* Five levels; index 0 is the surface. Weights sum to 1. */
 static const double W[] = {0.15, 0.25, 0.25, 0.25, 0.10};
@@ -73,6 +74,13 @@ static void test_superobs_limits(void **state) {
   }
   assert_true(fabs(sky_superobs_sigma(3, sigma, 0, 0) - rms / sqrt(3)) < 1e-13);
   assert_true(fabs(last - rms) < 1e-13);
+  double many[4000];
+  for (int k = 0; k < 4000; k++)
+    many[k] = 8;
+  const double floor = sky_superobs_floor(8, 0.25, 3); /* sqrt(16 + 9) */
+  assert_true(floor == 5);
+  assert_true(sky_superobs_sigma(4000, many, 0.25, 3) > floor);
+  assert_true(sky_superobs_sigma(4000, many, 0.25, 3) < floor + 2e-3);
 }
 
 int main(void) {
