@@ -120,22 +120,31 @@ static sky_status add_side(sky_context *ctx, tracer *w, double x0, double y0, do
   return SKY_OK;
 }
 
-/* The outline of a box, without jumps of longitude; the ring is the caller's. */
-static sky_status trace_box(sky_context *ctx, tracer *w, double west, double south, double east,
-                            double north, sky_ring *out) {
+typedef struct extent {
+  double west, south, east, north;
+} extent;
+
+/* The outline of cells, side by side, without jumps of longitude; the ring is the caller's. */
+static sky_status trace_cells(sky_context *ctx, tracer *w, const double *x, size_t nx,
+                              const double *y, size_t ny, sky_ring *out) {
   w->n = 0;
-  SKY_TRY(add_side(ctx, w, west, south, east, south));
-  SKY_TRY(add_side(ctx, w, east, south, east, north));
-  SKY_TRY(add_side(ctx, w, east, north, west, north));
-  SKY_TRY(add_side(ctx, w, west, north, west, south));
+  for (size_t i = 0; i < nx; i++)
+    SKY_TRY(add_side(ctx, w, x[i], y[0], x[i + 1], y[0]));
+  for (size_t i = 0; i < ny; i++)
+    SKY_TRY(add_side(ctx, w, x[nx], y[i], x[nx], y[i + 1]));
+  for (size_t i = nx; i-- > 0;)
+    SKY_TRY(add_side(ctx, w, x[i + 1], y[ny], x[i], y[ny]));
+  for (size_t i = ny; i-- > 0;)
+    SKY_TRY(add_side(ctx, w, x[0], y[i + 1], x[0], y[i]));
   const sky_ring ring = {.n = w->n, .x = w->x, .y = w->y};
   if (w->geographic) return sky_ring_unwrap(ctx, &ring, w->x[0], out);
   return sky_ring_densify(ctx, &ring, INFINITY, out);
 }
 
-typedef struct extent {
-  double west, south, east, north;
-} extent;
+static sky_status trace_box(sky_context *ctx, tracer *w, const extent *e, sky_ring *out) {
+  return trace_cells(ctx, w, (const double[]){e->west, e->east}, 1,
+                     (const double[]){e->south, e->north}, 1, out);
+}
 
 static extent extent_of(const sky_ring *r) {
   extent e = {INFINITY, INFINITY, -INFINITY, -INFINITY};
@@ -177,7 +186,7 @@ static sky_status reach(sky_context *ctx, const sky_grid *g, const sky_grid *oth
   *out = (extent){-INFINITY, -INFINITY, INFINITY, INFINITY};
   if (other->geographic && box.east - box.west > WIDE) return SKY_OK;
   sky_status st = tracer_open(ctx, other, g, cell, &w);
-  if (st == SKY_OK) st = trace_box(ctx, &w, box.west, box.south, box.east, box.north, &ring);
+  if (st == SKY_OK) st = trace_box(ctx, &w, &box, &ring);
   if (st == SKY_OK) {
     const extent e = extent_of(&ring);
     const double mx = cell + 0.01 * (e.east - e.west), my = cell + 0.01 * (e.north - e.south);
@@ -270,7 +279,7 @@ static sky_status cut_cell(sky_context *ctx, const cut *j, tracer *w, size_t ix,
   const double *x = g->x_edge + ix, *y = g->y_edge + r->iy;
   const size_t cell = r->iy * g->nx + ix;
   sky_ring ring = {0};
-  sky_status st = trace_box(ctx, w, x[0], y[0], x[1], y[1], &ring);
+  sky_status st = trace_cells(ctx, w, x, 1, y, 1, &ring);
   if (st == SKY_OK) {
     const extent e = extent_of(&ring);
     const sky_zone zone = {.geographic = w->geographic, .n_rings = 1, .ring = &ring};
@@ -302,11 +311,16 @@ static double smallest_cell(const sky_grid *g, size_t n) {
   return cell;
 }
 
+/* The cell that chords are measured by. */
+static double chord_cell(const sky_grid *from, size_t n_from, const sky_grid *to, size_t n_to) {
+  const double cell = smallest_cell(to, n_to);
+  if (!to->geographic) return cell; /* a small cell cut from a large one must keep its area */
+  return fmin(cell, smallest_cell(from, n_from) / METRES_PER_DEGREE);
+}
+
 static void cut_rows(sky_context *ctx, const cut *j) {
   const sky_grid *from = j->back ? j->part : j->src, *to = j->back ? j->src : j->part;
-  double cell = smallest_cell(to, j->back ? 1 : j->n_parts);
-  if (to->geographic) /* a small cell cut from a large one must keep its area */
-    cell = fmin(cell, smallest_cell(from, j->back ? j->n_parts : 1) / METRES_PER_DEGREE);
+  const double cell = chord_cell(from, j->back ? j->n_parts : 1, to, j->back ? 1 : j->n_parts);
 #pragma omp parallel num_threads(sky_context_threads(ctx))
   {
     tracer w = {0};
@@ -438,7 +452,7 @@ sky_status sky_grid_covers(sky_context *ctx, const sky_grid *outer, const sky_gr
   tracer w = {0};
   sky_ring ring = {0};
   sky_status st = tracer_open(ctx, in, outer, fmin(dx, dy), &w);
-  if (st == SKY_OK) st = trace_box(ctx, &w, box.west, box.south, box.east, box.north, &ring);
+  if (st == SKY_OK) st = trace_box(ctx, &w, &box, &ring);
   if (st == SKY_OK) {
     const extent e = extent_of(&ring);
     extent room = box_of(outer);
@@ -450,4 +464,50 @@ sky_status sky_grid_covers(sky_context *ctx, const sky_grid *outer, const sky_gr
   sky_free(ring.y);
   tracer_close(&w);
   return st == SKY_E_COVERAGE ? SKY_OK : st; /* not even an image of it */
+}
+
+/* ---- for callers that walk over a large grid in pieces -------------------------------------- */
+
+struct sky_tracer {
+  tracer w;
+};
+
+void sky_tracer_free(sky_tracer *t) {
+  if (t == NULL) return;
+  tracer_close(&t->w);
+  sky_free(t);
+}
+
+sky_status sky_tracer_create(sky_context *ctx, const sky_grid *from, const sky_grid *to,
+                             sky_tracer **out) {
+  sky_tracer *t = SKY_NEW0(ctx, sky_tracer, 1);
+  if (t == NULL) return SKY_E_NOMEM;
+  const sky_status st = tracer_open(ctx, from, to, chord_cell(from, 1, to, 1), &t->w);
+  if (st == SKY_OK)
+    *out = t;
+  else
+    sky_tracer_free(t);
+  return st;
+}
+
+sky_status sky_tracer_outline(sky_context *ctx, sky_tracer *t, const double *x, size_t nx,
+                              const double *y, size_t ny, sky_ring *out) {
+  return trace_cells(ctx, &t->w, x, nx, y, ny, out);
+}
+
+bool sky_tracer_point(const sky_tracer *t, double x, double y, double *to_x, double *to_y) {
+  return sky_project(&t->w.t, PJ_FWD, x, y, to_x, to_y);
+}
+
+sky_status sky_clip_reach(sky_context *ctx, const sky_grid *g, const sky_grid *other,
+                          double box[4]) {
+  extent e;
+  SKY_TRY(reach(ctx, g, other, &e));
+  memcpy(box, (const double[]){e.west, e.south, e.east, e.north}, 4 * sizeof *box);
+  return SKY_OK;
+}
+
+bool sky_clip_apart(const sky_grid *g, const double box[4], const double near[4]) {
+  const extent e = {box[0], box[1], box[2], box[3]}, n = {near[0], near[1], near[2], near[3]};
+  return isfinite(n.west) && apart(g->geographic, &e, &n);
 }

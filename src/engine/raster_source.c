@@ -10,16 +10,18 @@
 struct sky_source {
   sky_raster_input in;
   sky_raster_file *file;
-  sky_raster_facts facts; /* blocks counted in cells of the grid that it delivers on */
-  sky_raster_tile tile;   /* on the file's own grid */
-  const sky_grid *target; /* NULL: the file's own */
-  sky_separable *separable;
+  sky_raster_facts facts;   /* blocks counted in cells of the grid that it delivers on */
+  sky_raster_tile tile;     /* on the file's own grid */
+  const sky_grid *target;   /* NULL: the file's own */
+  sky_separable *separable; /* one of these two */
+  sky_across *across;
   sky_resampled resampled; /* a tile of the target */
 };
 
 void sky_source_close(sky_source *s) {
   if (s == NULL) return;
   sky_separable_free(s->separable);
+  sky_across_free(s->across);
   sky_resampled_free(&s->resampled);
   sky_raster_tile_free(&s->tile);
   sky_raster_file_close(s->file);
@@ -38,7 +40,8 @@ bool sky_source_resampled(const sky_source *s) {
 
 size_t sky_source_bytes(const sky_source *s, size_t tile_x, size_t tile_y) {
   const sky_raster_facts *f = sky_raster_file_facts(s->file);
-  if (s->target != NULL) return sky_separable_bytes(s->separable, tile_x, tile_y);
+  if (s->across != NULL) return sky_across_bytes(s->across, tile_x, tile_y);
+  if (s->separable != NULL) return sky_separable_bytes(s->separable, tile_x, tile_y);
   return f->pixel_bytes * (tile_x * tile_y + f->block_x * f->block_y);
 }
 
@@ -76,7 +79,10 @@ sky_status sky_source_open(sky_context *ctx, const sky_raster_input *in, const s
     s->facts.bytes = false;
     count_blocks(s);
     if (in->sampling == SKY_SAMPLE_CLASS) sky_raster_file_as_classes(s->file);
-    SKY_GO(sky_separable_create(ctx, s->file, in, target, &s->separable));
+    if (sky_grid_same_system(sky_raster_file_grid(s->file), target))
+      SKY_GO(sky_separable_create(ctx, s->file, in, target, &s->separable));
+    else
+      SKY_GO(sky_across_create(ctx, s->file, in, target, &s->across));
   }
   *out = s;
   return SKY_OK;
@@ -90,6 +96,7 @@ cleanup:
 sky_status sky_source_load(sky_context *ctx, sky_source *s, const sky_window *tile) {
   if (s->target == NULL) return sky_raster_file_load(ctx, s->file, tile, &s->tile);
   SKY_TRY(sky_resampled_start(ctx, &s->resampled, tile, s->target));
+  if (s->across != NULL) return sky_across_load(ctx, s->across, tile, &s->resampled);
   return sky_separable_load(ctx, s->separable, tile, &s->resampled);
 }
 

@@ -47,4 +47,15 @@ size_t sky_separable_bytes(const sky_separable *s, size_t tile_x, size_t tile_y)
 SKY_NODISCARD sky_status sky_separable_load(sky_context *ctx, sky_separable *s,
                                             const sky_window *tile, sky_resampled *out);
 
+typedef struct sky_across sky_across;
+
+/* Between two systems. */
+SKY_NODISCARD sky_status sky_across_create(sky_context *ctx, sky_raster_file *file,
+                                           const sky_raster_input *in, const sky_grid *target,
+                                           sky_across **out);
+void sky_across_free(sky_across *s); /* NULL-safe */
+size_t sky_across_bytes(const sky_across *s, size_t tile_x, size_t tile_y);
+SKY_NODISCARD sky_status sky_across_load(sky_context *ctx, sky_across *s, const sky_window *tile,
+                                         sky_resampled *out);
+
 #endif
