@@ -5,6 +5,7 @@
 
 #include "algorithms/inventory/factors.h"
 #include "algorithms/sink/factors.h"
+#include "grids/preset.h"
 #include "src/cli/commands.h"
 #include "src/core/memory.h"
 #include "src/core/schema.h"
@@ -149,13 +150,27 @@ static void list_sink_sets(listing *l) {
   sky_free(names);
 }
 
+static void list_grids(listing *l) {
+  static const char *const columns[] = {"id", "crs", "cell", "for"};
+  const char *cell[4];
+  sky_table *t = NULL;
+  ROW(l, "grid", "crs", "cell", "for");
+  l->failed |= sky_grid_presets(l->ctx, &t) != SKY_OK;
+  for (size_t i = 0; t != NULL && i < sky_table_rows(t); i++) {
+    for (size_t k = 0; k < 4; k++)
+      cell[k] = sky_table_cell(t, i, sky_table_find(t, columns[k]));
+    row(l, cell, 4);
+  }
+  sky_table_free(t);
+}
+
 static const struct topic {
   const char *name;
   void (*fill)(listing *l);
-} topics[] = {
-    {"readers", list_readers},     {"methods", list_methods}, {"stages", list_stages},
-    {"gases", list_gases},         {"factors", list_factors}, {"legends", list_legends},
-    {"sink-sets", list_sink_sets}, {"keys", list_keys},       {"commands", list_commands}};
+} topics[] = {{"readers", list_readers},     {"methods", list_methods}, {"stages", list_stages},
+              {"gases", list_gases},         {"factors", list_factors}, {"legends", list_legends},
+              {"sink-sets", list_sink_sets}, {"grids", list_grids},     {"keys", list_keys},
+              {"commands", list_commands}};
 
 #define N_TOPICS (sizeof topics / sizeof topics[0])
 
@@ -163,7 +178,7 @@ static const sky_cli_option options[] = {{"markdown", 0, NULL, "keys, readers: t
                                          {NULL, 0, NULL, NULL}};
 
 static const sky_cli_spec spec = {
-    "list", "readers|methods|stages|gases|legends|factors|sink-sets|keys|commands [options]",
+    "list", "readers|methods|stages|gases|legends|factors|sink-sets|grids|keys|commands [options]",
     "what this build reads, computes and understands", "skyflux list readers", options};
 
 /* Columns but the last are as wide as their widest cell. */
@@ -252,8 +267,7 @@ sky_status sky_cmd_list(sky_context *ctx, int argc, char **argv) {
   if (common.n_args != 1)
     return sky_fail(ctx, SKY_E_USAGE,
                     "list: expected one topic: readers, methods, stages, gases, legends, factors, "
-                    "sink-sets, keys or "
-                    "commands");
+                    "sink-sets, grids, keys or commands");
   const char *word = common.args[0], *names[N_TOPICS];
   for (size_t i = 0; i < N_TOPICS; i++) {
     names[i] = topics[i].name;

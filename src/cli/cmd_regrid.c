@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "grids/preset.h"
 #include "src/cli/commands.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
@@ -143,6 +144,16 @@ static sky_status grid_of_box(sky_context *ctx, const regrid_args *a, sky_grid *
 
 static sky_status make_target(sky_context *ctx, const regrid_args *a, sky_grid *out) {
   if (a->like != NULL) return grid_like(ctx, a->like, out);
+  if (a->preset != NULL) {
+    double box[4];
+    SKY_TRY(sky_cli_box(ctx, a->box, box));
+    const sky_status st = sky_grid_from_preset(ctx, a->preset, box, out);
+    if (st == SKY_OK)
+      sky_log(ctx, SKY_LOG_INFO, "grid %s: %s, %zu x %zu cells, edges %.9g,%.9g,%.9g,%.9g",
+              a->preset, out->crs, out->nx, out->ny, out->x_edge[0], out->y_edge[0],
+              out->x_edge[out->nx], out->y_edge[out->ny]);
+    return st == SKY_E_RANGE ? sky_fail_in(ctx, SKY_E_USAGE, "--preset: ") : st;
+  }
   return grid_of_box(ctx, a, out);
 }
 
@@ -200,7 +211,9 @@ sky_status sky_cmd_regrid(sky_context *ctx, int argc, char **argv) {
   static const sky_cli_option OPTIONS[] = {
       {"kind", 0, "KIND", "intensive (means by area), extensive (sums) or class"},
       {"like", 0, "RASTER", "onto the grid of this raster"},
-      {"box", 0, "W,S,E,N", "onto a grid with these edges, in the unit of its crs"},
+      {"preset", 0, "NAME", "onto a preset's grid around --box (skyflux list grids)"},
+      {"box", 0, "W,S,E,N",
+       "edges of the grid: in degrees for a preset, else in the unit of --crs"},
       {"cell", 0, "SIZE", "its cells: 0.25, 0.3125,0.25, 500 m or 1 km"},
       {"crs", 0, "CRS", "its coordinate system (EPSG:4326)"},
       {"min-valid", 0, "SHARE", "of a cell's area that must have data (0: any)"},
@@ -210,7 +223,9 @@ sky_status sky_cmd_regrid(sky_context *ctx, int argc, char **argv) {
       {"out", 'o', "OUT.tif", "write this GeoTIFF"},
       {NULL, 0, NULL, NULL}};
   static const sky_cli_spec SPEC = {
-      "regrid", "RASTER... --kind KIND (--like RASTER | --box W,S,E,N --cell SIZE) -o OUT.tif",
+      "regrid",
+      "RASTER... --kind KIND (--like RASTER | --box W,S,E,N (--preset NAME | --cell SIZE)) -o "
+      "OUT.tif",
       "rasters onto another grid, by exact areas, with a closed mass audit",
       "skyflux regrid emissions.tif --kind extensive --box=-10,35,30,60 --cell 0.25 -o out.tif",
       OPTIONS};

@@ -271,6 +271,20 @@ static sky_status no_effect(sky_faults *f, const sky_node *map, const char *cons
   return SKY_OK;
 }
 
+/* A preset brings crs and cell; its box counts in degrees. */
+static sky_status preset_alone(const sky_node *root, sky_faults *f) {
+  const sky_node *grid = sky_node_get(root, "grid"), *preset = sky_node_get(grid, "preset");
+  if (grid == NULL || grid->kind != SKY_NODE_MAP) return SKY_OK;
+  if (preset == NULL) {
+    if (sky_node_get(grid, "cell") != NULL) return SKY_OK;
+    return fault(f, grid, "cell", "required");
+  }
+  SKY_TRY(no_effect(f, grid, (const char *const[]){"crs", "cell", NULL}, "comes with the preset"));
+  if (sky_node_get(grid, "patches") == NULL) return SKY_OK;
+  return sky_fault_at(f, sky_node_get(grid, "patches"),
+                      "have no place in the grid of a preset (give crs, box and cell)");
+}
+
 static bool reads_gas(const sky_node *root, const char *gas) {
   const sky_node *list = sky_node_get(root, "soundings");
   for (size_t i = 0; i < sky_node_count(list); i++) {
@@ -459,6 +473,7 @@ const sky_job_rule sky_job_rules[] = {
      "In a box west is below east (soundings may cross 180 degree) and south below north; "
      "latitudes are within -90 to 90."},
     {cell_unit, "`grid.cell` is an angle with EPSG:4326; cells of patches count in its unit."},
+    {preset_alone, "`grid` has either `cell` or `preset`, which goes without `crs` and `patches`."},
     {grid_needed, "`grid` is required unless an inversion has `information`."},
     {something_to_do, "`soundings` is required unless an inversion has `information`."},
     {zones_source,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "grids/outline.h"
+#include "grids/preset.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/species.h"
@@ -150,7 +151,7 @@ static sky_status check_grid(sky_context *ctx, const sky_job *job, const sky_nod
   const char *unit = grid->geographic ? "degree" : "m";
   const double bytes = BYTES_PER_CELL * (double)grid->nx * (double)grid->ny;
   sky_status st = SKY_OK;
-  if (!sky_node_unit_is(node, "cell", unit))
+  if (sky_node_get(node, "cell") != NULL && !sky_node_unit_is(node, "cell", unit))
     st = sky_fail(ctx, SKY_E_JOB, "cell: %s counts in %s, the cell is given in %s", grid->crs, unit,
                   grid->geographic ? "m" : "degree");
   else if (bytes > (double)sky_context_memory(ctx))
@@ -167,12 +168,18 @@ sky_status sky_job_grid(sky_context *ctx, const sky_job *job, sky_grid *grid) {
   memset(grid, 0, sizeof *grid);
   if (node != NULL) {
     const sky_node *box = sky_node_get(node, "box");
-    const double cell = sky_node_number(node, "cell");
+    const char *preset = sky_node_text(node, "preset");
     double edge[4];
     for (size_t i = 0; i < 4; i++)
       edge[i] = sky_node_number(sky_node_item(box, i), "");
-    sky_status st = sky_grid_from_box(ctx, sky_node_text(node, "crs"), edge[0], edge[1], edge[2],
-                                      edge[3], cell, cell, grid);
+    sky_status st;
+    if (preset != NULL) {
+      st = sky_grid_from_preset(ctx, preset, edge, grid);
+    } else {
+      const double cell = sky_node_number(node, "cell");
+      st = sky_grid_from_box(ctx, sky_node_text(node, "crs"), edge[0], edge[1], edge[2], edge[3],
+                             cell, cell, grid);
+    }
     if (st != SKY_OK) return grid_fault(ctx, job, node, st);
     return check_grid(ctx, job, node, grid);
   }

@@ -125,6 +125,7 @@ TOGETHER = {
     "unscaled": "inversions[0].unscaled: no inventory has the id 'soil-sink'",
     "information": "inversions[0].background: has no effect with information",
     "boundary_sd": "inversions[0].boundary_sd: has no effect without information",
+    "preset": "grid.cell: comes with the preset",
     "labels": "zones: both file and labels are given; one of them decides",
 }
 

@@ -392,6 +392,35 @@ def test_copy():
     assert (read(WORK / "d.tif") == v).all()
 
 
+def test_presets():
+    src = raster("p.tif", np.ones((180, 360), np.float32), -180, 90, 1, 1)
+
+    def grid(name, box, code=0):
+        return run(src, "--kind", "intensive", "--preset", name, f"--box={box}", "-o",
+                   WORK / "p-out.tif", code=code)
+
+    for name, box, crs, cell in (("city", "116,39.5,117,40.3", 32650, 1000),
+                                 ("city", "-71,-34,-70,-33", 32719, 1000),
+                                 ("city", "179.6,-17,-179.7,-16.5", 32760, 1000),
+                                 ("park", "9.001,50.001,9.02,50.02", 32632, 100)):
+        g = grid(name, box)["grid"]
+        assert g["crs"] == f"EPSG:{crs}", g
+        w, s, e, n = map(float, box.split(","))
+        e += 360 if e < w else 0
+        lon, lat = np.linspace(w, e, 101), np.linspace(s, n, 101)
+        ring = [(a, b) for a in lon for b in (s, n)] + [(a, b) for a in (w, e) for b in lat]
+        xy = np.array(transform("EPSG:4326", g["crs"]).TransformPoints(ring))[:, :2]
+        low, high = xy.min(0), xy.max(0)
+        assert (np.array(g["box"]) % cell == 0).all(), g
+        assert (low >= g["box"][:2]).all() and (low - cell < np.array(g["box"][:2]) + 2).all(), g
+        assert (high <= g["box"][2:]).all() and (high + cell > np.array(g["box"][2:]) - 2).all(), g
+    g = grid("county", "116.03,39.5,117,40.35")["grid"]
+    assert g["crs"] == "EPSG:4326" and (g["nx"], g["ny"]) == (10, 9), g
+    for name, box, word in (("cty", "0,0,1,1", "city"), ("city", "0,0,20,1", "12"),
+                            ("city", "0,80,1,85", "84")):
+        assert word in grid(name, box, 2)
+
+
 def test_damage_and_refusals():
     v = RNG.random((1024, 1024)).astype(np.float32)
     src = raster("good.tif", v, 0, 50, 0.01, 0.01,
