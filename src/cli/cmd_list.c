@@ -178,7 +178,7 @@ static const sky_cli_option options[] = {{"markdown", 0, NULL, "keys, readers: t
                                          {NULL, 0, NULL, NULL}};
 
 static const sky_cli_spec spec = {
-    "list", "readers|methods|stages|gases|legends|factors|sink-sets|grids|keys|commands [options]",
+    "list", "readers|methods|stages|gases|legends|factors|sink-sets|grids|keys|commands",
     "what this build reads, computes and understands", "skyflux list readers", options};
 
 /* Columns but the last are as wide as their widest cell. */

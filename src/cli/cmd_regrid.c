@@ -223,9 +223,7 @@ sky_status sky_cmd_regrid(sky_context *ctx, int argc, char **argv) {
       {"out", 'o', "OUT.tif", "write this GeoTIFF"},
       {NULL, 0, NULL, NULL}};
   static const sky_cli_spec SPEC = {
-      "regrid",
-      "RASTER... --kind KIND (--like RASTER | --box W,S,E,N (--preset NAME | --cell SIZE)) -o "
-      "OUT.tif",
+      "regrid", "RASTER... --kind KIND (--like RASTER | --box W,S,E,N --cell SIZE) -o OUT.tif",
       "rasters onto another grid, by exact areas, with a closed mass audit",
       "skyflux regrid emissions.tif --kind extensive --box=-10,35,30,60 --cell 0.25 -o out.tif",
       OPTIONS};
