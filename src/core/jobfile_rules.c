@@ -20,7 +20,7 @@ static sky_status fault(sky_faults *f, const sky_node *node, const char *path,
 
 static bool is(const sky_node *node, const char *path, const char *text) {
   const char *own = sky_node_text(node, path);
-  return own != NULL && strcmp(own, text) == 0;
+  return own != NULL && text != NULL && strcmp(own, text) == 0;
 }
 
 static const sky_node *find(const sky_node *list, const char *key, const char *value) {
