@@ -43,14 +43,19 @@ void sky_cog_coder_free(sky_cog_coder *c) {
   sky_free(c);
 }
 
+/* Measured on noisy floats and on land cover: higher levels take 1.6 times as long or more, for 1 %
+ * fewer bytes (floats) or 5 to 15 % (classes). */
+static int default_level(sky_cog_codec codec, sky_cog_type type) {
+  if (codec == SKY_COG_DEFLATE) return 6;
+  return type == SKY_COG_FLOAT32 ? 3 : 5;
+}
+
 sky_status sky_cog_coder_create(sky_context *ctx, sky_cog_codec codec, int level, int predictor,
                                 sky_cog_type type, sky_cog_coder **out) {
   sky_cog_coder *c = SKY_NEW0(ctx, sky_cog_coder, 1);
   if (c == NULL) return SKY_E_NOMEM;
   *c = (sky_cog_coder){.codec = codec,
-                       .level = level != 0                 ? level
-                                : codec == SKY_COG_DEFLATE ? 6
-                                                           : 3,
+                       .level = level != 0 ? level : default_level(codec, type),
                        .predictor = predictor,
                        .pixel_bytes = sky_pixel_bytes(type)};
   const size_t n = PIXELS * c->pixel_bytes;

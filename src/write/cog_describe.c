@@ -15,7 +15,6 @@
 #include "src/core/memory.h"
 #include "src/core/units.h"
 #include "src/engine/gdal_start.h"
-#include "src/write/crs.h"
 #include "src/write/json_out.h"
 
 #define REGULAR_TOLERANCE 1e-4 /* of a cell, as sky_grid_equal */
@@ -232,6 +231,14 @@ static bool describe_classes(GDALDatasetH ds, const sky_cog_options *o, const ui
   return (!names || put_names(band, o)) && put_table(band, o, pixels);
 }
 
+bool sky_cog_describe_dataset(void *dataset, const sky_grid *grid, const sky_crs *crs,
+                              const sky_field *field, const sky_cog_options *options, double nodata,
+                              const sky_cog_facts *facts) {
+  return describe_place(dataset, grid, crs) &&
+         describe_field(dataset, field, options->tags, nodata, facts) &&
+         describe_classes(dataset, options, facts->class_pixels);
+}
+
 /* ---- bytes ---------------------------------------------------------------------------------- */
 
 /* A memory file as malloc'd, NUL-terminated bytes; SKY_OK and NULL if it is not there. */
@@ -264,9 +271,8 @@ sky_status sky_cog_describe(sky_context *ctx, const char *path, const sky_grid *
   snprintf(aux, sizeof aux, "%s.aux.xml", name);
   CPLErrorReset();
   GDALDatasetH ds = create(name, options, predictor);
-  const bool described = ds != NULL && describe_place(ds, grid, crs) &&
-                         describe_field(ds, field, options->tags, format->nodata, facts) &&
-                         describe_classes(ds, options, facts->class_pixels);
+  const bool described =
+      ds != NULL && sky_cog_describe_dataset(ds, grid, crs, field, options, format->nodata, facts);
   if (ds != NULL) GDALClose(ds);
   if (!described || CPLGetLastErrorType() >= CE_Failure) {
     st = sky_gdal_fail(ctx, SKY_E_INTERNAL, "%s: cannot be described", path);

@@ -3,6 +3,9 @@
 #define SKY_WRITE_COG_DESCRIBE_H
 
 #include "src/write/cog_tile.h"
+#include "src/write/crs.h"
+
+#define SKY_COG_RAT_COUNT 1 /* column of the attribute table */
 
 /* What the pixels turned out to be. */
 typedef struct sky_cog_facts {
@@ -18,6 +21,10 @@ SKY_NODISCARD sky_status sky_cog_describe(sky_context *ctx, const char *path, co
                                           const sky_pixel_format *format, int predictor,
                                           const sky_cog_facts *facts, uint8_t **pattern,
                                           size_t *pattern_bytes, char **sidecar);
+/* The same for a dataset (GDALDatasetH) of one band that the caller made; false: GDAL says why. */
+bool sky_cog_describe_dataset(void *dataset, const sky_grid *grid, const sky_crs *crs,
+                              const sky_field *field, const sky_cog_options *options, double nodata,
+                              const sky_cog_facts *facts);
 /* SKY_E_UNITS, SKY_E_SIZE, SKY_E_FORMAT: what no GeoTIFF can hold. */
 SKY_NODISCARD sky_status sky_cog_check(sky_context *ctx, const char *path, const sky_grid *grid,
                                        const sky_field *field, const sky_cog_options *options);

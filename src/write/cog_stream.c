@@ -506,14 +506,6 @@ static void cog_free(sky_cog *c, bool keep) {
   sky_free(c);
 }
 
-static double default_nodata(sky_cog_type type) {
-  double low, high;
-  sky_pixel_limits(type, &low, &high);
-  return type == SKY_COG_FLOAT32                          ? (double)NAN
-         : type == SKY_COG_INT16 || type == SKY_COG_INT32 ? low
-                                                          : high;
-}
-
 sky_status sky_cog_open(sky_context *ctx, const char *path, const sky_grid *grid,
                         const sky_field *field, const sky_cog_options *options, sky_cog **out) {
   sky_status st = SKY_OK;
@@ -528,14 +520,13 @@ sky_status sky_cog_open(sky_context *ctx, const char *path, const sky_grid *grid
   c->grid = grid;
   c->field = field;
   c->options = *options;
-  c->format = (sky_pixel_format){
-      options->type, options->has_nodata ? options->nodata : default_nodata(options->type),
-      field->kind == SKY_FIELD_CLASS};
+  c->format =
+      (sky_pixel_format){options->type, sky_pixel_nodata(options), field->kind == SKY_FIELD_CLASS};
   c->predictor = field->kind == SKY_FIELD_CLASS ? 1 : options->type == SKY_COG_FLOAT32 ? 3 : 2;
   SKY_GO_ALLOC(c->path, sky_strdup(ctx, path));
   SKY_GO(make_levels(ctx, c));
   const char *base = sky_file_base(path);
-  SKY_GO_ALLOC(name, sky_sprintf(ctx, "%.*s.tiles.%s", (int)(base - path), path, base));
+  SKY_GO_ALLOC(name, sky_sprintf(ctx, "%.*s" SKY_COG_LOG "%s", (int)(base - path), path, base));
   SKY_GO_ALLOC(head, scratch_head(ctx, c));
   SKY_GO(sky_tile_log_open(ctx, name, head, options->fresh || options->stamp == NULL, found, c,
                            &c->scratch));

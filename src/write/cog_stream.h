@@ -33,7 +33,7 @@ typedef enum sky_cog_codec { SKY_COG_DEFLATE = 0, SKY_COG_ZSTD } sky_cog_codec;
 typedef struct sky_cog_options {
   sky_cog_type type;
   sky_cog_codec codec;
-  int level;             /* of the codec; 0: 6 for DEFLATE (1-12), 3 for ZSTD (1-22) */
+  int level;             /* of the codec; 0: DEFLATE (1-12) 6, ZSTD (1-22) 3 for floats, else 5 */
   sky_pixel_kind pixels; /* what put gets: double with NaN, or int32_t with SKY_PIXEL_NODATA */
   bool has_nodata;
   double nodata; /* of integers, if has_nodata */
@@ -49,6 +49,8 @@ typedef struct sky_cog_options {
   int levels;             /* overviews; 0: until the smallest fits in a tile, 9 at most */
   uint64_t classic_limit; /* bytes from which the file is a BigTIFF; 0: 2^32 */
 } sky_cog_options;
+
+#define SKY_COG_LOG ".tiles." /* "dir/x.tif" -> "dir/.tiles.x.tif", the scratch file */
 
 typedef struct sky_cog sky_cog;
 

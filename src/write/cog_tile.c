@@ -35,6 +35,13 @@ void sky_pixel_limits(sky_cog_type type, double *low, double *high) {
   *high = types[type].high;
 }
 
+double sky_pixel_nodata(const sky_cog_options *o) {
+  if (o->type == SKY_COG_FLOAT32) return (double)NAN;
+  if (o->has_nodata) return o->nodata;
+  return o->type == SKY_COG_INT16 || o->type == SKY_COG_INT32 ? types[o->type].low
+                                                              : types[o->type].high;
+}
+
 /* ---- pixels <-> values ---------------------------------------------------------------------- */
 
 static size_t store_float(const double *value, size_t n, float *pixel) {

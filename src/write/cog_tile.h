@@ -20,6 +20,8 @@ size_t sky_pixel_bytes(sky_cog_type type);
 const char *sky_pixel_name(sky_cog_type type);                       /* "uint16" */
 void sky_pixel_limits(sky_cog_type type, double *low, double *high); /* finite values */
 
+double sky_pixel_nodata(const sky_cog_options *o); /* of the file */
+
 /* n values -> pixels, rounded to the nearest (half to even); returns n, or the index of the first
  * value that the format cannot hold. */
 size_t sky_pixel_store(const sky_pixel_format *f, const double *value, size_t n, void *pixel);

@@ -27,7 +27,7 @@ counter = itertools.count()
 
 
 def path(name=""):
-    return f"{work}/{name or next(counter)}.tif"
+    return f"{work}/{name or f'raster-{next(counter)}-'}.tif"
 
 
 def source(value, kind, nodata=None):
@@ -343,7 +343,93 @@ def styles():
             assert abs(low - want[0]) < 0.2 and abs(high - want[1]) < 0.2, (low, high, want)
 
 
+def tree(out):
+    """Name and bytes of all files of a mosaic, their own name taken out."""
+    stem = os.path.basename(out)[:-4]
+    found = {}
+    for name in [n for n in os.listdir(work) if n.startswith(stem + ".")]:
+        found[name[len(stem):]] = open(f"{work}/{name}", "rb").read().replace(stem.encode(), b"@")
+    for name in os.listdir(f"{work}/{stem}"):
+        found[name] = open(f"{work}/{stem}/{name}", "rb").read()
+    return found
+
+
+def mosaics():
+    rng = np.random.default_rng(12)
+    v = values(rng, 1700, 2300, "float32")  # 2 x 3 pieces of 1024, none of the rest whole
+    c = np.kron(rng.choice([1.0, 2.0, 5.0], (170, 230)), np.ones((10, 10)))
+    for value, options in [(v, {}), (v, dict(kind="sum")),
+                           (c, dict(type="uint8", kind="class", legend=1))]:
+        options.update(codec="zstd", side=1024)
+        dtype, kind = options.get("type", "float32"), options.get("kind", "mean")
+        src = source(stored(value, dtype), TYPES[dtype][1], TYPES[dtype][2])
+        out = copy(src, threads=2, **options)[0]
+        vrt = out[:-4] + ".vrt"
+        assert not os.path.exists(out) and len(os.listdir(out[:-4])) == 6 + 3 + 6 * bool(
+            options.get("legend")), os.listdir(out[:-4])
+        d = gdal.Open(vrt)
+        b = d.GetRasterBand(1)
+        assert np.array_equal(read(b), value, equal_nan=True)
+        assert b.GetOverviewCount() == 3
+        for k in range(3):
+            want = overview(value, 2**(k + 1), kind).astype(TYPES[dtype][0] if dtype == "float32"
+                                                            else float)
+            got = read(b.GetOverview(k))
+            assert got.shape == want.shape
+            assert np.allclose(got, want, rtol=1.2e-7, atol=0, equal_nan=True), (kind, k)
+        meta, valid = b.GetMetadata(), value[~np.isnan(value)]
+        assert float(meta["STATISTICS_MAXIMUM"]) == valid.max()
+        assert np.isclose(float(meta["STATISTICS_MEAN"]), valid.mean(), rtol=1e-12)
+        assert np.isclose(float(meta["STATISTICS_STDDEV"]), valid.std(), rtol=1e-9)
+        assert b.GetUnitType() == ("1" if kind == "class" else "kg")
+        assert d.GetMetadata()["JOB_SHA256"] == "0123" and work not in open(vrt).read()
+        for name in os.listdir(out[:-4]):
+            if name.endswith(".tif"):
+                validate(f"{out[:-4]}/{name}")
+        style = xml.parse(out[:-4] + ".qml").find(".//rasterrenderer")
+        if kind == "class":
+            assert b.GetColorTable().GetColorEntry(2) == (230, 200, 40, 255)
+            rat = b.GetDefaultRAT()
+            assert rat.GetValueAsInt(0, 1) == (c == 1).sum()
+        else:
+            low, high = (float(style.get("classification" + m)) for m in ("Min", "Max"))
+            about = 0.8 if kind == "sum" else 1  # a fifth of the cells below a sum is nodata
+            assert 200 < low / about < 260 and 340 < high / about < 420, (low, high)
+        d = b = None
+        # Other threads, another order; shards, and a shard killed on its way: the same bytes.
+        first = tree(out)
+        assert tree(copy(src, threads=5, order=3, **options)[0]) == first
+    options["stamp"] = "s"
+    whole = tree(copy(src, **options)[0])
+    parts = path()
+    copy(src, parts, shard=1, shards=3, **options)
+    assert len([n for n in os.listdir(parts[:-4]) if n.endswith(".tif")]) == 2
+    error = copy(src, parts, link=1, code=3, **options)[1]
+    assert "piece_0_1.tif, is missing" in error, error
+    for shard, blocks in ((2, 28), (3, 7)):
+        copy(src, parts, shard=shard, shards=3, kill=blocks - 1, code=-9, **options)
+        left = copy(src, parts, shard=shard, shards=3, **options)[2]
+        assert left < blocks, left
+    copy(src, parts, link=1, **options)
+    assert tree(parts) == whole
+    # A run that was stopped goes on with what is not finished, and only with that.
+    parts = path()
+    copy(src, parts, order=4, kill=60, code=-9, **options)
+    assert 3 <= copy(src, parts, **options)[2] < 63
+    assert tree(parts) == whole
+    assert copy(src, parts, **options)[2] == 0
+    assert copy(src, parts, **dict(options, stamp="t"))[2] == 63
+    # Small enough for one file; pieces that the tiles do not fit in.
+    one = copy(src, **dict(options, side=4096))[0]
+    assert os.path.exists(one) and not os.path.exists(one[:-4])
+    assert "a multiple of 512" in copy(src, **dict(options, side=1000), code=3)[1]
+    # Without a stamp nothing stays of a run that failed.
+    before = sorted(os.listdir(work))
+    copy(src, fail=60, code=1, codec="zstd", side=1024, type="uint8", kind="class")
+    assert sorted(os.listdir(work)) == before
+
+
 for test in (types_and_codecs, kinds, sizes, nodata, refusals, same_bytes, resume, full_disk, big,
-             classes, styles):
+             classes, styles, mosaics):
     test()
     print(test.__name__, "ok", flush=True)

@@ -5,7 +5,7 @@
  *   threads=N  order=SEED (blocks in a random order; 0: the engine's)  stamp=TEXT  fresh=1
  *   kill=N (SIGKILL before the N-th block that is not there)  fail=N (stop there with abort)
  *   skip=N (every N-th block is not put)  classic=BYTES  nodata=V  legend=1  limit=BYTES (of files)
- *   memory=BYTES */
+ *   memory=BYTES  side=CELLS (of pieces: a mosaic)  shard=I shards=N  link=1 (nothing else) */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 
 #include "src/core/memory.h"
 #include "src/engine/raster_pass.h"
-#include "src/write/cog_stream.h"
+#include "src/write/mosaic.h"
 
 static const sky_class_style legend[] = {{1, "forest & \"wood\"", {0, 100, 0, 255}},
                                          {2, "crop <irrigated>", {230, 200, 40, 255}},
@@ -23,7 +23,8 @@ static const sky_class_style legend[] = {{1, "forest & \"wood\"", {0, 100, 0, 25
                                          {9, "nowhere", {9, 9, 9, 255}}};
 
 typedef struct copy {
-  sky_cog *cog;
+  sky_cog *cog; /* or: */
+  sky_mosaic *mosaic;
   sky_raster_input input;
   const sky_grid *grid;
   long kill, fail, skip, order;
@@ -48,12 +49,15 @@ static int choice(char **argv, const char *key, const char *const *names) {
 }
 
 static sky_status put(sky_context *ctx, copy *c, size_t column, size_t band, const void *pixels) {
-  if (sky_cog_has(c->cog, column, band)) return SKY_OK;
+  if (c->mosaic != NULL ? !sky_mosaic_wants(c->mosaic, column, band)
+                        : sky_cog_has(c->cog, column, band))
+    return SKY_OK;
   const long n = atomic_fetch_add(&c->blocks, 1) + 1;
   if (n == c->kill) raise(SIGKILL);
   if (n == c->fail) return sky_fail(ctx, SKY_E_CANCELLED, "stopped by the test");
   if (c->skip > 0 && (long)(band * 7 + column) % c->skip == 0) return SKY_OK;
-  return sky_cog_put(ctx, c->cog, column, band, pixels, SKY_BAND);
+  return c->mosaic != NULL ? sky_mosaic_put(ctx, c->mosaic, column, band, pixels, SKY_BAND)
+                           : sky_cog_put(ctx, c->cog, column, band, pixels, SKY_BAND);
 }
 
 static sky_status map(sky_context *ctx, void *user, void *worker, const sky_raster_block *b,
@@ -146,14 +150,26 @@ static sky_status run(sky_context *ctx, char **argv, const char *in, const char 
   sky_raster_set *set;
   SKY_TRY(sky_raster_set_open(ctx, &c.input, 1, NULL, &set));
   c.grid = sky_raster_set_grid(set);
-  sky_status st = sky_cog_open(ctx, out, c.grid, &field, &options, &c.cog);
+  const size_t side = (size_t)number(argv, "side");
+  const sky_shard shard = {(size_t)number(argv, "shard"), (size_t)number(argv, "shards")};
+  sky_status st;
+  if (number(argv, "link") != 0) {
+    st = sky_mosaic_link(ctx, out, c.grid, &field, &options, side);
+    sky_raster_set_close(set);
+    printf("0 blocks\n");
+    return st;
+  }
+  st = side > 0 ? sky_mosaic_open(ctx, out, c.grid, &field, &options, side, shard, &c.mosaic)
+                : sky_cog_open(ctx, out, c.grid, &field, &options, &c.cog);
   if (st == SKY_OK) {
     st = c.order != 0 ? run_shuffled(ctx, &c)
                       : sky_raster_pass(ctx, set, "copy", NULL, &kernel, &report);
-    if (st == SKY_OK)
-      st = sky_cog_finish(ctx, c.cog);
-    else
+    if (st == SKY_OK) {
+      st = side > 0 ? sky_mosaic_finish(ctx, c.mosaic) : sky_cog_finish(ctx, c.cog);
+    } else {
       sky_cog_abort(c.cog);
+      sky_mosaic_abort(c.mosaic);
+    }
   }
   printf("%ld blocks\n", atomic_load(&c.blocks));
   sky_raster_set_close(set);
