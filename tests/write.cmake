@@ -7,4 +7,6 @@ sky_script(test_report cli/test_report.py ARGS $<TARGET_FILE:write_sample> LABEL
 sky_test(test_cog_stream SOURCES unit/test_cog_stream.c LIBS skyflux_write PkgConfig::GDAL LABELS unit)
 add_executable(cog_copy support/cog_copy.c)
 target_link_libraries(cog_copy PRIVATE skyflux_write)
-sky_script(test_cog cli/test_cog.py ARGS $<TARGET_FILE:cog_copy> LABELS cli)
+foreach(part pixels resume mosaics)
+  sky_script(test_cog_${part} cli/test_cog.py ARGS $<TARGET_FILE:cog_copy> ${part} LABELS cli)
+endforeach()

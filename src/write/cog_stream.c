@@ -576,31 +576,38 @@ static sky_status write_style(sky_context *ctx, const sky_cog *c, const sky_tile
   return sky_style_raster(ctx, c->path, &ramp);
 }
 
-/* The files: the raster last, so that it stands for all of them. */
+/* The sidecars, with the raster complete but for its name: whatever stops the run, a raster that is
+ * there has them all. */
+static sky_status write_sidecars(sky_context *ctx, sky_cog *c, const sky_tile_stats *stats,
+                                 const char *aux_path, const char *aux) {
+  if (aux != NULL)
+    SKY_TRY(sky_file_write_text(ctx, aux_path, aux, strlen(aux)));
+  else
+    remove(aux_path); /* of an earlier file: it would describe this one */
+  return c->options.no_style ? SKY_OK : write_style(ctx, c, stats);
+}
+
 static sky_status write_files(sky_context *ctx, sky_cog *c, const sky_tile_stats *stats,
-                              const uint8_t *pattern, size_t pattern_bytes, const char *sidecar) {
+                              const uint8_t *pattern, size_t pattern_bytes, const char *aux) {
   sky_layout_level layout[SKY_COG_LEVELS + 1];
-  char *aux = NULL;
+  char *aux_path = NULL;
   sky_status st = SKY_OK;
   const uint64_t limit = c->options.classic_limit;
   for (int k = 0; k <= c->levels; k++)
     layout[k] = (sky_layout_level){c->level[k].nx, c->level[k].ny, tiles_of(&c->level[k]),
                                    c->level[k].record};
-  SKY_GO_ALLOC(aux, sky_sprintf(ctx, "%s.aux.xml", c->path));
+  SKY_GO_ALLOC(aux_path, sky_sprintf(ctx, "%s.aux.xml", c->path));
   SKY_GO(sky_cog_layout(ctx, c->path, pattern, pattern_bytes, layout, (size_t)c->levels + 1,
                         limit == 0 ? UINT32_MAX : limit, c->scratch));
-  SKY_GO(sky_file_commit(ctx, c->path));
-  if (sidecar != NULL)
-    st = sky_file_write_text(ctx, aux, sidecar, strlen(sidecar));
-  else
-    remove(aux); /* of an earlier file: it would describe this one */
-  if (st == SKY_OK && !c->options.no_style) st = write_style(ctx, c, stats);
+  st = write_sidecars(ctx, c, stats, aux_path, aux);
+  if (st == SKY_OK) st = sky_file_commit(ctx, c->path);
   if (st != SKY_OK) { /* all or none */
-    remove(c->path);
-    remove(aux);
+    sky_file_discard(c->path);
+    remove(aux_path);
+    if (!c->options.no_style) sky_style_remove(c->path);
   }
 cleanup:
-  sky_free(aux);
+  sky_free(aux_path);
   return st;
 }
 

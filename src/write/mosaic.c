@@ -223,6 +223,7 @@ static sky_status take_over(sky_context *ctx, sky_mosaic *m) {
     char *log = log_path(ctx, p->path);
     if (log == NULL) return SKY_E_NOMEM;
     const bool begun = !p->done && sky_file_exists(log);
+    if (p->done) unlink(log); /* of a run that was killed at the very end of the piece */
     sky_free(log);
     if (begun) SKY_TRY(begin(ctx, m, p));
   }

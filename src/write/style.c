@@ -2,6 +2,7 @@
 #include "src/write/style.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,14 @@ cleanup:
   sky_free(path);
   sky_free(qml);
   return st;
+}
+
+void sky_style_remove(const char *raster_path) {
+  const char *dot = strrchr(sky_file_base(raster_path), '.');
+  const size_t stem = dot == NULL ? strlen(raster_path) : (size_t)(dot - raster_path);
+  char path[4096];
+  const int n = snprintf(path, sizeof path, "%.*s.qml", (int)stem, raster_path);
+  if (n > 0 && (size_t)n < sizeof path) remove(path);
 }
 
 sky_status sky_style_raster(sky_context *ctx, const char *raster_path, const sky_ramp *ramp) {

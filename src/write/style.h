@@ -24,6 +24,8 @@ double sky_ramp_stop(const sky_ramp *r, size_t i);                 /* value of s
 SKY_NODISCARD sky_status sky_style_raster(sky_context *ctx, const char *raster_path,
                                           const sky_ramp *ramp);
 
+void sky_style_remove(const char *raster_path); /* of a raster that did not come about */
+
 typedef struct sky_class_style { /* an entry of a legend */
   int32_t code;
   const char *name;
