@@ -1,7 +1,8 @@
 /* decode.c: the one engine that turns a product file into soundings by its declaration (product.h).
  *
  * Order of work: find the variables; read value, position and time; choose the rows of the
- * selection; read everything else for these rows; orient by pressure; derive weights; drop by rule.
+ * selection; drop by quality; read everything else for the rows that are left; orient by pressure;
+ * derive weights; drop by kernel and surface.
  * Invariants of the result: skyflux/soundings.h. The rooms: decode.h. */
 #include <math.h>
 #include <stdio.h>
@@ -147,9 +148,7 @@ static sky_status read_rows(decoder *d) {
   SKY_GO(decode_read_rows(d, SKY_ROLE_LON, &lon));
   SKY_GO(decode_times(d, &time));
   SKY_GO(choose_rows(d, x, lat, lon, time));
-  SKY_GO(decode_count_levels(d));
-  const bool corners = d->path[SKY_ROLE_CORNER_LAT] != NULL && d->path[SKY_ROLE_CORNER_LON] != NULL;
-  SKY_GO(sky_soundings_alloc(d->ctx, d->m, d->n_levels, corners ? SKY_WITH_CORNERS : 0, &d->s));
+  SKY_GO(sky_soundings_alloc(d->ctx, d->m, 0, 0, &d->s));
   for (size_t i = 0; i < d->m; ++i) {
     d->s.x[i] = x[d->row[i]];
     d->s.lat[i] = lat[d->row[i]];
@@ -157,18 +156,59 @@ static sky_status read_rows(decoder *d) {
     d->s.time[i] = time[d->row[i]];
   }
   SKY_GO(read_ids(d));
-  if (corners) {
-    SKY_GO(decode_gather(d, SKY_ROLE_CORNER_LAT, 4, d->s.corner_lat));
-    SKY_GO(decode_gather(d, SKY_ROLE_CORNER_LON, 4, d->s.corner_lon));
-    for (size_t i = 0; i < 4 * d->m; ++i)
-      d->s.corner_lon[i] = wrap_longitude(d->s.corner_lon[i]);
-  }
+  SKY_GO(decode_gather(d, SKY_ROLE_SIGMA, 1, d->s.sigma));
+  SKY_GO(decode_gather(d, SKY_ROLE_QUALITY, 1, d->s.quality));
+  SKY_GO(sky_soundings_overpasses(d->ctx, &d->s));
 cleanup:
   sky_free(x);
   sky_free(lat);
   sky_free(lon);
   sky_free(time);
   return st;
+}
+
+/* --- the soundings that are left ---------------------------------------------------------------
+ */
+
+/* Most of an orbit fails the quality rule: kernels are not read for it, unless it is asked for. */
+static void forget_dropped(decoder *d) {
+  size_t m = 0;
+  for (size_t i = 0; i < d->m; ++i) {
+    if (d->s.drop[i] == SKY_DROP_NONE) d->row[m++] = d->row[i];
+  }
+  sky_soundings_compact(&d->s);
+  d->m = m;
+  decode_free_flags(d); /* they are of the rows before */
+}
+
+/* The same soundings with room for kernels and corners. */
+static sky_status make_room(decoder *d, bool corners) {
+  sky_soundings full;
+  SKY_TRY(sky_soundings_alloc(d->ctx, d->m, d->n_levels, corners ? SKY_WITH_CORNERS : 0, &full));
+  double *const from[] = {d->s.time, d->s.lat, d->s.lon, d->s.x, d->s.sigma, d->s.quality};
+  double *const to[] = {full.time, full.lat, full.lon, full.x, full.sigma, full.quality};
+  for (size_t k = 0; k < sizeof to / sizeof *to; ++k)
+    memcpy(to[k], from[k], d->m * sizeof **to);
+  memcpy(full.id, d->s.id, d->m * sizeof *full.id);
+  memcpy(full.drop, d->s.drop, d->m * sizeof *full.drop);
+  memcpy(full.overpass, d->s.overpass, d->m * sizeof *full.overpass);
+  sky_soundings_free(&d->s);
+  d->s = full;
+  return SKY_OK;
+}
+
+static sky_status read_rest(decoder *d) {
+  const bool corners = d->path[SKY_ROLE_CORNER_LAT] != NULL && d->path[SKY_ROLE_CORNER_LON] != NULL;
+  SKY_TRY(decode_count_levels(d));
+  SKY_TRY(make_room(d, corners));
+  if (corners) {
+    SKY_TRY(decode_gather(d, SKY_ROLE_CORNER_LAT, 4, d->s.corner_lat));
+    SKY_TRY(decode_gather(d, SKY_ROLE_CORNER_LON, 4, d->s.corner_lon));
+    for (size_t i = 0; i < 4 * d->m; ++i)
+      d->s.corner_lon[i] = wrap_longitude(d->s.corner_lon[i]);
+  }
+  SKY_TRY(decode_kernels(d));
+  return decode_more(d);
 }
 
 /* --- all of it ---------------------------------------------------------------------------------
@@ -212,10 +252,9 @@ static sky_status name_soundings(decoder *d) {
 
 /* What one gas takes; the file stays open for the next one. */
 static void decoder_free(decoder *d) {
-  for (int k = 0; k < SKY_ROLE_COUNT; ++k) {
+  for (int k = 0; k < SKY_ROLE_COUNT; ++k)
     sky_free(d->path[k]);
-    sky_free(d->flag[k]);
-  }
+  decode_free_flags(d);
   sky_free(d->row);
   sky_free(d->outside);
   decode_profiles_free(d->profiles);
@@ -244,22 +283,23 @@ sky_status sky_granule_take(sky_context *ctx, const sky_granule_file *g, const c
                             size_t drops[SKY_DROP_COUNT]) {
   memset(out, 0, sizeof *out);
   memset(drops, 0, SKY_DROP_COUNT * sizeof drops[0]);
-  decoder d = {.ctx = ctx, .f = g->f, .r = g->reader, .sel = sel, .drops = drops, .x_factor = 1.0};
+  decoder d = {.ctx = ctx, .f = g->f, .r = g->reader, .sel = sel, .drops = drops};
+  const bool keep = sel != NULL && sel->keep_dropped;
   sky_status st = SKY_OK;
   SKY_GO(choose_gas(&d, &g->info, gas));
   SKY_GO(decode_resolve(&d));
+  SKY_GO(decode_choose_rules(&d));
   SKY_GO(read_rows(&d));
-  SKY_GO(decode_gather(&d, SKY_ROLE_SIGMA, 1, d.s.sigma));
-  SKY_GO(decode_gather(&d, SKY_ROLE_QUALITY, 1, d.s.quality));
-  SKY_GO(decode_kernels(&d));
-  SKY_GO(decode_more(&d));
-  SKY_GO(decode_read_flags(&d));
+  SKY_GO(decode_read_flags(&d, SKY_DROP_QUALITY));
+  decode_drop_early(&d);
+  if (!keep) forget_dropped(&d);
+  SKY_GO(read_rest(&d));
+  SKY_GO(decode_read_flags(&d, SKY_DROP_SURFACE));
   SKY_GO(name_soundings(&d));
-  decode_drop(&d);
+  decode_drop_late(&d);
   for (int k = 0; k < SKY_DROP_COUNT; ++k)
     d.s.granule_drops[k] = drops[k];
-  SKY_GO(sky_soundings_overpasses(ctx, &d.s));
-  if (sel == NULL || !sel->keep_dropped) sky_soundings_compact(&d.s);
+  if (!keep) sky_soundings_compact(&d.s);
   *out = d.s;
   memset(&d.s, 0, sizeof d.s);
 cleanup:

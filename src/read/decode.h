@@ -32,14 +32,14 @@ typedef struct decoder {
   sky_nc_var shape;           /* of the column value: its last dimensions are the swath's */
   size_t n;                   /* rows of the file */
   size_t n_levels;
-  char no_kernel[64];           /* the kernel note when the file lacks a kernel variable, or "" */
-  size_t m, *row;               /* chosen rows, ascending */
-  uint8_t *outside;             /* [m] SKY_DROP_BOX, SKY_DROP_PERIOD or 0 */
-  double *flag[SKY_ROLE_COUNT]; /* [m] values that the rules ask for */
-  uint32_t rules;               /* of r that are asked for */
-  double x_factor;              /* repair of a wrong unit of the value, else 1 */
-  char x_units[128];            /* unit as stated by the value */
-  decode_profiles *profiles;    /* of a product of profiles, else NULL */
+  char no_kernel[64];            /* the kernel note when the file lacks a kernel variable, or "" */
+  size_t m, *row;                /* chosen rows, ascending */
+  uint8_t *outside;              /* [m] SKY_DROP_BOX, SKY_DROP_PERIOD or 0 */
+  double *flag[SKY_ROLE_COUNT];  /* [m] values that the rules ask for */
+  uint32_t rules;                /* of r that are asked for */
+  double repair[SKY_ROLE_COUNT]; /* factor of a wrong unit; 0: not yet known */
+  char x_units[128];             /* unit as stated by the value */
+  decode_profiles *profiles;     /* of a product of profiles, else NULL */
   sky_soundings s;
   size_t *drops;
 } decoder;
@@ -80,8 +80,12 @@ void decode_profiles_free(decode_profiles *p); /* NULL-safe */
 /* decode_more.c */
 SKY_NODISCARD sky_status decode_more(decoder *d);
 
-/* decode_rule.c */
-SKY_NODISCARD sky_status decode_read_flags(decoder *d);
-void decode_drop(decoder *d);
+/* decode_rule.c: the rules of the selection; the values that rules of one drop reason ask for; and
+ * the reasons, first those that need no kernel. */
+SKY_NODISCARD sky_status decode_choose_rules(decoder *d);
+SKY_NODISCARD sky_status decode_read_flags(decoder *d, sky_drop reason);
+void decode_free_flags(decoder *d);
+void decode_drop_early(decoder *d);
+void decode_drop_late(decoder *d);
 
 #endif

@@ -85,27 +85,25 @@ static double sample_median(const double *x, size_t n, double work[9999]) {
 
 /* Real files state "1e-9" over ppm values. A median that is implausible as stated but plausible
  * after a power of 1000 is such a file. */
-static sky_status magnitude_guard(decoder *d, sky_role role, const sky_nc_var *info, double *x,
-                                  double *factor) {
+static sky_status find_repair(decoder *d, sky_role role, const sky_nc_var *info, const double *x) {
   const size_t n = info->count;
   double *work = SKY_NEW(d->ctx, double, 9999);
   if (work == NULL) return SKY_E_NOMEM;
   const double median = sample_median(x, n, work);
   sky_free(work);
   const double low = d->gas->column_min / 3, high = d->gas->column_max * 3;
-  *factor = 1.0;
-  if (isnan(median) || (median >= low && median <= high)) return SKY_OK;
   static const double POWERS[] = {1e-9, 1e-6, 1e-3, 1e3, 1e6, 1e9};
+  if (isnan(median)) return SKY_OK; /* the next part may tell */
+  d->repair[role] = 1;
+  if (median >= low && median <= high) return SKY_OK;
   for (size_t k = 0; k < sizeof POWERS / sizeof POWERS[0]; ++k) {
     const double m = median * POWERS[k];
     if (m < d->gas->column_min || m > d->gas->column_max) continue;
-    *factor = POWERS[k];
-    for (size_t i = 0; i < n; ++i)
-      x[i] *= *factor;
+    d->repair[role] = POWERS[k];
     sky_log(d->ctx, SKY_LOG_WARN,
             "%s: %s: unit '%s' gives a median %s of %g mol mol-1; values are scaled by %g",
             sky_file_base(sky_nc_path(d->f)), d->path[role], info->units, sky_role_name(role),
-            median, *factor);
+            median, POWERS[k]);
     return SKY_OK;
   }
   return SKY_OK;
@@ -113,18 +111,16 @@ static sky_status magnitude_guard(decoder *d, sky_role role, const sky_nc_var *i
 
 /* The uncertainty has no magnitude of its own: it shares the value's unit and its repair. */
 static sky_status repair_unit(decoder *d, sky_role role, const sky_nc_var *info, double *x) {
-  double factor;
-  if (role == SKY_ROLE_X) {
-    snprintf(d->x_units, sizeof d->x_units, "%s", info->units);
-    return magnitude_guard(d, role, info, x, &d->x_factor);
+  double factor = 1;
+  if (role == SKY_ROLE_X) snprintf(d->x_units, sizeof d->x_units, "%s", info->units);
+  if (role == SKY_ROLE_X || role == SKY_ROLE_PRIOR || role == SKY_ROLE_PROFILE) {
+    if (d->repair[role] == 0) SKY_TRY(find_repair(d, role, info, x));
+    factor = d->repair[role];
+  } else if (role == SKY_ROLE_SIGMA && strcmp(info->units, d->x_units) == 0) {
+    factor = d->repair[SKY_ROLE_X];
   }
-  if (role == SKY_ROLE_PRIOR || role == SKY_ROLE_PROFILE) {
-    return magnitude_guard(d, role, info, x, &factor);
-  }
-  if (role == SKY_ROLE_SIGMA && strcmp(info->units, d->x_units) == 0) {
-    for (size_t i = 0; i < info->count && d->x_factor != 1.0; ++i)
-      x[i] *= d->x_factor;
-  }
+  for (size_t i = 0; i < info->count && factor != 1 && factor != 0; ++i)
+    x[i] *= factor;
   return SKY_OK;
 }
 
@@ -190,39 +186,77 @@ sky_status decode_read_rows(decoder *d, sky_role role, double **out) {
   return decode_wrong_count(d, role, info.count, d->n);
 }
 
-/* The part of a variable that holds the chosen rows: a range of its first dimension that is longer
- * than 1, which rows follow. A box cuts most of an orbit away, and with it the time to read it. */
-static size_t part_of_rows(const decoder *d, const sky_nc_var *info, sky_nc_part *part) {
-  part->dim = 0;
-  while (part->dim + 1 < info->ndims && info->size[part->dim] == 1)
-    ++part->dim;
-  const size_t rows = info->ndims > 0 && d->n % info->size[part->dim] == 0
-                          ? d->n / info->size[part->dim] /* of one index */
-                          : 0;
-  if (rows == 0) return SIZE_MAX;
-  part->first = d->row[0] / rows;
-  part->count = d->row[d->m - 1] / rows + 1 - part->first;
-  return part->first * rows;
+/* Values of one part of a gather: as many as keep a part in the processor's cache. */
+#define PART_VALUES 65536
+
+/* How chosen rows lie in a variable: along its first dimension that is longer than 1. */
+typedef struct strip {
+  int dim;
+  size_t rows, step; /* rows of one index of dim, indices of one part */
+} strip;
+
+/* false: rows do not follow a dimension, everything is read. Parts are whole chunks, so that no
+ * chunk is unpacked twice. */
+static bool strip_of(const decoder *d, const sky_nc_var *info, size_t width, size_t chunk[],
+                     strip *out) {
+  out->dim = 0;
+  while (out->dim + 1 < info->ndims && info->size[out->dim] == 1)
+    ++out->dim;
+  if (info->ndims == 0 || d->n % info->size[out->dim] != 0) return false;
+  out->rows = d->n / info->size[out->dim];
+  const size_t whole = chunk[out->dim] > 0 ? chunk[out->dim] : 1;
+  const size_t wanted = PART_VALUES / (out->rows * width) + 1;
+  out->step = (wanted + whole - 1) / whole * whole;
+  return true;
+}
+
+/* Chosen rows [from, to) of the file out of values that start with row `first`. */
+static void scatter(const decoder *d, const double *values, size_t first, size_t width, size_t from,
+                    size_t to, double *dst) {
+  for (size_t i = from; i < to; ++i)
+    memcpy(dst + i * width, values + (d->row[i] - first) * width, width * sizeof *dst);
+}
+
+/* Part after part, those without a chosen row left out: a box cuts most of an orbit away, and with
+ * it the time to read it. */
+static sky_status gather_strip(decoder *d, sky_role role, const strip *s, size_t size, size_t width,
+                               double *dst) {
+  for (size_t i = 0; i < d->m;) {
+    const size_t index = d->row[i] / s->rows / s->step * s->step;
+    const size_t count = size - index < s->step ? size - index : s->step;
+    const sky_nc_part part = {s->dim, index, count};
+    size_t to = i;
+    while (to < d->m && d->row[to] < (index + count) * s->rows)
+      ++to;
+    sky_nc_var info;
+    double *values;
+    SKY_TRY(read_part(d, role, &part, &info, &values));
+    scatter(d, values, index * s->rows, width, i, to, dst);
+    sky_free(values);
+    i = to;
+  }
+  return SKY_OK;
 }
 
 sky_status decode_gather(decoder *d, sky_role role, size_t width, double *dst) {
   if (d->path[role] == NULL || d->m == 0) return SKY_OK;
   sky_nc_var info;
-  sky_nc_part part;
+  strip s;
   double *values;
+  size_t chunk[SKY_NC_MAX_DIMS];
   SKY_TRY(sky_nc_info(d->ctx, d->f, d->path[role], &info));
   const bool shared = info.count == width && info.count != d->n * width;
   const bool last = width == 1 || (info.ndims > 0 && info.size[info.ndims - 1] == width);
   if (!shared && (info.count != d->n * width || !last)) {
     return decode_wrong_count(d, role, info.count, d->n * width);
   }
-  size_t first = shared ? SIZE_MAX : part_of_rows(d, &info, &part);
-  SKY_TRY(read_part(d, role, first == SIZE_MAX ? NULL : &part, &info, &values));
-  if (first == SIZE_MAX) first = 0;
-  for (size_t i = 0; i < d->m; ++i) {
-    const size_t at = shared ? 0 : (d->row[i] - first) * width;
-    memcpy(dst + i * width, values + at, width * sizeof *dst);
-  }
+  sky_nc_chunks(d->f, d->path[role], chunk);
+  if (!shared && strip_of(d, &info, width, chunk, &s))
+    return gather_strip(d, role, &s, info.size[s.dim], width, dst);
+  SKY_TRY(read_part(d, role, NULL, &info, &values));
+  for (size_t i = 0; i < d->m && shared; ++i)
+    memcpy(dst + i * width, values, width * sizeof *dst);
+  if (!shared) scatter(d, values, 0, width, 0, d->m, dst);
   sky_free(values);
   return SKY_OK;
 }

@@ -164,20 +164,36 @@ static sky_status read_flag(decoder *d, sky_role role) {
   return decode_gather(d, role, 1, d->flag[role]);
 }
 
-sky_status decode_read_flags(decoder *d) {
+void decode_free_flags(decoder *d) {
+  for (int k = 0; k < SKY_ROLE_COUNT; ++k) {
+    sky_free(d->flag[k]);
+    d->flag[k] = NULL;
+  }
+}
+
+/* Rules of the selection; one that is asked for by its name finds its variables. */
+sky_status decode_choose_rules(decoder *d) {
   uint32_t named;
   SKY_TRY(
       sky_quality_rules(d->ctx, d->r, d->sel != NULL ? d->sel->quality : NULL, &d->rules, &named));
   for (size_t k = 0; k < d->r->n_rules; ++k) {
     const sky_rule *rule = &d->r->rule[k];
-    if ((d->rules >> k & 1) == 0) continue;
-    for (int c = 0; c < rule->n_clauses; ++c) {
+    for (int c = 0; c < rule->n_clauses && (named >> k & 1) != 0; ++c) {
       const sky_role role = rule->clause[c].role;
-      if (d->path[role] == NULL && (named >> k & 1) != 0) {
-        return sky_fail(d->ctx, SKY_E_FORMAT, "%s: quality option '%s' needs %s: variable missing",
-                        sky_nc_path(d->f), rule->name, sky_reader_field(d->r, role)->path[0]);
-      }
-      SKY_TRY(read_flag(d, role));
+      if (d->path[role] != NULL) continue;
+      return sky_fail(d->ctx, SKY_E_FORMAT, "%s: quality option '%s' needs %s: variable missing",
+                      sky_nc_path(d->f), rule->name, sky_reader_field(d->r, role)->path[0]);
+    }
+  }
+  return SKY_OK;
+}
+
+sky_status decode_read_flags(decoder *d, sky_drop reason) {
+  for (size_t k = 0; k < d->r->n_rules; ++k) {
+    const sky_rule *rule = &d->r->rule[k];
+    if ((d->rules >> k & 1) == 0 || rule->drop != reason) continue;
+    for (int c = 0; c < rule->n_clauses; ++c) {
+      SKY_TRY(read_flag(d, rule->clause[c].role));
       if (rule->clause[c].plus_factor != 0) SKY_TRY(read_flag(d, rule->clause[c].plus));
     }
   }
@@ -236,7 +252,8 @@ static bool ruled_out(const decoder *d, sky_drop reason, size_t i) {
   return false;
 }
 
-static sky_drop drop_reason(const decoder *d, size_t i, sky_kernel_fault *fault) {
+/* What is known without a kernel. */
+static sky_drop early_reason(const decoder *d, size_t i) {
   const sky_soundings *s = &d->s;
   if (d->outside[i] != SKY_DROP_NONE) return (sky_drop)d->outside[i];
   if (ruled_out(d, SKY_DROP_QUALITY, i)) return SKY_DROP_QUALITY;
@@ -244,18 +261,30 @@ static sky_drop drop_reason(const decoder *d, size_t i, sky_kernel_fault *fault)
       (d->path[SKY_ROLE_SIGMA] != NULL && !(s->sigma[i] > 0))) {
     return SKY_DROP_FILL;
   }
-  if (s->x[i] < d->gas->column_min || s->x[i] > d->gas->column_max) return SKY_DROP_RANGE;
-  if (s->n_levels > 0)
-    *fault = sky_kernel_check(s, i, d->r->weight_tolerance, d->r->prior_tolerance);
+  return s->x[i] < d->gas->column_min || s->x[i] > d->gas->column_max ? SKY_DROP_RANGE
+                                                                      : SKY_DROP_NONE;
+}
+
+void decode_drop_early(decoder *d) {
+  for (size_t i = 0; i < d->m; ++i) {
+    d->s.drop[i] = (uint8_t)early_reason(d, i);
+    if (d->s.drop[i] != SKY_DROP_NONE) ++d->drops[d->s.drop[i]];
+  }
+}
+
+static sky_drop late_reason(const decoder *d, size_t i, sky_kernel_fault *fault) {
+  if (d->s.n_levels > 0)
+    *fault = sky_kernel_check(&d->s, i, d->r->weight_tolerance, d->r->prior_tolerance);
   if (*fault != SKY_KERNEL_SOUND) return SKY_DROP_KERNEL;
   return ruled_out(d, SKY_DROP_SURFACE, i) ? SKY_DROP_SURFACE : SKY_DROP_NONE;
 }
 
-void decode_drop(decoder *d) {
+void decode_drop_late(decoder *d) {
   size_t faults[SKY_KERNEL_INVERTED + 1] = {0};
   for (size_t i = 0; i < d->m; ++i) {
+    if (d->s.drop[i] != SKY_DROP_NONE) continue;
     sky_kernel_fault fault = SKY_KERNEL_SOUND;
-    d->s.drop[i] = (uint8_t)drop_reason(d, i, &fault);
+    d->s.drop[i] = (uint8_t)late_reason(d, i, &fault);
     ++faults[fault];
     ++d->drops[d->s.drop[i]];
   }

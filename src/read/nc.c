@@ -372,6 +372,18 @@ static void unpack(const packing *p, size_t n, double *x) {
   }
 }
 
+void sky_nc_chunks(const sky_nc *f, const char *var, size_t chunk[SKY_NC_MAX_DIMS]) {
+  int group, id, ndims = 0, storage = NC_CONTIGUOUS;
+  memset(chunk, 0, SKY_NC_MAX_DIMS * sizeof *chunk);
+  sky_lane_lock();
+  if (find_var(f, var, &group, &id) == NC_NOERR && nc_inq_varndims(group, id, &ndims) == NC_NOERR &&
+      ndims <= SKY_NC_MAX_DIMS &&
+      (nc_inq_var_chunking(group, id, &storage, chunk) != NC_NOERR || storage != NC_CHUNKED)) {
+    memset(chunk, 0, SKY_NC_MAX_DIMS * sizeof *chunk);
+  }
+  sky_lane_unlock();
+}
+
 sky_status sky_nc_read_part(sky_context *ctx, sky_nc *f, const char *var, const sky_nc_part *part,
                             size_t *n, double **out) {
   *out = NULL;

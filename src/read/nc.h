@@ -33,6 +33,8 @@ SKY_NODISCARD sky_status sky_nc_info(sky_context *ctx, sky_nc *f, const char *va
 /* All values, malloc'd [count]. */
 SKY_NODISCARD sky_status sky_nc_read(sky_context *ctx, sky_nc *f, const char *var,
                                      const sky_nc_var *info, double **out);
+/* Size of a chunk along each dimension; 0 where the variable lies in one piece. */
+void sky_nc_chunks(const sky_nc *f, const char *var, size_t chunk[SKY_NC_MAX_DIMS]);
 /* Items [first, first+count) of dimension dim alone, all of the others; NULL: everything. *n:
  * values in out. */
 typedef struct sky_nc_part {
