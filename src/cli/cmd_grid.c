@@ -11,6 +11,7 @@
 
 #include "src/cli/commands.h"
 #include "src/cli/grid_args.h"
+#include "src/cli/reading_args.h"
 #include "src/cli/shard_command.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
@@ -35,9 +36,9 @@
 
 typedef struct grid_args {
   sky_selection sel;
-  sky_declared *declared; /* what sel.declared points to */
+  sky_reading_args reading;
   sky_grid_args grid;
-  const char *output, *gas, *product, *table, *baseline, *zones;
+  const char *output, *gas, *table, *baseline, *zones;
   sky_zones_options zone;
   sky_bins_options bins;
   double timeout, correlation;
@@ -96,10 +97,14 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
   bool second = false;
   const struct {
     const char *name, **to;
-  } texts[] = {{"output", &a->output}, {"product", &a->product},   {"quality", &a->sel.quality},
-               {"table", &a->table},   {"baseline", &a->baseline}, {"zones", &a->zones},
+  } texts[] = {{"output", &a->output},
+               {"table", &a->table},
+               {"baseline", &a->baseline},
+               {"zones", &a->zones},
                {"id", &a->zone.id}};
-  if (sky_grid_args_take(&a->grid, name, value)) return SKY_OK;
+  bool taken;
+  SKY_TRY(sky_reading_args_take(ctx, &a->reading, &a->sel, name, value, &taken));
+  if (taken || sky_grid_args_take(&a->grid, name, value)) return SKY_OK;
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     if (strcmp(name, texts[i].name) != 0) continue;
     *texts[i].to = value;
@@ -127,11 +132,6 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
   if (strcmp(name, "shard") == 0) return sky_shard_parse(ctx, value, &a->shard);
   if (strcmp(name, "start") == 0) return sky_time_parse(ctx, value, &a->sel.start);
   if (strcmp(name, "end") == 0) return sky_time_parse(ctx, value, &a->sel.end);
-  if (strcmp(name, "declare") == 0) {
-    sky_declared_free(a->declared);
-    SKY_TRY(sky_declared_read(ctx, value, &a->declared));
-    a->sel.declared = a->declared;
-  }
   if (strcmp(name, "merge") == 0) a->merge = true;
   if (strcmp(name, "daily") == 0) a->daily = true;
   return SKY_OK;
@@ -164,7 +164,7 @@ static sky_status check_args(sky_context *ctx, const grid_args *a, const sky_cli
   if (a->merge && (a->daily || a->shard.shards > 0 || a->grid.like != NULL || a->grid.crs != NULL ||
                    a->grid.box != NULL || a->grid.cell != NULL))
     return sky_fail(ctx, SKY_E_USAGE, "grid: --merge takes grid and method from its inputs");
-  SKY_TRY(sky_quality_check(ctx, a->sel.quality, a->declared));
+  SKY_TRY(sky_reading_args_check(ctx, &a->reading, &a->sel));
   return a->table != NULL ? sky_result_check_path(ctx, a->table) : SKY_OK;
 }
 
@@ -296,8 +296,8 @@ static sky_status read_granules(sky_context *ctx, grid_run *r, size_t first, siz
   sky_soundings s = {0};
   size_t drops[SKY_DROP_COUNT] = {0};
   sky_granule_failures failed = {0};
-  sky_status st = sky_granules_read(ctx, r->files + first, n, r->a.product, r->a.gas, &r->a.sel,
-                                    r->a.timeout, &s, drops, &failed);
+  sky_status st = sky_granules_read(ctx, r->files + first, n, r->a.reading.product, r->a.gas,
+                                    &r->a.sel, r->a.timeout, &s, drops, &failed);
   if (st == SKY_E_NODATA && failed.n > 0) st = SKY_OK;       /* none of these; others may do */
   if (st == SKY_E_GAS && r->a.gas == NULL) st = SKY_E_USAGE; /* several gases: --gas is missing */
   for (size_t k = 0; k < SKY_DROP_COUNT; k++)
@@ -687,7 +687,7 @@ static void run_free(grid_run *r) {
     sky_free(r->period[i].path);
   }
   sky_free(r->period);
-  sky_declared_free(r->a.declared);
+  sky_reading_args_free(&r->a.reading);
   sky_level3_free(&r->head);
   sky_granule_failures_free(&r->failed);
 }
@@ -702,9 +702,7 @@ sky_status sky_cmd_grid(sky_context *ctx, int argc, char **argv) {
       {"exponents", 0, "K,K,K", "of the super-Gaussian (4,2,1)"},
       {"correlation", 0, "R", "of the errors of soundings, 0 to 1 (0.3)"},
       {"gas", 0, "GAS", "co2, ch4 or n2o; needed when the product holds several"},
-      {"product", 0, "ID", "reader to use (default: by content)"},
-      {"quality", 0, "LIST", "default, strict, none or options of the product (docs/products.md)"},
-      {"declare", 0, "FILE", "readers of your own (key products of docs/job.md)"},
+      SKY_READING_OPTIONS,
       {"start", 0, "TIME", "first time, inclusive"},
       {"end", 0, "TIME", "last time, exclusive"},
       {"daily", 0, NULL, "one output for each UTC day: OUT_YYYYMMDD"},
@@ -725,8 +723,10 @@ sky_status sky_cmd_grid(sky_context *ctx, int argc, char **argv) {
                       .correlation = DEFAULT_CORRELATION}};
   sky_cli_common common = {0};
   sky_status st = sky_cli_parse(ctx, &SPEC, argc, argv, handle, &r.a, &common);
-  if (st == SKY_OK && !common.help_shown) st = check_args(ctx, &r.a, &common);
-  if (st == SKY_OK && !common.help_shown) st = grid(ctx, &r, &common);
+  if (st == SKY_OK && !common.help_shown) {
+    st = check_args(ctx, &r.a, &common);
+    if (st == SKY_OK) st = grid(ctx, &r, &common);
+  }
   run_free(&r);
   return st;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "src/cli/commands.h"
+#include "src/cli/reading_args.h"
 #include "src/cli/info_raster.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
@@ -26,26 +27,20 @@
 
 typedef struct info_args {
   sky_selection sel;
-  sky_declared *declared; /* what sel.declared points to */
-  const char *product;
+  sky_reading_args reading;
   double timeout;
   sky_enhancement_options raster;
 } info_args;
 
 static sky_status handle(sky_context *ctx, void *user, const char *name, const char *value) {
   info_args *a = user;
-  if (strcmp(name, "product") == 0) {
-    a->product = value;
-  } else if (strcmp(name, "gas") == 0) {
+  bool taken;
+  SKY_TRY(sky_reading_args_take(ctx, &a->reading, &a->sel, name, value, &taken));
+  if (taken) return SKY_OK;
+  if (strcmp(name, "gas") == 0) {
     a->raster.gas = value;
   } else if (strcmp(name, "unit") == 0) {
     a->raster.unit = value;
-  } else if (strcmp(name, "quality") == 0) {
-    a->sel.quality = value;
-  } else if (strcmp(name, "declare") == 0) {
-    sky_declared_free(a->declared);
-    SKY_TRY(sky_declared_read(ctx, value, &a->declared));
-    a->sel.declared = a->declared;
   } else if (strcmp(name, "timeout") == 0) {
     if (!sky_number_parse(value, &a->timeout, NULL) || a->timeout <= 0) {
       return sky_fail(ctx, SKY_E_USAGE, "--timeout: '%s' is not a number of seconds above 0",
@@ -133,7 +128,7 @@ static void print_gas(const sky_granule_gas *g, bool has_box) {
 }
 
 static void print_granule(const char *path, const sky_granule_summary *s, const info_args *a) {
-  const sky_reader *r = sky_declared_find(a->declared, s->product);
+  const sky_reader *r = sky_declared_find(a->reading.declared, s->product);
   printf("%s\n  %s%s%s%s\n", path, s->harmonised ? "harmonised soundings of " : "", s->product,
          r != NULL ? ": " : "", r != NULL ? r->title : "");
   for (size_t g = 0; g < s->n_gases; ++g)
@@ -253,7 +248,7 @@ static sky_status describe(sky_context *ctx, const char *path, const info_args *
                            cJSON *all) {
   sky_granule_summary s;
   cJSON *other = NULL;
-  sky_status st = sky_granule_describe(ctx, path, a->product, &a->sel, a->timeout, &s);
+  sky_status st = sky_granule_describe(ctx, path, a->reading.product, &a->sel, a->timeout, &s);
   if (st == SKY_OK) {
     if (json) cJSON_AddItemToArray(all, granule_json(path, &s, a->sel.has_box));
     if (!json) print_granule(path, &s, a);
@@ -308,11 +303,9 @@ static sky_status describe_all(sky_context *ctx, const info_args *a, const sky_c
 sky_status sky_cmd_info(sky_context *ctx, int argc, char **argv) {
   static const sky_cli_option OPTIONS[] = {
       {"box", 0, "W,S,E,N", "count inside this box only, edges inclusive"},
-      {"product", 0, "ID", "reader to use (default: by content)"},
+      SKY_READING_OPTIONS,
       {"gas", 0, "GAS", "of an enhancement raster that does not name it"},
       {"unit", 0, "UNIT", "of an enhancement raster that states none, e.g. 'ppm m'"},
-      {"quality", 0, "LIST", "default, strict, none or options of the product (docs/products.md)"},
-      {"declare", 0, "FILE.yaml", "readers of your own (key products of docs/job.md)"},
       {"timeout", 0, "S", "seconds until a file counts as damaged (60)"},
       {NULL, 0, NULL, NULL}};
   static const sky_cli_spec SPEC = {
@@ -323,9 +316,9 @@ sky_status sky_cmd_info(sky_context *ctx, int argc, char **argv) {
   sky_status st = sky_cli_parse(ctx, &SPEC, argc, argv, handle, &a, &common);
   if (st == SKY_OK && !common.help_shown) {
     if (common.n_args == 0) st = sky_fail(ctx, SKY_E_USAGE, "info: no file given");
-    if (st == SKY_OK) st = sky_quality_check(ctx, a.sel.quality, a.declared);
+    if (st == SKY_OK) st = sky_reading_args_check(ctx, &a.reading, &a.sel);
     if (st == SKY_OK) st = describe_all(ctx, &a, &common);
   }
-  sky_declared_free(a.declared);
+  sky_reading_args_free(&a.reading);
   return st;
 }

@@ -14,6 +14,7 @@
 
 #include "grids/grid.h"
 #include "src/cli/commands.h"
+#include "src/cli/reading_args.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
@@ -28,8 +29,8 @@
 
 typedef struct soundings_args {
   sky_selection sel;
-  sky_declared *declared; /* what sel.declared points to */
-  const char *output, *gas, *product, *zones, *zone_id, *zone;
+  sky_reading_args reading;
+  const char *output, *gas, *zones, *zone_id, *zone;
   sky_background_choice background;
   unsigned clean;
   double quality[2], timeout;
@@ -67,13 +68,13 @@ static sky_status set_shard(sky_context *ctx, const char *value, soundings_args 
 
 static sky_status handle(sky_context *ctx, void *user, const char *name, const char *value) {
   soundings_args *a = user;
+  bool taken;
+  SKY_TRY(sky_reading_args_take(ctx, &a->reading, &a->sel, name, value, &taken));
+  if (taken) return SKY_OK;
   const struct {
     const char *name, **to;
-  } texts[] = {{"output", &a->output},
-               {"product", &a->product},
-               {"zones", &a->zones},
-               {"id", &a->zone_id},
-               {"zone", &a->zone}};
+  } texts[] = {
+      {"output", &a->output}, {"zones", &a->zones}, {"id", &a->zone_id}, {"zone", &a->zone}};
   for (size_t k = 0; k < sizeof texts / sizeof *texts; ++k) {
     if (strcmp(name, texts[k].name) != 0) continue;
     *texts[k].to = value;
@@ -91,12 +92,6 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
     a->keep_dropped = true;
   } else if (strcmp(name, "start") == 0 || strcmp(name, "end") == 0) {
     return sky_time_parse(ctx, value, name[0] == 's' ? &a->sel.start : &a->sel.end);
-  } else if (strcmp(name, "quality") == 0) {
-    a->sel.quality = value;
-  } else if (strcmp(name, "declare") == 0) {
-    sky_declared_free(a->declared);
-    SKY_TRY(sky_declared_read(ctx, value, &a->declared));
-    a->sel.declared = a->declared;
   } else if (strcmp(name, "clean") == 0) {
     return sky_clean_parse(ctx, value, &a->clean);
   } else if (strcmp(name, "background") == 0) {
@@ -237,7 +232,7 @@ static sky_status collect(sky_context *ctx, const soundings_args *a, const sky_c
                       "soundings: -o %s lies in a folder that is searched and exists already",
                       a->output);
     }
-    f->item[i].product = a->product;
+    f->item[i].product = a->reading.product;
     f->item[i].sel = &a->sel;
   }
   take_shard(a, f);
@@ -384,19 +379,15 @@ sky_status sky_cmd_soundings(sky_context *ctx, int argc, char **argv) {
   static const sky_cli_option OPTIONS[] = {
       {"output", 'o', "OUT.nc", "file to write (required); OUT.conformance.json beside it"},
       {"gas", 0, "GAS", "co2, ch4 or n2o; needed when the files hold several"},
-      {"product", 0, "ID", "reader to use (default: by content)"},
+      SKY_READING_OPTIONS,
       {"box", 0, "W,S,E,N", "degrees, edges inclusive; west > east crosses 180"},
       {"start", 0, "TIME", "first time, inclusive"},
       {"end", 0, "TIME", "last time, exclusive"},
       {"zones", 0, "FILE", "soundings inside these polygons only"},
       {"id", 0, "FIELD", "attribute of --zones that names them"},
       {"zone", 0, "ID", "this one of --zones only"},
-      {"quality", 0, "LIST", "default, strict, none or options of the product (docs/products.md)"},
       {"quality-range", 0, "LOW,HIGH", "range of the product's own figure, beside the rule"},
-      {"declare", 0, "FILE.yaml", "readers of your own (key products of docs/job.md)"},
-      {"clean", 0, "STEPS",
-       "duplicates (default), positions, outliers, stripes, scanlines, coast, "
-       "water, snow; standard = the first four; none"},
+      {"clean", 0, "STEPS", "duplicates (default), standard, none, or steps of docs/soundings.md"},
       {"background", 0, "METHOD", "percentile[:SHARE] of the overpass (0.1), upwind, smooth"},
       {"shard", 0, "I/N", "every n-th file only; give all shards to a last run to join them"},
       {"keep-dropped", 0, NULL, "write dropped soundings too, with their reason"},
@@ -414,9 +405,9 @@ sky_status sky_cmd_soundings(sky_context *ctx, int argc, char **argv) {
   sky_status st = sky_cli_parse(ctx, &SPEC, argc, argv, handle, &a, &common);
   if (st == SKY_OK && !common.help_shown) {
     st = check_args(ctx, &a, common.n_args);
-    if (st == SKY_OK) st = sky_quality_check(ctx, a.sel.quality, a.declared);
+    if (st == SKY_OK) st = sky_reading_args_check(ctx, &a.reading, &a.sel);
     if (st == SKY_OK) st = harmonise(ctx, &a, &common);
   }
-  sky_declared_free(a.declared);
+  sky_reading_args_free(&a.reading);
   return st;
 }
