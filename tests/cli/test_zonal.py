@@ -374,6 +374,40 @@ def test_partition():
             close(b["area_ha"], float(a["area_ha"]), 1e-12, (a, b))
 
 
+def test_classes_and_values():
+    """The same cells as classes and as values: counts, sums, extremes and quantiles agree."""
+    rng = np.random.default_rng(21)
+    for epsg, t in ((4326, (100, .01, 0, 40, 0, -.01)), (32649, (2e5, 300, 0, 4e6, 0, -300))):
+        shape = (400, 500)
+        path = raster("both.tif", rng.integers(0, 40, shape).astype(np.uint8), t, epsg, 0)
+        z = zones(f"both{epsg}.gpkg", some_shapes(rng, t[0], t[3] + shape[0] * t[5],
+                                                  shape[1] * t[1], -shape[0] * t[5]), epsg)
+        for weights in ("area", "planar"):
+            classes = {}
+            for r in run(path, z, "--id", "code", "--categories", "--weights", weights):
+                if r["class"] != "":
+                    classes.setdefault(r["zone_id"], []).append(
+                        [float(r[k]) for k in ("class", "count", "area_ha", "share")])
+            for r in run(path, z, "--id", "code", "--weights", weights, "--stats",
+                         "area,count,sum,mean,stdev,min,max,median,q10,q99"):
+                code, count, area_ha, share = np.array(classes[r["zone_id"]]).T
+                close(r["count"], count.sum(), 1e-12, r)
+                close(r["area_ha"], area_ha.sum(), 1e-11, r)
+                close(r["sum"], (code * count).sum(), 1e-12, r)
+                mean = (code * share).sum()
+                close(r["mean"], mean, 1e-11, r)
+                if len(code) > 1:
+                    close(r["stdev"], math.sqrt((share * (code - mean) ** 2).sum()), 1e-10, r)
+                assert (float(r["min"]), float(r["max"])) == (code[0], code[-1])
+                for column, q in (("median", .5), ("q10", .1), ("q99", .99)):
+                    below = np.cumsum(share)
+                    at = np.searchsorted(below, q)
+                    near = {code[min(at, len(code) - 1)]}
+                    if abs(below[min(at, len(code) - 1)] - q) < 1e-9 or abs(below[at - 1] - q) < 1e-9:
+                        near |= set(code)  # rounding decides
+                    assert float(r[column]) in near, (r, column, near)
+
+
 def test_many_zones():
     rng = np.random.default_rng(5)
     n = 320
@@ -485,6 +519,7 @@ def main():
     test_brute_force(32649, (300000.0, 1000.0, 0, 5500000.0, 0, -1000.0), (36, 44))
     test_same_bytes()
     test_partition()
+    test_classes_and_values()
     test_many_zones()
     test_damage()
     test_outputs_and_errors()

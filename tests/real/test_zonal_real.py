@@ -3,6 +3,7 @@ in NAD27. Arguments: binary, data folder, work folder, source root."""
 import csv
 import io
 import pathlib
+import resource
 import subprocess
 import sys
 
@@ -123,6 +124,44 @@ def test_biomass():
         close(r["min"], v.min(), 0, r)
         close(r["max"], v.max(), 0, r)
     assert seen > 10000, seen
+    # The same lines fifty times: each is read once (and the file once for its checksum), whatever
+    # the tile, and in about the time that GDAL itself takes for them.
+    tall = WORK / "tall.tif"
+    compress = data.GetMetadataItem("COMPRESSION", "IMAGE_STRUCTURE") or "DEFLATE"
+    d = gdal.GetDriverByName("GTiff").Create(str(tall), 40000, 1000, 1, data.GetRasterBand(1).DataType,
+                                             [f"COMPRESS={compress}", "BLOCKYSIZE=1"])
+    d.SetGeoTransform((t[0], t[1], 0, t[3], 0, t[5]))
+    d.SetSpatialRef(data.GetSpatialRef())
+    d.GetRasterBand(1).SetNoDataValue(nodata)
+    for k in range(50):
+        d.GetRasterBand(1).WriteArray(data.ReadAsArray(), 0, 20 * k)
+    del d
+    z = box_zones("tall.gpkg", {"all": (0, 0, 40000, 1000)}, t, data.GetSpatialRef())
+    small = WORK / "small.tif"
+    gdal.Translate(str(small), str(tall), width=256, height=256)
+    start = bytes_read(small, z, 1024)
+    for tile in (256, 1024):
+        read = bytes_read(tall, z, tile) - start
+        assert read < 2.5 * tall.stat().st_size, (tile, read, tall.stat().st_size)
+    ours = min(cpu(BINARY, "zonal", tall, z, "--id", "code", "-q") for _ in range(3))
+    gdals = min(cpu("gdalinfo", "-checksum", tall) for _ in range(3))
+    print(f"strips: {ours:.2f} s of CPU, gdalinfo -checksum {gdals:.2f} s")
+    assert ours < 3 * gdals + 0.2, (ours, gdals)
+
+
+def cpu(*args):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([*map(str, args)], check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def bytes_read(path, z, tile):
+    """By all read calls of the command; a shell's counters hold those of its children."""
+    text = subprocess.run(["bash", "-c", '"$@" >/dev/null; cat /proc/$$/io', "-", BINARY, "zonal", path,
+                           z, "--id", "code", "--tile", str(tile), "--threads", "1", "-q"],
+                          capture_output=True, text=True, check=True).stdout
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("rchar"))
 
 
 def test_counties():
@@ -163,7 +202,32 @@ def test_counties():
         assert float(r["coverage"]) == 1 and r["reason"] == ""
         total += float(r["zone_area_ha"])
     assert moved > 1e-4  # the datum shift, ~20 m
+    # Every vertex stands where gdaltransform puts it.
+    out = WORK / "moved.gpkg"
+    subprocess.run([BINARY, "zonal", raster, path, "--id", "FIPS", "-o", out, "-q"], check=True,
+                   capture_output=True)
+    written = ogr.Open(str(out))
+    placed = {f["zone_id"]: points_of(f.GetGeometryRef()) for f in written.GetLayer(0)}
+    layer.ResetReading()
+    given = {f["FIPS"]: points_of(f.GetGeometryRef()) for f in layer}
+    lines = "".join(f"{x:.17g} {y:.17g}\n" for k in sorted(given) for x, y in given[k])
+    text = subprocess.run(["gdaltransform", "-s_srs", "EPSG:4267", "-t_srs", "EPSG:4326",
+                           "-output_xy"], input=lines, capture_output=True, text=True,
+                          check=True).stdout
+    want, at, farthest = [tuple(map(float, x.split())) for x in text.splitlines()], 0, 0
+    for k in sorted(given):
+        ours = np.array(placed[k])
+        for x, y in want[at:at + len(given[k])]:
+            farthest = max(farthest, np.abs(ours - (x, y)).max(axis=1).min())
+        at += len(given[k])
+    assert at == len(want) and farthest < 1e-9, farthest  # degrees
     assert abs(total / 100 / 127000 - 1) < 0.02, total  # km2, of the outlines (land and sounds)
+
+
+def points_of(g):
+    if g.GetGeometryCount() == 0:
+        return [p[:2] for p in g.GetPoints()]
+    return [p for i in range(g.GetGeometryCount()) for p in points_of(g.GetGeometryRef(i))]
 
 
 def main():
