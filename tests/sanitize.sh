@@ -30,6 +30,16 @@ thread)
     "$sky" run "$work/scene/demo.yaml" --fresh --threads $threads --set "job.output=$work/out" -q >"$work/log"
     "$sky" run "$work/city/city.yaml" --fresh --threads $threads -q >>"$work/log"
     "$sky" soundings "$work"/scene/S5P*.nc -o "$work/soundings.nc" --threads $threads -q
+    maps=("$work/city/landcover/lc2018.tif" "$work/city/landcover/lc2023.tif")
+    for what in "--stats=mean,stdev,median" --categories; do
+      run=("${maps[@]}" "$work/city/zones.geojson" --id id "$what" --threads $threads --tile 256 -q)
+      "$sky" zonal "${run[@]}" -o "$work/one.csv"
+      for shard in 1 2; do
+        "$sky" zonal "${run[@]}" --shard $shard/2 -o "$work/$shard.shard"
+      done
+      "$sky" merge "$work/2.shard" "$work/1.shard" -o "$work/merged.csv" --threads $threads -q
+      cmp "$work/one.csv" "$work/merged.csv"
+    done
   done
   echo "no data race"
   ;;

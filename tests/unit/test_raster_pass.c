@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "src/core/memory.h"
@@ -77,6 +78,22 @@ static sky_status merge_sum(sky_context *c, void *user, size_t block, void *part
   s->n++;
   s->sum += *(double *)part;
   sky_free(part);
+  return SKY_OK;
+}
+
+static sky_status pack_sum(sky_context *c, void *user, const void *part, sky_text *to) {
+  (void)c;
+  (void)user;
+  sky_text_add(to, part, sizeof(double));
+  return SKY_OK;
+}
+
+static sky_status unpack_sum(sky_context *c, void *user, const char *bytes, size_t n, void **part) {
+  (void)user;
+  assert_int_equal(n, sizeof(double));
+  *part = SKY_NEW(c, double, 1);
+  if (*part == NULL) return SKY_E_NOMEM;
+  memcpy(*part, bytes, n);
   return SKY_OK;
 }
 
@@ -171,9 +188,63 @@ static void test_zonal_failures(void **state) {
   sky_raster_set_close(set);
 }
 
+/* One run of the sum over blocks, with what the options say; the n-th allocation from there on
+ * fails. */
+static sky_status run_sum(const sky_pass_options *o, uint64_t nth, seen *s,
+                          sky_raster_report *report) {
+  sky_raster_set *set = open_set();
+  const sky_raster_kernel k = {.user = s,
+                               .part_bytes = sizeof(double),
+                               .map = map_sum,
+                               .merge = merge_sum,
+                               .drop = sky_free,
+                               .pack = pack_sum,
+                               .unpack = unpack_sum};
+  *s = (seen){.ordered = true};
+  sky_memory_fail_at(ctx, nth);
+  const sky_status st = sky_raster_pass(ctx, set, "test", o, &k, report);
+  sky_raster_set_close(set);
+  return st;
+}
+
+static const char *const JOURNAL = "test_raster_pass.journal";
+static const char *const SHARD[] = {"test_raster_pass.1", "test_raster_pass.2"};
+
+/* Two shards, then both joined; the n-th allocation fails, for every n. */
+static void test_shards_without_memory(void **state) {
+  (void)state;
+  seen s;
+  sky_raster_report report;
+  assert_int_equal(run_sum(NULL, 0, &s, &report), SKY_OK);
+  const double want = s.sum;
+  uint64_t failed = 0;
+  unlink(JOURNAL);
+  for (size_t step = 0; step < 3; step++) {
+    for (uint64_t nth = 0;; nth++) {
+      const sky_pass_options shard = {
+          .tile = 256, .journal = JOURNAL, .fresh = nth % 2 == 1, .shard = {step + 1, 2}};
+      const sky_pass_options join = {.join = SHARD, .n_join = 2};
+      sky_status st = run_sum(step < 2 ? &shard : &join, nth, &s, &report);
+      if (st == SKY_OK && step < 2) st = sky_journal_save(ctx, JOURNAL, SHARD[step]);
+      sky_memory_fail_at(ctx, 0);
+      if (st == SKY_OK && step < 2) assert_true(s.n == 0); /* nothing is merged */
+      if (st == SKY_OK && step == 2)
+        assert_true(s.sum == want && s.n == 9 && s.ordered && report.blocks == 9);
+      if (st == SKY_OK && nth > 0) break;
+      if (st == SKY_OK) continue;
+      assert_int_equal(st, SKY_E_NOMEM);
+      failed++;
+    }
+    unlink(JOURNAL);
+  }
+  assert_true(failed > 60);
+  unlink(SHARD[0]);
+  unlink(SHARD[1]);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_order),
-                                     cmocka_unit_test(test_memory_and_cancel),
-                                     cmocka_unit_test(test_zonal_failures)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_order), cmocka_unit_test(test_memory_and_cancel),
+      cmocka_unit_test(test_shards_without_memory), cmocka_unit_test(test_zonal_failures)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }
