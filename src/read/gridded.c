@@ -8,14 +8,17 @@
 
 #include "src/core/memory.h"
 
+#define DEG (M_PI / 180.0)
+
 typedef enum role { ROLE_X, ROLE_Y, ROLE_TIME, ROLE_OTHER } role;
 
 static role role_of(const char *dim) {
   static const struct {
     const char *name;
     role is;
-  } known[] = {{"lon", ROLE_X},      {"longitude", ROLE_X}, {"x", ROLE_X},      {"lat", ROLE_Y},
-               {"latitude", ROLE_Y}, {"y", ROLE_Y},         {"time", ROLE_TIME}};
+  } known[] = {{"lon", ROLE_X},  {"longitude", ROLE_X}, {"x", ROLE_X},
+               {"rlon", ROLE_X}, {"lat", ROLE_Y},       {"latitude", ROLE_Y},
+               {"y", ROLE_Y},    {"rlat", ROLE_Y},      {"time", ROLE_TIME}};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (strcmp(dim, known[i].name) == 0) return known[i].is;
   return ROLE_OTHER;
@@ -58,11 +61,65 @@ static sky_status read_axis(sky_context *ctx, sky_nc *f, const char *name, size_
   return sky_nc_read(ctx, f, name, &info, out);
 }
 
-static sky_status read_grid(sky_context *ctx, sky_nc *f, const char *x_dim, size_t nx,
-                            const char *y_dim, size_t ny, sky_gridded *g) {
+/* The name of the variable that holds a rotated pole: what var says, else the usual ones. */
+static sky_status find_mapping(sky_context *ctx, sky_nc *f, const char *var, char **out) {
+  static const char *const usual[] = {"rotated_pole", "rotated_latitude_longitude", "crs"};
+  char *kind = NULL;
+  SKY_TRY(sky_nc_attr_text(ctx, f, var, "grid_mapping", out));
+  for (size_t i = 0; *out == NULL && i < sizeof usual / sizeof *usual; i++) {
+    if (!sky_nc_has(f, usual[i])) continue;
+    SKY_TRY(sky_nc_attr_text(ctx, f, usual[i], "grid_mapping_name", &kind));
+    if (kind != NULL && strcmp(kind, "rotated_latitude_longitude") == 0) {
+      *out = sky_strdup(ctx, usual[i]);
+      if (*out == NULL) return SKY_E_NOMEM;
+    }
+    sky_free(kind);
+  }
+  if (*out != NULL) return SKY_OK;
+  return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: dimensions rlon and rlat without a grid mapping",
+                  sky_nc_path(f), var);
+}
+
+/* Longitude and latitude of a rotated pole (CF 1.8, appendix F) as a plate carrée in metres of a
+ * sphere, in which a degree of either axis is the same length: the cells are what they were, and
+ * places are found by the formulas of the sphere, as in the models that use such grids. */
+static sky_status rotated_crs(sky_context *ctx, sky_nc *f, const char *var, char **crs) {
+  static const char *const names[] = {"grid_north_pole_latitude", "grid_north_pole_longitude",
+                                      "north_pole_grid_longitude"};
+  double pole[3] = {NAN, NAN, 0};
+  char *mapping = NULL;
+  bool given = true;
+  sky_status st = find_mapping(ctx, f, var, &mapping);
+  for (int i = 0; i < 3 && st == SKY_OK; i++) {
+    double v = NAN;
+    st = sky_nc_attr_number(ctx, f, mapping, names[i], &v);
+    if (!isnan(v)) pole[i] = v;
+    given = given && !isnan(pole[i]);
+  }
+  if (st == SKY_OK && !given)
+    st = sky_fail(ctx, SKY_E_FORMAT, "%s: %s: %s and %s are needed", sky_nc_path(f), mapping,
+                  names[0], names[1]);
+  sky_free(mapping);
+  SKY_TRY(st);
+  *crs = sky_sprintf(ctx,
+                     "+proj=ob_tran +o_proj=eqc +o_lat_p=%.12g +o_lon_p=%.12g +lon_0=%.12g "
+                     "+R=%.12g +units=m +no_defs +type=crs",
+                     pole[0], pole[2], remainder(pole[1] + 180, 360), SKY_WGS84_A);
+  return *crs != NULL ? SKY_OK : SKY_E_NOMEM;
+}
+
+static void scale(double *v, size_t n, double factor) {
+  for (size_t i = 0; i < n; i++)
+    v[i] *= factor;
+}
+
+static sky_status read_grid(sky_context *ctx, sky_nc *f, const char *var, const char *x_dim,
+                            size_t nx, const char *y_dim, size_t ny, sky_gridded *g) {
   sky_status st = SKY_OK;
   double *x = NULL, *y = NULL;
   char *crs = NULL;
+  const bool rotated = strcmp(x_dim, "rlon") == 0;
+  if (rotated) SKY_GO(rotated_crs(ctx, f, var, &crs));
   if (strcmp(x_dim, "x") == 0) {
     SKY_GO(sky_nc_attr_text(ctx, f, "", "crs", &crs));
     if (crs == NULL) {
@@ -73,14 +130,18 @@ static sky_status read_grid(sky_context *ctx, sky_nc *f, const char *x_dim, size
   }
   SKY_GO(read_axis(ctx, f, x_dim, nx, &x));
   SKY_GO(read_axis(ctx, f, y_dim, ny, &y));
+  g->spacing_x = fabs(x[nx - 1] - x[0]) / (double)(nx - 1);
+  g->spacing_y = fabs(y[ny - 1] - y[0]) / (double)(ny - 1);
+  if (rotated) {
+    scale(x, nx, SKY_WGS84_A * DEG);
+    scale(y, ny, SKY_WGS84_A * DEG);
+  }
   st = sky_grid_from_centres(ctx, crs != NULL ? crs : "EPSG:4326", x, nx, y, ny, &g->grid,
                              &g->flip_x, &g->flip_y);
   if (st != SKY_OK) {
     st = sky_fail_in(ctx, st, "%s: ", sky_nc_path(f));
     goto cleanup;
   }
-  g->spacing_x = fabs(x[nx - 1] - x[0]) / (double)(nx - 1);
-  g->spacing_y = fabs(y[ny - 1] - y[0]) / (double)(ny - 1);
 cleanup:
   sky_free(x);
   sky_free(y);
@@ -113,7 +174,7 @@ sky_status sky_gridded_open(sky_context *ctx, sky_nc *f, const char *var, sky_gr
     g.stride_time = stride[t];
     memcpy(g.time_dim, g.info.dim[t], sizeof g.time_dim);
   }
-  SKY_TRY(read_grid(ctx, f, g.info.dim[x], g.info.size[x], g.info.dim[y], g.info.size[y], &g));
+  SKY_TRY(read_grid(ctx, f, var, g.info.dim[x], g.info.size[x], g.info.dim[y], g.info.size[y], &g));
   *out = g;
   return SKY_OK;
 }

@@ -1,8 +1,9 @@
 /* gridded.h: a NetCDF variable on a rectilinear grid, whatever the order of its dimensions.
  *
- * Dimensions are told apart by name: lon|longitude|x, lat|latitude|y, time; others must have
- * size 1. The grid is ascending; sky_gridded_at finds the value of a grid cell in the file's own
- * order. */
+ * Dimensions are told apart by name: lon|longitude|x|rlon, lat|latitude|y|rlat, time; others must
+ * have size 1. rlon and rlat are those of a rotated pole (CF grid mapping), taken as metres of a
+ * plate carrée. The grid is ascending; sky_gridded_at finds the value of a grid cell in the file's
+ * own order. */
 #ifndef SKY_READ_GRIDDED_H
 #define SKY_READ_GRIDDED_H
 
