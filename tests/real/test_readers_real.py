@@ -233,7 +233,7 @@ def declared():
 
 
 def job():
-    """The same in a job file: `check` knows the reader, and says what is wrong with line and key."""
+    """The same in a job file: `check` says what is wrong with line and key, `run` reads with it."""
     example = open(os.path.join(SOURCE, "sample_scenes/products/declared.yaml")).read()
     path = find("ghgcci_gosat/*-20120105-*.nc")
     head = ("job: {name: a, output: %s/job}\ngrid: {box: [73, 18, 135, 54], cell: 1 degree}\n"
@@ -250,6 +250,13 @@ def job():
             f.write(head % quality + zones + example.replace("id: ghgcci-ocpr", "id: mine"))
         done = run("check", name, code=code)
         assert say in done.stderr, done.stderr
+        if code == 0:
+            run("run", name)
+            with open(os.path.join(WORK, "job", "stages", "soundings-ch4.facts.json")) as f:
+                facts = json.load(f)
+    box = json.loads(run("info", path, "--box=73,18,135,54", "--json").stdout)
+    assert facts["texts"]["product"] == "mine", facts
+    assert facts["numbers"]["soundings_good"] == box["good"] == 95, facts
 
 
 def main():
