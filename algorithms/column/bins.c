@@ -55,6 +55,21 @@ static inline void add_one(sky_bin *a, uint64_t w, int64_t x, uint64_t s, bool h
   a->n_sigma = add_count(a->n_sigma, has_sigma);
 }
 
+static inline int64_t value_quanta(double value) {
+  return (int64_t)nearbyint(value * SKY_BIN_X);
+}
+
+static inline uint64_t variance_quanta(double sigma) {
+  return sigma > 0 ? (uint64_t)(sigma * sigma * SKY_BIN_S + 0.5) : 0;
+}
+
+sky_bin sky_bin_of(double value, double sigma) {
+  sky_bin b;
+  memset(&b, 0, sizeof b);
+  add_one(&b, (uint64_t)SKY_BIN_W, value_quanta(value), variance_quanta(sigma), sigma > 0);
+  return b;
+}
+
 double sky_bin_weight(const sky_bin *b) {
   return (double)b->w / SKY_BIN_W;
 }
@@ -277,9 +292,9 @@ static sky_status sort_by_band(sky_context *ctx, const sky_bins *b, chunk *c) {
 static sky_status put_one(sky_bins *b, chunk *c, size_t i, size_t row0, size_t row1,
                           sky_overlaps *o) {
   const double sigma = sigma_of(c, i);
-  const int64_t x = (int64_t)nearbyint(c->value[i] * SKY_BIN_X);
+  const int64_t x = value_quanta(c->value[i]);
   const bool has_sigma = sigma > 0;
-  const uint64_t s = has_sigma ? (uint64_t)(sigma * sigma * SKY_BIN_S + 0.5) : 0;
+  const uint64_t s = variance_quanta(sigma);
   double scale = SKY_BIN_W;
   o->n = 0;
   if (c->points) {

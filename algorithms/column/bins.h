@@ -28,8 +28,10 @@ typedef struct sky_bin { /* the sums of one cell; one cache line */
 } sky_bin;
 
 void sky_bin_add(sky_bin *a, const sky_bin *b); /* a += b */
-double sky_bin_weight(const sky_bin *b);        /* Σ w; of pixels: how often the cell is covered */
-double sky_bin_mean(const sky_bin *b);          /* NaN without soundings */
+/* One sounding of weight 1; sigma NaN: unknown. Both within the bounds of sky_bins_put. */
+sky_bin sky_bin_of(double value, double sigma);
+double sky_bin_weight(const sky_bin *b); /* Σ w; of pixels: how often the cell is covered */
+double sky_bin_mean(const sky_bin *b);   /* NaN without soundings */
 /* Σ w² / (Σ w)²: one over the effective number of soundings. */
 double sky_bin_share(const sky_bin *b);
 double sky_bin_rms(const sky_bin *b); /* σ; NaN unless every sounding has one */

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "algorithms/column/super.h"
+#include "algorithms/column/bins.h"
 #include "src/core/memory.h"
 #include "src/core/species.h"
 #include "src/job/facts.h"
@@ -14,57 +14,14 @@
 #include "src/job/stage_file.h"
 #include "src/read/granule.h"
 
-/* Soundings sorted by bin (cell or zone): counting sort keeps the file's order inside a bin. */
-static sky_status sort_by_bin(sky_context *ctx, const size_t *bin, size_t n, size_t n_bins,
-                              size_t **start, size_t **order) {
-  sky_status st = SKY_OK;
-  *start = NULL;
-  *order = NULL;
-  SKY_GO_ALLOC(*start, SKY_NEW0(ctx, size_t, n_bins + 2));
-  SKY_GO_ALLOC(*order, SKY_NEW(ctx, size_t, n));
-  for (size_t i = 0; i < n; i++)
-    if (bin[i] != SIZE_MAX) (*start)[bin[i] + 2]++;
-  for (size_t b = 1; b <= n_bins; b++)
-    (*start)[b + 1] += (*start)[b];
-  for (size_t i = 0; i < n; i++)
-    if (bin[i] != SIZE_MAX) (*order)[(*start)[bin[i] + 1]++] = i;
-cleanup:
-  return st;
-}
-
-/* Mean and its 1-sigma of the soundings order[first..last). */
-static void bin_mean(const sky_soundings *s, const size_t *order, size_t first, size_t last,
-                     double correlation, double *work, double *mean, double *sigma) {
-  const size_t n = last - first;
-  *mean = *sigma = NAN;
-  if (n == 0) return;
-  double sum = 0.0;
-  for (size_t k = first; k < last; k++) {
-    sum += s->x[order[k]];
-    work[k - first] = s->sigma[order[k]];
+/* Mean, 1-sigma and count of n bins. A sounding counts once, in the bin of its centre, as it does
+ * in the rows of an inversion; `skyflux grid` shares it out by area. */
+static void read_bins(const sky_bin *bin, size_t n, double correlation, double *out) {
+  for (size_t b = 0; b < n; b++) {
+    out[b] = sky_bin_mean(&bin[b]);
+    out[n + b] = sky_bin_sigma(&bin[b], correlation);
+    out[2 * n + b] = bin[b].n;
   }
-  *mean = sum / (double)n;
-  *sigma = sky_superobs_sigma(n, work, correlation, 0.0);
-}
-
-/* n_bins triples of statistics from a bin index per sounding. */
-static sky_status bin_all(sky_context *ctx, const sky_soundings *s, const size_t *bin,
-                          size_t n_bins, double correlation, double *mean, double *sigma,
-                          double *count) {
-  size_t *start = NULL, *order = NULL;
-  double *work = NULL;
-  sky_status st = SKY_OK;
-  SKY_GO(sort_by_bin(ctx, bin, s->n, n_bins, &start, &order));
-  SKY_GO_ALLOC(work, SKY_NEW(ctx, double, s->n));
-  for (size_t b = 0; b < n_bins; b++) {
-    bin_mean(s, order, start[b], start[b + 1], correlation, work, &mean[b], &sigma[b]);
-    count[b] = (double)(start[b + 1] - start[b]);
-  }
-cleanup:
-  sky_free(start);
-  sky_free(order);
-  sky_free(work);
-  return st;
 }
 
 static sky_status write_columns(sky_context *ctx, const char *path, size_t n_cells,
@@ -91,7 +48,7 @@ sky_status sky_stage_columns(sky_context *ctx, const sky_job *job, const sky_sta
   sky_coverage *cover = NULL;
   sky_facts facts = {0};
   char *in = NULL, *out = NULL, **tags = NULL, name[64];
-  size_t *bin = NULL;
+  sky_bin *bin = NULL;
   double *cell = NULL, *zone = NULL, *x = NULL, *y = NULL;
   /* The correlation that the inversion of this gas uses; fully stated in the job reference. */
   double correlation = inversion != NULL ? sky_node_number(inversion, "error.correlation") : NAN;
@@ -109,20 +66,21 @@ sky_status sky_stage_columns(sky_context *ctx, const sky_job *job, const sky_sta
   SKY_GO_ALLOC(x, SKY_NEW(ctx, double, s.n));
   SKY_GO_ALLOC(y, SKY_NEW(ctx, double, s.n));
   SKY_GO(sky_grid_from_lonlat(ctx, grid, s.n, s.lon, s.lat, x, y));
-  SKY_GO_ALLOC(bin, SKY_NEW(ctx, size_t, s.n));
+  SKY_GO_ALLOC(bin, SKY_NEW0(ctx, sky_bin, n_cells + zones.n));
   SKY_GO_ALLOC(cell, SKY_NEW(ctx, double, 3 * n_cells));
   SKY_GO_ALLOC(zone, SKY_NEW(ctx, double, 3 * zones.n));
-  for (size_t i = 0; i < s.n; i++)
-    bin[i] = s.drop[i] == SKY_DROP_NONE ? sky_grid_find(grid, x[i], y[i]) : SIZE_MAX;
-  SKY_GO(bin_all(ctx, &s, bin, n_cells, correlation, cell, cell + n_cells, cell + 2 * n_cells));
-  for (size_t z = 0; z < zones.n; z++) { /* zones may overlap: one pass each */
-    for (size_t i = 0; i < s.n; i++)
-      bin[i] = s.drop[i] == SKY_DROP_NONE && zones.zone[z].n_rings > 0 &&
-                       sky_zone_contains(&zones.zone[z], x[i], y[i])
-                   ? 0
-                   : SIZE_MAX;
-    SKY_GO(bin_all(ctx, &s, bin, 1, correlation, zone + z, zone + zones.n + z,
-                   zone + 2 * zones.n + z));
+  for (size_t i = 0; i < s.n; i++) {
+    if (s.drop[i] != SKY_DROP_NONE) continue;
+    const sky_bin one = sky_bin_of(s.x[i], s.sigma[i]);
+    const size_t at = sky_grid_find(grid, x[i], y[i]);
+    if (at != SIZE_MAX) sky_bin_add(&bin[at], &one);
+    for (size_t z = 0; z < zones.n; z++) /* zones may overlap */
+      if (zones.zone[z].n_rings > 0 && sky_zone_contains(&zones.zone[z], x[i], y[i]))
+        sky_bin_add(&bin[n_cells + z], &one);
+  }
+  read_bins(bin, n_cells, correlation, cell);
+  read_bins(bin + n_cells, zones.n, correlation, zone);
+  for (size_t z = 0; z < zones.n; z++) {
     const double count = zone[2 * zones.n + z];
     if (count > 0.0)
       sky_fact(&facts, "Columns", zones.zone[z].name,
