@@ -9,7 +9,7 @@
 #include "grids/axis.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
-#include "src/write/cog_stream.h"
+#include "src/write/mosaic.h"
 
 #define CELLS (SKY_BAND * SKY_BAND)
 
@@ -17,7 +17,7 @@ typedef struct work {
   const sky_regrid_options *opt;
   size_t n;
   sky_raster_set *set;
-  sky_cog *cog;
+  sky_mosaic *raster;
   sky_axis x, y; /* of the target */
   sky_source_audit audit;
   sky_acc valid;
@@ -188,7 +188,7 @@ static sky_status map(sky_context *ctx, void *user, void *work_space, const sky_
   const work *j = user;
   worker *k = work_space;
   const bool classes = j->opt->sampling == SKY_SAMPLE_CLASS;
-  if (b->pixel == NULL) return sky_cog_put(ctx, j->cog, b->column, b->band, NULL, SKY_BAND);
+  if (b->pixel == NULL) return sky_mosaic_put(ctx, j->raster, b->column, b->band, NULL, SKY_BAND);
   part *p = SKY_NEW0(ctx, part, 1);
   if (p == NULL) return SKY_E_NOMEM;
   *out = p;
@@ -204,7 +204,7 @@ static sky_status map(sky_context *ctx, void *user, void *work_space, const sky_
     pixel = classes ? (const void *)k->code : (const void *)k->value;
   }
   p->valid = count_valid(j, &b->window, pixel);
-  return sky_cog_put(ctx, j->cog, b->column, b->band, pixel, SKY_BAND);
+  return sky_mosaic_put(ctx, j->raster, b->column, b->band, pixel, SKY_BAND);
 }
 
 static sky_status merge(sky_context *ctx, void *user, size_t block, void *p) {
@@ -328,7 +328,8 @@ sky_status sky_regrid_rasters(sky_context *ctx, const sky_regrid_options *opt,
     cog.pixels = SKY_PIXEL_CLASS;
     class_type(facts, &cog);
   }
-  SKY_GO(sky_cog_open(ctx, opt->out, opt->target, &field, &cog, &j.cog));
+  SKY_GO(
+      sky_mosaic_open(ctx, opt->out, opt->target, &field, &cog, 0, (sky_shard){0, 0}, &j.raster));
   const sky_raster_kernel kernel = {
       .user = &j,
       .worker_bytes = CELLS * (3 * sizeof(double) + sizeof(int32_t)),
@@ -341,10 +342,10 @@ sky_status sky_regrid_rasters(sky_context *ctx, const sky_regrid_options *opt,
       .drop = sky_free};
   SKY_GO(sky_raster_pass(ctx, j.set, "regrid", &opt->pass, &kernel, &out->report));
   SKY_GO(check_result(ctx, &j, out));
-  st = sky_cog_finish(ctx, j.cog);
-  j.cog = NULL;
+  st = sky_mosaic_finish(ctx, j.raster);
+  j.raster = NULL;
 cleanup:
-  sky_cog_abort(j.cog);
+  sky_mosaic_abort(j.raster);
   sky_raster_set_close(j.set);
   free_tags(tags);
   sky_free(name);

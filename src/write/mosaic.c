@@ -488,7 +488,12 @@ sky_status sky_mosaic_finish(sky_context *ctx, sky_mosaic *m) {
     p->done = true;
     st = sky_cog_finish(ctx, c);
   }
-  if (st == SKY_OK && m->folder != NULL && m->shard.shards < 2) st = link_pieces(ctx, m);
+  if (st == SKY_OK && m->folder != NULL && m->shard.shards < 2) {
+    st = link_pieces(ctx, m);
+    if (st == SKY_OK)
+      sky_log(ctx, SKY_LOG_INFO, "%s: over %zu pieces in %s", m->path, m->columns * m->rows,
+              m->folder);
+  }
 cleanup:
   if (st == SKY_OK)
     mosaic_free(m);

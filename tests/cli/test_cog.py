@@ -343,6 +343,23 @@ def styles():
             assert abs(low - want[0]) < 0.2 and abs(high - want[1]) < 0.2, (low, high, want)
 
 
+def wide():
+    """A target beyond 65536 cells a side, from the command line: a VRT over two pieces."""
+    src = source(np.array([[1.0, 2.0, 3.0, 4.0]]), gdal.GDT_Float32)
+    out = path()
+    box = "--box=500000,3999970,500120,4000000"
+    r = subprocess.run([sys.argv[1], "regrid", src, "--kind", "intensive", "--crs", "EPSG:32650", box,
+                        "--cell", "0.0015,15", "-o", out], capture_output=True, text=True)
+    assert r.returncode == 0 and "over 2 pieces" in r.stderr, r.stderr
+    d = gdal.Open(out[:-4] + ".vrt")
+    assert (d.RasterXSize, d.RasterYSize) == (80000, 2) and len(os.listdir(out[:-4])) == 2 + 8
+    b = d.GetRasterBand(1)
+    v = b.ReadAsArray()
+    assert np.array_equal(v, np.repeat([[1, 2, 3, 4]] * 2, 20000, axis=1).astype("f4"))
+    last = b.GetOverview(7).ReadAsArray()
+    assert last.shape == (1, 313) and last[0, 0] == 1 and last[0, 312] == 4
+
+
 def tree(out):
     """Name and bytes of all files of a mosaic, their own name taken out."""
     stem = os.path.basename(out)[:-4]
@@ -430,7 +447,7 @@ def mosaics():
 
 
 PARTS = {"pixels": (types_and_codecs, kinds, sizes, nodata, refusals, big, classes, styles),
-         "resume": (same_bytes, resume, full_disk), "mosaics": (mosaics, )}
+         "resume": (same_bytes, resume, full_disk), "mosaics": (mosaics, wide)}
 for test in PARTS[sys.argv[6]]:
     test()
     print(test.__name__, "ok", flush=True)
