@@ -80,9 +80,10 @@ sky_status sky_destripe(sky_context *ctx, size_t n, const int32_t *line, const i
   qsort(c, m, sizeof *c, by_line);
   for (size_t k = 0; k < m; ++k)
     value[k] = c[k].x;
-  /* A pixel needs a neighbour on the line: with half of them missing the median is still one. */
-  running_median(c, m, line_of, pixel_of, opt->half_width, (size_t)opt->half_width, value, work,
-                 median);
+  /* A quarter of the window is enough for a median; at the edges of the swath it is half as wide.
+   */
+  running_median(c, m, line_of, pixel_of, opt->half_width, ((size_t)opt->half_width + 1) / 2, value,
+                 work, median);
   size_t kept = 0;
   for (size_t k = 0; k < m; ++k) {
     if (isnan(median[k])) continue;

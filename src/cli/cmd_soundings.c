@@ -30,7 +30,10 @@
 typedef struct soundings_args {
   sky_selection sel;
   sky_reading_args reading;
-  const char *output, *gas, *zones, *zone_id, *zone;
+  const char *output, *gas, *zones, *zone_id, *zone, *boundary;
+  char **footprints;
+  size_t n_footprints;
+  double boundary_error; /* display unit of the gas */
   sky_background_choice background;
   unsigned clean;
   double quality[2], timeout;
@@ -73,8 +76,11 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
   if (taken) return SKY_OK;
   const struct {
     const char *name, **to;
-  } texts[] = {
-      {"output", &a->output}, {"zones", &a->zones}, {"id", &a->zone_id}, {"zone", &a->zone}};
+  } texts[] = {{"output", &a->output},
+               {"zones", &a->zones},
+               {"id", &a->zone_id},
+               {"zone", &a->zone},
+               {"boundary", &a->boundary}};
   for (size_t k = 0; k < sizeof texts / sizeof *texts; ++k) {
     if (strcmp(name, texts[k].name) != 0) continue;
     *texts[k].to = value;
@@ -94,6 +100,10 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
     return sky_time_parse(ctx, value, name[0] == 's' ? &a->sel.start : &a->sel.end);
   } else if (strcmp(name, "clean") == 0) {
     return sky_clean_parse(ctx, value, &a->clean);
+  } else if (strcmp(name, "footprints") == 0) {
+    return sky_file_glob(ctx, value, &a->footprints, &a->n_footprints);
+  } else if (strcmp(name, "boundary-error") == 0) {
+    return set_number(ctx, name, value, &a->boundary_error);
   } else if (strcmp(name, "background") == 0) {
     return sky_background_parse(ctx, value, &a->background);
   } else if (strcmp(name, "quality-range") == 0) {
@@ -114,6 +124,14 @@ static sky_status check_args(sky_context *ctx, const soundings_args *a, int n_fi
   }
   if ((a->zones == NULL) != (a->zone_id == NULL))
     return sky_fail(ctx, SKY_E_USAGE, "soundings: --zones and --id go together");
+  const bool curtains = a->background.method == SKY_BACKGROUND_BOUNDARY;
+  if (curtains && (a->boundary == NULL || a->n_footprints == 0 || a->gas == NULL))
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "soundings: --background boundary needs --boundary, --footprints and --gas");
+  if (!curtains && (a->boundary != NULL || a->n_footprints > 0 || a->boundary_error > 0))
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "soundings: --boundary, --boundary-error and --footprints go with --background "
+                    "boundary");
   if (a->zone != NULL && a->zones == NULL)
     return sky_fail(ctx, SKY_E_USAGE, "soundings: --zone needs --zones");
   return SKY_OK;
@@ -345,6 +363,8 @@ static sky_status harmonise(sky_context *ctx, const soundings_args *a,
   sky_status st = SKY_OK;
   SKY_GO(collect(ctx, a, common, &files));
   SKY_GO(read_zones(ctx, a, &zones));
+  sky_background_choice background = a->background;
+  if (a->gas != NULL) background.error = a->boundary_error / sky_species_find(a->gas)->column_scale;
   const sky_harmonise_request q = {.input = files.item,
                                    .n_inputs = files.n,
                                    .gas = a->gas,
@@ -353,7 +373,10 @@ static sky_status harmonise(sky_context *ctx, const soundings_args *a,
                                    .zones = a->zones != NULL ? &zones : NULL,
                                    .quality_min = a->quality[0],
                                    .quality_max = a->quality[1],
-                                   .background = a->background,
+                                   .background = background,
+                                   .boundary = a->boundary,
+                                   .footprints = a->footprints,
+                                   .n_footprints = a->n_footprints,
                                    .keep_dropped = a->keep_dropped,
                                    .shard = a->shards > 0,
                                    .timeout_s = a->timeout};
@@ -388,7 +411,10 @@ sky_status sky_cmd_soundings(sky_context *ctx, int argc, char **argv) {
       {"zone", 0, "ID", "this one of --zones only"},
       {"quality-range", 0, "LOW,HIGH", "range of the product's own figure, beside the rule"},
       {"clean", 0, "STEPS", "duplicates (default), standard, none, or steps of docs/soundings.md"},
-      {"background", 0, "METHOD", "percentile[:SHARE] of the overpass (0.1), upwind, smooth"},
+      {"background", 0, "METHOD", "percentile[:SHARE] of the overpass, upwind, smooth, boundary"},
+      {"boundary", 0, "FILE", "of --background boundary: vmr_n, _e, _s, _w (openghg)"},
+      {"boundary-error", 0, "E", "1-sigma of its curtains, ppm of CO2, ppb of CH4 and N2O (0)"},
+      {"footprints", 0, "PATTERN", "of --background boundary: files with particle_locations_*"},
       {"shard", 0, "I/N", "every n-th file only; give all shards to a last run to join them"},
       {"keep-dropped", 0, NULL, "write dropped soundings too, with their reason"},
       {"timeout", 0, "S", "seconds until a granule counts as damaged (60)"},
@@ -409,5 +435,6 @@ sky_status sky_cmd_soundings(sky_context *ctx, int argc, char **argv) {
     if (st == SKY_OK) st = harmonise(ctx, &a, &common);
   }
   sky_reading_args_free(&a.reading);
+  sky_file_list_free(a.footprints, a.n_footprints);
   return st;
 }

@@ -226,6 +226,21 @@ static sky_status run_round(harvest *h) {
   return st;
 }
 
+/* Names of the boundary file and of the footprint files, for the workers. */
+static sky_status write_curtains(harvest *h) {
+  if (h->q->background.method != SKY_BACKGROUND_BOUNDARY) return SKY_OK;
+  sky_text t = {.ctx = h->ctx};
+  char *path = sky_sprintf(h->ctx, "%s/curtains", h->folder);
+  sky_text_add(&t, h->q->boundary, strlen(h->q->boundary) + 1);
+  for (size_t k = 0; k < h->q->n_footprints; ++k)
+    sky_text_add(&t, h->q->footprints[k], strlen(h->q->footprints[k]) + 1);
+  sky_status st = path == NULL || t.failed ? SKY_E_NOMEM : SKY_OK;
+  if (st == SKY_OK) st = sky_file_write_text(h->ctx, path, t.data, t.length);
+  sky_text_free(&t);
+  sky_free(path);
+  return st;
+}
+
 static sky_status read_all(harvest *h) {
   sky_ticket ticket = {.clean = h->q->clean,
                        .keep_outside = h->q->keep_dropped,
@@ -234,6 +249,7 @@ static sky_status read_all(harvest *h) {
                        .background = h->q->background,
                        .memory = sky_context_memory(h->ctx) / (size_t)sky_context_threads(h->ctx)};
   if (h->q->gas != NULL) snprintf(ticket.gas, sizeof ticket.gas, "%s", h->q->gas);
+  SKY_TRY(write_curtains(h));
   SKY_TRY(sky_ticket_write(h->ctx, h->folder, &ticket, h->q->zones));
   for (size_t i = 0; i < h->q->n_inputs; ++i)
     SKY_TRY(add_errand(h, i, NULL));

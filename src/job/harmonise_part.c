@@ -221,7 +221,7 @@ static sky_status finish(part_task *t, sky_soundings *s, const work_done *done) 
   SKY_GO(sky_clean_soundings(ctx, s, t->ticket.clean & ~done->clean));
   SKY_GO(sky_clean_trial(ctx, s, t->ticket.clean, &p->trial));
   if (t->ticket.background.method != SKY_BACKGROUND_NONE && !done->background)
-    SKY_GO(sky_background_soundings(ctx, s, &t->ticket.background));
+    SKY_GO(sky_background_soundings(ctx, s, t->folder, &t->ticket.background));
   describe(s, p);
   snprintf(p->name, sizeof p->name, "%s-%zu", t->id, t->n_parts);
   SKY_GO(sky_soundings_pack(s, &text));
