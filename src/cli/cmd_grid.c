@@ -66,15 +66,19 @@ typedef struct grid_run {
 
 /* ---- options -------------------------------------------------------------------------------- */
 
-static sky_status parse_exponents(sky_context *ctx, const char *text, double k[3]) {
-  const char *at = text;
-  for (int i = 0; i < 3; i++) {
-    const char *rest = NULL;
-    if (!sky_number_parse(at, &k[i], &rest) || *rest != (i < 2 ? ',' : '\0') || k[i] <= 0)
-      return sky_fail(ctx, SKY_E_USAGE, "--exponents: '%s' is not K1,K2,K3 above 0", text);
-    at = rest + 1;
-  }
-  return SKY_OK;
+/* "exact", "oversample" or "oversample:6,2,3". */
+static sky_status parse_method(sky_context *ctx, const char *text, sky_bins_options *out) {
+  const size_t word = strcspn(text, ":");
+  const char *at = text + word;
+  out->method = strncmp(text, "exact", word) == 0 ? SKY_BINS_EXACT : SKY_BINS_OVERSAMPLE;
+  bool good = strcmp(text, "exact") == 0 || (word == 10 && strncmp(text, "oversample", word) == 0);
+  for (int i = 0; i < 3 && good && text[word] != '\0'; i++)
+    good =
+        sky_number_parse(at + 1, &out->k[i], &at) && *at == (i < 2 ? ',' : '\0') && out->k[i] > 0;
+  if (good) return SKY_OK;
+  return sky_fail(ctx, SKY_E_USAGE,
+                  "--method: '%s' is not one of exact, oversample, oversample:K1,K2,K3 (above 0)",
+                  text);
 }
 
 /* One of two words. */
@@ -115,17 +119,12 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
     if (sky_species_find(value) != NULL) return SKY_OK;
     return sky_fail(ctx, SKY_E_USAGE, "--gas: '%s' is not one of co2, ch4, n2o", value);
   }
-  if (strcmp(name, "method") == 0) {
-    SKY_TRY(parse_choice(ctx, name, value, "exact", "oversample", &second));
-    a->bins.method = second ? SKY_BINS_OVERSAMPLE : SKY_BINS_EXACT;
-    return SKY_OK;
-  }
+  if (strcmp(name, "method") == 0) return parse_method(ctx, value, &a->bins);
   if (strcmp(name, "weights") == 0) {
     SKY_TRY(parse_choice(ctx, name, value, "area", "planar", &second));
     a->bins.measure = second ? SKY_QUAD_PLANAR : SKY_QUAD_AREA;
     return SKY_OK;
   }
-  if (strcmp(name, "exponents") == 0) return parse_exponents(ctx, value, a->bins.k);
   if (strcmp(name, "correlation") == 0)
     return parse_number(ctx, name, value, 0, 1, &a->correlation);
   if (strcmp(name, "timeout") == 0) return parse_number(ctx, name, value, 1e-3, 1e9, &a->timeout);
@@ -161,8 +160,9 @@ static sky_status check_args(sky_context *ctx, const grid_args *a, const sky_cli
   if (a->daily && (a->zones != NULL || a->merge || a->output == NULL))
     return sky_fail(ctx, SKY_E_USAGE,
                     "grid: --daily writes one file a day; no --zones, no --merge");
-  if (a->merge && (a->daily || a->shard.shards > 0 || a->grid.like != NULL || a->grid.crs != NULL ||
-                   a->grid.box != NULL || a->grid.cell != NULL))
+  if (a->merge &&
+      (a->daily || a->shard.shards > 0 || a->grid.like != NULL || a->grid.preset != NULL ||
+       a->grid.crs != NULL || a->grid.box != NULL || a->grid.cell != NULL))
     return sky_fail(ctx, SKY_E_USAGE, "grid: --merge takes grid and method from its inputs");
   SKY_TRY(sky_reading_args_check(ctx, &a->reading, &a->sel));
   return a->table != NULL ? sky_result_check_path(ctx, a->table) : SKY_OK;
@@ -652,7 +652,7 @@ cleanup:
 static sky_status is_merge(sky_context *ctx, const grid_run *r, bool *out) {
   const sky_grid_args *g = &r->a.grid;
   *out = r->a.merge;
-  if (*out || g->like != NULL || g->cell != NULL || g->box != NULL) return SKY_OK;
+  if (*out || g->like != NULL || g->preset != NULL || g->cell != NULL) return SKY_OK;
   return sky_level3_recognise(ctx, r->files[0], out);
 }
 
@@ -696,10 +696,8 @@ sky_status sky_cmd_grid(sky_context *ctx, int argc, char **argv) {
   static const sky_cli_option OPTIONS[] = {
       {"output", 'o', "OUT", "gridded product: OUT.nc, or OUT.tif and its companions"},
       SKY_GRID_OPTIONS,
-      {"method", 0, "NAME",
-       "exact (covered share of a cell, default) or oversample (super-Gaussian)"},
+      {"method", 0, "NAME", "exact (covered share of a cell), oversample[:4,2,1] (super-Gaussian)"},
       {"weights", 0, "KIND", "area (true, default) or planar (in the plane of the coordinates)"},
-      {"exponents", 0, "K,K,K", "of the super-Gaussian (4,2,1)"},
       {"correlation", 0, "R", "of the errors of soundings, 0 to 1 (0.3)"},
       {"gas", 0, "GAS", "co2, ch4 or n2o; needed when the product holds several"},
       SKY_READING_OPTIONS,

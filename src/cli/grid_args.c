@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "grids/preset.h"
+#include "src/cli/cli.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
 #include "src/core/units.h"
@@ -13,7 +15,11 @@
 bool sky_grid_args_take(sky_grid_args *a, const char *name, const char *value) {
   const struct {
     const char *name, **to;
-  } options[] = {{"like", &a->like}, {"crs", &a->crs}, {"box", &a->box}, {"cell", &a->cell}};
+  } options[] = {{"like", &a->like},
+                 {"preset", &a->preset},
+                 {"crs", &a->crs},
+                 {"box", &a->box},
+                 {"cell", &a->cell}};
   for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
     if (strcmp(name, options[i].name) != 0) continue;
     *options[i].to = value;
@@ -73,6 +79,15 @@ static sky_status parse_cell(sky_context *ctx, const char *text, const char *uni
   return SKY_OK;
 }
 
+static sky_status preset(sky_context *ctx, const sky_grid_args *a, sky_grid *out) {
+  double box[4];
+  if (a->box == NULL)
+    return sky_fail(ctx, SKY_E_USAGE, "--preset: --box W,S,E,N in degrees is needed");
+  SKY_TRY(sky_cli_box(ctx, a->box, box));
+  const sky_status st = sky_grid_from_preset(ctx, a->preset, box, out);
+  return st == SKY_E_RANGE ? sky_fail_in(ctx, SKY_E_USAGE, "--preset: ") : st;
+}
+
 static bool is_geographic(sky_context *ctx, const char *crs) {
   sky_grid g;
   const bool geographic =
@@ -83,11 +98,13 @@ static bool is_geographic(sky_context *ctx, const char *crs) {
 
 sky_status sky_grid_args_make(sky_context *ctx, const sky_grid_args *a, sky_grid *out) {
   memset(out, 0, sizeof *out);
-  if (a->like != NULL && (a->crs != NULL || a->box != NULL || a->cell != NULL))
-    return sky_fail(ctx, SKY_E_USAGE, "--like says the grid; --crs, --box and --cell say another");
+  if ((a->like != NULL) + (a->preset != NULL) + (a->cell != NULL) != 1 ||
+      (a->like != NULL && a->box != NULL) || (a->crs != NULL && a->cell == NULL))
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "a grid is needed, by one of --like FILE, --preset NAME --box W,S,E,N, or "
+                    "--cell SIZE with --box W,S,E,N and --crs CRS");
   if (a->like != NULL) return like(ctx, a->like, out);
-  if (a->cell == NULL)
-    return sky_fail(ctx, SKY_E_USAGE, "a grid is needed: --like FILE, or --cell SIZE with --box");
+  if (a->preset != NULL) return preset(ctx, a, out);
   const char *crs = a->crs != NULL ? a->crs : "EPSG:4326";
   const bool geographic = is_geographic(ctx, crs);
   double box[4] = {-180, -90, 180, 90}, cell[2];

@@ -6,12 +6,13 @@
 #include "grids/grid.h"
 
 typedef struct sky_grid_args {
-  const char *like, *crs, *box, *cell;
+  const char *like, *preset, *crs, *box, *cell;
 } sky_grid_args;
 
 /* Rows for a command's table of options. */
 #define SKY_GRID_OPTIONS                                                            \
   {"like", 0, "FILE", "grid of this raster, or of this gridded product"},           \
+      {"preset", 0, "NAME", "a preset's grid around --box (skyflux list grids)"},   \
       {"crs", 0, "CRS", "coordinate system of the grid (EPSG:4326)"},               \
       {"box", 0, "W,S,E,N", "its box, in coordinates of the system (the globe)"}, { \
     "cell", 0, "SIZE", "its cells: 0.1 (degrees), '1 km', or two sizes 'DX,DY'"     \

@@ -232,6 +232,23 @@ def test_oversample(lon, lat, x, sigma):
     assert abs(got["xch4"] - above / np.where(seen, below, 1))[seen].max() < 1e-6
 
 
+def test_preset():
+    """A projected grid: what lies inside is conserved in the plane of its own system."""
+    run(WORK / "a.nc", "--preset", "city", "--box=6.5,41.5,7.5,42.5", "-o", WORK / "city.nc")
+    run(WORK / "a.nc", "--like", WORK / "city.nc", "-o", WORK / "like.nc")
+    same("city.nc", "like.nc")
+    got = read(WORK / "city.nc")
+    assert "y" in got and got["xch4_coverage"].max() < 1.01 and (got["xch4_count"] > 0).any()
+    middle = got["xch4_coverage"].shape[0] // 2
+    assert abs(got["xch4_coverage"][middle - 5:middle + 5, middle - 5:middle + 5] - 1).max() < 1e-3
+    run(WORK / "o.nc", "--box=5,40,9,44", "--cell", 0.1, "--method", "oversample:4,2,1", "-o",
+        WORK / "k.nc")
+    run(WORK / "o.nc", "--box=5,40,9,44", "--cell", 0.1, "--method", "oversample", "-o",
+        WORK / "d.nc")
+    k, d = read(WORK / "k.nc"), read(WORK / "d.nc")
+    assert np.array_equal(k["xch4"], d["xch4"], equal_nan=True)
+
+
 def test_corners(lon, lat, x, sigma):
     """Corners in the wrong order are found; a few damaged pixels are counted."""
     wrong = [0, 2, 1, 3]
@@ -365,6 +382,9 @@ def test_refusals():
             (["a.nc", "-o", "x.nc", "--cell", "-1"], 2, "--cell"),
             (["a.nc", "-o", "x.nc", "--cell", "7"], 2, "--cell"),
             (["a.nc", "-o", "x.nc", "--cell", "1", "--method", "exakt"], 2, "exact, oversample"),
+            (["a.nc", "-o", "x.nc", "--cell", "1", "--method", "oversample:4,2"], 2, "K1,K2,K3"),
+            (["a.nc", "-o", "x.nc", "--preset", "city", "--cell", "1"], 2, "by one of"),
+            (["a.nc", "-o", "x.nc", "--preset", "citi", "--box=5,40,6,41"], 2, "citi"),
             (["a.nc", "-o", "x.nc", "--cell", "1", "--shard", "3/2"], 2, "--shard"),
             (["a.nc", "-o", "x.nc", "--cell", "1", "--correlation", "2"], 2, "0 to 1"),
             (["a.nc", "-o", "x.nc", "--cell", "1", "--start", "2030-01-01"], 4, "no good sounding"),
@@ -398,6 +418,7 @@ def main():
     test_order_and_parts(files, lon, lat)
     test_antimeridian_and_pole(sigma)
     test_oversample(lon, lat, x, sigma)
+    test_preset()
     test_corners(lon, lat, x, sigma)
     test_points_and_cog(x, sigma)
     test_zones(lon, lat, x, sigma)
