@@ -8,7 +8,8 @@ sky_script(zonal_many cli/test_zonal.py ARGS many LABELS cli)
 sky_script(zonal_zones cli/test_zonal_zones.py LABELS cli)
 sky_script(zonal_tree cli/test_zonal_tree.py LABELS cli)
 sky_script(regrid_command cli/test_regrid.py LABELS cli
-  ARGS against_sums projected uniform classes mosaic copy presets damage_and_refusals)
+  ARGS against_sums projected peers memory uniform classes mosaic copy presets
+       damage_and_refusals)
 sky_script(regrid_bytes cli/test_regrid.py ARGS same_bytes LABELS cli)
 sky_script(regrid_systems cli/test_regrid.py ARGS other_systems LABELS cli)
 sky_script(zonal_output cli/test_zonal_output.py LABELS cli)

@@ -5,10 +5,12 @@ import hashlib
 import json
 import math
 import pathlib
+import shutil
 import subprocess
 import sys
 
 import numpy as np
+from netCDF4 import Dataset
 from osgeo import gdal, osr
 
 gdal.UseExceptions()
@@ -170,6 +172,60 @@ def test_projected():
                 "--cell", "100 m", "-o", out)
         near(read(out), expected(v.astype(float), *grids, kind, False)[0], 2e-7, kind)
         closed(r)
+
+
+def test_peers():
+    """cdo weighs with the sphere, GDAL weighs all cells alike: what differs is that and no more."""
+    v = RNG.normal(400, 30, (180, 360)).astype(np.float32)
+    src, out = raster("peer.tif", v, -180, 90, 1, 1), WORK / "peer-out.tif"
+    run(src, "--kind", "intensive", "--box=-180,-90,180,90", "--cell", 6, "-o", out)
+    got, rows = read(out), v.astype(float).reshape(30, 6, 60, 6).mean(3)  # [row][1 degree][column]
+    edge = np.arange(90, -91, -1.0)
+    weights = {}
+    for name, measure in (("ours", zone_area), ("cdo", lambda t: np.sin(np.radians(t))),
+                          ("gdal", lambda t: t)):
+        w = (measure(edge[:-1]) - measure(edge[1:])).reshape(30, 6)
+        weights[name] = (rows * w[:, :, None]).sum(1) / w.sum(1)[:, None]
+    near(got, weights["ours"], 2e-7, "ours")
+    subprocess.run(["gdalwarp", "-q", "-overwrite", "-r", "average", "-tr", "6", "6", "-te", "-180",
+                    "-90", "180", "90", str(src), str(WORK / "gdal.tif")], check=True)
+    near(read(WORK / "gdal.tif"), weights["gdal"], 2e-7, "gdal")
+    assert np.abs(weights["gdal"] - weights["ours"]).max() > 1
+    if shutil.which("cdo") is None:
+        print("no cdo: skipped beside it")
+        return
+    with Dataset(WORK / "peer.nc", "w") as d:
+        for axis, values, unit in (("lat", np.arange(89.5, -90, -1), "degrees_north"),
+                                   ("lon", np.arange(-179.5, 180, 1), "degrees_east")):
+            d.createDimension(axis, len(values))
+            x = d.createVariable(axis, "f8", (axis,))
+            x[:], x.units = values, unit
+            x.standard_name = {"lat": "latitude", "lon": "longitude"}[axis]
+        d.createVariable("v", "f8", ("lat", "lon"))[:] = v
+    (WORK / "grid.txt").write_text("gridtype=lonlat\nxsize=60\nysize=30\nxfirst=-177\nxinc=6\n"
+                                   "yfirst=87\nyinc=-6\n")
+    subprocess.run(["cdo", "-s", "-b", "F64", "remapcon,grid.txt", "peer.nc", "cdo.nc"], check=True,
+                   cwd=WORK, capture_output=True)
+    with Dataset(WORK / "cdo.nc") as d:
+        theirs = np.ma.filled(d["v"][:].astype(float), np.nan)
+    near(theirs, weights["cdo"], 1e-9, "cdo")
+    least = np.abs(weights["cdo"] - weights["ours"]).max()
+    assert 1e-4 < least and np.abs(theirs - got).max() < least + 1e-4
+
+
+def test_memory():
+    """A budget is kept, and changes nothing; what cannot fit is refused."""
+    v = bumpy(2000, 1000)
+    src, out = raster("mem.tif", v, -180, 90, 0.18, 0.18, options=["TILED=YES"]), WORK / "mem-out.tif"
+    seen = set()
+    for memory in ("2G", "200M"):
+        run(src, "--kind", "intensive", "--box=-180,-90,180,90", "--cell", 0.5, "-o", out, "--memory",
+            memory, "--threads", 2, "--tile", 1024)
+        seen.add(digest(out))
+    assert len(seen) == 1
+    text = run(src, "--kind", "intensive", "--box=-180,-90,180,90", "--cell", 0.5, "-o", out,
+               "--memory", "1M", code=1)
+    assert "memory budget" in text, text
 
 
 def test_uniform():
