@@ -382,6 +382,11 @@ static sky_status set_observations(sky_context *ctx, const sky_soundings *s, sky
     if (n == 0) continue;
     j->receptor[j->n_obs] = r;
     superobserve(j, j->n_obs++, s, member, n, sigma);
+    if (!(j->r_sd[j->n_obs - 1] >= 0)) {
+      SKY_GO(sky_fail(ctx, SKY_E_RANGE,
+                      "%s: soundings of product %s state no uncertainty, which an inversion needs",
+                      s->gas, s->product));
+    }
   }
   const size_t good = sky_soundings_good(s);
   if (j->n_obs == 0) {
