@@ -7,6 +7,7 @@ sky_script(zonal_command cli/test_zonal.py LABELS cli)
 sky_script(zonal_many cli/test_zonal.py ARGS many LABELS cli)
 sky_script(zonal_zones cli/test_zonal_zones.py LABELS cli)
 sky_script(zonal_tree cli/test_zonal_tree.py LABELS cli)
+sky_test(test_resample SOURCES unit/test_resample.c LIBS skyflux_engine PkgConfig::GDAL LABELS unit)
 sky_script(regrid_command cli/test_regrid.py LABELS cli
   ARGS against_sums projected peers memory uniform classes mosaic copy presets
        damage_and_refusals)
