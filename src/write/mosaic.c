@@ -44,6 +44,7 @@ struct sky_mosaic {
   size_t side, columns, rows; /* pieces */
   piece *piece;
   sky_shard shard;
+  bool linking;          /* the VRTs are being written */
   pthread_mutex_t mutex; /* guards the pieces */
 };
 
@@ -489,6 +490,7 @@ sky_status sky_mosaic_finish(sky_context *ctx, sky_mosaic *m) {
     st = sky_cog_finish(ctx, c);
   }
   if (st == SKY_OK && m->folder != NULL && m->shard.shards < 2) {
+    m->linking = true;
     st = link_pieces(ctx, m);
     if (st == SKY_OK)
       sky_log(ctx, SKY_LOG_INFO, "%s: over %zu pieces in %s", m->path, m->columns * m->rows,
@@ -502,6 +504,13 @@ cleanup:
   return st;
 }
 
+/* Without allocation: it runs when memory is short, too. */
+static void remove_file(const char *name, const char *more) {
+  char path[4096];
+  const int n = snprintf(path, sizeof path, "%s%s", name, more);
+  if (n > 0 && (size_t)n < sizeof path) unlink(path);
+}
+
 void sky_mosaic_abort(sky_mosaic *m) {
   if (m == NULL) return;
   const bool keep = m->options.stamp != NULL;
@@ -509,13 +518,16 @@ void sky_mosaic_abort(sky_mosaic *m) {
     piece *p = &m->piece[i];
     sky_cog_abort(p->cog);
     p->cog = NULL;
-    if (!keep && p->mine && p->done) remove(p->path);
+    if (keep || !p->mine || !p->done) continue;
+    remove_file(p->path, "");
+    remove_file(p->path, ".aux.xml");
   }
-  for (int k = 1; m->folder != NULL && !keep && k <= m->options.levels; k++) {
-    char path[4096];
-    snprintf(path, sizeof path, "%s/overview_%d.vrt", m->folder, 1 << k);
-    unlink(path);
+  for (int k = 1; m->linking && !keep && k <= m->options.levels; k++) {
+    char name[32];
+    snprintf(name, sizeof name, "/overview_%d.vrt", 1 << k);
+    remove_file(m->folder, name);
   }
+  if (m->linking && !keep) sky_style_remove(m->path);
   if (m->folder != NULL && !keep) rmdir(m->folder); /* if nothing else is in it */
   mosaic_free(m);
 }

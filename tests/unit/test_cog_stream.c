@@ -11,7 +11,7 @@
 
 #include "src/core/file.h"
 #include "src/core/memory.h"
-#include "src/write/cog_stream.h"
+#include "src/write/mosaic.h"
 #include "tests/support/sky_cmocka.h"
 
 typedef struct fixture {
@@ -102,6 +102,50 @@ static void test_allocation_faults(void **state) {
     assert_true(failures > 20);
     assert_int_equal(entries(f, true), 3); /* .tif, .aux.xml, .qml */
   }
+}
+
+static sky_status write_mosaic(fixture *f) {
+  static int32_t code[SKY_BAND * SKY_BAND];
+  const sky_cog_options options = {.type = SKY_COG_UINT8,
+                                   .codec = SKY_COG_ZSTD,
+                                   .pixels = SKY_PIXEL_CLASS,
+                                   .classes = legend,
+                                   .n_classes = 2};
+  sky_mosaic *m = NULL;
+  for (size_t i = 0; i < SKY_BAND * SKY_BAND; i++)
+    code[i] = 4;
+  SKY_TRY(
+      sky_mosaic_open(f->ctx, f->path, &f->grid, &classes, &options, 1024, (sky_shard){0, 0}, &m));
+  for (size_t block = 0; block < 15; block++) {
+    const sky_status st = sky_mosaic_put(f->ctx, m, block % 5, block / 5, code, SKY_BAND);
+    if (st == SKY_OK) continue;
+    sky_mosaic_abort(m);
+    return st;
+  }
+  return sky_mosaic_finish(f->ctx, m);
+}
+
+/* Two pieces: nothing stays of a failed mosaic, not even its folder. */
+static void test_mosaic_allocation_faults(void **state) {
+  fixture *f = *state;
+  sky_status st = SKY_E_NOMEM;
+  uint64_t n = 1;
+  for (; n < 2000 && st == SKY_E_NOMEM; n += 2) {
+    sky_memory_fail_at(f->ctx, n);
+    st = write_mosaic(f);
+    sky_memory_fail_at(f->ctx, 0);
+    if (st == SKY_OK) break;
+    assert_int_equal(st, SKY_E_NOMEM);
+    assert_int_equal(entries(f, false), 0);
+  }
+  assert_int_equal(st, SKY_OK);
+  assert_true(n > 100);
+  char folder[128];
+  snprintf(folder, sizeof folder, "%s/x", f->dir);
+  fixture inner = *f;
+  strcpy(inner.dir, folder);
+  assert_int_equal(entries(&inner, true), 6); /* two pieces, their legends, two overviews */
+  rmdir(folder);
 }
 
 static void test_misuse(void **state) {
@@ -206,7 +250,7 @@ static void test_large_and_sparse(void **state) {
 
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-  const struct CMUnitTest tests[] = {T(test_allocation_faults), T(test_misuse), T(test_refusals),
-                                     T(test_large_and_sparse)};
+  const struct CMUnitTest tests[] = {T(test_allocation_faults), T(test_mosaic_allocation_faults),
+                                     T(test_misuse), T(test_refusals), T(test_large_and_sparse)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
