@@ -306,6 +306,7 @@ static sky_status read_granules(sky_context *ctx, grid_run *r, size_t first, siz
   if (st == SKY_OK) st = put_soundings(ctx, r, &s, first * SOURCES_PER_INPUT);
   sky_granule_failures_free(&failed);
   sky_soundings_free(&s);
+  sky_memory_trim();
   return st;
 }
 
@@ -328,6 +329,7 @@ static sky_status read_harmonised(sky_context *ctx, grid_run *r, size_t i) {
     }
     const sky_status st = put_soundings(ctx, r, &s, i * SOURCES_PER_INPUT);
     sky_soundings_free(&s);
+    sky_memory_trim();
     SKY_TRY(st);
   }
   return SKY_OK;

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "src/core/context_internal.h"
 
@@ -76,6 +79,12 @@ char *sky_sprintf(sky_context *ctx, const char *fmt, ...) {
 
 void sky_free(void *p) {
   free(p);
+}
+
+void sky_memory_trim(void) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 void sky_memory_fail_at(sky_context *ctx, uint64_t nth) {

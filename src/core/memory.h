@@ -14,6 +14,9 @@ void *sky_realloc(sky_context *ctx, void *p, size_t old_count, size_t count, siz
 char *sky_strdup(sky_context *ctx, const char *s);
 char *sky_sprintf(sky_context *ctx, const char *fmt, ...) SKY_PRINTF(2, 3); /* malloc'd text */
 void sky_free(void *p);
+/* Give what was freed back to the system, after many large arrays came and went: glibc's
+ * aligned_alloc leaves holes that it does not use again (until 2.38), and resident memory grows. */
+void sky_memory_trim(void);
 
 #define SKY_NEW(ctx, T, n) ((T *)sky_malloc((ctx), (n), sizeof(T)))
 #define SKY_NEW0(ctx, T, n) ((T *)sky_calloc((ctx), (n), sizeof(T)))
