@@ -100,6 +100,12 @@ void sky_grid_free(sky_grid *g) {
 }
 
 static sky_status allocate(sky_context *ctx, size_t nx, size_t ny, sky_grid *g) {
+  /* a mistyped cell must not take the machine: copies of the edges are held beside the work */
+  const double need = 4.0 * (double)sizeof(double) * ((double)nx + (double)ny);
+  if (need > (double)sky_context_memory(ctx))
+    return sky_fail(ctx, SKY_E_NOMEM,
+                    "grid of %zu x %zu cells: its edges need %.0f MB; the memory budget is %.0f MB",
+                    nx, ny, need / 1e6, (double)sky_context_memory(ctx) / 1e6);
   g->nx = nx;
   g->ny = ny;
   g->x_edge = SKY_NEW(ctx, double, nx + 1);

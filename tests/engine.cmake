@@ -10,7 +10,7 @@ sky_script(zonal_tree cli/test_zonal_tree.py LABELS cli)
 sky_test(test_resample SOURCES unit/test_resample.c LIBS skyflux_engine PkgConfig::GDAL LABELS unit)
 sky_script(regrid_command cli/test_regrid.py LABELS cli
   ARGS against_sums projected peers memory uniform classes mosaic copy presets
-       damage_and_refusals)
+       damage_and_refusals own_extent info)
 sky_script(regrid_bytes cli/test_regrid.py ARGS same_bytes LABELS cli)
 sky_script(regrid_systems cli/test_regrid.py ARGS other_systems LABELS cli)
 sky_script(zonal_output cli/test_zonal_output.py LABELS cli)

@@ -1,8 +1,8 @@
 /* cmd_info.c: `skyflux info`: what is this file, in our words.
  *
  * Product files are opened in a worker process first, so that a damaged file is a message and not a
- * crash. What no reader takes is tried as footprints, then as a file of surface fluxes; what is no
- * NetCDF or HDF5 file as a raster. */
+ * crash. What no reader takes is tried as gridded soundings, as footprints, then as a file of
+ * surface fluxes; what is no NetCDF or HDF5 file as a raster. */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -19,6 +19,7 @@
 #include "src/core/units.h"
 #include "src/read/footprint.h"
 #include "src/read/granule.h"
+#include "src/read/level3.h"
 #include "src/read/nc.h"
 #include "src/read/product.h"
 #include "src/write/json_out.h"
@@ -206,13 +207,51 @@ static bool holds_footprints(sky_context *ctx, const char *path) {
   return found;
 }
 
-/* The file is none of our products (message in ctx): footprints or fluxes? */
+/* What `skyflux grid` wrote. */
+static sky_status level3_json(sky_context *ctx, const char *path, cJSON **out) {
+  sky_level3 l;
+  size_t n = 0, *cell = NULL;
+  sky_bin *sums = NULL;
+  SKY_TRY(sky_level3_read(ctx, path, &l, &n, &cell, &sums));
+  const double box[4] = {l.grid.x_edge[0], l.grid.y_edge[0], l.grid.x_edge[l.grid.nx],
+                         l.grid.y_edge[l.grid.ny]};
+  double first = NAN, last = NAN;
+  for (size_t i = 0; i < l.n_granule; i++) {
+    first = fmin(first, l.granule[i].start);
+    last = fmax(last, l.granule[i].end);
+  }
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddStringToObject(o, "file", path);
+  cJSON_AddStringToObject(o, "product", "gridded soundings");
+  cJSON_AddStringToObject(o, "gas", l.gas);
+  cJSON_AddStringToObject(o, "crs", l.grid.crs);
+  cJSON_AddNumberToObject(o, "columns", (double)l.grid.nx);
+  cJSON_AddNumberToObject(o, "rows", (double)l.grid.ny);
+  cJSON_AddItemToObject(o, l.grid.geographic ? "bbox" : "extent", cJSON_CreateDoubleArray(box, 4));
+  add_time(o, "time_start", first);
+  add_time(o, "time_end", last);
+  cJSON_AddNumberToObject(o, "granules", (double)l.n_granule);
+  cJSON_AddNumberToObject(
+      o, "soundings", (double)(l.total.n - l.total.outside - l.total.crossed - l.total.degenerate));
+  cJSON_AddNumberToObject(o, "soundings outside the grid", (double)l.total.outside);
+  cJSON_AddNumberToObject(o, "cells with soundings", (double)n);
+  *out = o;
+  sky_level3_free(&l);
+  sky_free(cell);
+  sky_free(sums);
+  return SKY_OK;
+}
+
+/* The file is none of our products (message in ctx): gridded, footprints or fluxes? */
 static sky_status describe_other(sky_context *ctx, const char *path, cJSON **out) {
   char *message = sky_strdup(ctx, sky_error(ctx));
   if (message == NULL) return SKY_E_NOMEM;
   sky_status st = SKY_OK;
+  bool gridded = false;
   *out = NULL;
-  if (holds_footprints(ctx, path)) {
+  if (sky_level3_recognise(ctx, path, &gridded) == SKY_OK && gridded) {
+    st = level3_json(ctx, path, out);
+  } else if (holds_footprints(ctx, path)) {
     sky_footprints f = {0};
     st = sky_footprints_read(ctx, path, &f);
     if (st == SKY_OK) *out = footprint_json(path, &f);
@@ -229,9 +268,17 @@ static sky_status describe_other(sky_context *ctx, const char *path, cJSON **out
 static void print_other(const cJSON *o) {
   for (const cJSON *v = o->child; v != NULL; v = v->next) {
     if (cJSON_IsString(v)) {
-      printf("%s%s\n", strcmp(v->string, "file") == 0 ? "" : "  ", v->valuestring);
+      const bool file = strcmp(v->string, "file") == 0;
+      const bool bare = file || strcmp(v->string, "product") == 0;
+      printf("%s%s%s%s\n", file ? "" : "  ", bare ? "" : v->string, bare ? "" : " ",
+             v->valuestring);
     } else if (cJSON_IsNumber(v)) {
       printf("  %.10g %s\n", v->valuedouble, v->string);
+    } else if (cJSON_IsArray(v) && cJSON_IsNumber(v->child)) {
+      printf("  ");
+      for (const cJSON *x = v->child; x != NULL; x = x->next)
+        printf("%.10g%s", x->valuedouble, x->next != NULL ? "," : "");
+      printf(" %s\n", v->string);
     }
   }
   const cJSON *variable;

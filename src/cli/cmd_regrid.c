@@ -73,13 +73,15 @@ static sky_status check_args(sky_context *ctx, const regrid_args *a, const sky_c
   const int ways = (a->like != NULL) + (a->preset != NULL) + (a->cell != NULL);
   if (ways != 1)
     return sky_fail(ctx, SKY_E_USAGE,
-                    "regrid: give the grid by one of --like RASTER, --preset NAME --box W,S,E,N, "
-                    "or --cell SIZE --box W,S,E,N [--crs CRS]");
-  if ((a->like == NULL) != (a->box != NULL))
-    return sky_fail(ctx, SKY_E_USAGE, "regrid: --box W,S,E,N %s",
-                    a->like != NULL ? "does not go with --like" : "is needed");
+                    "regrid: give the grid by one of --like RASTER, --preset NAME [--box W,S,E,N], "
+                    "or --cell SIZE [--box W,S,E,N [--crs CRS]]");
+  if (a->like != NULL && a->box != NULL)
+    return sky_fail(ctx, SKY_E_USAGE, "regrid: --box W,S,E,N does not go with --like");
   if (a->crs != NULL && a->cell == NULL)
     return sky_fail(ctx, SKY_E_USAGE, "regrid: --crs goes with --cell and --box");
+  const char *dot = strrchr(a->opt.out, '.');
+  if (dot == NULL || (strcmp(dot, ".tif") != 0 && strcmp(dot, ".tiff") != 0))
+    return sky_fail(ctx, SKY_E_USAGE, "regrid: -o %s does not end in .tif or .tiff", a->opt.out);
   for (int i = 0; i < common->n_args; i++)
     if (sky_file_same(common->args[i], a->opt.out))
       return sky_fail(ctx, SKY_E_USAGE, "regrid: -o %s is one of the inputs", a->opt.out);
@@ -95,6 +97,29 @@ static sky_status grid_like(sky_context *ctx, const char *path, sky_grid *out) {
   const sky_status st = sky_grid_copy(ctx, sky_source_grid(s), out);
   sky_source_close(s);
   return st;
+}
+
+/* The box around all rasters, which must be of one system (that of *first, freed by the caller). */
+static sky_status source_box(sky_context *ctx, const sky_regrid_options *opt, sky_grid *first,
+                             double box[4]) {
+  for (size_t i = 0; i < opt->n_file; i++) {
+    sky_grid g = {0};
+    SKY_TRY(grid_like(ctx, opt->files[i], &g));
+    const double own[4] = {g.x_edge[0], g.y_edge[0], g.x_edge[g.nx], g.y_edge[g.ny]};
+    const bool same = i == 0 || sky_grid_same_system(first, &g);
+    for (int k = 0; k < 4; k++)
+      box[k] = i == 0 ? own[k] : k < 2 ? fmin(box[k], own[k]) : fmax(box[k], own[k]);
+    if (i == 0) {
+      *first = g;
+      continue;
+    }
+    sky_grid_free(&g);
+    if (!same)
+      return sky_fail(ctx, SKY_E_USAGE,
+                      "regrid: --box W,S,E,N is needed: %s and %s have different systems",
+                      opt->files[0], opt->files[i]);
+  }
+  return SKY_OK;
 }
 
 /* "0.25", "0.3125,0.25", "30 m", "1 km"; *unit: "" if none is given. */
@@ -122,39 +147,64 @@ static sky_status parse_edges(sky_context *ctx, const char *text, double box[4])
   return SKY_OK;
 }
 
-static sky_status grid_of_box(sky_context *ctx, const regrid_args *a, sky_grid *out) {
-  double box[4], cell[2];
-  const char *crs = a->crs != NULL ? a->crs : "EPSG:4326", *unit = a->cell;
-  SKY_TRY(parse_edges(ctx, a->box, box));
+/* own: the system of the rasters and the box around them, where no --box is given. */
+static sky_status grid_of_cell(sky_context *ctx, const regrid_args *a, const sky_grid *own,
+                               double box[4], sky_grid *out) {
+  double cell[2];
+  const char *crs = a->crs != NULL ? a->crs : own != NULL ? own->crs : "EPSG:4326", *unit = a->cell;
+  if (own == NULL) SKY_TRY(parse_edges(ctx, a->box, box));
   if (!parse_cell(a->cell, cell, &unit))
     return sky_fail(ctx, SKY_E_USAGE,
                     "--cell: '%s' is not a cell size (e.g. 0.25, 0.3125,0.25, 500 m, 1 km)",
                     a->cell);
   sky_grid one = {0}; /* what the crs counts in */
   SKY_TRY(sky_grid_from_box(ctx, crs, 0, 0, 1, 1, 1, 1, &one));
-  const bool degrees = one.geographic;
+  const bool degrees = one.geographic, same = own == NULL || sky_grid_same_system(own, &one);
   sky_grid_free(&one);
+  if (!same)
+    return sky_fail(ctx, SKY_E_USAGE, "regrid: --box W,S,E,N is needed with --crs %s: %s has '%s'",
+                    crs, a->opt.files[0], own->crs);
   if (*unit != '\0' && degrees != (strcmp(unit, "degree") == 0))
     return sky_fail(ctx, SKY_E_USAGE, "--cell: %s counts in %s, the cell is given as '%s'", crs,
                     degrees ? "degrees" : "m", a->cell);
+  for (int i = 0; own != NULL && i < 4; i++) { /* out to whole multiples of the cell */
+    const double n = box[i] / cell[i % 2], near = nearbyint(n);
+    box[i] = cell[i % 2] * (fabs(n - near) < 1e-6 ? near : i < 2 ? floor(n) : ceil(n));
+  }
   const sky_status st =
       sky_grid_from_box(ctx, crs, box[0], box[1], box[2], box[3], cell[0], cell[1], out);
-  return st == SKY_E_RANGE ? sky_fail_in(ctx, SKY_E_USAGE, "--box %s: ", a->box) : st;
+  if (st != SKY_E_RANGE) return st;
+  return sky_fail_in(ctx, SKY_E_USAGE, "--box %s: ", a->box != NULL ? a->box : "of the rasters");
+}
+
+static void say_grid(sky_context *ctx, const char *name, const sky_grid *g) {
+  sky_log(ctx, SKY_LOG_INFO, "grid %s: %s, %zu x %zu cells, edges %.9g,%.9g,%.9g,%.9g", name,
+          g->crs, g->nx, g->ny, g->x_edge[0], g->y_edge[0], g->x_edge[g->nx], g->y_edge[g->ny]);
+}
+
+static sky_status grid_of_preset(sky_context *ctx, const regrid_args *a, const sky_grid *own,
+                                 double box[4], sky_grid *out) {
+  if (own == NULL) SKY_TRY(sky_cli_box(ctx, a->box, box));
+  if (own != NULL && !own->geographic)
+    return sky_fail(ctx, SKY_E_USAGE, "regrid: --box W,S,E,N in degrees is needed: %s has '%s'",
+                    a->opt.files[0], own->crs);
+  const sky_status st = sky_grid_from_preset(ctx, a->preset, box, out);
+  return st == SKY_E_RANGE ? sky_fail_in(ctx, SKY_E_USAGE, "--preset: ") : st;
 }
 
 static sky_status make_target(sky_context *ctx, const regrid_args *a, sky_grid *out) {
   if (a->like != NULL) return grid_like(ctx, a->like, out);
-  if (a->preset != NULL) {
-    double box[4];
-    SKY_TRY(sky_cli_box(ctx, a->box, box));
-    const sky_status st = sky_grid_from_preset(ctx, a->preset, box, out);
-    if (st == SKY_OK)
-      sky_log(ctx, SKY_LOG_INFO, "grid %s: %s, %zu x %zu cells, edges %.9g,%.9g,%.9g,%.9g",
-              a->preset, out->crs, out->nx, out->ny, out->x_edge[0], out->y_edge[0],
-              out->x_edge[out->nx], out->y_edge[out->ny]);
-    return st == SKY_E_RANGE ? sky_fail_in(ctx, SKY_E_USAGE, "--preset: ") : st;
-  }
-  return grid_of_box(ctx, a, out);
+  sky_grid first = {0};
+  double box[4];
+  const sky_grid *own = a->box == NULL ? &first : NULL;
+  sky_status st = own != NULL ? source_box(ctx, &a->opt, &first, box) : SKY_OK;
+  if (st == SKY_OK)
+    st = a->preset != NULL ? grid_of_preset(ctx, a, own, box, out)
+                           : grid_of_cell(ctx, a, own, box, out);
+  if (st == SKY_OK && (own != NULL || a->preset != NULL))
+    say_grid(ctx, a->preset != NULL ? a->preset : "of the rasters", out);
+  sky_grid_free(&first);
+  return st;
 }
 
 /* ---- output --------------------------------------------------------------------------------- */
@@ -213,9 +263,9 @@ sky_status sky_cmd_regrid(sky_context *ctx, int argc, char **argv) {
       {"like", 0, "RASTER", "onto the grid of this raster"},
       {"preset", 0, "NAME", "onto a preset's grid around --box (skyflux list grids)"},
       {"box", 0, "W,S,E,N",
-       "edges of the grid: in degrees for a preset, else in the unit of --crs"},
+       "its edges: degrees for a preset, else as --crs (default: the rasters')"},
       {"cell", 0, "SIZE", "its cells: 0.25, 0.3125,0.25, 500 m or 1 km"},
-      {"crs", 0, "CRS", "its coordinate system (EPSG:4326)"},
+      {"crs", 0, "CRS", "system of --box (EPSG:4326; without --box the rasters')"},
       {"min-valid", 0, "SHARE", "of a cell's area that must have data (0: any)"},
       {"band", 0, "N", "of the rasters (1)"},
       {"unit", 0, "UNIT", "of the values (default: what the first raster says, else 1)"},
@@ -223,7 +273,7 @@ sky_status sky_cmd_regrid(sky_context *ctx, int argc, char **argv) {
       {"out", 'o', "OUT.tif", "write this GeoTIFF"},
       {NULL, 0, NULL, NULL}};
   static const sky_cli_spec SPEC = {
-      "regrid", "RASTER... --kind KIND (--like RASTER | --box W,S,E,N --cell SIZE) -o OUT.tif",
+      "regrid", "RASTER... --kind KIND (--like RASTER | --cell SIZE [--box W,S,E,N]) -o OUT.tif",
       "rasters onto another grid, by exact areas, with a closed mass audit",
       "skyflux regrid emissions.tif --kind extensive --box=-10,35,30,60 --cell 0.25 -o out.tif",
       OPTIONS};
@@ -233,9 +283,9 @@ sky_status sky_cmd_regrid(sky_context *ctx, int argc, char **argv) {
   SKY_TRY(sky_cli_parse(ctx, &SPEC, argc, argv, handle, &a, &common));
   if (common.help_shown) return SKY_OK;
   SKY_TRY(check_args(ctx, &a, &common));
-  SKY_TRY(make_target(ctx, &a, &target));
   a.opt.files = common.args;
   a.opt.n_file = (size_t)common.n_args;
+  SKY_TRY(make_target(ctx, &a, &target));
   a.opt.target = &target;
   const sky_status st = regrid(ctx, &a, common.json);
   sky_grid_free(&target);

@@ -93,7 +93,11 @@ static sky_status add_stat(sky_context *ctx, sky_zonal_args *a, const char *word
                     word, near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
                     near != NULL ? "'?" : "");
   }
-  snprintf(a->column[a->n_stat], sizeof a->column[0], "%s", i < N_STATS ? stats[i].column : word);
+  const char *column = i < N_STATS ? stats[i].column : word;
+  for (size_t k = 0; k < a->n_stat; k++)
+    if (strcmp(a->column[k], column) == 0)
+      return sky_fail(ctx, SKY_E_USAGE, "--stats: '%s' is given twice", word);
+  snprintf(a->column[a->n_stat], sizeof a->column[0], "%s", column);
   a->share[a->n_stat] = share;
   a->stat[a->n_stat++] = i < N_STATS ? (sky_zonal_stat)i : SKY_STAT_QUANTILE;
   return SKY_OK;

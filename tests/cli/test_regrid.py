@@ -512,6 +512,51 @@ def test_damage_and_refusals():
     assert "no cell" in text and not (WORK / "none.tif").exists()
 
 
+def test_own_extent():
+    """Without --box: the system of the rasters and the box around them, out to whole cells."""
+    v = RNG.random((60, 80))
+    a = raster("own.tif", v, 10, 50, 0.1, 0.1)
+    b = raster("beside.tif", v, 18, 50, 0.1, 0.1)
+    m = raster("metres.tif", v, 500000, 5000000, 1000, 1000, crs="EPSG:32632")
+    out = WORK / "own_out.tif"
+
+    def box(*args):
+        grid = run(*args, "--kind", "intensive", "-o", out)["grid"]
+        return grid["crs"], np.round(grid["box"], 9).tolist()
+
+    assert box(a, "--cell", "0.25") == ("EPSG:4326", [10, 44, 18, 50])
+    assert box(a, b, "--cell", "0.7") == ("EPSG:4326", [9.8, 43.4, 26.6, 50.4])
+    assert box(a, "--preset", "county") == ("EPSG:4326", [10, 44, 18, 50])
+    assert box(m, "--cell", "7 km") == ("EPSG:32632", [497000, 4935000, 581000, 5005000])
+    out.unlink()
+    lonlat = ["--cell", "0.1", "--crs", "EPSG:4326"]
+    for word, args in {"--box W,S,E,N is needed with --crs": [m, *lonlat],
+                       "in degrees is needed": [m, "--preset", "city"],
+                       "have different systems": [a, m, "--cell", "0.1"],
+                       "does not go with --like": [a, "--like", b, "--box=0,0,1,1"]}.items():
+        text = run(*args, "--kind", "intensive", "-o", out, code=2)
+        assert word in text and not out.exists(), text
+    text = run(a, "--cell", "0.1", "--kind", "intensive", "-o", WORK / "own.png", code=2)
+    assert "does not end in .tif or .tiff" in text, text
+    text = run(a, "--cell", "1e-8", "--kind", "intensive", "--memory", "1G", "-o", out, code=1)
+    assert "its edges need" in text and "the memory budget" in text, text
+
+
+def test_info():
+    """`skyflux info` of a raster against numpy."""
+    v = RNG.random((300, 520)) * 9
+    v[3:40, 270:] = -1
+    path = raster("info.tif", v, 10, 50, 0.01, 0.02, nodata=-1)
+    told = json.loads(subprocess.run([SKY, "info", "--json", str(path)], capture_output=True,
+                                     text=True, check=True).stdout)
+    seen = v[v >= 0]
+    want = {"product": "raster", "crs": "EPSG:4326", "columns": 520, "rows": 300, "type": "Float64",
+            "nodata": -1, "valid": seen.size, "min": seen.min(), "max": seen.max()}
+    assert {k: told[k] for k in want} == want, told
+    assert abs(told["mean"] / seen.mean() - 1) < 1e-13, told
+    assert np.allclose(told["bbox"], [10, 44, 15.2, 50]) and np.allclose(told["cell"], [0.01, 0.02])
+
+
 def main():
     WORK.mkdir(parents=True, exist_ok=True)
     for name, test in list(globals().items()):
