@@ -54,7 +54,7 @@ static sky_status add_block(sky_context *ctx, const sky_source *s, const sky_win
 }
 
 /* Of the cells with a value, each counted once; band by band. */
-static sky_status add_statistics(sky_context *ctx, cJSON *o, sky_source *s) {
+static sky_status add_statistics(sky_context *ctx, cJSON *o, const char *path, sky_source *s) {
   const sky_grid *g = sky_source_grid(s);
   raster_sums t = {.low = INFINITY, .high = -INFINITY};
   sky_status st = SKY_OK;
@@ -66,7 +66,7 @@ static sky_status add_statistics(sky_context *ctx, cJSON *o, sky_source *s) {
     SKY_GO(sky_source_load(ctx, s, &band));
     const char *bad = sky_source_bad(s, &band);
     if (bad != NULL) {
-      st = sky_fail(ctx, SKY_E_FORMAT, "%s", bad);
+      st = sky_fail(ctx, SKY_E_FORMAT, "%s: a block cannot be read: %s", path, bad);
       goto cleanup;
     }
     for (size_t ix = 0; ix < g->nx; ix += SKY_BAND) {
@@ -101,7 +101,7 @@ static sky_status other_raster(sky_context *ctx, const char *path, cJSON *o) {
   if (f->has_nodata && isnan(f->nodata)) cJSON_AddStringToObject(o, "nodata", "nan");
   if (f->has_nodata && !isnan(f->nodata)) cJSON_AddNumberToObject(o, "nodata", f->nodata);
   if (!f->has_nodata) cJSON_AddStringToObject(o, "nodata", f->masked ? "mask" : "none");
-  const sky_status st = sky_grid_cells(g) <= CELLS_MAX ? add_statistics(ctx, o, s) : SKY_OK;
+  const sky_status st = sky_grid_cells(g) <= CELLS_MAX ? add_statistics(ctx, o, path, s) : SKY_OK;
   sky_source_close(s);
   return st;
 }
