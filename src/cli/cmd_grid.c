@@ -55,11 +55,13 @@ typedef struct period { /* a day, or everything */
 
 typedef struct grid_run {
   grid_args a;
-  char **files;
-  size_t n_files;
-  sky_level3 head; /* what every period starts from */
+  char **files;           /* of named folders, everything below them */
+  size_t n_files, passed; /* passed over: in a folder and no product of the gas */
+  sky_level3 head;        /* what every period starts from */
   period *period;
   size_t n_period;
+  char *const *named; /* as on the command line */
+  int n_named;
   size_t drops[SKY_DROP_COUNT];
   sky_granule_failures failed;
 } grid_run;
@@ -266,7 +268,8 @@ static sky_status take_gas(sky_context *ctx, grid_run *r, const sky_soundings *s
     r->head.options.sigma_reference = SIGMA_REFERENCE * sky_species_find(s->gas)->column_min;
   }
   if (strcmp(r->head.gas, s->gas) == 0) return SKY_OK;
-  return sky_fail(ctx, SKY_E_GAS, "soundings of %s among those of %s", s->gas, r->head.gas);
+  return sky_fail(ctx, SKY_E_GAS, "soundings of %s among those of %s: --gas names one", s->gas,
+                  r->head.gas);
 }
 
 static sky_status put_soundings(sky_context *ctx, grid_run *r, const sky_soundings *s,
@@ -277,6 +280,29 @@ static sky_status put_soundings(sky_context *ctx, grid_run *r, const sky_soundin
   if (r->a.daily) return put_days(ctx, r, s, source);
   SKY_TRY(period_of(ctx, r, WHOLE, &g));
   return sky_gridding_put(ctx, g, s, source, NAN, NAN);
+}
+
+/* What a folder holds beside granules of the gas is no failure; what was named is. */
+static bool passed_over(const grid_run *r, const char *path, sky_status st, const char *reason) {
+  for (int i = 0; i < r->n_named; i++)
+    if (strcmp(r->named[i], path) == 0) return false;
+  return (st == SKY_E_GAS && r->a.gas != NULL) || strstr(reason, "no known product") != NULL ||
+         strstr(reason, "not a NetCDF file") != NULL;
+}
+
+static void pass_over(grid_run *r, sky_granule_failures *f) {
+  size_t kept = 0;
+  for (size_t i = 0; i < f->n; i++) {
+    sky_granule_failure *item = &f->item[i];
+    if (!passed_over(r, item->path, item->status, item->reason)) {
+      f->item[kept++] = *item;
+      continue;
+    }
+    sky_free(item->path);
+    sky_free(item->reason);
+    r->passed++;
+  }
+  f->n = kept;
 }
 
 /* Moves the failures of one batch to those of the run. */
@@ -302,11 +328,34 @@ static sky_status read_granules(sky_context *ctx, grid_run *r, size_t first, siz
   if (st == SKY_E_GAS && r->a.gas == NULL) st = SKY_E_USAGE; /* several gases: --gas is missing */
   for (size_t k = 0; k < SKY_DROP_COUNT; k++)
     r->drops[k] += drops[k];
+  pass_over(r, &failed);
   if (st == SKY_OK) st = take_failures(ctx, &r->failed, &failed);
   if (st == SKY_OK) st = put_soundings(ctx, r, &s, first * SOURCES_PER_INPUT);
   sky_granule_failures_free(&failed);
   sky_soundings_free(&s);
   sky_memory_trim();
+  return st;
+}
+
+/* A harmonised file of a gas that was not asked for. */
+static sky_status wrong_gas(sky_context *ctx, grid_run *r, const char *path, const char *gas) {
+  sky_granule_failure item = {
+      .path = sky_strdup(ctx, path),
+      .reason = sky_sprintf(ctx, "holds soundings of %s, not of %s", gas, r->a.gas),
+      .status = SKY_E_GAS};
+  sky_granule_failures one = {.n = 1, .item = SKY_NEW(ctx, sky_granule_failure, 1)};
+  sky_status st = SKY_E_NOMEM;
+  if (item.path == NULL || item.reason == NULL || one.item == NULL) {
+    sky_free(item.path);
+    sky_free(item.reason);
+    sky_free(one.item);
+    return st;
+  }
+  one.item[0] = item;
+  pass_over(r, &one);
+  if (one.n > 0) sky_log(ctx, SKY_LOG_WARN, "%s: skipped: %s", sky_file_base(path), item.reason);
+  st = take_failures(ctx, &r->failed, &one);
+  sky_granule_failures_free(&one);
   return st;
 }
 
@@ -322,6 +371,11 @@ static sky_status read_harmonised(sky_context *ctx, grid_run *r, size_t i) {
     char *none;
     SKY_TRY(sky_soundings_read_rows(ctx, r->files[i], at, n - at < PIECE ? n - at : PIECE, NULL,
                                     &none, &s));
+    if (r->a.gas != NULL && strcmp(s.gas, r->a.gas) != 0) {
+      const sky_status st = wrong_gas(ctx, r, r->files[i], s.gas);
+      sky_soundings_free(&s);
+      return st;
+    }
     for (size_t k = 0; k < s.n; k++) {
       const sky_drop drop = sky_selection_drop(&r->a.sel, s.lon[k], s.lat[k], s.time[k]);
       if (drop != SKY_DROP_NONE) s.drop[k] = (uint8_t)drop;
@@ -363,27 +417,37 @@ static int by_base(const void *a, const void *b) {
   return order != 0 ? order : strcmp(x, y);
 }
 
-/* No file twice; every n-th one of a shard, in the order of their names. */
+/* Folders with everything below them, no file twice; every n-th one of a shard, in the order of
+ * their names. */
 static sky_status choose_files(sky_context *ctx, grid_run *r, const sky_cli_common *common) {
-  size_t n = 0, kept = 0;
+  r->named = common->args;
+  r->n_named = common->n_args;
   for (int i = 0; i < common->n_args; i++) {
-    bool seen = false;
-    for (size_t k = 0; k < n && !seen; k++)
-      seen = sky_file_same(common->args[k], common->args[i]);
-    if (seen)
-      sky_log(ctx, SKY_LOG_WARN, "%s: given more than once; read once", common->args[i]);
+    char *const path = common->args[i];
+    if (sky_file_is_folder(path))
+      SKY_TRY(sky_file_tree(ctx, path, &r->files, &r->n_files));
     else
-      common->args[n++] = common->args[i];
+      SKY_TRY(sky_file_list_add(ctx, path, &r->files, &r->n_files));
   }
-  r->files = common->args;
+  r->n_files = sky_file_drop_repeats(ctx, r->files, r->n_files);
+  for (size_t i = 0; i < r->n_files && r->a.output != NULL; i++)
+    if (sky_file_same(r->files[i], r->a.output))
+      return sky_fail(ctx, SKY_E_USAGE,
+                      "grid: -o %s lies in a folder that is searched and exists already",
+                      r->a.output);
+  if (r->n_files == 0) return sky_fail(ctx, SKY_E_NODATA, "grid: no file in the folders");
   if (r->a.shard.shards > 0) {
-    qsort(r->files, n, sizeof *r->files, by_base);
-    for (size_t i = r->a.shard.shard - 1; i < n; i += r->a.shard.shards)
-      r->files[kept++] = r->files[i];
-    n = kept;
+    size_t kept = 0;
+    qsort(r->files, r->n_files, sizeof *r->files, by_base);
+    for (size_t i = 0; i < r->n_files; i++) {
+      if (i % r->a.shard.shards == r->a.shard.shard - 1)
+        r->files[kept++] = r->files[i];
+      else
+        sky_free(r->files[i]);
+    }
+    r->n_files = kept;
   }
-  r->n_files = n;
-  if (n > 0) return SKY_OK;
+  if (r->n_files > 0) return SKY_OK;
   return sky_fail(ctx, SKY_E_USAGE, "--shard %zu/%zu: no file is left for it", r->a.shard.shard,
                   r->a.shard.shards);
 }
@@ -397,7 +461,7 @@ static sky_status all_failed(sky_context *ctx, const sky_granule_failures *faile
 
 static sky_status nothing_good(sky_context *ctx, const grid_run *r) {
   char text[256] = "";
-  if (r->failed.n == r->n_files) return all_failed(ctx, &r->failed);
+  if (r->failed.n > 0 && r->failed.n + r->passed == r->n_files) return all_failed(ctx, &r->failed);
   for (int k = SKY_DROP_QUALITY; k < SKY_DROP_COUNT; ++k) {
     const size_t at = strlen(text);
     if (r->drops[k] == 0) continue;
@@ -491,6 +555,7 @@ static sky_status print_json(sky_context *ctx, const grid_run *r, cJSON *zones) 
     cJSON_AddStringToObject(item, "reason", r->failed.item[i].reason);
     cJSON_AddItemToArray(failed, item);
   }
+  cJSON_AddNumberToObject(o, "passed_over", (double)r->passed);
   if (zones != NULL) cJSON_AddItemToObject(o, "zones", zones);
   char *text = sky_json_text(ctx, o, true);
   cJSON_Delete(o);
@@ -516,6 +581,7 @@ static void print_text(const grid_run *r) {
   }
   for (int k = SKY_DROP_QUALITY; k < SKY_DROP_COUNT; ++k)
     if (r->drops[k] > 0) printf("%10zu dropped: %s\n", r->drops[k], sky_drop_name((sky_drop)k));
+  if (r->passed > 0) printf("%10zu files passed over: no granules of the gas\n", r->passed);
 }
 
 /* ---- zones ---------------------------------------------------------------------------------- */
@@ -680,7 +746,7 @@ static sky_status grid(sky_context *ctx, grid_run *r, const sky_cli_common *comm
   if (common->json) SKY_TRY(print_json(ctx, r, zones));
   if (r->failed.n == 0) return SKY_OK;
   return sky_fail(ctx, SKY_E_PARTIAL, "%zu of %zu granules could not be read and were skipped",
-                  r->failed.n, r->n_files);
+                  r->failed.n, r->n_files - r->passed);
 }
 
 static void run_free(grid_run *r) {
@@ -689,6 +755,7 @@ static void run_free(grid_run *r) {
     sky_free(r->period[i].path);
   }
   sky_free(r->period);
+  sky_file_list_free(r->files, r->n_files);
   sky_reading_args_free(&r->a.reading);
   sky_level3_free(&r->head);
   sky_granule_failures_free(&r->failed);
@@ -715,7 +782,7 @@ sky_status sky_cmd_grid(sky_context *ctx, int argc, char **argv) {
       {"timeout", 0, "S", "seconds until a granule counts as damaged (60)"},
       {NULL, 0, NULL, NULL}};
   static const sky_cli_spec SPEC = {
-      "grid", "FILE... --cell SIZE [--box W,S,E,N] -o OUT.nc [options]",
+      "grid", "FILE|FOLDER... --cell SIZE [--box W,S,E,N] -o OUT.nc [options]",
       "soundings onto a grid, exactly; gridded products merged; concentrations of zones",
       "skyflux grid S5P_BLND_*.nc --box=73,18,135,54 --cell 0.1 -o china.nc", OPTIONS};
   grid_run r = {.a = {.sel = {.start = NAN, .end = NAN},

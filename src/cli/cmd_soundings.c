@@ -4,7 +4,6 @@
  * and skipped (exit 5 when there is output all the same, else the first one's own code). Folders
  * are searched; what is no product there is listed and passed over. */
 #include <cjson/cJSON.h>
-#include <dirent.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -161,24 +160,13 @@ static sky_status add_file(sky_context *ctx, file_list *f, const char *path, boo
   return SKY_OK;
 }
 
-/* Everything below a folder in order of name, hidden files apart. */
 static sky_status add_folder(sky_context *ctx, file_list *f, const char *folder) {
-  struct dirent **entry = NULL;
-  const int n = scandir(folder, &entry, NULL, alphasort);
-  if (n < 0)
-    return sky_fail(ctx, SKY_E_READ, "%s: cannot be searched: %s", folder, strerror(errno));
-  sky_status st = SKY_OK;
-  for (int i = 0; i < n; ++i) {
-    struct stat info;
-    char *path = entry[i]->d_name[0] == '.' || st != SKY_OK
-                     ? NULL
-                     : sky_sprintf(ctx, "%s/%s", folder, entry[i]->d_name);
-    if (path != NULL && stat(path, &info) == 0)
-      st = S_ISDIR(info.st_mode) ? add_folder(ctx, f, path) : add_file(ctx, f, path, true);
-    sky_free(path);
-    free(entry[i]);
-  }
-  free(entry);
+  char **found = NULL;
+  size_t n = 0;
+  sky_status st = sky_file_tree(ctx, folder, &found, &n);
+  for (size_t i = 0; i < n && st == SKY_OK; ++i)
+    st = add_file(ctx, f, found[i], true);
+  sky_file_list_free(found, n);
   return st;
 }
 
@@ -234,9 +222,8 @@ static void take_shard(const soundings_args *a, file_list *f) {
 static sky_status collect(sky_context *ctx, const soundings_args *a, const sky_cli_common *common,
                           file_list *f) {
   for (int i = 0; i < common->n_args; ++i) {
-    struct stat info;
     const char *path = common->args[i];
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+    if (sky_file_is_folder(path))
       SKY_TRY(add_folder(ctx, f, path));
     else
       SKY_TRY(add_file(ctx, f, path, false));

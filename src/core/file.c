@@ -261,7 +261,7 @@ static sky_status append(sky_context *ctx, char *const *paths, size_t n, char **
 
 sky_status sky_file_glob(sky_context *ctx, const char *pattern, char ***list, size_t *count) {
   if (sky_file_exists(pattern)) { /* also a name that holds brackets */
-    return append(ctx, (char *const[]){(char *)pattern}, 1, list, count);
+    return sky_file_list_add(ctx, pattern, list, count);
   }
   if (strpbrk(pattern, "*?[") == NULL) {
     return sky_fail(ctx, SKY_E_MISSING, "%s: no such file", pattern);
@@ -278,6 +278,38 @@ sky_status sky_file_glob(sky_context *ctx, const char *pattern, char ***list, si
     st = sky_fail(ctx, SKY_E_MISSING, "%s: no file matches", pattern);
   }
   globfree(&found);
+  return st;
+}
+
+sky_status sky_file_list_add(sky_context *ctx, const char *path, char ***list, size_t *count) {
+  return append(ctx, (char *const[]){(char *)path}, 1, list, count);
+}
+
+bool sky_file_is_folder(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+sky_status sky_file_tree(sky_context *ctx, const char *folder, char ***list, size_t *count) {
+  struct dirent **entry = NULL;
+  const int n = scandir(folder, &entry, NULL, alphasort);
+  if (n < 0)
+    return sky_fail(ctx, SKY_E_READ, "%s: cannot be searched: %s", folder, strerror(errno));
+  sky_status st = SKY_OK;
+  for (int i = 0; i < n; ++i) {
+    if (entry[i]->d_name[0] != '.' && st == SKY_OK) {
+      char *path = sky_sprintf(ctx, "%s/%s", folder, entry[i]->d_name);
+      if (path == NULL)
+        st = SKY_E_NOMEM;
+      else if (sky_file_is_folder(path))
+        st = sky_file_tree(ctx, path, list, count);
+      else if (sky_file_exists(path))
+        st = sky_file_list_add(ctx, path, list, count);
+      sky_free(path);
+    }
+    free(entry[i]);
+  }
+  free(entry);
   return st;
 }
 

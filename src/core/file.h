@@ -28,6 +28,12 @@ const char *sky_file_base(const char *path); /* pointer into path */
  * SKY_E_MISSING. Appends to *list (malloc'd array of malloc'd strings). */
 SKY_NODISCARD sky_status sky_file_glob(sky_context *ctx, const char *pattern, char ***list,
                                        size_t *count);
+SKY_NODISCARD sky_status sky_file_list_add(sky_context *ctx, const char *path, char ***list,
+                                           size_t *count); /* a copy, as it is */
+/* Append every file below a folder, in order of name, hidden ones apart. */
+SKY_NODISCARD sky_status sky_file_tree(sky_context *ctx, const char *folder, char ***list,
+                                       size_t *count);
+bool sky_file_is_folder(const char *path);
 void sky_file_list_free(char **list, size_t count);
 /* The same file, whatever its paths; false if one does not exist. */
 bool sky_file_same(const char *a, const char *b);

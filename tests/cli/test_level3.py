@@ -375,6 +375,37 @@ def test_against_harp(sigma):
     assert worst["planar"] < 2e-3 and worst["planar"] < worst["area"] < 0.1, worst
 
 
+def test_folder(files):
+    """Folders are searched; what is no granule of the gas there is no failure."""
+    folder = WORK / "folder"
+    (folder / "deeper").mkdir(parents=True)
+    for i, path in enumerate(files):
+        shutil.copy(path, folder / ("deeper" if i % 2 else ".") / path.name)
+    (folder / "notes.txt").write_text("no granule")
+    run(*files, "--cell", "1", "-o", WORK / "named.nc")
+    shutil.copy(WORK / "named.nc", folder / "gridded.nc")
+    text = run(folder, "--gas", "ch4", "--cell", "1", "-o", WORK / "searched.nc")
+    assert "2 files passed over" in text, text
+    same("named.nc", "searched.nc")
+    message = run(folder, "--gas", "ch4", "--cell", "1", "-o", folder / "gridded.nc", code=2)
+    assert "exists already" in message, message
+    message = run(folder / "notes.txt", *files, "--cell", "1", "-o", WORK / "some.nc", code=5)
+    assert "1 of 8" in message, message
+    for gas, text in (("co2", "no good sounding"), ("n2o", "no good sounding")):
+        message = run(folder, "--gas", gas, "--cell", "1", "-o", WORK / "none.nc", code=4)
+        assert text in message, message
+    message = run(files[0], "--gas", "co2", "--cell", "1", "-o", WORK / "none.nc", code=3)
+    assert "holds soundings of ch4, not of co2" in message, message
+    assert not (WORK / "none.nc").exists()
+    (WORK / "empty").mkdir()
+    run(WORK / "empty", "--cell", "1", "-o", WORK / "none.nc", code=4)
+    info = json.loads(subprocess.run([BINARY, "info", "--json", str(WORK / "named.nc")],
+                                     capture_output=True, text=True, check=True).stdout)
+    with netCDF4.Dataset(WORK / "named.nc") as f:
+        assert info["product"] == "gridded soundings" and info["gas"] == "ch4", info
+        assert info["granules"] == len(f["granule"]) and info["bbox"] == [-180, -90, 180, 90], info
+
+
 def test_refusals():
     for args, code, text in (
             ([], 2, "no file"), (["a.nc"], 2, "-o OUT.nc"), (["a.nc", "-o", "x.csv"], 2, ".nc or"),
@@ -416,6 +447,7 @@ def main():
         harmonised.write(files[-1], a, b, 1800 + 50 * np.sin(np.arange(len(a)) + k),
                          5 + np.arange(len(a)) % 9, time=time, granule=f"orbit{k}")
     test_order_and_parts(files, lon, lat)
+    test_folder(files)
     test_antimeridian_and_pole(sigma)
     test_oversample(lon, lat, x, sigma)
     test_preset()
