@@ -12,6 +12,7 @@
 #include "src/core/memory.h"
 #include "src/core/schema.h"
 #include "src/core/text.h"
+#include "src/core/units.h"
 
 struct sky_declared {
   sky_jobfile *file; /* kept for its texts; NULL: the job keeps them */
@@ -159,6 +160,14 @@ static sky_status check_fields(sky_faults *f, const sky_node *node, const sky_re
     if (sky_reader_field(r, field->role) != field) {
       SKY_TRY(sky_fault_at(f, sky_node_get(item, "role"), "'%s' is declared twice",
                            sky_node_text(item, "role")));
+    }
+    const char *unit = sky_role_unit(field->role);
+    double scale, offset;
+    if (unit != NULL && field->assumed != NULL &&
+        sky_units_convert(f->ctx, field->assumed, unit, &scale, &offset) != SKY_OK) {
+      sky_error_clear(f->ctx);
+      SKY_TRY(sky_fault_at(f, sky_node_get(item, "units"), "'%s' is not a unit of %s (as %s)",
+                           field->assumed, sky_node_text(item, "role"), unit));
     }
     if (field->min > field->max) {
       SKY_TRY(sky_fault_at(f, sky_node_get(item, "variables"),

@@ -82,7 +82,8 @@ static void test_example(void **state) {
   assert_ptr_equal(sky_declared_find(NULL, "tccon"), sky_reader_find("tccon"));
 }
 
-/* The words of the schema are the roles in their order, up to those of one product's own kernels. */
+/* The words of the schema are the roles in their order, up to those of one product's own kernels.
+ */
 static void test_role_words(void **state) {
   (void)state;
   const sky_schema *schema = sky_schema_products();
@@ -127,6 +128,10 @@ static void test_mistakes(void **state) {
        {"f.yaml:15: products[0].fields[9].role:", "declared twice"}},
       {HEAD FIELDS_WITHOUT_WEIGHT "      - {role: weight, variables: [/w], min: 2, max: 1}\n",
        {"f.yaml:14:", "min 2 is above max 1"}},
+      {HEAD FIELDS_WITHOUT_WEIGHT "      - {role: weight, variables: [/w], units: hPa}\n",
+       {"f.yaml:14: products[0].fields[8].units:", "'hPa' is not a unit of weight"}},
+      {HEAD FIELDS_WITHOUT_WEIGHT "      - {role: weight, variables: [/w], units: blorb}\n",
+       {"f.yaml:14:", "'blorb' is not a unit"}},
       {HEAD "    kernel: none\n    time: parts\n" FIELDS_WITHOUT_WEIGHT,
        {"role year (time parts", "role hour"}},
       {HEAD FIELDS_WITHOUT_WEIGHT "      - {role: weight, variables: [/w]}\n"
