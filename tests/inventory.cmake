@@ -3,6 +3,7 @@ add_library(sky_fixture_gridded STATIC unit/fixture_gridded.c)
 target_link_libraries(sky_fixture_gridded PUBLIC skyflux_read)
 
 sky_test(test_footprint SOURCES unit/test_footprint.c LIBS sky_fixture_gridded LABELS read)
+sky_test(test_curvilinear SOURCES unit/test_curvilinear.c LIBS sky_fixture_gridded skyflux_job LABELS read)
 sky_test(test_flux SOURCES unit/test_flux.c LIBS sky_fixture_gridded LABELS read)
 sky_test(test_read_information SOURCES unit/test_read_information.c LIBS sky_fixture_gridded LABELS read)
 sky_test(test_zones_ogr SOURCES unit/test_zones_ogr.c LIBS skyflux_read LABELS read)

@@ -57,30 +57,33 @@ sky_status sky_job_flux(sky_context *ctx, const sky_job *job, const char *id, sk
   return sky_flux_read(ctx, path, &opt, out);
 }
 
+static sky_status carry(sky_context *ctx, const sky_flux *f, const double *amount,
+                        const sky_mesh *dst, double *out, sky_audit *audit) {
+  if (f->cells.nx > 0) return sky_curvilinear_extensive(ctx, &f->cells, amount, dst, out, audit);
+  return sky_mesh_regrid_extensive(ctx, &f->grid, amount, dst, out, audit);
+}
+
 sky_status sky_job_flux_to_mesh(sky_context *ctx, const char *what, const sky_flux *f,
                                 const sky_mesh *dst, double *flux, double *valid,
                                 sky_audit *audit) {
   const size_t n_src = sky_grid_cells(&f->grid), n = dst->n_cell;
-  double *src_area = NULL, *amount = NULL, *area = NULL;
+  double *amount = NULL, *area = NULL;
   sky_status st = SKY_OK;
-  SKY_GO_ALLOC(src_area, SKY_NEW(ctx, double, n_src));
   SKY_GO_ALLOC(amount, SKY_NEW(ctx, double, n_src));
   SKY_GO_ALLOC(area, SKY_NEW(ctx, double, n));
-  SKY_GO(sky_grid_areas(ctx, &f->grid, src_area));
   SKY_GO(sky_mesh_areas(ctx, dst, area));
   for (size_t c = 0; c < n_src; c++)
-    amount[c] = isnan(f->flux[c]) ? 0.0 : src_area[c];
-  SKY_GO(sky_mesh_regrid_extensive(ctx, &f->grid, amount, dst, valid, audit));
+    amount[c] = isnan(f->flux[c]) ? 0.0 : f->area[c];
+  SKY_GO(carry(ctx, f, amount, dst, valid, audit));
   for (size_t c = 0; c < n_src; c++)
-    amount[c] = f->flux[c] * src_area[c];
-  SKY_GO(sky_mesh_regrid_extensive(ctx, &f->grid, amount, dst, flux, audit));
+    amount[c] = f->flux[c] * f->area[c];
+  SKY_GO(carry(ctx, f, amount, dst, flux, audit));
   SKY_GO(sky_audit_check(ctx, what, "mol s-1", audit, AUDIT_TOLERANCE));
   for (size_t c = 0; c < n; c++) {
     valid[c] /= area[c];
     flux[c] = valid[c] > 0.0 ? flux[c] / area[c] : NAN;
   }
 cleanup:
-  sky_free(src_area);
   sky_free(amount);
   sky_free(area);
   return st;

@@ -1,7 +1,8 @@
 /* stage_inventory.c: one inventory -> SI flux on the job's mesh, exact totals per zone, mass audit.
  *
  * Gridded files: mass per cell (flux × ellipsoidal area) is carried to the mesh by conservative
- * sums, zone totals are taken on the file's own cells with exact coverage. The 1-sigma of a zone
+ * sums, zone totals are taken on the file's own cells with exact coverage (of curvilinear files on
+ * those of the mesh). The 1-sigma of a zone
  * total keeps the spatial correlation of the inventory's own errors: Var = Σ_ij f_i f_j s_i s_j
  * ρ(d_ij). Workbooks: regional totals; the sum of the regions stands beside the zone that `region`
  * names. Tables of activity: job_activity.c. */
@@ -68,39 +69,45 @@ static sky_status flux_to_grid(sky_context *ctx, const sky_flux *f, double kg, i
   return SKY_OK;
 }
 
-/* Total of one zone, its ring in the system of the file, on the file's own cells. */
-static sky_status zone_total(sky_context *ctx, const sky_flux *f, const double *native_area,
-                             double kg, const sky_zone *zone, size_t z, inventory *inv) {
-  sky_coverage cover = {0};
+/* Total of one zone over the cells it covers; valid: share of a cell with data, NULL = all. */
+static void zone_total(const sky_coverage *cover, const double *flux, const double *cell_area,
+                       const double *valid, double kg, size_t z, inventory *inv) {
   sky_acc mass = {0}, area = {0};
-  SKY_TRY(sky_zone_coverage(ctx, zone, &f->grid, &cover));
-  for (size_t k = 0; k < cover.n; k++) {
-    const size_t c = cover.cell[k];
-    if (isnan(f->flux[c])) continue;
-    const double inside = cover.fraction[k] * native_area[c];
-    sky_acc_add(&mass, f->flux[c] * inside * kg);
-    sky_acc_add(&area, inside);
+  for (size_t k = 0; k < cover->n; k++) {
+    const size_t c = cover->cell[k];
+    if (isnan(flux[c])) continue;
+    const double inside = cover->fraction[k] * cell_area[c];
+    sky_acc_add(&mass, flux[c] * inside * kg);
+    sky_acc_add(&area, valid != NULL ? inside * valid[c] : inside);
   }
   if (sky_acc_value(&area) > 0.0) {
     inv->layer.zone_total[z] = sky_acc_value(&mass);
-    inv->layer.zone_covered[z] = fmin(1.0, sky_acc_value(&area) / cover.area_zone);
+    inv->layer.zone_covered[z] = fmin(1.0, sky_acc_value(&area) / cover->area_zone);
   }
-  sky_coverage_free(&cover);
-  return SKY_OK;
 }
 
-static sky_status zone_totals(sky_context *ctx, const sky_job *job, const sky_flux *f,
-                              const double *native_area, double kg, inventory *inv) {
+/* On the file's own cells, the rings in its system. */
+static sky_status zone_totals(sky_context *ctx, const sky_job *job, const sky_flux *f, double kg,
+                              inventory *inv) {
   const bool same = sky_grid_same_system(&f->grid, &inv->mesh.patch[0]);
   sky_zones there = {0};
   sky_status st = SKY_OK;
   if (!same) SKY_GO(sky_job_zones_for(ctx, job, &f->grid, &there));
   const sky_zones *zones = same ? &inv->zones : &there;
-  for (size_t z = 0; z < zones->n; z++)
-    SKY_GO(zone_total(ctx, f, native_area, kg, &zones->zone[z], z, inv));
+  for (size_t z = 0; z < zones->n; z++) {
+    sky_coverage cover = {0};
+    SKY_GO(sky_zone_coverage(ctx, &zones->zone[z], &f->grid, &cover));
+    zone_total(&cover, f->flux, f->area, NULL, kg, z, inv);
+    sky_coverage_free(&cover);
+  }
 cleanup:
   sky_zones_free(&there);
   return st;
+}
+
+static void zone_totals_on_mesh(double kg, inventory *inv) {
+  for (size_t z = 0; z < inv->zones.n; z++)
+    zone_total(&inv->cover[z], inv->layer.flux, inv->area, inv->layer.valid, kg, z, inv);
 }
 
 /* 1-sigma of each zone total from the inventory's own error model. */
@@ -150,11 +157,18 @@ static void record_flux(sky_facts *facts, const char *id, const sky_node *node, 
   const double independent = sky_node_number(node, "total");
   const double stated = isnan(independent) ? f->stated_total : independent;
   char when[24];
+  char cells[128];
+  if (f->cells.nx > 0)
+    snprintf(cells, sizeof cells,
+             "%zu by %zu cells of a curvilinear grid, zone totals on the cells of the job's grid",
+             f->cells.nx, f->cells.ny);
+  else
+    snprintf(cells, sizeof cells, "cells %.4g by %.4g %s", sky_grid_dx(&f->grid),
+             sky_grid_dy(&f->grid), f->grid.geographic ? "degrees" : "m");
   sky_time_format(f->time_start, when, sizeof when);
-  sky_fact(facts, "sources", id, "%s%s%s, %zu variable%s, cells %.4g by %.4g %s%s%.10s", f->title,
+  sky_fact(facts, "sources", id, "%s%s%s, %zu variable%s, %s%s%.10s", f->title,
            f->title[0] != '\0' ? "; " : "", f->units, f->n_sectors, f->n_sectors == 1 ? "" : "s",
-           sky_grid_dx(&f->grid), sky_grid_dy(&f->grid), f->grid.geographic ? "degrees" : "m",
-           when[0] != '\0' ? ", from " : "", when);
+           cells, when[0] != '\0' ? ", from " : "", when);
   const int year = (int)sky_node_integer(node, "year", 0);
   if (year > 0) sky_fact(facts, "sources", id, "emissions of the year %d", year);
   sky_fact(
@@ -174,19 +188,18 @@ static void record_flux(sky_facts *facts, const char *id, const sky_node *node, 
 static sky_status read_gridded(sky_context *ctx, const sky_job *job, const sky_stage *stage,
                                const sky_node *node, inventory *inv, sky_facts *facts) {
   sky_flux f = {0};
-  double *native_area = NULL;
   bool other_time;
   const double kg = sky_species_find(stage->gas)->molar_mass * SKY_SECONDS_PER_YEAR;
   sky_status st = SKY_OK;
   SKY_GO(sky_job_flux(ctx, job, stage->id, &f, &other_time));
-  SKY_GO_ALLOC(native_area, SKY_NEW(ctx, double, sky_grid_cells(&f.grid)));
-  SKY_GO(sky_grid_areas(ctx, &f.grid, native_area));
   SKY_GO(flux_to_grid(ctx, &f, kg, inv, facts, stage->id));
-  SKY_GO(zone_totals(ctx, job, &f, native_area, kg, inv));
+  if (f.cells.nx > 0)
+    zone_totals_on_mesh(kg, inv);
+  else
+    SKY_GO(zone_totals(ctx, job, &f, kg, inv));
   SKY_GO(zone_uncertainty(ctx, job, node, kg, inv));
   record_flux(facts, stage->id, node, &f, other_time);
 cleanup:
-  sky_free(native_area);
   sky_flux_free(&f);
   return st;
 }

@@ -36,6 +36,8 @@ void sky_flux_free(sky_flux *f) {
   for (size_t i = 0; i < f->n_sectors && f->sector != NULL; i++)
     sky_free(f->sector[i]);
   sky_grid_free(&f->grid);
+  sky_curvilinear_free(&f->cells);
+  sky_free(f->area);
   sky_free(f->flux);
   sky_free(f->sector);
   sky_free(f->sector_total);
@@ -260,10 +262,18 @@ static bool spacing_is(const sky_gridded *g, double x, double y) {
 }
 
 static sky_status check_resolution(sky_context *ctx, sky_nc *nc, const sky_gridded *g,
-                                   const sky_flux_options *opt) {
+                                   bool curvilinear, const sky_flux_options *opt) {
   double x = opt->stated_dx, y = opt->stated_dy;
   if (isnan(x) || isnan(y)) SKY_TRY(stated_resolution(ctx, nc, &x, &y));
-  if (isnan(x) || isnan(y) || spacing_is(g, x, y) || spacing_is(g, y, x)) return SKY_OK;
+  if (isnan(x) || isnan(y)) return SKY_OK;
+  if (curvilinear) {
+    sky_log(ctx, SKY_LOG_WARN,
+            "%s: the stated resolution of %.4g x %.4g degrees cannot be compared with the cells of "
+            "a curvilinear grid",
+            sky_nc_path(nc), x, y);
+    return SKY_OK;
+  }
+  if (spacing_is(g, x, y) || spacing_is(g, y, x)) return SKY_OK;
   return sky_fail(ctx, SKY_E_COVERAGE,
                   "%s: cells are %.4g x %.4g degrees apart, but the values are of %.4g x %.4g "
                   "degrees; single cells of a finer grid cannot serve as a prior",
@@ -337,26 +347,28 @@ static sky_status sum_sectors(sky_context *ctx, sky_nc *nc, char **names, size_t
                               double molar_mass, sky_flux *f) {
   sky_status st = SKY_OK;
   const size_t cells = sky_grid_cells(&g->grid);
-  double *one = NULL, *area = NULL;
+  double *one = NULL;
   SKY_GO_ALLOC(one, SKY_NEW(ctx, double, cells));
-  SKY_GO_ALLOC(area, SKY_NEW(ctx, double, cells));
+  SKY_GO_ALLOC(f->area, SKY_NEW(ctx, double, cells));
   SKY_GO_ALLOC(f->flux, SKY_NEW0(ctx, double, cells));
   SKY_GO_ALLOC(f->sector, SKY_NEW0(ctx, char *, n));
   SKY_GO_ALLOC(f->sector_total, SKY_NEW0(ctx, double, n));
-  SKY_GO(sky_grid_areas(ctx, &g->grid, area));
+  if (f->cells.nx > 0)
+    memcpy(f->area, f->cells.area, cells * sizeof *f->area);
+  else
+    SKY_GO(sky_grid_areas(ctx, &g->grid, f->area));
   f->n_sectors = n;
   for (size_t k = 0; k < n; k++) {
     SKY_GO_ALLOC(f->sector[k], sky_strdup(ctx, names[k]));
     SKY_GO(check_gas(ctx, nc, names[k], opt->gas));
     SKY_GO(read_sector(ctx, nc, names[k], g, s, opt, f->units, one));
-    f->sector_total[k] = total_kg(one, area, cells, molar_mass);
+    f->sector_total[k] = total_kg(one, f->area, cells, molar_mass);
     for (size_t i = 0; i < cells; i++)
       f->flux[i] += one[i];
   }
-  f->total = total_kg(f->flux, area, cells, molar_mass);
+  f->total = total_kg(f->flux, f->area, cells, molar_mass);
 cleanup:
   sky_free(one);
-  sky_free(area);
   return st;
 }
 
@@ -375,8 +387,8 @@ sky_status sky_flux_read(sky_context *ctx, const char *path, const sky_flux_opti
   SKY_GO(sky_nc_open(ctx, path, &nc));
   SKY_GO(sky_nc_variables(ctx, nc, &names, &n_names));
   SKY_GO(choose(ctx, nc, opt, names, n_names, &n));
-  SKY_GO(sky_gridded_open(ctx, nc, names[0], &g));
-  if (opt->as_prior) SKY_GO(check_resolution(ctx, nc, &g, opt));
+  SKY_GO(sky_gridded_open_cells(ctx, nc, names[0], &g, &f.cells));
+  if (opt->as_prior) SKY_GO(check_resolution(ctx, nc, &g, f.cells.nx > 0, opt));
   SKY_GO(read_steps(ctx, nc, opt, &g, &s, &f));
   SKY_GO(sum_sectors(ctx, nc, names, n, &g, &s, opt, gas->molar_mass, &f));
   if (n == 1) SKY_GO(stated_total(ctx, nc, names[0], opt->gas, &f.stated_total));

@@ -4,11 +4,14 @@
  * HEMCO `EmisCH4_*`): the variable, or the sum of all variables that match a pattern, with its
  * unit. The spacing of the axes is compared with the source resolution that the file itself states
  * (history/comment/attributes such as "0.1x0.1 degrees", "5.3x5.1" in the name is not a statement);
- * a file decimated to every n-th cell is refused as a prior. */
+ * a file decimated to every n-th cell is refused as a prior.
+ *
+ * Cells may be quadrilaterals (a curvilinear grid, gridded.h): then `cells` holds them, and `grid`
+ * only counts them; sky_job_flux_to_mesh carries either onto a mesh. */
 #ifndef SKY_READ_FLUX_H
 #define SKY_READ_FLUX_H
 
-#include "grids/grid.h"
+#include "grids/curvilinear.h"
 
 typedef struct sky_flux_options {
   const char *gas;      /* required */
@@ -22,7 +25,9 @@ typedef struct sky_flux_options {
 
 typedef struct sky_flux {
   sky_grid grid;
+  sky_curvilinear cells; /* nx = 0: those of grid */
   char gas[8];
+  double *area;        /* [cells] m2, of the ellipsoid */
   double *flux;        /* [cells] mol m-2 s-1; NaN nodata */
   double total;        /* kg yr-1 of the gas over the grid (365.2425 d), exact cell areas */
   double stated_total; /* kg yr-1 as the file states it (total_emi_*, else NaN) */

@@ -16,9 +16,11 @@ static role role_of(const char *dim) {
   static const struct {
     const char *name;
     role is;
-  } known[] = {{"lon", ROLE_X},  {"longitude", ROLE_X}, {"x", ROLE_X},
-               {"rlon", ROLE_X}, {"lat", ROLE_Y},       {"latitude", ROLE_Y},
-               {"y", ROLE_Y},    {"rlat", ROLE_Y},      {"time", ROLE_TIME}};
+  } known[] = {{"lon", ROLE_X},        {"longitude", ROLE_X}, {"x", ROLE_X},  {"rlon", ROLE_X},
+               {"lat", ROLE_Y},        {"latitude", ROLE_Y},  {"y", ROLE_Y},  {"rlat", ROLE_Y},
+               {"time", ROLE_TIME},    {"i", ROLE_X},         {"ni", ROLE_X}, {"nx", ROLE_X},
+               {"j", ROLE_Y},          {"nj", ROLE_Y},        {"ny", ROLE_Y}, {"west_east", ROLE_X},
+               {"south_north", ROLE_Y}};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (strcmp(dim, known[i].name) == 0) return known[i].is;
   return ROLE_OTHER;
@@ -155,25 +157,35 @@ void sky_gridded_free(sky_gridded *g) {
   memset(g, 0, sizeof *g);
 }
 
-sky_status sky_gridded_open(sky_context *ctx, sky_nc *f, const char *var, sky_gridded *out) {
+sky_status sky_gridded_shape(sky_context *ctx, sky_nc *f, const char *var, sky_gridded *out, int *x,
+                             int *y) {
   sky_gridded g = {.n_time = 1};
   SKY_TRY(sky_nc_info(ctx, f, var, &g.info));
   if (!sky_gridded_suits(&g.info)) return wrong_shape(ctx, f, var, &g.info);
-  const int x = find_role(&g.info, ROLE_X), y = find_role(&g.info, ROLE_Y);
+  *x = find_role(&g.info, ROLE_X);
+  *y = find_role(&g.info, ROLE_Y);
   const int t = find_role(&g.info, ROLE_TIME);
   size_t stride[SKY_NC_MAX_DIMS], step = 1;
   for (int d = g.info.ndims - 1; d >= 0; d--) {
     stride[d] = step;
     step *= g.info.size[d];
   }
-  g.stride_x = stride[x];
-  g.stride_y = stride[y];
+  g.stride_x = stride[*x];
+  g.stride_y = stride[*y];
   if (t >= 0) {
     g.has_time = true;
     g.n_time = g.info.size[t];
     g.stride_time = stride[t];
     memcpy(g.time_dim, g.info.dim[t], sizeof g.time_dim);
   }
+  *out = g;
+  return SKY_OK;
+}
+
+sky_status sky_gridded_open(sky_context *ctx, sky_nc *f, const char *var, sky_gridded *out) {
+  sky_gridded g;
+  int x, y;
+  SKY_TRY(sky_gridded_shape(ctx, f, var, &g, &x, &y));
   SKY_TRY(read_grid(ctx, f, var, g.info.dim[x], g.info.size[x], g.info.dim[y], g.info.size[y], &g));
   *out = g;
   return SKY_OK;
