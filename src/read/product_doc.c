@@ -37,7 +37,8 @@ static const char *kernel_text(sky_kernel_rule rule) {
     case SKY_KERNEL_NONE:
       return "none; the soundings have n_levels = 0";
     case SKY_KERNEL_LOG_SVD:
-      return "of profiles of the logarithm, A = L·diag(s)·Rᵀ of the stated rank; column, weights by "
+      return "of profiles of the logarithm, A = L·diag(s)·Rᵀ of the stated rank; column, weights "
+             "by "
              "dry air and the column's kernel are made from it (algorithms/column/column.md)";
     default:
       return "weight = operator·(1 - h2o), profile = wet/(1 - h2o): the product's operator applies "

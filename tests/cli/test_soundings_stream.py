@@ -89,8 +89,10 @@ def peak(*args):
 
 small = peak(*few, "-o", "few.nc", "--threads", "2")
 large = peak("many", "-o", "many.nc", "--threads", "2")
-assert large < 1.15 * small + 4000, (small, large)
-assert large < 300 * 1024
+sanitized = "sanitizer" in subprocess.run([BINARY, "--version"], capture_output=True, text=True).stdout
+if not sanitized:  # which keeps freed memory
+    assert large < 1.15 * small + 4000, (small, large)
+    assert large < 300 * 1024
 assert len(variable("many.nc", "x")) == DAYS * 24 - DAYS // 2
 time = variable("many.nc", "time")
 assert (np.diff(time) > 0).all() and np.array_equal(variable("many.nc", "overpass"),
