@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grids/cover.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
 #include "src/core/text.h"
@@ -255,4 +256,15 @@ sky_status sky_cli_parse(sky_context *ctx, const sky_cli_spec *spec, int argc, c
   common->n_args = argc - optind;
   common->args = argv + optind;
   return SKY_OK;
+}
+
+sky_status sky_cli_tile(sky_context *ctx, const char *text, size_t *cells) {
+  char *end = NULL;
+  const long n = strtol(text, &end, 10);
+  if (*text != '\0' && *end == '\0' && n >= SKY_BAND && n <= 65536 && n % SKY_BAND == 0) {
+    *cells = (size_t)n;
+    return SKY_OK;
+  }
+  return sky_fail(ctx, SKY_E_USAGE, "--tile: '%s' is not a multiple of %d from %d to 65536", text,
+                  SKY_BAND, SKY_BAND);
 }

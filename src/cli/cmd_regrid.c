@@ -57,10 +57,7 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
     if (a->opt.band == number) return SKY_OK;
     return sky_fail(ctx, SKY_E_USAGE, "--band: '%s' is not a number from 1 to 65535", value);
   }
-  a->opt.pass.tile = good && number >= SKY_BAND && number <= 65536 ? (size_t)number : 0;
-  if ((double)a->opt.pass.tile == number && a->opt.pass.tile % SKY_BAND == 0) return SKY_OK;
-  return sky_fail(ctx, SKY_E_USAGE, "--tile: '%s' is not a multiple of %d from %d to 65536", value,
-                  SKY_BAND, SKY_BAND);
+  return sky_cli_tile(ctx, value, &a->opt.pass.tile);
 }
 
 static sky_status check_args(sky_context *ctx, const regrid_args *a, const sky_cli_common *common) {

@@ -137,17 +137,6 @@ static sky_status parse_kinds(sky_context *ctx, const char *text, sky_zonal_args
   return SKY_OK;
 }
 
-static sky_status parse_tile(sky_context *ctx, const char *text, size_t *tile) {
-  char *end = NULL;
-  const long n = strtol(text, &end, 10);
-  if (*text != '\0' && *end == '\0' && n >= SKY_BAND && n <= 65536 && n % SKY_BAND == 0) {
-    *tile = (size_t)n;
-    return SKY_OK;
-  }
-  return sky_fail(ctx, SKY_E_USAGE, "--tile: '%s' is not a multiple of %d from %d to 65536", text,
-                  SKY_BAND, SKY_BAND);
-}
-
 static sky_status parse_unit(sky_context *ctx, const char *text, sky_zonal_args *a) {
   static const sky_area_unit units[] = {{"ha", 1e4}, {"km2", 1e6}, {"m2", 1}};
   for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
@@ -163,7 +152,7 @@ static bool handle_execution(sky_context *ctx, sky_zonal_args *a, const char *na
                              const char *value, sky_status *st) {
   *st = SKY_OK;
   if (strcmp(name, "tile") == 0)
-    *st = parse_tile(ctx, value, &a->pass.tile);
+    *st = sky_cli_tile(ctx, value, &a->pass.tile);
   else if (strcmp(name, "shard") == 0)
     *st = sky_shard_parse(ctx, value, &a->pass.shard);
   else if (strcmp(name, "fresh") == 0)
