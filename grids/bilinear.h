@@ -8,9 +8,9 @@
 #include "grids/grid.h"
 
 typedef struct sky_bilinear {
-  size_t n;        /* cells of the target */
-  size_t *cell;    /* [4*n] cells of the source */
-  double *weight;  /* [4*n] sum to 1 */
+  size_t n;       /* cells of the target */
+  size_t *cell;   /* [4*n] cells of the source */
+  double *weight; /* [4*n] sum to 1 */
 } sky_bilinear;
 
 /* SKY_E_COVERAGE names the first cell of dst whose centre is outside src. Longitudes are unwrapped.

@@ -18,8 +18,8 @@ double sky_vprm_tscale(const sky_vprm_class *c, double t) {
 double sky_vprm_pscale_of(const sky_vprm_class *c, double evi, double evi_min, double evi_max,
                           double lswi) {
   if (c->pscale == SKY_PSCALE_ONE) return 1;
-  const bool out = c->pscale == SKY_PSCALE_PHASE &&
-                   evi >= evi_min + SKY_VPRM_PHASE * (evi_max - evi_min);
+  const bool out =
+      c->pscale == SKY_PSCALE_PHASE && evi >= evi_min + SKY_VPRM_PHASE * (evi_max - evi_min);
   return out ? 1 : (1 + lswi) / 2;
 }
 
@@ -113,8 +113,7 @@ void sky_vprm_day_set(sky_vprm_day *d, const sky_vprm_season *s, int threads) {
 
 /* gpp += light Ts PAR / (1 + PAR/PAR0): one division for the two. */
 static void add_gpp(const sky_vprm_class *c, size_t n, const double *restrict light,
-                    const double *restrict t, const double *restrict par,
-                    double *restrict gpp) {
+                    const double *restrict t, const double *restrict par, double *restrict gpp) {
   const double t_min = c->t_min, t_opt = c->t_opt, t_max = c->t_max, per_par0 = 1 / c->par0;
   for (size_t i = 0; i < n; i++) {
     const double product = (t[i] - t_min) * (t[i] - t_max), off = t[i] - t_opt;

@@ -61,8 +61,8 @@ typedef struct sky_vprm_day { /* what the hours of a day share */
   const sky_vprm_class *cls; /* borrowed */
   const double *share;       /* borrowed, [n_class*n_cell] of the cell's area */
   double *light;             /* [n_class*n_cell] f λ Ps Ws EVI */
-  double *base, *warm;       /* [n_class*n_cell] γ EVI + β + k1 Ws, α + k2 Ws; NULL: none modified */
-  double *warm2;             /* [n_class*n_cell] α2 + k3 Ws */
+  double *base, *warm; /* [n_class*n_cell] γ EVI + β + k1 Ws, α + k2 Ws; NULL: none modified */
+  double *warm2;       /* [n_class*n_cell] α2 + k3 Ws */
 } sky_vprm_day;
 
 /* cls and share must outlive the result. SKY_E_RANGE names a class whose parameters are not those

@@ -123,15 +123,14 @@ static sky_status read_builtin(sky_context *ctx, const sky_table *sets, size_t r
   static const char *const degrees[] = {"VPRM Tmin", "VPRM Topt", "VPRM Tmax", "VPRM Tlow"};
   SKY_TRY(read_rules(ctx, sets, "vprm_sets.csv", row, c, &negative));
   SKY_TRY(find_row(ctx, t, "VPRM lambda", stratum, table, &lambda, &light));
-  SKY_TRY(is_per_shortwave(ctx, "lambda", light, "umol CO2 / umol PAR",
-                           "umol CO2/m2/s per W/m2 SW", &lambda_sw));
+  SKY_TRY(is_per_shortwave(ctx, "lambda", light, "umol CO2 / umol PAR", "umol CO2/m2/s per W/m2 SW",
+                           &lambda_sw));
   SKY_TRY(find_row(ctx, t, "VPRM PAR0", stratum, table, &par0, &light));
   SKY_TRY(is_per_shortwave(ctx, "PAR0", light, "umol/m2/s", "W/m2", &par0_sw));
   SKY_TRY(find_row(ctx, t, "VPRM alpha", stratum, table, &alpha, &unit));
   SKY_TRY(find_row(ctx, t, "VPRM beta", stratum, table, &beta, &unit));
   for (size_t i = 0; i < 4; i++)
-    SKY_TRY(
-        find_row(ctx, t, degrees[i], c->name, i < 3 ? warmth : TLOW_TABLE, &at[i], &unit));
+    SKY_TRY(find_row(ctx, t, degrees[i], c->name, i < 3 ? warmth : TLOW_TABLE, &at[i], &unit));
   set_light(c, lambda, lambda_sw, par0, par0_sw, negative);
   c->alpha = alpha * MICRO;
   c->beta = beta * MICRO;
@@ -236,8 +235,8 @@ sky_status sky_vprm_set_from_table(sky_context *ctx, const sky_table *table, con
   for (size_t r = 0; r < sky_table_rows(table); r++) {
     SKY_GO(read_user(ctx, table, path, r, &out->cls[r]));
     if (sky_vprm_set_find(out, out->cls[r].name) != SIZE_MAX)
-      SKY_GO(sky_fail(ctx, SKY_E_RANGE, "%s:%d: class: '%s' twice", path,
-                      sky_table_line(table, r), out->cls[r].name));
+      SKY_GO(sky_fail(ctx, SKY_E_RANGE, "%s:%d: class: '%s' twice", path, sky_table_line(table, r),
+                      out->cls[r].name));
     out->n++;
   }
   if (out->n == 0) st = sky_fail(ctx, SKY_E_NODATA, "%s: no class", path);

@@ -1,7 +1,7 @@
 /* vprm_sets.h: parameters of VPRM as data: the sets of ancillary/, or a user's table.
  *
- * λ and PAR0 are per photon of PAR or per W m-2 of shortwave, and λ of some models is negative where
- * it means uptake: both are declared (unit or `light`, `lambda_sign`), never guessed. */
+ * λ and PAR0 are per photon of PAR or per W m-2 of shortwave, and λ of some models is negative
+ * where it means uptake: both are declared (unit or `light`, `lambda_sign`), never guessed. */
 #ifndef SKY_ALGORITHMS_SINK_VPRM_SETS_H
 #define SKY_ALGORITHMS_SINK_VPRM_SETS_H
 

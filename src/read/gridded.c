@@ -16,11 +16,15 @@ static role role_of(const char *dim) {
   static const struct {
     const char *name;
     role is;
-  } known[] = {{"lon", ROLE_X},        {"longitude", ROLE_X}, {"x", ROLE_X},  {"rlon", ROLE_X},
-               {"lat", ROLE_Y},        {"latitude", ROLE_Y},  {"y", ROLE_Y},  {"rlat", ROLE_Y},
-               {"time", ROLE_TIME},    {"valid_time", ROLE_TIME}, {"i", ROLE_X},         {"ni", ROLE_X}, {"nx", ROLE_X},
-               {"j", ROLE_Y},          {"nj", ROLE_Y},        {"ny", ROLE_Y}, {"west_east", ROLE_X},
-               {"south_north", ROLE_Y}};
+  } known[] = {{"lon", ROLE_X},       {"longitude", ROLE_X},
+               {"x", ROLE_X},         {"rlon", ROLE_X},
+               {"lat", ROLE_Y},       {"latitude", ROLE_Y},
+               {"y", ROLE_Y},         {"rlat", ROLE_Y},
+               {"time", ROLE_TIME},   {"valid_time", ROLE_TIME},
+               {"i", ROLE_X},         {"ni", ROLE_X},
+               {"nx", ROLE_X},        {"j", ROLE_Y},
+               {"nj", ROLE_Y},        {"ny", ROLE_Y},
+               {"west_east", ROLE_X}, {"south_north", ROLE_Y}};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (strcmp(dim, known[i].name) == 0) return known[i].is;
   return ROLE_OTHER;

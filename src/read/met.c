@@ -129,8 +129,9 @@ static sky_status to_rate(sky_context *ctx, const char *path, sky_accumulation h
                     path, m->n);
   m->by_day = how == SKY_ACCUMULATED_DAY || (how == SKY_ACCUMULATED_AUTO && rises_by_day(m));
   if (m->by_day) take_differences(m);
-  sky_log(ctx, SKY_LOG_INFO, "%s: radiation accumulated %s", path,
-          m->by_day ? "since 00 UTC: differences of steps" : "over the hour that ends at each step");
+  sky_log(
+      ctx, SKY_LOG_INFO, "%s: radiation accumulated %s", path,
+      m->by_day ? "since 00 UTC: differences of steps" : "over the hour that ends at each step");
   for (size_t i = 0; i < m->n * cells; i++)
     m->shortwave[i] /= HOUR;
   return SKY_OK;
@@ -157,7 +158,8 @@ static sky_status read_all(sky_context *ctx, sky_nc *f, sky_accumulation how, sk
   SKY_GO(read_variable(ctx, f, t, "K", &gt, &out->t2m));
   SKY_GO(read_variable(ctx, f, s, rate ? "W m-2" : "J m-2", &gs, &out->shortwave));
   if (gt.n_time != gs.n_time || !sky_grid_equal(&gt.grid, &gs.grid))
-    SKY_GO(sky_fail(ctx, SKY_E_FORMAT, "%s: %s and %s are on different grids or steps", path, t, s));
+    SKY_GO(
+        sky_fail(ctx, SKY_E_FORMAT, "%s: %s and %s are on different grids or steps", path, t, s));
   SKY_GO(sky_nc_read_time(ctx, f, gt.time_dim, &n, &out->end));
   if (n != gt.n_time || n == 0)
     SKY_GO(sky_fail(ctx, SKY_E_FORMAT, "%s: %s: %zu times for %zu steps", path, gt.time_dim, n,

@@ -27,9 +27,10 @@ typedef struct sky_met {
 } sky_met;
 
 /* AUTO: by day if the radiation of no cell ever falls from one hour of a UTC day to the next; that
- * needs 24 hours, else SKY_E_USAGE asks for it. By day the first hour of a file is dropped unless it
- * begins a UTC day. SKY_E_FORMAT: steps that are not hours without a gap; SKY_E_RANGE: values that
- * are no temperature (180..340 K) or radiation (0..1500 W m-2), or do not rise within the day. */
+ * needs 24 hours, else SKY_E_USAGE asks for it. By day the first hour of a file is dropped unless
+ * it begins a UTC day. SKY_E_FORMAT: steps that are not hours without a gap; SKY_E_RANGE: values
+ * that are no temperature (180..340 K) or radiation (0..1500 W m-2), or do not rise within the day.
+ */
 SKY_NODISCARD sky_status sky_met_read(sky_context *ctx, const char *path, sky_accumulation how,
                                       sky_met *out);
 void sky_met_free(sky_met *m); /* NULL-safe, zeroes */

@@ -11,9 +11,8 @@
 #define SINUSOIDAL "+proj=sinu +lon_0=0 +R=6371007.181 +units=m +no_defs +type=crs"
 
 enum { RED, NIR, BLUE, SWIR, STATE, QUALITY, BANDS };
-static const char *const names[BANDS] = {
-    "sur_refl_b01", "sur_refl_b02", "sur_refl_b03", "sur_refl_b06", "sur_refl_state_500m",
-    "sur_refl_qc_500m"};
+static const char *const names[BANDS] = {"sur_refl_b01", "sur_refl_b02",        "sur_refl_b03",
+                                         "sur_refl_b06", "sur_refl_state_500m", "sur_refl_qc_500m"};
 
 void sky_reflectance_free(sky_reflectance *r) {
   if (r == NULL) return;
@@ -42,8 +41,7 @@ cleanup:
   return st;
 }
 
-static sky_status read_axis(sky_context *ctx, sky_nc *f, const char *name, size_t n,
-                            double **out) {
+static sky_status read_axis(sky_context *ctx, sky_nc *f, const char *name, size_t n, double **out) {
   sky_nc_var info;
   SKY_TRY(sky_nc_info(ctx, f, name, &info));
   if (info.ndims != 1 || info.count != n || n < 2)
@@ -75,8 +73,8 @@ static sky_status read_bands(sky_context *ctx, sky_nc *f, size_t count, double *
       return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: variable missing", sky_nc_path(f), names[b]);
     SKY_TRY(sky_nc_info(ctx, f, names[b], &info));
     if (info.count != count)
-      return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: %zu values, %s has %zu", sky_nc_path(f),
-                      names[b], info.count, names[RED], count);
+      return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: %zu values, %s has %zu", sky_nc_path(f), names[b],
+                      info.count, names[RED], count);
     SKY_TRY(sky_gridded_values(ctx, f, names[b], &info, &band[b]));
     for (size_t i = 0; i < count && b < STATE; i++)
       if (band[b][i] > 2)

@@ -9,11 +9,11 @@
 
 typedef struct sky_reflectance {
   sky_grid grid;
-  double time;                   /* s since 1970: the middle of the composite */
-  double *evi, *lswi;            /* [cells]; NaN where not good */
+  double time;                     /* s since 1970: the middle of the composite */
+  double *evi, *lswi;              /* [cells]; NaN where not good */
   size_t by_flag[SKY_MODIS_FLAGS]; /* pixels; GOOD: used */
-  size_t nodata;                 /* pixels without bands or without a word of quality */
-  size_t implausible;            /* good, but without an index (vegetation.h) */
+  size_t nodata;                   /* pixels without bands or without a word of quality */
+  size_t implausible;              /* good, but without an index (vegetation.h) */
 } sky_reflectance;
 
 /* SKY_E_FORMAT: not sinusoidal on the MODIS sphere, a band missing; SKY_E_UNITS: integers without

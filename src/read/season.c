@@ -39,8 +39,8 @@ static sky_status read_index(sky_context *ctx, sky_nc *f, const char *var, sky_g
     for (size_t c = 0; c < cells; c++) {
       const double v = raw[sky_gridded_at(g, t, c)];
       if (fabs(v) > 1)
-        SKY_GO(sky_fail(ctx, SKY_E_RANGE, "%s: %s: %g is not between -1 and 1", sky_nc_path(f),
-                        var, v));
+        SKY_GO(sky_fail(ctx, SKY_E_RANGE, "%s: %s: %g is not between -1 and 1", sky_nc_path(f), var,
+                        v));
       (*out)[t * cells + c] = v;
       (*least)[c] = fmin((*least)[c], v);
       (*most)[c] = fmax((*most)[c], v);
@@ -67,8 +67,8 @@ static sky_status read_all(sky_context *ctx, sky_nc *f, sky_season *out) {
                     a.time_dim, n, a.n_time));
   for (size_t i = 0; i < n; i++)
     if (!isfinite(out->time[i]) || (i > 0 && !(out->time[i] > out->time[i - 1])))
-      SKY_GO(sky_fail(ctx, SKY_E_FORMAT, "%s: %s: steps do not ascend", sky_nc_path(f),
-                      a.time_dim));
+      SKY_GO(
+          sky_fail(ctx, SKY_E_FORMAT, "%s: %s: steps do not ascend", sky_nc_path(f), a.time_dim));
   out->n = n;
   SKY_GO(sky_grid_copy(ctx, &a.grid, &out->grid));
 cleanup:

@@ -7,9 +7,9 @@
 
 typedef struct sky_season {
   sky_grid grid;
-  size_t n;          /* steps, 2 at least */
-  double *time;      /* [n] s since 1970, ascending */
-  double *evi, *lswi; /* [n*cells] -1..1; NaN nodata */
+  size_t n;                                        /* steps, 2 at least */
+  double *time;                                    /* [n] s since 1970, ascending */
+  double *evi, *lswi;                              /* [n*cells] -1..1; NaN nodata */
   double *evi_min, *evi_max, *lswi_min, *lswi_max; /* [cells] over all steps; NaN: never seen */
 } sky_season;
 
