@@ -1,0 +1,2 @@
+# Vegetation fluxes (VPRM): the kernel, the indices and the commands against numpy.
+sky_test(test_vprm SOURCES unit/test_vprm.c LIBS skyflux_algorithms LABELS unit)
