@@ -6,7 +6,7 @@
 #include "grids/projection.h"
 #include "src/core/memory.h"
 
-#define LEAST_WEIGHT 0.5
+#define LEAST_WEIGHT 0.01
 
 void sky_bilinear_free(sky_bilinear *b) {
   if (b == NULL) return;

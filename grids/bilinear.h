@@ -20,7 +20,7 @@ SKY_NODISCARD sky_status sky_bilinear_create(sky_context *ctx, const sky_grid *s
 void sky_bilinear_free(sky_bilinear *b); /* NULL-safe, zeroes */
 
 /* out [n]. A source cell that is NaN is left out, and the others' weights are scaled; NaN where
- * less than half of the weight is left. */
+ * less than a hundredth of the weight is left. */
 void sky_bilinear_apply(const sky_bilinear *b, const double *value, int threads, double *out);
 
 #endif
