@@ -421,6 +421,20 @@ def check_crops():
     assert "sur_refl_b01: variable missing" in log
 
 
+def check_tables():
+    """The table is the reference's, byte for byte, every row with a source; the sets take verified rows."""
+    own = pathlib.Path(sys.argv[4]) / "ancillary" / "vprm_parameters.csv"
+    assert own.read_bytes() == TABLE.read_bytes()
+    with open(own, newline="", encoding="utf-8") as f:
+        rows = list(csv.DictReader(f))
+    assert len(rows) == 221 and all(r["source"] for r in rows)
+    with open(own.with_name("vprm_sets.csv"), newline="", encoding="utf-8") as f:
+        sets = list(csv.DictReader(line for line in f if line[0] != "#"))
+    for s in sets:
+        taken = [r for r in rows if r["table"] == s["table"] and r["stratum"] == s["stratum"]]
+        assert len(taken) == 4 and all(r["verified"] == "yes" for r in taken), s
+
+
 def check_errors():
     base = ["vprm", ERA5, "--season", "season.nc", "--set", "eu2007", "-o", "no.nc"]
     (WORK / "short.csv").write_text("code,class\n1,evergreen forest\n")
@@ -456,6 +470,7 @@ def main():
     check_zones(flux)
     check_inventory(flux)
     check_crops()
+    check_tables()
     check_errors()
     return 0
 
