@@ -16,6 +16,7 @@
 #include "src/core/text.h"
 
 #define SETS_FILE "sink_sets.csv"
+#define PROFILES_FILE "ipcc_socref_distribution.csv"
 #define KEY_COLUMNS 5 /* parameter, domain, zone, stratum, detail */
 
 typedef enum role {
@@ -162,6 +163,25 @@ static sky_status grow(loader *l) {
   return SKY_OK;
 }
 
+/* Reference soil carbon: the published error is that of the mean of many profiles; the spread of
+ * the profiles (Batjes 2010) is that of a place. Zones are "T1 …" here and "T1" there. */
+static sky_status place_sd(loader *l, const sky_table *t, size_t row, sky_sink_factor *f) {
+  size_t length = 0;
+  const char *text = sky_embedded(PROFILES_FILE, &length), *zone = cell(t, row, "zone");
+  sky_table *p = NULL;
+  SKY_TRY(sky_table_parse(l->ctx, PROFILES_FILE, text, length, &p));
+  sky_status st = SKY_OK;
+  for (size_t i = 0; i < sky_table_rows(p) && st == SKY_OK; i++) {
+    const char *code = cell(p, i, "zone");
+    const size_t n = strlen(code);
+    if (strncmp(zone, code, n) == 0 && (zone[n] == ' ' || zone[n] == '\0') &&
+        strcmp(cell(t, row, "stratum"), cell(p, i, "soil")) == 0)
+      st = sky_table_number(l->ctx, p, i, sky_table_find(p, "sd"), &f->place_sd);
+  }
+  sky_table_free(p);
+  return st;
+}
+
 static sky_status numbers(loader *l, const sky_table *t, size_t row, sky_sink_factor *f) {
   static const char *const header[4] = {"value", "unc_value", "lo95", "hi95"};
   double v[4];
@@ -170,7 +190,7 @@ static sky_status numbers(loader *l, const sky_table *t, size_t row, sky_sink_fa
   if (isnan(v[0])) return sky_fail(l->ctx, SKY_E_INTERNAL, "%s: no value", f->key);
   f->value = v[0];
   f->sd = sky_sink_factor_sd(v[0], v[1], cell(t, row, "unc_kind"), v[2], v[3]);
-  return SKY_OK;
+  return strcmp(cell(t, row, "parameter"), "SOC_REF") == 0 ? place_sd(l, t, row, f) : SKY_OK;
 }
 
 /* The factor of a table row; a row that was taken before is the same factor. */

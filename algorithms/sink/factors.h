@@ -32,6 +32,7 @@ typedef struct sky_sink_factor {
   char *source; /* document, table */
   char *unit;
   double value, sd; /* sd 0 where none is published */
+  double place_sd;  /* of one place about that mean; 0 where none is published */
   bool verified;
 } sky_sink_factor;
 
