@@ -5,7 +5,8 @@ import csv
 import pathlib
 import sys
 
-TABLES = ("legend_crosswalk", "ipcc_defaults", "blue_carbon", "china_densities")
+TABLES = ("legend_crosswalk", "ipcc_defaults", "blue_carbon", "china_densities", "nonco2_factors",
+          "ipcc_socref_distribution")
 REFERENCE = pathlib.Path(sys.argv[2]) / "tables" / "sinks"
 OURS = pathlib.Path(sys.argv[4]) / "ancillary"
 
