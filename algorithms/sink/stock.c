@@ -196,40 +196,55 @@ static double error_only(const sky_linear *l, const double *w) {
 }
 
 /* Σ_sites of the gradient to each factor: one table row is one factor, wherever it is used. */
-static void add_gradient(const work *k, size_t site, const double *area) {
+static void add_gradient(const work *k, size_t site, const double *area, double sign) {
   const sky_linear *l = &k->linear[site];
   const size_t *of = k->site[site].factor;
   for (size_t f = 0; f < l->m; f++) {
     sky_acc g = {0, 0};
     for (size_t t = 0; t < l->n * l->n; t++)
       if (area[t] != 0) sky_acc_add(&g, area[t] * l->J[t * l->m + f]);
-    k->grad[of != NULL ? of[f] : f] += sky_acc_value(&g);
+    k->grad[of != NULL ? of[f] : f] += sign * sky_acc_value(&g);
+  }
+}
+
+/* Adds the variance of the areas and the gradient to the factors; what map error alone shows. */
+static double add_errors(const work *k, size_t zone, double sign, sky_acc *var) {
+  const size_t cells = k->n * k->n;
+  sky_acc moved = {0, 0};
+  for (size_t s = 0; s < k->n_site; s++) {
+    const double *area = k->site[s].tensor->area + zone * cells, *w = k->w[s] + zone * cells;
+    const sky_sink_variance v = sky_linear_variance(&k->linear[s], area, w, k->site[s].set->factor);
+    sky_acc_add(&moved, error_only(&k->linear[s], w));
+    sky_acc_add(var, v.area);
+    sky_acc_add(var, v.cross);
+    add_gradient(k, s, area, sign);
+  }
+  return sign * sky_acc_value(&moved);
+}
+
+/* From the gradient: the factors, and the deviation of the places from them. */
+static void add_factors(const work *k, sky_acc *var) {
+  for (size_t f = 0; f < k->m; f++) {
+    const double shared = k->grad[f] * k->sd[f];
+    const double here = isnan(k->places) ? 0 : k->grad[f] * k->own[f];
+    sky_acc_add(var, shared * shared);
+    if (here != 0) sky_acc_add(var, here * here / k->places);
   }
 }
 
 /* The interval holds both the difference as mapped and the one left after what map error alone is
  * expected to show. */
-static sky_sink_estimate estimate(const work *k, size_t zone) {
-  const size_t cells = k->n * k->n;
-  sky_acc moved = {0, 0}, var = {0, 0};
-  memset(k->grad, 0, k->m * sizeof *k->grad);
-  for (size_t s = 0; s < k->n_site; s++) {
-    const double *area = k->site[s].tensor->area + zone * cells, *w = k->w[s] + zone * cells;
-    const sky_sink_variance v = sky_linear_variance(&k->linear[s], area, w, k->site[s].set->factor);
-    sky_acc_add(&moved, error_only(&k->linear[s], w));
-    sky_acc_add(&var, v.area);
-    sky_acc_add(&var, v.cross);
-    add_gradient(k, s, area);
-  }
-  for (size_t f = 0; f < k->m; f++) {
-    const double shared = k->grad[f] * k->sd[f];
-    sky_acc_add(&var, shared * shared);
-    const double here = isnan(k->places) ? 0 : k->grad[f] * k->own[f];
-    if (here != 0) sky_acc_add(&var, here * here / k->places);
-  }
-  const double q = total_of(k, zone), left = q - sky_acc_value(&moved);
-  const double sd = sqrt(sky_acc_value(&var));
+static sky_sink_estimate interval(double q, double moved, const sky_acc *var) {
+  const double left = q - moved, sd = sqrt(sky_acc_value(var));
   return (sky_sink_estimate){q, sd, fmin(q, left) - Z95 * sd, fmax(q, left) + Z95 * sd};
+}
+
+static sky_sink_estimate estimate(const work *k, size_t zone) {
+  sky_acc var = {0, 0};
+  memset(k->grad, 0, k->m * sizeof *k->grad);
+  const double moved = add_errors(k, zone, 1, &var);
+  add_factors(k, &var);
+  return interval(total_of(k, zone), moved, &var);
 }
 
 static bool has_soil(const sky_sink_set *set, size_t i) {
@@ -324,39 +339,79 @@ static sky_status prepare_site(sky_context *ctx, work *k, size_t s, double accur
   return SKY_OK;
 }
 
-sky_status sky_sink_compute(sky_context *ctx, const sky_sink_site *site, size_t n_site,
-                            const sky_sink_how *how, sky_sink_row *rows) {
-  sky_status st = SKY_OK;
-  bool stocks = false;
-  work k = {.site = site, .n_site = n_site, .years = how->years, .places = how->places};
+static void work_free(work *k) {
+  for (size_t s = 0; s < k->n_site && k->linear != NULL; s++)
+    sky_linear_free(&k->linear[s]);
+  for (size_t s = 0; s < k->n_site && k->w != NULL; s++)
+    sky_free(k->w[s]);
+  sky_free(k->linear);
+  sky_free(k->w);
+  sky_free(k->sd);
+  sky_free(k->own);
+  sky_free(k->grad);
+}
+
+/* work_free it in any case. */
+static sky_status work_make(sky_context *ctx, const sky_sink_site *site, size_t n_site,
+                            const sky_sink_how *how, work *k) {
+  *k = (work){.site = site, .n_site = n_site, .years = how->years, .places = how->places};
   SKY_TRY(check(ctx, site, n_site, how));
-  k.n = site[0].set->n_class;
-  k.n_zone = site[0].tensor->n_zone;
+  k->n = site[0].set->n_class;
+  k->n_zone = site[0].tensor->n_zone;
   for (size_t s = 0; s < n_site; s++) {
-    stocks = stocks || site[s].set->stocks;
     for (size_t f = 0; f < site[s].set->n_factor; f++) {
       const size_t at = site[s].factor != NULL ? site[s].factor[f] : f;
-      if (at >= k.m) k.m = at + 1;
+      if (at >= k->m) k->m = at + 1;
     }
   }
-  SKY_GO_ALLOC(k.linear, SKY_NEW0(ctx, sky_linear, n_site));
-  SKY_GO_ALLOC(k.w, SKY_NEW0(ctx, double *, n_site));
-  SKY_GO_ALLOC(k.sd, SKY_NEW0(ctx, double, k.m));
-  SKY_GO_ALLOC(k.own, SKY_NEW0(ctx, double, k.m));
-  SKY_GO_ALLOC(k.grad, SKY_NEW0(ctx, double, k.m));
+  k->linear = SKY_NEW0(ctx, sky_linear, n_site);
+  k->w = SKY_NEW0(ctx, double *, n_site);
+  k->sd = SKY_NEW0(ctx, double, k->m);
+  k->own = SKY_NEW0(ctx, double, k->m);
+  k->grad = SKY_NEW0(ctx, double, k->m);
+  if (k->linear == NULL || k->w == NULL || k->sd == NULL || k->own == NULL || k->grad == NULL)
+    return SKY_E_NOMEM;
   for (size_t s = 0; s < n_site; s++)
-    SKY_GO(prepare_site(ctx, &k, s, how->accuracy));
-  for (size_t cls = 0; cls <= k.n; cls++)
+    SKY_TRY(prepare_site(ctx, k, s, how->accuracy));
+  return SKY_OK;
+}
+
+sky_status sky_sink_compute(sky_context *ctx, const sky_sink_site *site, size_t n_site,
+                            const sky_sink_how *how, sky_sink_row *rows) {
+  work k;
+  bool stocks = false;
+  for (size_t s = 0; s < n_site; s++)
+    stocks = stocks || site[s].set->stocks;
+  const sky_status st = work_make(ctx, site, n_site, how, &k);
+  for (size_t cls = 0; st == SKY_OK && cls <= k.n; cls++)
     fill_class(&k, cls, stocks, rows);
-cleanup:
-  for (size_t s = 0; s < n_site && k.linear != NULL; s++)
-    sky_linear_free(&k.linear[s]);
-  for (size_t s = 0; s < n_site && k.w != NULL; s++)
-    sky_free(k.w[s]);
-  sky_free(k.linear);
-  sky_free(k.w);
-  sky_free(k.sd);
-  sky_free(k.own);
-  sky_free(k.grad);
+  work_free(&k);
+  return st;
+}
+
+sky_status sky_sink_uptake_change(sky_context *ctx, const sky_sink_site *before,
+                                  const sky_sink_site *after, size_t n_site,
+                                  const sky_sink_how *how, sky_sink_estimate *out) {
+  work a, b = {0};
+  sky_status st = work_make(ctx, before, n_site, how, &a);
+  if (st == SKY_OK) st = work_make(ctx, after, n_site, how, &b);
+  for (size_t cls = 0; st == SKY_OK && cls <= a.n; cls++) {
+    fill_linear(&a, SKY_SINK_UPTAKE, cls);
+    fill_linear(&b, SKY_SINK_UPTAKE, cls);
+    for (size_t z = 0; z < a.n_zone; z++) {
+      double *const grad = b.grad;
+      sky_acc var = {0, 0};
+      memset(grad, 0, b.m * sizeof *grad);
+      double moved = add_errors(&b, z, 1, &var);
+      memset(a.grad, 0, a.m * sizeof *a.grad);
+      moved += add_errors(&a, z, -1, &var);
+      for (size_t f = 0; f < a.m; f++)
+        grad[f] += a.grad[f];
+      add_factors(&b, &var);
+      out[z * (a.n + 1) + cls] = interval(total_of(&b, z) - total_of(&a, z), moved, &var);
+    }
+  }
+  work_free(&a);
+  work_free(&b);
   return st;
 }

@@ -45,6 +45,13 @@ SKY_NODISCARD sky_status sky_sink_compute(sky_context *ctx, const sky_sink_site 
                                           size_t n_site, const sky_sink_how *how,
                                           sky_sink_row *rows);
 
+/* Uptake of one period less that of another, kg C yr-1 to the atmosphere, [n_zone*(n_class+1)]: the
+ * factors are the same in both, their errors cancel as far as the areas do; map errors add. The
+ * sites are those of the two periods, in the same order with the same sets. */
+SKY_NODISCARD sky_status sky_sink_uptake_change(sky_context *ctx, const sky_sink_site *before,
+                                                const sky_sink_site *after, size_t n_site,
+                                                const sky_sink_how *how, sky_sink_estimate *out);
+
 /* A quantity linear in the areas: Σ_ij a_ij f_ij, f with its derivatives to the factors. */
 typedef struct sky_linear {
   size_t n, m; /* classes, factors */

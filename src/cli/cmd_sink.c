@@ -11,14 +11,14 @@
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
-#include "src/job/sink_table.h"
+#include "src/job/sink_indicators.h"
 #include "src/read/zones_ogr.h"
 #include "src/write/json_out.h"
 
 #define ALLOWED_MAX 64
 
 typedef struct sink_args {
-  const char *id, *name, *out, *areas;
+  const char *id, *name, *level, *out, *areas, *measures, *gwp, *indicators;
   cJSON *words; /* all that the result depends on */
   char *stamp, *journal;
   sky_sink_options sink;
@@ -51,7 +51,7 @@ static sky_status parse_above(sky_context *ctx, const char *name, const char *te
   return sky_fail(ctx, SKY_E_USAGE, "--%s: '%s' is not a number of at least %g", name, text, low);
 }
 
-/* Options on which no result depends. */
+/* Options on which the table of -o does not depend. */
 static bool handle_execution(sky_context *ctx, sink_args *a, const char *name, const char *value,
                              sky_status *st) {
   *st = SKY_OK;
@@ -63,6 +63,12 @@ static bool handle_execution(sky_context *ctx, sink_args *a, const char *name, c
     a->sink.pass.fresh = true;
   else if (strcmp(name, "areas") == 0)
     a->areas = value;
+  else if (strcmp(name, "measures") == 0)
+    a->measures = value;
+  else if (strcmp(name, "gwp") == 0)
+    a->gwp = value;
+  else if (strcmp(name, "indicators") == 0)
+    a->indicators = value;
   else if (strcmp(name, "out") == 0)
     a->out = value;
   else
@@ -78,6 +84,7 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
     bool file;
   } texts[] = {{"id", &a->id, false},
                {"name", &a->name, false},
+               {"level", &a->level, false},
                {"legend", &a->sink.legend, sky_sink_legend_is_file(value != NULL ? value : "")},
                {"factors", &a->sink.factors, false},
                {"pools", &a->sink.pools, true},
@@ -125,6 +132,23 @@ static sky_status check_pairs(sky_context *ctx, const sky_sink_options *o) {
   return SKY_OK;
 }
 
+static sky_status check_indicators(sky_context *ctx, const sink_args *a) {
+  sky_sink_gwp gwp;
+  if (a->measures != NULL && a->indicators == NULL)
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "sink: --measures go into the table of --indicators, which "
+                    "is missing");
+  if (a->indicators == NULL) return SKY_OK;
+  if (a->sink.pools != NULL)
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "sink: --indicators are of the 11 classes; --pools go by code");
+  if (a->gwp == NULL)
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "sink: --indicators are in t CO2e, too: --gwp says by which potentials (SAR, "
+                    "AR4, AR5, AR6, AR6_GWP20)");
+  return sky_sink_gwp_find(ctx, a->gwp, &gwp);
+}
+
 static sky_status check_args(sky_context *ctx, const sink_args *a, const sky_cli_common *common) {
   const sky_sink_options *o = &a->sink;
   const char *missing = a->id == NULL       ? "--id"
@@ -144,6 +168,7 @@ static sky_status check_args(sky_context *ctx, const sink_args *a, const sky_cli
                     "sink: give either --factors (see skyflux list sink-sets), --pools FILE.csv or "
                     "--climate with --climate-sets");
   SKY_TRY(check_pairs(ctx, o));
+  SKY_TRY(check_indicators(ctx, a));
   return o->pass.shard.shards > 0 && a->out == NULL
              ? sky_fail(ctx, SKY_E_USAGE, "sink: --shard needs -o")
              : SKY_OK;
@@ -265,9 +290,21 @@ static sky_status make_journal(sky_context *ctx, sink_args *a, const sky_cli_com
   return a->journal != NULL ? SKY_OK : SKY_E_NOMEM;
 }
 
+static sky_status write_indicators(sky_context *ctx, const sink_args *a, const sky_sink *s) {
+  sky_zone_measures m = {0};
+  sky_sink_gwp gwp;
+  SKY_TRY(sky_sink_gwp_find(ctx, a->gwp, &gwp));
+  if (a->measures != NULL) SKY_TRY(sky_zone_measures_read(ctx, a->measures, s, &m));
+  const sky_status st =
+      sky_sink_write_indicators(ctx, s, a->measures != NULL ? &m : NULL, &gwp, a->indicators);
+  sky_zone_measures_free(&m);
+  return st;
+}
+
 static sky_status write_all(sky_context *ctx, const sink_args *a, bool json, const sky_sink *s) {
   if (a->out != NULL) SKY_TRY(sky_sink_write_csv(ctx, s, a->out));
   if (a->areas != NULL) SKY_TRY(sky_sink_write_areas(ctx, s, a->areas));
+  if (a->indicators != NULL) SKY_TRY(write_indicators(ctx, a, s));
   if (json) return print_json(ctx, s);
   print_table(s);
   return SKY_OK;
@@ -275,15 +312,18 @@ static sky_status write_all(sky_context *ctx, const sink_args *a, bool json, con
 
 static sky_status sink(sky_context *ctx, sink_args *a, const sky_cli_common *common, bool json,
                        sky_sink *s) {
-  const sky_zones_options zones = {.id = a->id, .name = a->name};
+  const sky_zones_options zones = {.id = a->id, .name = a->name, .level_attribute = a->level};
   SKY_TRY(sky_sink_open(ctx, &a->sink, s));
   SKY_TRY(sky_zones_read(ctx, a->sink.zones, &zones, s->grid, &s->zones));
   s->n_zone = s->zones.n;
-  SKY_TRY(sky_sink_make(ctx, s));
-  SKY_TRY(a->sink.pass.shard.shards > 0 ? sky_journal_save(ctx, a->journal, a->out)
-                                        : write_all(ctx, a, json || common->json, s));
-  if (a->journal != NULL) unlink(a->journal);
-  return SKY_OK;
+  const bool shard = a->sink.pass.shard.shards > 0;
+  sky_status st = sky_sink_make(ctx, s);
+  if (st == SKY_OK)
+    st = shard ? sky_journal_save(ctx, a->journal, a->out)
+               : write_all(ctx, a, json || common->json, s);
+  /* Once all areas are there, what fails is no matter of going on. */
+  if (a->journal != NULL && (st == SKY_OK || s->areas.inside != NULL)) unlink(a->journal);
+  return st;
 }
 
 /* a: out and shards to be joined are set, if there are any. */
@@ -291,6 +331,7 @@ static sky_status run_sink(sky_context *ctx, int argc, char **argv, bool json, s
   static const sky_cli_option OPTIONS[] = {
       {"id", 0, "FIELD", "attribute of the zones that names them"},
       {"name", 0, "FIELD", "attribute with a readable name (default: the id)"},
+      {"level", 0, "FIELD", "attribute with the zones' level (region, county, project)"},
       {"years", 0, "Y1,Y2,...", "years of the maps"},
       {"legend", 0, "NAME", "what the classes mean: skyflux list legends, or FILE.csv"},
       {"factors", 0, "SET", "carbon factors: skyflux list sink-sets"},
@@ -304,6 +345,10 @@ static sky_status run_sink(sky_context *ctx, int argc, char **argv, bool json, s
       {"places", 0, "N", "independent places that a zone is made of: adds their own deviation"},
       {"allow-unverified", 0, "KEY", "accept one factor or legend row that nobody verified"},
       {"areas", 0, "FILE.csv", "write the area tensor, too: zone, classes, climate, soil"},
+      {"indicators", 0, "FILE.csv", "write the indicators of T/CI 231, too; needs --gwp"},
+      {"gwp", 0, "SET", "potentials for t CO2e: SAR, AR4, AR5, AR6, AR6_GWP20"},
+      {"measures", 0, "FILE.csv",
+       "rice, wetlands, coasts, projects of the zones, for --indicators"},
       {"tile", 0, "N", "side of the tiles, cells (1024); no result depends on it"},
       {"shard", 0, "I/N", "do this share of the work; -o is a shard for skyflux merge"},
       {"fresh", 0, NULL, "discard what a stopped run has left"},

@@ -27,6 +27,7 @@ void sky_sink_close(sky_sink *s) {
   sky_free(s->changed);
   sky_sites_free(&s->sites);
   sky_free(s->rows);
+  sky_free(s->change);
   memset(s, 0, sizeof *s);
 }
 
@@ -134,33 +135,65 @@ static sky_status make_sites(sky_context *ctx, sky_sink *s) {
   return SKY_OK;
 }
 
+/* The sites of one period, of the zones of the table. */
+typedef struct period_sites {
+  size_t n;
+  sky_tensor *tensor;
+  sky_sink_site *site;
+} period_sites;
+
+static void period_free(period_sites *p) {
+  for (size_t i = 0; i < p->n && p->tensor != NULL; i++)
+    sky_tensor_free(&p->tensor[i]);
+  sky_free(p->tensor);
+  sky_free(p->site);
+}
+
+/* period_free it in any case. */
+static sky_status period_make(sky_context *ctx, const sky_sink *s, size_t period, period_sites *p) {
+  *p = (period_sites){.n = s->sites.n};
+  p->tensor = SKY_NEW0(ctx, sky_tensor, p->n);
+  p->site = SKY_NEW0(ctx, sky_sink_site, p->n);
+  if (p->tensor == NULL || p->site == NULL) return SKY_E_NOMEM;
+  for (size_t i = 0; i < p->n; i++) {
+    const sky_site *site = &s->sites.site[i];
+    SKY_TRY(sky_tensor_make(ctx, &s->areas, s->sites.of_place, i, period, &p->tensor[i]));
+    p->tensor[i].n_zone = s->n_zone;
+    p->site[i] = (sky_sink_site){&p->tensor[i], &site->set, site->factor};
+  }
+  return SKY_OK;
+}
+
 /* Rows of one period; those of the last stand first. */
-static sky_status make_period(sky_context *ctx, sky_sink *s, size_t period) {
-  sky_status st = SKY_OK;
-  const size_t n = s->sites.n, rows = s->n_zone * (s->n_class + 1);
+static sky_status fill_period(sky_context *ctx, sky_sink *s, size_t period, const period_sites *p) {
+  const size_t rows = s->n_zone * (s->n_class + 1);
   const double *years = s->opt.years + period;
   const sky_sink_how how = {years[1] - years[0], s->opt.accuracy, s->opt.places};
   sky_sink_row *out = s->rows + (s->n_period - 1 - period) * rows;
-  sky_tensor *tensor = SKY_NEW0(ctx, sky_tensor, n);
-  sky_sink_site *site = SKY_NEW0(ctx, sky_sink_site, n);
-  if (tensor == NULL || site == NULL) {
-    st = SKY_E_NOMEM;
-    goto cleanup;
-  }
-  for (size_t i = 0; i < n; i++) {
-    SKY_GO(sky_tensor_make(ctx, &s->areas, s->sites.of_place, i, period, &tensor[i]));
-    site[i] = (sky_sink_site){&tensor[i], &s->sites.site[i].set, s->sites.site[i].factor};
-  }
-  for (size_t i = 0; i < n; i++)
-    tensor[i].n_zone = s->n_zone; /* of the table alone */
-  SKY_GO(sky_sink_compute(ctx, site, n, &how, out));
+  SKY_TRY(sky_sink_compute(ctx, p->site, p->n, &how, out));
   for (size_t i = 0; i < rows; i++)
     out[i].period = period;
-cleanup:
-  for (size_t i = 0; i < n && tensor != NULL; i++)
-    sky_tensor_free(&tensor[i]);
-  sky_free(tensor);
-  sky_free(site);
+  return SKY_OK;
+}
+
+static sky_status fill_periods(sky_context *ctx, sky_sink *s) {
+  period_sites now = {0}, before = {0};
+  const sky_sink_how how = {1, s->opt.accuracy, s->opt.places}; /* uptake knows no period */
+  sky_status st = SKY_OK;
+  for (size_t p = 0; p < s->n_period && st == SKY_OK; p++) {
+    period_free(&before);
+    before = now;
+    st = period_make(ctx, s, p, &now);
+    if (st == SKY_OK) st = fill_period(ctx, s, p, &now);
+  }
+  if (st == SKY_OK && s->n_period > 1) {
+    s->change = SKY_NEW(ctx, sky_sink_estimate, s->n_zone * (s->n_class + 1));
+    st = s->change == NULL
+             ? SKY_E_NOMEM
+             : sky_sink_uptake_change(ctx, before.site, now.site, now.n, &how, s->change);
+  }
+  period_free(&before);
+  period_free(&now);
   return st;
 }
 
@@ -182,8 +215,7 @@ sky_status sky_sink_make(sky_context *ctx, sky_sink *s) {
   SKY_GO(check_legend(ctx, s));
   SKY_GO(make_sites(ctx, s));
   SKY_GO(sky_tensor_make(ctx, &s->areas, NULL, 0, s->n_period - 1, &s->tensor));
-  for (size_t p = 0; p < s->n_period; p++)
-    SKY_GO(make_period(ctx, s, p));
+  SKY_GO(fill_periods(ctx, s));
 cleanup:
   return st;
 }

@@ -45,7 +45,9 @@ typedef struct sky_sink {
   const sky_sink_set *set; /* of the first site: names of the classes */
   bool stocks;             /* some site has them */
   size_t n_period, n_row;
-  sky_sink_row *rows; /* [n_row = n_period*n_zone*(n_class+1)], the last period's first */
+  sky_sink_row *rows;        /* [n_row = n_period*n_zone*(n_class+1)], the last period's first */
+  sky_sink_estimate *change; /* [n_zone*(n_class+1)] uptake of the last period less that of the one
+                              * before, kg C yr-1; NULL with one period */
 } sky_sink;
 
 /* A legend is a built-in one or the path of a .csv. */
