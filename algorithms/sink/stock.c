@@ -170,6 +170,9 @@ typedef struct work {
   size_t n, n_zone, n_site;
   const sky_sink_site *site;
   double years, places;
+  const sky_reference *reference;
+  double **area;      /* [n_site] of [n_zone*n*n]: the tensor's, or as the reference says */
+  double *g;          /* [n*n*n*n] with a reference */
   sky_linear *linear; /* [n_site] */
   double **w;         /* [n_site] of [n_zone*n*n] */
   size_t m;           /* factors of all sites */
@@ -181,7 +184,7 @@ static double total_of(const work *k, size_t zone) {
   const size_t cells = k->n * k->n;
   sky_acc sum = {0, 0};
   for (size_t s = 0; s < k->n_site; s++)
-    sky_acc_add(&sum, sky_dot(k->site[s].tensor->area + zone * cells, k->linear[s].f, cells));
+    sky_acc_add(&sum, sky_dot(k->area[s] + zone * cells, k->linear[s].f, cells));
   return sky_acc_value(&sum);
 }
 
@@ -207,18 +210,47 @@ static void add_gradient(const work *k, size_t site, const double *area, double 
   }
 }
 
+/* Variance that the sample gives to f (factor SIZE_MAX) or to its derivative to a factor. */
+static double sample_part(const work *k, size_t zone, size_t factor) {
+  const size_t cells = k->n * k->n;
+  memset(k->g, 0, cells * cells * sizeof *k->g);
+  for (size_t s = 0; s < k->n_site; s++) {
+    const sky_linear *l = &k->linear[s];
+    const double *mapped = k->site[s].tensor->area + zone * cells;
+    size_t f = 0;
+    while (factor != SIZE_MAX && f < l->m &&
+           (k->site[s].factor != NULL ? k->site[s].factor[f] : f) != factor)
+      f++;
+    if (factor != SIZE_MAX && f == l->m) continue;
+    const double *v = factor == SIZE_MAX ? l->f : l->J + f;
+    const size_t stride = factor == SIZE_MAX ? 1 : l->m;
+    for (size_t h = 0; h < cells; h++)
+      for (size_t t = 0; t < cells && mapped[h] != 0; t++)
+        k->g[h * cells + t] += mapped[h] * v[t * stride];
+  }
+  return sky_reference_variance(k->reference, k->g);
+}
+
+/* fᵀCov(a)f + tr(S Cov a) of a sample. */
+static void add_sample(const work *k, size_t zone, sky_acc *var) {
+  sky_acc_add(var, sample_part(k, zone, SIZE_MAX));
+  for (size_t f = 0; f < k->m; f++)
+    if (k->sd[f] > 0) sky_acc_add(var, k->sd[f] * k->sd[f] * sample_part(k, zone, f));
+}
+
 /* Adds the variance of the areas and the gradient to the factors; what map error alone shows. */
 static double add_errors(const work *k, size_t zone, double sign, sky_acc *var) {
   const size_t cells = k->n * k->n;
   sky_acc moved = {0, 0};
   for (size_t s = 0; s < k->n_site; s++) {
-    const double *area = k->site[s].tensor->area + zone * cells, *w = k->w[s] + zone * cells;
+    const double *area = k->area[s] + zone * cells, *w = k->w[s] + zone * cells;
     const sky_sink_variance v = sky_linear_variance(&k->linear[s], area, w, k->site[s].set->factor);
     sky_acc_add(&moved, error_only(&k->linear[s], w));
     sky_acc_add(var, v.area);
     sky_acc_add(var, v.cross);
     add_gradient(k, s, area, sign);
   }
+  if (k->reference != NULL) add_sample(k, zone, var);
   return sign * sky_acc_value(&moved);
 }
 
@@ -258,7 +290,7 @@ static void fill_areas(const work *k, sky_sink_row *row) {
     const sky_sink_set *set = k->site[s].set;
     for (size_t i = 0; i < n; i++) {
       for (size_t j = 0; j < n; j++) {
-        const double a = sky_tensor_at(k->site[s].tensor, row->zone, i, j);
+        const double a = k->area[s][(row->zone * n + i) * n + j];
         const bool first = cls == n || cls == i, second = cls == n || cls == j;
         if (first) sky_acc_add(&at[0], a);
         if (second) sky_acc_add(&at[1], a);
@@ -316,20 +348,51 @@ static sky_status check(sky_context *ctx, const sky_sink_site *site, size_t n_si
   if (!isnan(how->accuracy) && !(how->accuracy > 0 && how->accuracy <= 1))
     return sky_fail(ctx, SKY_E_RANGE, "accuracy %g of a map, expected above 0, at most 1",
                     how->accuracy);
+  if (!(how->correlation >= 0 && how->correlation <= 1))
+    return sky_fail(ctx, SKY_E_RANGE, "correlation %g of map errors, expected 0 to 1",
+                    how->correlation);
+  if (how->reference != NULL && how->reference->n_class != site[0].set->n_class)
+    return sky_fail(ctx, SKY_E_INTERNAL, "%zu classes in the reference, %zu in the set",
+                    how->reference->n_class, site[0].set->n_class);
   if (!isnan(how->places) && !(how->places >= 1))
     return sky_fail(ctx, SKY_E_RANGE, "%g independent places, expected at least 1", how->places);
   return SKY_OK;
 }
 
-static sky_status prepare_site(sky_context *ctx, work *k, size_t s, double accuracy) {
+/* Areas as the sample says. */
+static sky_status estimate_areas(sky_context *ctx, work *k, size_t s) {
+  const sky_tensor *t = k->site[s].tensor;
+  const size_t cells = k->n * k->n, gap = sky_reference_gap(k->reference, t);
+  if (gap != SIZE_MAX)
+    return sky_fail(
+        ctx, SKY_E_RANGE,
+        "the reference sample has %g units where the maps go from %s to %s, expected at "
+        "least 2",
+        k->reference->units[gap], k->site[s].set->cls[gap / k->n].name,
+        k->site[s].set->cls[gap % k->n].name);
+  k->area[s] = SKY_NEW(ctx, double, k->n_zone *cells);
+  if (k->area[s] == NULL) return SKY_E_NOMEM;
+  for (size_t z = 0; z < k->n_zone; z++)
+    sky_reference_areas(k->reference, t->area + z * cells, k->area[s] + z * cells);
+  return SKY_OK;
+}
+
+static sky_status prepare_site(sky_context *ctx, work *k, size_t s, const sky_sink_how *how) {
   const sky_sink_site *site = &k->site[s];
   const size_t cells = k->n * k->n;
   SKY_TRY(sky_linear_make(ctx, site->set, &k->linear[s]));
   k->w[s] = SKY_NEW(ctx, double, k->n_zone *cells);
   if (k->w[s] == NULL) return SKY_E_NOMEM;
+  if (k->reference != NULL)
+    SKY_TRY(estimate_areas(ctx, k, s));
+  else
+    k->area[s] = site->tensor->area;
   for (size_t z = 0; z < k->n_zone; z++) {
     const double *area = site->tensor->area + z * cells;
-    sky_sink_false_areas(area, area, k->n, accuracy, k->w[s] + z * cells);
+    double *w = k->w[s] + z * cells;
+    sky_sink_false_areas(area, area, k->n, k->reference == NULL ? how->accuracy : NAN, w);
+    for (size_t t = 0; t < cells; t++)
+      w[t] *= 1 - how->correlation;
   }
   for (size_t f = 0; f < site->set->n_factor; f++) {
     const size_t at = site->factor != NULL ? site->factor[f] : f;
@@ -344,6 +407,10 @@ static void work_free(work *k) {
     sky_linear_free(&k->linear[s]);
   for (size_t s = 0; s < k->n_site && k->w != NULL; s++)
     sky_free(k->w[s]);
+  for (size_t s = 0; s < k->n_site && k->area != NULL && k->reference != NULL; s++)
+    sky_free(k->area[s]);
+  sky_free(k->area);
+  sky_free(k->g);
   sky_free(k->linear);
   sky_free(k->w);
   sky_free(k->sd);
@@ -354,7 +421,11 @@ static void work_free(work *k) {
 /* work_free it in any case. */
 static sky_status work_make(sky_context *ctx, const sky_sink_site *site, size_t n_site,
                             const sky_sink_how *how, work *k) {
-  *k = (work){.site = site, .n_site = n_site, .years = how->years, .places = how->places};
+  *k = (work){.site = site,
+              .n_site = n_site,
+              .years = how->years,
+              .places = how->places,
+              .reference = how->reference};
   SKY_TRY(check(ctx, site, n_site, how));
   k->n = site[0].set->n_class;
   k->n_zone = site[0].tensor->n_zone;
@@ -366,13 +437,16 @@ static sky_status work_make(sky_context *ctx, const sky_sink_site *site, size_t 
   }
   k->linear = SKY_NEW0(ctx, sky_linear, n_site);
   k->w = SKY_NEW0(ctx, double *, n_site);
+  k->area = SKY_NEW0(ctx, double *, n_site);
+  k->g = how->reference != NULL ? SKY_NEW(ctx, double, k->n * k->n * k->n * k->n) : NULL;
   k->sd = SKY_NEW0(ctx, double, k->m);
   k->own = SKY_NEW0(ctx, double, k->m);
   k->grad = SKY_NEW0(ctx, double, k->m);
+  if ((how->reference != NULL && k->g == NULL) || k->area == NULL) return SKY_E_NOMEM;
   if (k->linear == NULL || k->w == NULL || k->sd == NULL || k->own == NULL || k->grad == NULL)
     return SKY_E_NOMEM;
   for (size_t s = 0; s < n_site; s++)
-    SKY_TRY(prepare_site(ctx, k, s, how->accuracy));
+    SKY_TRY(prepare_site(ctx, k, s, how));
   return SKY_OK;
 }
 

@@ -7,7 +7,7 @@
 #define SKY_ALGORITHMS_SINK_STOCK_H
 
 #include "algorithms/sink/factors.h"
-#include "algorithms/sink/tensor.h"
+#include "algorithms/sink/reference.h"
 
 #define SKY_CO2_PER_C (44.0 / 12.0) /* as the IPCC guidelines write it */
 
@@ -33,11 +33,15 @@ typedef struct sky_sink_site { /* places that have one factor set: a climate wit
 } sky_sink_site;
 
 typedef struct sky_sink_how {
-  double years;    /* > 0 */
-  double accuracy; /* overall accuracy of each map in (0, 1]; NaN if not stated: then only the
-                    * factors' errors count */
-  double places;   /* independent places that a zone is made of, >= 1: the deviation of a place
-                    * from the mean of its factor counts 1/places; NaN: does not count */
+  double years;       /* > 0 */
+  double accuracy;    /* overall accuracy of each map in (0, 1]; NaN if not stated: then only the
+                       * factors' errors count */
+  double places;      /* independent places that a zone is made of, >= 1: the deviation of a place
+                       * from the mean of its factor counts 1/places; NaN: does not count */
+  double correlation; /* of both maps' errors, in [0, 1]: share of the second map's classes that
+                       * repeat the first's; 0: independent */
+  const sky_reference *reference; /* NULL, or what the areas are in truth: then the tensors are as
+                                   * mapped, and accuracy does not count */
 } sky_sink_how;
 
 /* rows: [n_zone*(n_class+1)], ordered by zone, then class; sums over the sites (at least one). */

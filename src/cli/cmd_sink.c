@@ -92,7 +92,8 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
                {"climate", &a->sink.climate, true},
                {"climate-sets", &a->sink.climate_sets, true},
                {"soil-map", &a->sink.soil_map, true},
-               {"soil-types", &a->sink.soil_types, true}};
+               {"soil-types", &a->sink.soil_types, true},
+               {"reference", &a->sink.reference, true}};
   bool file = false;
   if (handle_execution(ctx, a, name, value, &st)) return st;
   if (a->words == NULL) a->words = cJSON_CreateArray();
@@ -106,6 +107,12 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
   }
   if (strcmp(name, "years") == 0) return parse_years(ctx, value, &a->sink);
   if (strcmp(name, "accuracy") == 0) return parse_above(ctx, name, value, 0, 1, &a->sink.accuracy);
+  if (strcmp(name, "map-correlation") == 0)
+    return parse_above(ctx, name, value, 0, 1, &a->sink.correlation);
+  if (strcmp(name, "persistence") == 0) {
+    a->sink.persistence = true;
+    return SKY_OK;
+  }
   if (strcmp(name, "places") == 0)
     return parse_above(ctx, name, value, 1, INFINITY, &a->sink.places);
   if (a->sink.n_allowed == ALLOWED_MAX)
@@ -129,6 +136,18 @@ static sky_status check_pairs(sky_context *ctx, const sky_sink_options *o) {
     return sky_fail(ctx, SKY_E_USAGE, "sink: give either --soil or --soil-map");
   if (o->pools != NULL && (o->soil != NULL || o->soil_map != NULL))
     return sky_fail(ctx, SKY_E_USAGE, "sink: --soil goes with --factors; --pools has its own soil");
+  return SKY_OK;
+}
+
+static sky_status check_errors(sky_context *ctx, const sky_sink_options *o) {
+  if (o->reference != NULL && (o->n_date != 2 || !isnan(o->accuracy)))
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "sink: --reference is a sample of one change: give two maps, "
+                    "and no --accuracy");
+  if (o->correlation > 0 && isnan(o->accuracy))
+    return sky_fail(ctx, SKY_E_USAGE, "sink: --map-correlation needs --accuracy");
+  if (o->persistence && o->n_date < 3)
+    return sky_fail(ctx, SKY_E_USAGE, "sink: --persistence needs maps of three dates or more");
   return SKY_OK;
 }
 
@@ -168,6 +187,7 @@ static sky_status check_args(sky_context *ctx, const sink_args *a, const sky_cli
                     "sink: give either --factors (see skyflux list sink-sets), --pools FILE.csv or "
                     "--climate with --climate-sets");
   SKY_TRY(check_pairs(ctx, o));
+  SKY_TRY(check_errors(ctx, o));
   SKY_TRY(check_indicators(ctx, a));
   return o->pass.shard.shards > 0 && a->out == NULL
              ? sky_fail(ctx, SKY_E_USAGE, "sink: --shard needs -o")
@@ -258,8 +278,9 @@ static void print_table(const sky_sink *s) {
   printf(
       "\nstock change: %s; positive = the land gains carbon\nremoval: positive = uptake, %.9g t "
       "CO2 per t C; without loss data a gain is gross growth, not a net sink\n",
-      isnan(s->opt.accuracy) ? "map difference, not area estimate (map error unknown: --accuracy)"
-                             : "map difference, not area estimate (interval with map error)",
+      s->reference.n_class > 0 ? "area estimate from a reference sample"
+      : isnan(s->opt.accuracy) ? "map difference, not area estimate (map error unknown: --accuracy)"
+                               : "map difference, not area estimate (interval with map error)",
       SKY_CO2_PER_C);
   if (s->opt.pools != NULL) {
     printf("pools: %s\n", s->opt.pools);
@@ -342,6 +363,9 @@ static sky_status run_sink(sky_context *ctx, int argc, char **argv, bool json, s
       {"soil-types", 0, "FILE.csv", "type of each soil: columns code, type"},
       {"pools", 0, "FILE.csv", "your own carbon pools by map code, instead of --factors"},
       {"accuracy", 0, "P", "overall accuracy of each map, e.g. 0.85"},
+      {"map-correlation", 0, "R", "share of a map's errors that the next map repeats (default: 0)"},
+      {"reference", 0, "FILE.csv", "sample of true classes: areas are estimated, not counted"},
+      {"persistence", 0, NULL, "a class that is back at the next date never left (three dates)"},
       {"places", 0, "N", "independent places that a zone is made of: adds their own deviation"},
       {"allow-unverified", 0, "KEY", "accept one factor or legend row that nobody verified"},
       {"areas", 0, "FILE.csv", "write the area tensor, too: zone, classes, climate, soil"},

@@ -42,6 +42,10 @@ static sky_status take_zone(sky_context *ctx, const work *w, size_t z, const sky
     uint16_t cls[SKY_TENSOR_DATES];
     for (size_t d = 0; d < w->opt->n_map; d++)
       SKY_TRY(class_of(ctx, w, d, c->code[d], &cls[d]));
+    for (size_t d = 1; d + 1 < w->opt->n_map && w->opt->persistence; d++)
+      if (cls[d - 1] == cls[d + 1] && cls[d - 1] != SKY_TENSOR_NODATA &&
+          cls[d] != SKY_TENSOR_NODATA)
+        cls[d] = cls[d - 1];
     const sky_place place = {w->climate == SIZE_MAX ? SKY_TENSOR_ANY : c->code[w->climate],
                              w->soil == SIZE_MAX ? SKY_TENSOR_ANY : c->code[w->soil]};
     SKY_TRY(sky_strata_add(ctx, w->strata, z, place, cls, c->size.area));

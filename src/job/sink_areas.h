@@ -15,6 +15,7 @@ typedef struct sky_areas_options {
   const sky_grid *grid;       /* of the maps */
   const sky_legend *legend;   /* of the maps' codes */
   bool by_code;               /* classes are the legend's rows, not the 11 ecosystems */
+  bool persistence;           /* a class that is back at the next date never left */
   sky_pass_options pass;
 } sky_areas_options;
 

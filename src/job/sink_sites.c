@@ -83,7 +83,10 @@ static sky_status find_sites(sky_context *ctx, const sky_strata *strata,
   return find_site(ctx, NULL, opt, strata->n_class, s, &index);
 }
 
-static void find_classes(const sky_strata *strata, size_t n_zone, sky_sites *s) {
+static void find_classes(const sky_strata *strata, size_t n_zone, const bool *also, sky_sites *s) {
+  for (size_t i = 0; i < s->n && also != NULL; i++)
+    for (size_t c = 0; c < strata->n_class; c++)
+      if (also[c]) s->site[i].present[c] = s->site[i].changed[c] = true;
   for (size_t k = 0; k < strata->n; k++) {
     const sky_stratum *a = &strata->stratum[k];
     sky_site *site = &s->site[s->of_place[a->place]];
@@ -143,7 +146,7 @@ sky_status sky_sites_make(sky_context *ctx, const sky_strata *strata, size_t n_z
   SKY_GO(open_table(ctx, opt->climate_sets, "set", &s.climates));
   SKY_GO(open_table(ctx, opt->soil_types, "type", &s.soils));
   SKY_GO(find_sites(ctx, strata, opt, &s));
-  find_classes(strata, n_zone, &s);
+  find_classes(strata, n_zone, opt->also, &s);
   for (size_t i = 0; i < s.n; i++)
     SKY_GO(load(ctx, opt, &s.site[i]));
   SKY_GO(join_factors(ctx, &s));

@@ -13,6 +13,7 @@ typedef struct sky_site_options {
   const char *soil;                      /* of all places; NULL: none, or soil_types */
   const char *climate_sets, *soil_types; /* tables; NULL */
   const sky_legend *legend;
+  const bool *also; /* [n_class] may be anywhere, and change, whatever the maps show; NULL */
   const char *const *allowed;
   size_t n_allowed;
 } sky_site_options;

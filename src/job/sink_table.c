@@ -28,6 +28,7 @@ void sky_sink_close(sky_sink *s) {
   sky_sites_free(&s->sites);
   sky_free(s->rows);
   sky_free(s->change);
+  sky_reference_free(&s->reference);
   memset(s, 0, sizeof *s);
 }
 
@@ -107,6 +108,47 @@ static void find_classes(sky_sink *s) {
   }
 }
 
+/* Class of a cell of the sample: of the table's classes, by number, or by code with pools. */
+static sky_status sample_class(sky_context *ctx, const sky_sink *s, const sky_table *t, size_t row,
+                               const char *column, size_t *out) {
+  const size_t c = sky_table_find(t, column);
+  double id = 0;
+  if (c == SIZE_MAX)
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: no column '%s'", s->opt.reference, column);
+  SKY_TRY(sky_table_number(ctx, t, row, c, &id));
+  for (*out = 0; *out < s->n_class; ++*out)
+    if (id == (s->opt.pools != NULL ? s->legend.row[*out].low : (double)*out + 1)) return SKY_OK;
+  return sky_fail(ctx, SKY_E_RANGE, "%s:%d: %s '%s' is not a class of the table", s->opt.reference,
+                  sky_table_line(t, row), column, sky_table_cell(t, row, c));
+}
+
+static sky_status read_units(sky_context *ctx, sky_sink *s, const sky_table *t, size_t row) {
+  static const char *const columns[4] = {"map_1", "map_2", "true_1", "true_2"};
+  const size_t c = sky_table_find(t, "units");
+  size_t cls[4];
+  double units = 1;
+  for (size_t i = 0; i < 4; i++)
+    SKY_TRY(sample_class(ctx, s, t, row, columns[i], &cls[i]));
+  if (c != SIZE_MAX) SKY_TRY(sky_table_number(ctx, t, row, c, &units));
+  if (!(units > 0))
+    return sky_fail(ctx, SKY_E_RANGE, "%s:%d: units %g, expected above 0", s->opt.reference,
+                    sky_table_line(t, row), units);
+  sky_reference_add(&s->reference, cls[0], cls[1], cls[2], cls[3], units);
+  s->shown[cls[2]] = s->shown[cls[3]] = s->changed[cls[2]] = s->changed[cls[3]] = true;
+  return SKY_OK;
+}
+
+static sky_status read_reference(sky_context *ctx, sky_sink *s) {
+  sky_table *t = NULL;
+  SKY_TRY(sky_table_read(ctx, s->opt.reference, &t));
+  sky_status st = sky_reference_create(ctx, s->n_class, &s->reference);
+  for (size_t row = 0; row < sky_table_rows(t) && st == SKY_OK; row++)
+    st = read_units(ctx, s, t, row);
+  sky_table_free(t);
+  if (st == SKY_OK) sky_reference_finish(&s->reference);
+  return st;
+}
+
 static sky_status make_areas(sky_context *ctx, sky_sink *s) {
   const sky_areas_options opt = {.maps = s->opt.maps,
                                  .n_map = s->opt.n_date,
@@ -115,6 +157,7 @@ static sky_status make_areas(sky_context *ctx, sky_sink *s) {
                                  .grid = s->grid,
                                  .legend = &s->legend,
                                  .by_code = s->opt.pools != NULL,
+                                 .persistence = s->opt.persistence,
                                  .pass = s->opt.pass};
   return sky_sink_areas(ctx, &opt, &s->zones, s->seen, &s->areas);
 }
@@ -126,6 +169,7 @@ static sky_status make_sites(sky_context *ctx, sky_sink *s) {
                                 .climate_sets = s->opt.climate_sets,
                                 .soil_types = s->opt.soil_types,
                                 .legend = &s->legend,
+                                .also = s->reference.n_class > 0 ? s->changed : NULL,
                                 .allowed = s->opt.allowed,
                                 .n_allowed = s->opt.n_allowed};
   SKY_TRY(sky_sites_make(ctx, &s->areas, s->n_zone, &opt, &s->sites));
@@ -164,11 +208,19 @@ static sky_status period_make(sky_context *ctx, const sky_sink *s, size_t period
   return SKY_OK;
 }
 
+static sky_sink_how how_of(const sky_sink *s, double years) {
+  return (sky_sink_how){.years = years,
+                        .accuracy = s->opt.accuracy,
+                        .places = s->opt.places,
+                        .correlation = s->opt.correlation,
+                        .reference = s->reference.n_class > 0 ? &s->reference : NULL};
+}
+
 /* Rows of one period; those of the last stand first. */
 static sky_status fill_period(sky_context *ctx, sky_sink *s, size_t period, const period_sites *p) {
   const size_t rows = s->n_zone * (s->n_class + 1);
   const double *years = s->opt.years + period;
-  const sky_sink_how how = {years[1] - years[0], s->opt.accuracy, s->opt.places};
+  const sky_sink_how how = how_of(s, years[1] - years[0]);
   sky_sink_row *out = s->rows + (s->n_period - 1 - period) * rows;
   SKY_TRY(sky_sink_compute(ctx, p->site, p->n, &how, out));
   for (size_t i = 0; i < rows; i++)
@@ -178,7 +230,7 @@ static sky_status fill_period(sky_context *ctx, sky_sink *s, size_t period, cons
 
 static sky_status fill_periods(sky_context *ctx, sky_sink *s) {
   period_sites now = {0}, before = {0};
-  const sky_sink_how how = {1, s->opt.accuracy, s->opt.places}; /* uptake knows no period */
+  const sky_sink_how how = how_of(s, 1); /* uptake knows no period */
   sky_status st = SKY_OK;
   for (size_t p = 0; p < s->n_period && st == SKY_OK; p++) {
     period_free(&before);
@@ -213,6 +265,7 @@ sky_status sky_sink_make(sky_context *ctx, sky_sink *s) {
   if (s->opt.pass.shard.shards > 0) goto cleanup;
   find_classes(s);
   SKY_GO(check_legend(ctx, s));
+  if (s->opt.reference != NULL) SKY_GO(read_reference(ctx, s));
   SKY_GO(make_sites(ctx, s));
   SKY_GO(sky_tensor_make(ctx, &s->areas, NULL, 0, s->n_period - 1, &s->tensor));
   SKY_GO(fill_periods(ctx, s));
@@ -235,6 +288,8 @@ const char *sky_sink_row_class(const sky_sink *s, const sky_sink_row *row) {
 const char *sky_sink_stock_label(const sky_sink *s, const sky_sink_row *row) {
   if (!s->stocks) return "no data: the set has no stocks";
   if (row->cls < s->n_class && !s->changed[row->cls]) return "no change of class";
+  if (s->reference.n_class > 0)
+    return "area estimate from a reference sample (Olofsson et al. 2014)";
   return isnan(s->opt.accuracy) ? "map difference, not area estimate; map error not in the interval"
                                 : "map difference, not area estimate; interval with map error";
 }
@@ -349,7 +404,8 @@ static void put_number(sky_text *t, double v) {
 
 static sky_status put_inputs(sky_context *ctx, const sky_sink *s, sky_text *t) {
   const sky_sink_options *o = &s->opt;
-  const char *const beside[] = {o->climate, o->climate_sets, o->soil_map, o->soil_types, o->zones};
+  const char *const beside[] = {o->climate,    o->climate_sets, o->soil_map,
+                                o->soil_types, o->reference,    o->zones};
   const size_t n = o->n_date + sizeof beside / sizeof beside[0];
   sky_text_put(t, "# skyflux " SKYFLUX_VERSION " sink\n");
   for (size_t i = 0; i < n; i++) {
@@ -377,6 +433,8 @@ static sky_status put_sources(sky_context *ctx, const sky_sink *s, sky_text *t) 
   if (o->soil != NULL) sky_text_printf(t, ", soil %s", o->soil);
   if (o->soil_map != NULL) sky_text_put(t, ", soil by map");
   if (!isnan(o->accuracy)) sky_text_printf(t, ", accuracy %.15g", o->accuracy);
+  if (o->correlation > 0) sky_text_printf(t, ", correlation %.15g", o->correlation);
+  if (o->persistence) sky_text_put(t, ", changes that revert left out");
   if (!isnan(o->places)) sky_text_printf(t, ", %.15g independent places a zone", o->places);
   sky_text_put(t, "\n");
   for (size_t i = 0; i < s->sites.n_factor && o->pools == NULL; i++) {

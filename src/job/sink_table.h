@@ -22,7 +22,10 @@ typedef struct sky_sink_options {
   const char *climate, *climate_sets; /* instead of factors: map, and the set of each code */
   const char *soil_map, *soil_types;  /* instead of soil: map, and the type of each code */
   double accuracy, places;            /* NaN: not stated (sky_sink_how) */
-  const char *const *allowed;         /* keys of unverified rows */
+  double correlation;                 /* of map errors */
+  const char *reference; /* sample: columns map_1, map_2, true_1, true_2, units; two dates; NULL */
+  bool persistence;      /* a class that is back at the next date never left */
+  const char *const *allowed; /* keys of unverified rows */
   size_t n_allowed;
   sky_pass_options pass;
 } sky_sink_options;
@@ -44,6 +47,7 @@ typedef struct sky_sink {
   sky_sites sites;         /* what holds where */
   const sky_sink_set *set; /* of the first site: names of the classes */
   bool stocks;             /* some site has them */
+  sky_reference reference; /* n_class 0: none */
   size_t n_period, n_row;
   sky_sink_row *rows;        /* [n_row = n_period*n_zone*(n_class+1)], the last period's first */
   sky_sink_estimate *change; /* [n_zone*(n_class+1)] uptake of the last period less that of the one

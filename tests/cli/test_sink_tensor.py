@@ -72,6 +72,62 @@ def close(a, b, tolerance, what):
     assert abs(a - b) <= tolerance * max(abs(b), 1e-6), (what, a, b)
 
 
+def check_sample(files, zfile, legend, allow, classed, cell, box):
+    """Olofsson et al. (2014): a sample with a known rule of confusion gives back the true areas."""
+    sample, out = WORK / "sample.csv", WORK / "sample_out.csv"
+    numbers = sorted(CODES.values())
+    # Of mapped i -> j (i != j), one in four is true; the others are stable i. Stable ones are true.
+    lines = ["map_1,map_2,true_1,true_2,units"]
+    for i in numbers:
+        for j in numbers:
+            lines += [f"{i},{j},{i},{j},{40 if i == j else 10}"]
+            lines += [f"{i},{j},{i},{i},30"] if i != j else []
+    sample.write_text("\n".join(lines) + "\n")
+    base = ["sink", *files[:2], zfile, "--id", "code", "--years", "2000,2010", "--legend", legend, *allow,
+            "--factors", SETS[1], "--soil", "HAC", "-o", out]
+    call(*base, "--reference", sample)
+    rows = {(r["zone_id"], r["class_name"]): r for r in table(out)}
+    x0, y0, x1, y1 = box
+    i, j = (c[y0:y1, x0:x1] for c in classed[:2])
+    a = cell[y0:y1, x0:x1]
+    stock = np.zeros(12)
+    stock[[1, 2, 3]], stock[7] = 64, 64 * 0.69
+    both = (stock[i] > 0) & (stock[j] > 0)
+    mapped = ((stock[j] - stock[i]) * a)[both].sum() * 10 / 20
+    close(float(rows["a", "all"]["soil_t_c"]), mapped / 4, 1e-9, "sample")
+    kept = (a * (i == 1)).sum()
+    gone, came = (a * ((i == 1) & (j != 1))).sum(), (a * ((i != 1) & (j == 1))).sum()
+    close(float(rows["a", "forest"]["area_2_ha"]), kept + (came - gone) / 4, 1e-9, "sample")
+    assert "area estimate" in rows["a", "forest"]["stock_label"]
+    assert "map difference" not in rows["a", "forest"]["stock_label"]
+    call(*base)
+    plain = {(r["zone_id"], r["class_name"]): r for r in table(out)}
+    assert "map difference" in plain["a", "forest"]["stock_label"]
+    sample.write_text("\n".join(lines[:2]) + "\n")
+    assert "the reference sample has 0 units where the maps go from" in call(
+        *base, "--reference", sample, code=3)
+    sample.write_text(lines[0] + "\n1,12,1,1,4\n")
+    assert "map_2 '12' is not a class" in call(*base, "--reference", sample, code=3)
+    assert "no --accuracy" in call(*base, "--reference", sample, "--accuracy", "0.9", code=2)
+
+
+def check_persistence(files, zfile, legend, allow, classed, cell, box):
+    """A class that is back at the next date never left."""
+    areas = WORK / "persistent.csv"
+    base = ["sink", *files, zfile, "--id", "code", "--years", "2000,2010,2015", "--legend", legend,
+            *allow, "--factors", SETS[1], "--areas", areas]
+    call(*base, "--persistence")
+    x0, y0, x1, y1 = box
+    a, b, c = (m[y0:y1, x0:x1] for m in classed)
+    good, w = (a > 0) & (b > 0) & (c > 0), cell[y0:y1, x0:x1]
+    back = good & (a == c) & (a != b)
+    assert back.sum() > 100
+    want = w[good & (a == 1) & ((b == 1) & (c == 1) | back)].sum()
+    got = [float(r["area_ha"]) for r in table(areas) if r["zone_id"] == "a" and
+           (r["class_2000"], r["class_2010"], r["class_2015"]) == ("1", "1", "1")]
+    close(sum(got), want, 1e-9, "persistence")
+
+
 def main():
     WORK.mkdir(parents=True, exist_ok=True)
     for old in WORK.iterdir():
@@ -156,6 +212,9 @@ def main():
     call(*base, "--accuracy", "0.9", "--places", "1", "-o", wide)
     more = {(r["zone_id"], r["class_name"], r["year_1"]): r for r in table(wide)}
     assert float(more["a", "all", "2000"]["stock_sd_t_c"]) > sd["a"]
+
+    check_sample(files, zfile, legend, allow, classed, cell, boxes["a"])
+    check_persistence(files, zfile, legend, allow, classed, cell, boxes["a"])
 
     # The same bytes, whatever does the work.
     first = out.read_bytes(), areas.read_bytes()

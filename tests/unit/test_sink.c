@@ -9,6 +9,7 @@
 #include "src/core/sum.h"
 
 #define HECTARE 1e4
+#define HOW(n) ((sky_sink_how){.years = 10, .accuracy = NAN, .places = (n)})
 
 /* ---- area tensor ---------------------------------------------------------------------------- */
 
@@ -257,7 +258,7 @@ static void user_set(sky_context *ctx, const char *pools, sky_sink_set *set) {
 static sky_status compute(sky_context *ctx, const sky_tensor *t, const sky_sink_set *set,
                           double years, double accuracy, sky_sink_row *rows) {
   const sky_sink_site site = {t, set, NULL};
-  const sky_sink_how how = {years, accuracy, NAN};
+  const sky_sink_how how = {.years = years, .accuracy = accuracy, .places = NAN};
   return sky_sink_compute(ctx, &site, 1, &how, rows);
 }
 
@@ -358,7 +359,7 @@ static void test_two_sites(void **state) {
     both[k] = a[k] + b[k];
   const sky_tensor t[3] = {areas(1, 3, a, zero), areas(1, 3, b, zero), areas(1, 3, both, zero)};
   const size_t same[3] = {0, 1, 2}, other[3] = {3, 4, 5};
-  const sky_sink_how how = {10, NAN, NAN};
+  const sky_sink_how how = {.years = 10, .accuracy = NAN, .places = NAN};
   sky_sink_row one[4], shared[4], apart[4], first[4], second[4];
   assert_int_equal(set.n_factor, 3);
   assert_int_equal(compute(ctx, &t[2], &set, 10, NAN, one), SKY_OK);
@@ -393,14 +394,82 @@ static void test_places(void **state) {
   for (size_t f = 0; f < set.n_factor; f++)
     if (set.factor[f].place_sd > 0) own = set.factor[f].place_sd;
   assert_true(own > 20 && own < 64); /* of 64 t C/ha: the mean itself is known to 3.3 t */
-  assert_int_equal(sky_sink_compute(ctx, &site, 1, &(sky_sink_how){10, NAN, NAN}, mean), SKY_OK);
-  assert_int_equal(sky_sink_compute(ctx, &site, 1, &(sky_sink_how){10, NAN, 1}, here), SKY_OK);
-  assert_int_equal(sky_sink_compute(ctx, &site, 1, &(sky_sink_how){10, NAN, 4}, four), SKY_OK);
+  assert_int_equal(sky_sink_compute(ctx, &site, 1, &HOW(NAN), mean), SKY_OK);
+  assert_int_equal(sky_sink_compute(ctx, &site, 1, &HOW(1), here), SKY_OK);
+  assert_int_equal(sky_sink_compute(ctx, &site, 1, &HOW(4), four), SKY_OK);
   const double part = 1e3 * 100 * own * (1 - 0.69) / 2;
   assert_close(here[11].stock.sd, hypot(mean[11].stock.sd, part), 1e-12);
   assert_close(four[11].stock.sd, hypot(mean[11].stock.sd, part / 2), 1e-12);
-  assert_fails(ctx, sky_sink_compute(ctx, &site, 1, &(sky_sink_how){10, NAN, 0.5}, four),
-               SKY_E_RANGE, "0.5 independent places");
+  assert_fails(ctx, sky_sink_compute(ctx, &site, 1, &HOW(0.5), four), SKY_E_RANGE,
+               "0.5 independent places");
+  sky_sink_set_free(&set);
+}
+
+/* Olofsson et al. (2014): two classes, one true change in the map's false ones, by hand. */
+static void test_reference(void **state) {
+  sky_context *ctx = *state;
+  sky_sink_set set;
+  sky_reference r;
+  user_set(ctx, "code,above,above_sd\n1,100,10\n2,5,1\n", &set);
+  double a[9] = {700, 100, 0, 0, 200, 0, 0, 0, 0}, zero[3] = {0};
+  const sky_tensor t = areas(1, 3, a, zero);
+  assert_int_equal(sky_reference_create(ctx, 3, &r), SKY_OK);
+  sky_reference_add(&r, 0, 0, 0, 0, 195); /* stable wood: 5 of 200 were cleared */
+  sky_reference_add(&r, 0, 0, 0, 1, 5);
+  sky_reference_add(&r, 0, 1, 0, 1, 30); /* mapped clearings: 60 % of 50 are none */
+  sky_reference_add(&r, 0, 1, 0, 0, 20);
+  sky_reference_add(&r, 1, 1, 1, 1, 1);
+  sky_reference_finish(&r);
+  sky_sink_row rows[4];
+  const sky_sink_site site = {&t, &set, NULL};
+  const sky_sink_how how = {.years = 10, .accuracy = 0.85, .places = NAN, .reference = &r};
+  assert_fails(ctx, sky_sink_compute(ctx, &site, 1, &how, rows), SKY_E_RANGE,
+               "1 units where the maps go from field to field");
+  r.units[4] = 50; /* all of them stable */
+  assert_int_equal(sky_sink_compute(ctx, &site, 1, &how, rows), SKY_OK);
+  const double cleared = 700 * 0.025 + 100 * 0.6;
+  assert_close(rows[3].stock.value, -1e3 * 95 * cleared, 1e-12);
+  assert_close(rows[0].area[1], (800 - cleared) * HECTARE, 1e-12);
+  assert_close(rows[0].area[0], 800 * HECTARE, 1e-12);
+  const double var = 700 * 700 * 0.025 * 0.975 / 199 + 100 * 100 * 0.6 * 0.4 / 49;
+  const double factors = cleared * cleared * 101, both = var * 101;
+  assert_close(rows[3].stock.sd, 1e3 * sqrt(factors + 95 * 95 * var + both), 1e-12);
+  /* The same as two places with the same factors: one sample, one error. */
+  double b[2][9];
+  for (size_t k = 0; k < 9; k++) {
+    b[0][k] = 0.3 * a[k];
+    b[1][k] = 0.7 * a[k];
+  }
+  const sky_tensor half[2] = {{1, 3, b[0], zero, zero}, {1, 3, b[1], zero, zero}};
+  const size_t same[2] = {0, 1};
+  const sky_sink_site sites[2] = {{&half[0], &set, same}, {&half[1], &set, same}};
+  const double sd = rows[3].stock.sd;
+  assert_int_equal(sky_sink_compute(ctx, sites, 2, &how, rows), SKY_OK);
+  assert_close(rows[3].stock.sd, sd, 1e-12);
+  for (uint64_t nth = 1; nth <= 2; nth++) {
+    sky_reference no;
+    sky_memory_fail_at(ctx, nth);
+    assert_int_equal(sky_reference_create(ctx, 3, &no), SKY_E_NOMEM);
+    sky_memory_fail_at(ctx, 0);
+  }
+  sky_reference_free(&r);
+  sky_sink_set_free(&set);
+}
+
+/* Maps that repeat half of their mistakes show half of the false change. */
+static void test_correlated_maps(void **state) {
+  sky_context *ctx = *state;
+  sky_sink_set set;
+  user_set(ctx, "code,above,gain\n1,10,0.5\n2,9,\n", &set);
+  double a[9] = {50, 10, 0, 4, 36, 0, 0, 0, 0}, zero[3] = {0};
+  const sky_tensor t = areas(1, 3, a, zero);
+  const sky_sink_site site = {&t, &set, NULL};
+  sky_sink_how how = {.years = 10, .accuracy = 0.85, .places = NAN, .correlation = 0.5};
+  sky_sink_row rows[4];
+  assert_int_equal(sky_sink_compute(ctx, &site, 1, &how, rows), SKY_OK);
+  assert_close(rows[3].stock.sd, 1e3 * 100 * 0.85 * 0.15 * 0.5 * sqrt(2), 1e-12);
+  how.correlation = 1.5;
+  assert_fails(ctx, sky_sink_compute(ctx, &site, 1, &how, rows), SKY_E_RANGE, "correlation 1.5");
   sky_sink_set_free(&set);
 }
 
@@ -596,6 +665,7 @@ static void test_compute_failures(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {SKY_UNIT(test_strata),          SKY_UNIT(test_strata_failures),
                                      SKY_UNIT(test_two_sites),       SKY_UNIT(test_places),
+                                     SKY_UNIT(test_reference),       SKY_UNIT(test_correlated_maps),
                                      SKY_UNIT(test_legend),          SKY_UNIT(test_user_legend),
                                      SKY_UNIT(test_factor_sd),       SKY_UNIT(test_sets),
                                      SKY_UNIT(test_set_memory),      SKY_UNIT(test_minus_one),
