@@ -16,7 +16,6 @@
 #include "src/core/text.h"
 
 #define SETS_FILE "sink_sets.csv"
-#define KEY_COLUMNS 5 /* parameter, domain, zone, stratum, detail */
 
 typedef enum role {
   ROLE_NONE = 0,
@@ -47,23 +46,12 @@ static const struct {
                        {"biomass_carbon", true, false}, {"soc_reference", true, false},
                        {"land_use", true, false},       {"net_flux", false, true}};
 
-static const char *const key_columns[KEY_COLUMNS] = {"parameter", "domain", "zone", "stratum",
-                                                     "detail"};
-
-typedef struct source { /* an embedded factor table */
-  const char *file;
-  sky_table *table;
-} source;
-
 typedef struct loader {
   sky_context *ctx;
   const sky_sink_need *need;
   sky_sink_set *set;
   sky_table *sets;
-  source source[3];
-  size_t capacity;
-  sky_text refused; /* unverified rows that are not allowed */
-  size_t n_refused;
+  sky_factor_rows rows;
   size_t of[ROLE_COUNT]; /* factors of the class at hand, SIZE_MAX = none */
 } loader;
 
@@ -71,16 +59,11 @@ typedef struct loader {
 
 void sky_sink_set_free(sky_sink_set *s) {
   if (s == NULL) return;
-  for (size_t i = 0; i < s->n_factor; i++) {
-    sky_free(s->factor[i].key);
-    sky_free(s->factor[i].source);
-    sky_free(s->factor[i].unit);
-  }
+  sky_sink_factors_free(s->factor, s->n_factor);
   for (size_t i = 0; i < s->n_class && s->cls != NULL; i++) {
     sky_free(s->cls[i].name);
     sky_free(s->cls[i].note);
   }
-  sky_free(s->factor);
   sky_free(s->cls);
   sky_free(s->name);
   memset(s, 0, sizeof *s);
@@ -113,146 +96,36 @@ static void pool_add(sky_sink_pool *p, size_t a, size_t b, size_t c) {
   if (c != SIZE_MAX) t->factor[t->n++] = c;
 }
 
-/* ---- one factor ----------------------------------------------------------------------------- */
-
-double sky_sink_factor_sd(double value, double unc, const char *kind, double low, double high) {
-  const double uniform = (high - low) / sqrt(12);
-  if (strcmp(kind, "SD") == 0) return fabs(unc);
-  if (strcmp(kind, "2SD_pct") == 0 || strcmp(kind, "nominal_pct") == 0)
-    return fabs(value) * unc / 200;
-  if (strcmp(kind, "CI95_pct") == 0) return fabs(value) * unc / 196;
-  if (strcmp(kind, "CI95_abs") == 0) return (high - low) / (2 * 1.96);
-  if (strcmp(kind, "range") == 0 || strcmp(kind, "minmax") == 0)
-    return isfinite(uniform) ? uniform : 0;
-  return 0;
-}
-
-static bool allowed(const loader *l, const char *key) {
-  for (size_t i = 0; i < l->need->n_allowed; i++)
-    if (strcmp(l->need->allowed[i], key) == 0) return true;
-  return false;
-}
-
-static const char *cell(const sky_table *t, size_t row, const char *header) {
-  const size_t column = sky_table_find(t, header);
-  return column == SIZE_MAX ? "" : sky_table_cell(t, row, column);
-}
-
-/* "file:parameter|zone|…:edition" */
-static char *make_key(loader *l, const char *file, const sky_table *t, size_t row) {
-  sky_text key = {.ctx = l->ctx};
-  sky_text_printf(&key, "%s:", file);
-  for (size_t i = 0; i < KEY_COLUMNS; i++) {
-    const char *part = cell(t, row, key_columns[i]);
-    if (*part != '\0') sky_text_printf(&key, "%s%s", i > 0 ? "|" : "", part);
-  }
-  const char *table = cell(t, row, "table");
-  sky_text_printf(&key, ":%s%s%s", cell(t, row, "source"), *table != '\0' ? " " : "", table);
-  return sky_text_take(&key);
-}
-
-static sky_status grow(loader *l) {
-  sky_sink_set *s = l->set;
-  if (s->n_factor < l->capacity) return SKY_OK;
-  const size_t capacity = l->capacity == 0 ? 32 : 2 * l->capacity;
-  sky_sink_factor *p = sky_realloc(l->ctx, s->factor, s->n_factor, capacity, sizeof *p);
-  if (p == NULL) return SKY_E_NOMEM;
-  s->factor = p;
-  l->capacity = capacity;
-  return SKY_OK;
-}
-
-static sky_status numbers(loader *l, const sky_table *t, size_t row, sky_sink_factor *f) {
-  static const char *const header[4] = {"value", "unc_value", "lo95", "hi95"};
-  double v[4];
-  for (size_t i = 0; i < 4; i++)
-    SKY_TRY(sky_table_number(l->ctx, t, row, sky_table_find(t, header[i]), &v[i]));
-  if (isnan(v[0])) return sky_fail(l->ctx, SKY_E_INTERNAL, "%s: no value", f->key);
-  f->value = v[0];
-  f->sd = sky_sink_factor_sd(v[0], v[1], cell(t, row, "unc_kind"), v[2], v[3]);
-  return SKY_OK;
-}
-
-/* The factor of a table row; a row that was taken before is the same factor. */
-static sky_status take_factor(loader *l, const char *file, const sky_table *t, size_t row,
-                              size_t *index) {
-  sky_sink_set *s = l->set;
-  char *key = make_key(l, file, t, row);
-  if (key == NULL) return SKY_E_NOMEM;
-  for (size_t i = 0; i < s->n_factor; i++) {
-    if (strcmp(s->factor[i].key, key) != 0) continue;
-    sky_free(key);
-    *index = i;
-    return SKY_OK;
-  }
-  const sky_status st = grow(l);
-  if (st != SKY_OK) {
-    sky_free(key);
-    return st;
-  }
-  sky_sink_factor *f = &s->factor[s->n_factor];
-  *f = (sky_sink_factor){.key = key};
-  *index = s->n_factor++;
-  f->source = sky_sprintf(l->ctx, "%s %s", cell(t, row, "source"), cell(t, row, "table"));
-  f->unit = sky_strdup(l->ctx, cell(t, row, "unit"));
-  if (f->source == NULL || f->unit == NULL) return SKY_E_NOMEM;
-  f->verified = strcmp(cell(t, row, "verified"), "yes") == 0;
-  if (!f->verified && !allowed(l, key)) {
-    sky_text_printf(&l->refused, "%s'%s'", l->n_refused > 0 ? ", " : "", key);
-    l->n_refused++;
-  }
-  return numbers(l, t, row, f);
-}
-
 /* ---- the rows of a set ---------------------------------------------------------------------- */
 
-static sky_status find_source(loader *l, const char *file, const sky_table **table) {
-  for (size_t i = 0; i < sizeof l->source / sizeof l->source[0]; i++) {
-    source *s = &l->source[i];
-    if (s->file != NULL && strcmp(s->file, file) != 0) continue;
-    if (s->file == NULL) {
-      char name[64];
-      size_t length = 0;
-      snprintf(name, sizeof name, "%s.csv", file);
-      const char *text = sky_embedded(name, &length);
-      if (text == NULL) break;
-      SKY_TRY(sky_table_parse(l->ctx, name, text, length, &s->table));
-      s->file = file;
-    }
-    *table = s->table;
-    return SKY_OK;
-  }
-  return sky_fail(l->ctx, SKY_E_INTERNAL, SETS_FILE ": no factor table '%s'", file);
-}
-
 static bool row_matches(const loader *l, size_t set_row, const sky_table *t, size_t row) {
-  for (size_t i = 0; i < KEY_COLUMNS; i++) {
-    const char *want = cell(l->sets, set_row, key_columns[i]);
+  for (size_t i = 0; i < SKY_FACTOR_COLUMNS; i++) {
+    const char *want = sky_factor_cell(l->sets, set_row, sky_factor_columns[i]);
     if (strcmp(want, "{soil}") == 0) want = l->need->soil;
-    if (strcmp(cell(t, row, key_columns[i]), want) != 0) return false;
+    if (strcmp(sky_factor_cell(t, row, sky_factor_columns[i]), want) != 0) return false;
   }
-  return strcmp(cell(t, row, "table"), cell(l->sets, set_row, "table")) == 0;
+  return strcmp(sky_factor_cell(t, row, "table"), sky_factor_cell(l->sets, set_row, "table")) == 0;
 }
 
 static sky_status find_factor(loader *l, size_t set_row, size_t *index) {
   const sky_table *t = NULL;
-  const char *file = cell(l->sets, set_row, "file");
+  const char *file = sky_factor_cell(l->sets, set_row, "file");
   size_t found = SIZE_MAX, n = 0;
-  SKY_TRY(find_source(l, file, &t));
+  SKY_TRY(sky_factor_rows_source(&l->rows, file, &t));
   for (size_t row = 0; row < sky_table_rows(t); row++) {
     if (!row_matches(l, set_row, t, row)) continue;
     found = row;
     n++;
   }
-  if (n == 0 && strcmp(cell(l->sets, set_row, "stratum"), "{soil}") == 0)
+  if (n == 0 && strcmp(sky_factor_cell(l->sets, set_row, "stratum"), "{soil}") == 0)
     return sky_fail(l->ctx, SKY_E_USAGE,
                     "%s.csv has no SOC_REF for soil '%s' in '%s' (expected HAC, LAC, SAN, POD, VOL "
                     "or WET, where the table has it)",
-                    file, l->need->soil, cell(l->sets, set_row, "zone"));
+                    file, l->need->soil, sky_factor_cell(l->sets, set_row, "zone"));
   if (n != 1)
     return sky_fail(l->ctx, SKY_E_INTERNAL, SETS_FILE ":%d: %zu rows of %s.csv fit, expected 1",
                     sky_table_line(l->sets, set_row), n, file);
-  return take_factor(l, file, t, found, index);
+  return sky_factor_rows_take(&l->rows, file, t, found, index);
 }
 
 static role role_of(const char *name) {
@@ -275,7 +148,7 @@ static void widen(sky_sink_factor *f, double low, double high) {
 static void build_pools(loader *l, sky_sink_class *c, double low, double high) {
   const size_t *of = l->of;
   sky_sink_pool *p = c->pool;
-  sky_sink_factor *f = l->set->factor;
+  sky_sink_factor *f = l->rows.factor;
   if (of[ROLE_AGB] != SIZE_MAX) {
     pool_add(&p[SKY_POOL_ABOVE], of[ROLE_AGB], of[ROLE_CF], SIZE_MAX);
     pool_add(&p[SKY_POOL_BELOW], of[ROLE_AGB], of[ROLE_ROOT], of[ROLE_CF]);
@@ -319,22 +192,22 @@ static sky_status load_class(loader *l, const char *set, size_t cls) {
     l->of[r] = SIZE_MAX;
   for (size_t row = 0; row < sky_table_rows(l->sets); row++) {
     double number = 0;
-    if (strcmp(cell(l->sets, row, "set"), set) != 0) continue;
+    if (strcmp(sky_factor_cell(l->sets, row, "set"), set) != 0) continue;
     SKY_TRY(sky_table_number(l->ctx, l->sets, row, sky_table_find(l->sets, "class"), &number));
     if (number != c->number) continue;
-    const role r = role_of(cell(l->sets, row, "role"));
+    const role r = role_of(sky_factor_cell(l->sets, row, "role"));
     if (r == ROLE_COUNT)
       return sky_fail(l->ctx, SKY_E_INTERNAL, SETS_FILE ":%d: unknown role",
                       sky_table_line(l->sets, row));
     c->known = true;
-    if (r == ROLE_NONE) SKY_TRY(take_note(l, cell(l->sets, row, "note"), c));
+    if (r == ROLE_NONE) SKY_TRY(take_note(l, sky_factor_cell(l->sets, row, "note"), c));
     if (!needed(l, r, cls)) continue;
     size_t index = SIZE_MAX;
     SKY_TRY(find_factor(l, row, &index));
     l->of[r] = index;
     if (r == ROLE_GROWTH_OTHER) {
-      low = fmin(low, l->set->factor[index].value);
-      high = fmax(high, l->set->factor[index].value);
+      low = fmin(low, l->rows.factor[index].value);
+      high = fmax(high, l->rows.factor[index].value);
     }
   }
   if (l->need->present[cls] && !c->known)
@@ -360,7 +233,7 @@ sky_status sky_sink_set_names(sky_context *ctx, char ***names, size_t *n) {
   const size_t rows = sky_table_rows(t);
   size_t bytes = rows * sizeof(char *), count = 0;
   for (size_t i = 0; i < rows; i++)
-    bytes += strlen(cell(t, i, "set")) + 1;
+    bytes += strlen(sky_factor_cell(t, i, "set")) + 1;
   char *block = sky_malloc(ctx, bytes, 1);
   if (block == NULL) {
     sky_table_free(t);
@@ -368,7 +241,7 @@ sky_status sky_sink_set_names(sky_context *ctx, char ***names, size_t *n) {
   }
   char **list = (char **)(void *)block, *at = block + rows * sizeof(char *);
   for (size_t i = 0; i < rows; i++) { /* rows of a set stand together */
-    const char *name = cell(t, i, "set");
+    const char *name = sky_factor_cell(t, i, "set");
     if (count > 0 && strcmp(list[count - 1], name) == 0) continue;
     list[count++] = at;
     memcpy(at, name, strlen(name) + 1);
@@ -416,17 +289,31 @@ static bool has_stocks(const sky_sink_set *s) {
 /* Whether the set is of stocks at all, also where the maps do not ask for any. */
 static bool set_of_stocks(const loader *l, const char *set) {
   for (size_t row = 0; row < sky_table_rows(l->sets); row++)
-    if (strcmp(cell(l->sets, row, "set"), set) == 0 &&
-        strcmp(cell(l->sets, row, "role"), roles[ROLE_AGB].name) == 0)
+    if (strcmp(sky_factor_cell(l->sets, row, "set"), set) == 0 &&
+        strcmp(sky_factor_cell(l->sets, row, "role"), roles[ROLE_AGB].name) == 0)
       return true;
   return false;
+}
+
+/* The factors become the set's. */
+static void hand_over(loader *l) {
+  l->set->factor = l->rows.factor;
+  l->set->n_factor = l->rows.n;
+  l->rows.factor = NULL;
+  l->rows.n = 0;
 }
 
 sky_status sky_sink_set_builtin(sky_context *ctx, const char *name, const sky_sink_need *need,
                                 sky_sink_set *out) {
   sky_status st = SKY_OK;
   sky_sink_set s = {.dynamic = true};
-  loader l = {.ctx = ctx, .need = need, .set = &s, .refused = {.ctx = ctx}};
+  loader l = {.ctx = ctx,
+              .need = need,
+              .set = &s,
+              .rows = {.ctx = ctx,
+                       .allowed = need->allowed,
+                       .n_allowed = need->n_allowed,
+                       .refused = {.ctx = ctx}}};
   SKY_TRY(check_name(ctx, name));
   SKY_GO(open_sets(ctx, &l.sets));
   SKY_GO(name_classes(ctx, name, SKY_SINK_CLASSES, &s));
@@ -437,24 +324,13 @@ sky_status sky_sink_set_builtin(sky_context *ctx, const char *name, const sky_si
     SKY_GO(load_class(&l, name, i));
   }
   s.stocks = set_of_stocks(&l, name);
-  if (l.n_refused > 0) {
-    char *list = sky_text_take(&l.refused);
-    st = list == NULL ? SKY_E_NOMEM
-                      : sky_fail(ctx, SKY_E_RANGE,
-                                 "factor rows that nobody verified (%zu): allow each with "
-                                 "--allow-unverified (in a job: allow_unverified) or give your own "
-                                 "with --pools (pools): %s",
-                                 l.n_refused, list);
-    sky_free(list);
-    goto cleanup;
-  }
+  SKY_GO(sky_factor_rows_check(&l.rows, " or give your own with --pools (pools)"));
+  hand_over(&l);
   *out = s;
   memset(&s, 0, sizeof s);
 cleanup:
-  sky_text_free(&l.refused);
   sky_table_free(l.sets);
-  for (size_t i = 0; i < sizeof l.source / sizeof l.source[0]; i++)
-    sky_table_free(l.source[i].table);
+  sky_factor_rows_free(&l.rows);
   sky_sink_set_free(&s);
   return st;
 }
@@ -493,10 +369,10 @@ static sky_status user_pool(loader *l, const sky_table *t, const char *path, siz
   if (sd < 0 || (value < 0 && pool_columns[which].kind != SKY_POOL_GROWTH))
     return sky_fail(l->ctx, SKY_E_RANGE, "%s:%d: %s %g (sd %g) is below 0", path,
                     sky_table_line(t, row), pool_columns[which].header, value, sd);
-  SKY_TRY(grow(l));
-  sky_sink_factor *f = &l->set->factor[l->set->n_factor];
+  SKY_TRY(sky_factor_rows_grow(&l->rows));
+  sky_sink_factor *f = &l->rows.factor[l->rows.n];
   *f = (sky_sink_factor){.value = value, .sd = sd, .verified = true};
-  pool_add(&c->pool[pool_columns[which].kind], l->set->n_factor++, SIZE_MAX, SIZE_MAX);
+  pool_add(&c->pool[pool_columns[which].kind], l->rows.n++, SIZE_MAX, SIZE_MAX);
   f->key = sky_sprintf(l->ctx, "%s:%d:%s", path, (int)c->id, pool_columns[which].header);
   f->source = sky_strdup(l->ctx, path);
   f->unit =
@@ -539,7 +415,7 @@ sky_status sky_sink_set_from_table(sky_context *ctx, const sky_table *table, con
                                    sky_sink_set *out) {
   sky_status st = SKY_OK;
   sky_sink_set s = {.dynamic = false};
-  loader l = {.ctx = ctx, .set = &s};
+  loader l = {.ctx = ctx, .set = &s, .rows = {.ctx = ctx}};
   SKY_GO(name_classes(ctx, path, legend->n, &s));
   for (size_t i = 0; i < legend->n; i++) {
     s.cls[i].id = legend->row[i].low;
@@ -548,10 +424,12 @@ sky_status sky_sink_set_from_table(sky_context *ctx, const sky_table *table, con
     SKY_GO(take_note(&l, "no gain in the table of pools", &s.cls[i]));
   }
   SKY_GO(user_rows(&l, table, path, legend, present));
+  hand_over(&l);
   s.stocks = has_stocks(&s);
   *out = s;
   return SKY_OK;
 cleanup:
+  sky_factor_rows_free(&l.rows);
   sky_sink_set_free(&s);
   return st;
 }

@@ -5,11 +5,11 @@
  * classes whose pools are sums of products of factors, so that the error of one factor is one error
  * everywhere it is used.
  *
- * Unverified rows are refused unless the caller allows them one by one by their key,
- * "file:parameter|domain|zone|stratum|detail:edition" (empty parts left out). */
+ * Unverified rows are refused unless the caller allows them one by one (factor_rows.h). */
 #ifndef SKY_ALGORITHMS_SINK_FACTORS_H
 #define SKY_ALGORITHMS_SINK_FACTORS_H
 
+#include "algorithms/sink/factor_rows.h"
 #include "algorithms/sink/legend.h"
 
 typedef enum sky_sink_pool_kind { /* stocks t C/ha; growth and flux t C/ha/yr */
@@ -26,14 +26,6 @@ typedef enum sky_sink_pool_kind { /* stocks t C/ha; growth and flux t C/ha/yr */
                                                             the atmosphere */
                                   SKY_POOL_COUNT = 8
 } sky_sink_pool_kind;
-
-typedef struct sky_sink_factor {
-  char *key;    /* as --allow-unverified takes it */
-  char *source; /* document, table */
-  char *unit;
-  double value, sd; /* sd 0 where none is published */
-  bool verified;
-} sky_sink_factor;
 
 typedef struct sky_sink_term { /* product of up to three factors */
   size_t n, factor[3];
@@ -90,8 +82,5 @@ double sky_sink_pool_value(const sky_sink_set *s, const sky_sink_pool *p, double
 /* Names of the built-in sets, in the order of the file; *names is sky_free'd, the strings are
  * inside it. */
 SKY_NODISCARD sky_status sky_sink_set_names(sky_context *ctx, char ***names, size_t *n);
-
-/* Standard deviation from a value and its uncertainty as the factor tables write it; 0 if none. */
-double sky_sink_factor_sd(double value, double unc, const char *kind, double low, double high);
 
 #endif

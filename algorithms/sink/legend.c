@@ -35,6 +35,12 @@ const char *sky_sink_class_name(int number) {
   return number >= 1 && number <= SKY_SINK_CLASSES ? class_names[number - 1] : NULL;
 }
 
+const char *sky_ipcc_category(int number) {
+  static const char *const categories[SKY_SINK_CLASSES] = {"F", "G", "G", "W", "F/C/G", "O",
+                                                           "C", "F", "W", "W", "S/O"};
+  return number >= 1 && number <= SKY_SINK_CLASSES ? categories[number - 1] : "";
+}
+
 const sky_legend_entry *sky_legend_entries(size_t *n) {
   *n = N_ENTRIES;
   return entries;

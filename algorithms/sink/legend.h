@@ -12,6 +12,11 @@
 /* English name of class 1..11; NULL outside. */
 const char *sky_sink_class_name(int number);
 
+/* Land category of the IPCC guidelines of class 1..11 (F, C, G, W, S, O), as most legends of
+ * ancillary/legend_crosswalk.csv have it; all that occur where the class does not tell; "" outside.
+ */
+const char *sky_ipcc_category(int number);
+
 typedef struct sky_legend_row {
   int32_t low, high; /* codes, mostly one; GB/T writes groups as "05-10" = 0500..1099 */
   int number;        /* class 1..11; 0 = nodata */

@@ -138,15 +138,15 @@ void sky_sink_false_areas(const double *area, const double *landscape, size_t n,
 }
 
 sky_sink_variance sky_linear_variance(const sky_linear *l, const double *area, const double *w,
-                                      const double *sd, double *grad) {
+                                      const sky_sink_factor *by) {
   sky_acc factor = {0, 0}, from_area = {0, 0}, cross = {0, 0};
   const size_t n = l->n;
   for (size_t k = 0; k < l->m; k++) {
     sky_acc g = {0, 0};
     for (size_t t = 0; t < n * n; t++)
       if (area[t] != 0) sky_acc_add(&g, area[t] * l->J[t * l->m + k]);
-    grad[k] = sky_acc_value(&g) * sd[k];
-    sky_acc_add(&factor, grad[k] * grad[k]);
+    const double shared = sky_acc_value(&g) * by[k].sd;
+    sky_acc_add(&factor, shared * shared);
   }
   for (size_t i = 0; i < n; i++) {
     for (size_t j = 0; j < n; j++) {
@@ -155,7 +155,7 @@ sky_sink_variance sky_linear_variance(const sky_linear *l, const double *area, c
       const double moved = wij * sky_linear_shift(l->f, 1, n, i, j);
       sky_acc_add(&from_area, moved * moved);
       for (size_t k = 0; k < l->m; k++) {
-        const double both = wij * sky_linear_shift(l->J + k, l->m, n, i, j) * sd[k];
+        const double both = wij * sky_linear_shift(l->J + k, l->m, n, i, j) * by[k].sd;
         sky_acc_add(&cross, both * both);
       }
     }
@@ -167,48 +167,136 @@ sky_sink_variance sky_linear_variance(const sky_linear *l, const double *area, c
 /* ---- zones ---------------------------------------------------------------------------------- */
 
 typedef struct work {
-  const sky_tensor *tensor;
-  const sky_sink_set *set;
-  double years;
-  sky_linear linear;
-  double *w;    /* [n_zone*n*n] */
-  double *sd;   /* [m] */
-  double *grad; /* [m] */
+  size_t n, n_zone, n_site;
+  const sky_sink_site *site;
+  double years, places;
+  const sky_reference *reference;
+  double **area;      /* [n_site] of [n_zone*n*n]: the tensor's, or as the reference says */
+  double *g;          /* [n*n*n*n] with a reference */
+  sky_linear *linear; /* [n_site] */
+  double **w;         /* [n_site] of [n_zone*n*n] */
+  size_t m;           /* factors of all sites */
+  double *sd, *own;   /* [m] of the mean; between places */
+  double *grad;       /* [m] */
 } work;
 
-static double total_of(const work *k, const double *area) {
-  return sky_dot(area, k->linear.f, k->linear.n * k->linear.n);
+static double total_of(const work *k, size_t zone) {
+  const size_t cells = k->n * k->n;
+  sky_acc sum = {0, 0};
+  for (size_t s = 0; s < k->n_site; s++)
+    sky_acc_add(&sum, sky_dot(k->area[s] + zone * cells, k->linear[s].f, cells));
+  return sky_acc_value(&sum);
+}
+
+/* What error alone adds to the quantity, at one site. */
+static double error_only(const sky_linear *l, const double *w) {
+  const size_t n = l->n;
+  sky_acc sum = {0, 0};
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++)
+      if (w[i * n + j] != 0) sky_acc_add(&sum, w[i * n + j] * sky_linear_shift(l->f, 1, n, i, j));
+  return sky_acc_value(&sum);
+}
+
+/* Σ_sites of the gradient to each factor: one table row is one factor, wherever it is used. */
+static void add_gradient(const work *k, size_t site, const double *area, double sign) {
+  const sky_linear *l = &k->linear[site];
+  const size_t *of = k->site[site].factor;
+  for (size_t f = 0; f < l->m; f++) {
+    sky_acc g = {0, 0};
+    for (size_t t = 0; t < l->n * l->n; t++)
+      if (area[t] != 0) sky_acc_add(&g, area[t] * l->J[t * l->m + f]);
+    k->grad[of != NULL ? of[f] : f] += sign * sky_acc_value(&g);
+  }
+}
+
+/* Variance that the sample gives to f (factor SIZE_MAX) or to its derivative to a factor. */
+static double sample_part(const work *k, size_t zone, size_t factor) {
+  const size_t cells = k->n * k->n;
+  memset(k->g, 0, cells * cells * sizeof *k->g);
+  for (size_t s = 0; s < k->n_site; s++) {
+    const sky_linear *l = &k->linear[s];
+    const double *mapped = k->site[s].tensor->area + zone * cells;
+    size_t f = 0;
+    while (factor != SIZE_MAX && f < l->m &&
+           (k->site[s].factor != NULL ? k->site[s].factor[f] : f) != factor)
+      f++;
+    if (factor != SIZE_MAX && f == l->m) continue;
+    const double *v = factor == SIZE_MAX ? l->f : l->J + f;
+    const size_t stride = factor == SIZE_MAX ? 1 : l->m;
+    for (size_t h = 0; h < cells; h++)
+      for (size_t t = 0; t < cells && mapped[h] != 0; t++)
+        k->g[h * cells + t] += mapped[h] * v[t * stride];
+  }
+  return sky_reference_variance(k->reference, k->g);
+}
+
+/* fᵀCov(a)f + tr(S Cov a) of a sample. */
+static void add_sample(const work *k, size_t zone, sky_acc *var) {
+  sky_acc_add(var, sample_part(k, zone, SIZE_MAX));
+  for (size_t f = 0; f < k->m; f++)
+    if (k->sd[f] > 0) sky_acc_add(var, k->sd[f] * k->sd[f] * sample_part(k, zone, f));
+}
+
+/* Adds the variance of the areas and the gradient to the factors; what map error alone shows. */
+static double add_errors(const work *k, size_t zone, double sign, sky_acc *var) {
+  const size_t cells = k->n * k->n;
+  sky_acc moved = {0, 0};
+  for (size_t s = 0; s < k->n_site; s++) {
+    const double *area = k->area[s] + zone * cells, *w = k->w[s] + zone * cells;
+    const sky_sink_variance v = sky_linear_variance(&k->linear[s], area, w, k->site[s].set->factor);
+    sky_acc_add(&moved, error_only(&k->linear[s], w));
+    sky_acc_add(var, v.area);
+    sky_acc_add(var, v.cross);
+    add_gradient(k, s, area, sign);
+  }
+  if (k->reference != NULL) add_sample(k, zone, var);
+  return sign * sky_acc_value(&moved);
+}
+
+/* From the gradient: the factors, and the deviation of the places from them. */
+static void add_factors(const work *k, sky_acc *var) {
+  for (size_t f = 0; f < k->m; f++) {
+    const double shared = k->grad[f] * k->sd[f];
+    const double here = isnan(k->places) ? 0 : k->grad[f] * k->own[f];
+    sky_acc_add(var, shared * shared);
+    if (here != 0) sky_acc_add(var, here * here / k->places);
+  }
 }
 
 /* The interval holds both the difference as mapped and the one left after what map error alone is
  * expected to show. */
-static sky_sink_estimate estimate(const work *k, size_t zone) {
-  const sky_linear *l = &k->linear;
-  const size_t n = l->n;
-  const double *area = k->tensor->area + zone * n * n, *w = k->w + zone * n * n;
-  sky_acc error_only = {0, 0};
-  for (size_t i = 0; i < n; i++)
-    for (size_t j = 0; j < n; j++)
-      if (w[i * n + j] != 0)
-        sky_acc_add(&error_only, w[i * n + j] * sky_linear_shift(l->f, 1, n, i, j));
-  const sky_sink_variance v = sky_linear_variance(l, area, w, k->sd, k->grad);
-  const double q = total_of(k, area), left = q - sky_acc_value(&error_only);
-  const double sd = sqrt(v.factor + v.area + v.cross);
+static sky_sink_estimate interval(double q, double moved, const sky_acc *var) {
+  const double left = q - moved, sd = sqrt(sky_acc_value(var));
   return (sky_sink_estimate){q, sd, fmin(q, left) - Z95 * sd, fmax(q, left) + Z95 * sd};
 }
 
+static sky_sink_estimate estimate(const work *k, size_t zone) {
+  sky_acc var = {0, 0};
+  memset(k->grad, 0, k->m * sizeof *k->grad);
+  const double moved = add_errors(k, zone, 1, &var);
+  add_factors(k, &var);
+  return interval(total_of(k, zone), moved, &var);
+}
+
+static bool has_soil(const sky_sink_set *set, size_t i) {
+  return set->cls[i].pool[SKY_POOL_SOIL].n > 0;
+}
+
 static void fill_areas(const work *k, sky_sink_row *row) {
-  const size_t n = k->linear.n, cls = row->cls;
+  const size_t n = k->n, cls = row->cls;
   sky_acc at[2] = {{0, 0}, {0, 0}}, unknown = {0, 0};
-  for (size_t i = 0; i < n; i++) {
-    for (size_t j = 0; j < n; j++) {
-      const double a = sky_tensor_at(k->tensor, row->zone, i, j);
-      const bool first = cls == n || cls == i, second = cls == n || cls == j;
-      if (first) sky_acc_add(&at[0], a);
-      if (second) sky_acc_add(&at[1], a);
-      const bool both =
-          k->set->cls[i].pool[SKY_POOL_SOIL].n > 0 && k->set->cls[j].pool[SKY_POOL_SOIL].n > 0;
-      if (i != j && !both && (first || second)) sky_acc_add(&unknown, a);
+  for (size_t s = 0; s < k->n_site; s++) {
+    const sky_sink_set *set = k->site[s].set;
+    for (size_t i = 0; i < n; i++) {
+      for (size_t j = 0; j < n; j++) {
+        const double a = k->area[s][(row->zone * n + i) * n + j];
+        const bool first = cls == n || cls == i, second = cls == n || cls == j;
+        if (first) sky_acc_add(&at[0], a);
+        if (second) sky_acc_add(&at[1], a);
+        const bool both = has_soil(set, i) && has_soil(set, j);
+        if (i != j && !both && (first || second)) sky_acc_add(&unknown, a);
+      }
     }
   }
   row->area[0] = sky_acc_value(&at[0]);
@@ -216,62 +304,188 @@ static void fill_areas(const work *k, sky_sink_row *row) {
   row->soil_unknown = sky_acc_value(&unknown);
 }
 
-static void fill_class(work *k, size_t cls, sky_sink_row *rows) {
-  const size_t n = k->linear.n, zones = k->tensor->n_zone;
+static void fill_linear(const work *k, sky_sink_quantity quantity, size_t cls) {
+  for (size_t s = 0; s < k->n_site; s++)
+    sky_linear_fill(k->site[s].set, quantity, cls, k->years, &k->linear[s]);
+}
+
+static void fill_class(work *k, size_t cls, bool stocks, sky_sink_row *rows) {
+  const size_t step = k->n + 1;
   static const sky_sink_quantity parts[3] = {SKY_SINK_BIOMASS, SKY_SINK_DEAD, SKY_SINK_SOIL};
   const sky_sink_estimate none = {NAN, NAN, NAN, NAN};
-  for (size_t z = 0; z < zones; z++) {
-    sky_sink_row *row = &rows[z * (n + 1) + cls];
+  for (size_t z = 0; z < k->n_zone; z++) {
+    sky_sink_row *row = &rows[z * step + cls];
     *row = (sky_sink_row){
         .zone = z, .cls = cls, .biomass = NAN, .dead = NAN, .soil = NAN, .stock = none};
     fill_areas(k, row);
   }
-  for (size_t p = 0; p < 3 && k->set->stocks; p++) {
-    sky_linear_fill(k->set, parts[p], cls, k->years, &k->linear);
-    for (size_t z = 0; z < zones; z++) {
-      sky_sink_row *row = &rows[z * (n + 1) + cls];
+  for (size_t p = 0; p < 3 && stocks; p++) {
+    fill_linear(k, parts[p], cls);
+    for (size_t z = 0; z < k->n_zone; z++) {
+      sky_sink_row *row = &rows[z * step + cls];
       double *to[3] = {&row->biomass, &row->dead, &row->soil};
-      *to[p] = total_of(k, k->tensor->area + z * n * n);
+      *to[p] = total_of(k, z);
     }
   }
-  if (k->set->stocks) {
-    sky_linear_fill(k->set, SKY_SINK_STOCK, cls, k->years, &k->linear);
-    for (size_t z = 0; z < zones; z++)
-      rows[z * (n + 1) + cls].stock = estimate(k, z);
+  if (stocks) {
+    fill_linear(k, SKY_SINK_STOCK, cls);
+    for (size_t z = 0; z < k->n_zone; z++)
+      rows[z * step + cls].stock = estimate(k, z);
   }
-  sky_linear_fill(k->set, SKY_SINK_UPTAKE, cls, k->years, &k->linear);
-  for (size_t z = 0; z < zones; z++)
-    rows[z * (n + 1) + cls].uptake = estimate(k, z);
+  fill_linear(k, SKY_SINK_UPTAKE, cls);
+  for (size_t z = 0; z < k->n_zone; z++)
+    rows[z * step + cls].uptake = estimate(k, z);
 }
 
-sky_status sky_sink_compute(sky_context *ctx, const sky_tensor *tensor, const sky_sink_set *set,
-                            double years, double accuracy, sky_sink_row *rows) {
-  sky_status st = SKY_OK;
-  const size_t n = set->n_class, m = set->n_factor;
-  work k = {.tensor = tensor, .set = set, .years = years};
-  if (tensor->n_class != n)
-    return sky_fail(ctx, SKY_E_INTERNAL, "%zu classes in the tensor, %zu in the set",
-                    tensor->n_class, n);
-  if (!(years > 0))
-    return sky_fail(ctx, SKY_E_RANGE, "period of %g years, expected above 0", years);
-  if (!isnan(accuracy) && !(accuracy > 0 && accuracy <= 1))
+static sky_status check(sky_context *ctx, const sky_sink_site *site, size_t n_site,
+                        const sky_sink_how *how) {
+  for (size_t s = 0; s < n_site; s++)
+    if (site[s].tensor->n_class != site[s].set->n_class)
+      return sky_fail(ctx, SKY_E_INTERNAL, "%zu classes in the tensor, %zu in the set",
+                      site[s].tensor->n_class, site[s].set->n_class);
+  if (!(how->years > 0))
+    return sky_fail(ctx, SKY_E_RANGE, "period of %g years, expected above 0", how->years);
+  if (!isnan(how->accuracy) && !(how->accuracy > 0 && how->accuracy <= 1))
     return sky_fail(ctx, SKY_E_RANGE, "accuracy %g of a map, expected above 0, at most 1",
-                    accuracy);
-  SKY_GO(sky_linear_make(ctx, set, &k.linear));
-  SKY_GO_ALLOC(k.w, SKY_NEW(ctx, double, tensor->n_zone *n *n));
-  SKY_GO_ALLOC(k.sd, SKY_NEW(ctx, double, m));
-  SKY_GO_ALLOC(k.grad, SKY_NEW(ctx, double, m));
-  for (size_t i = 0; i < m; i++)
-    k.sd[i] = set->factor[i].sd;
-  for (size_t z = 0; z < tensor->n_zone; z++)
-    sky_sink_false_areas(tensor->area + z * n * n, tensor->area + z * n * n, n, accuracy,
-                         k.w + z * n * n);
-  for (size_t cls = 0; cls <= n; cls++)
-    fill_class(&k, cls, rows);
-cleanup:
-  sky_linear_free(&k.linear);
-  sky_free(k.w);
-  sky_free(k.sd);
-  sky_free(k.grad);
+                    how->accuracy);
+  if (!(how->correlation >= 0 && how->correlation <= 1))
+    return sky_fail(ctx, SKY_E_RANGE, "correlation %g of map errors, expected 0 to 1",
+                    how->correlation);
+  if (how->reference != NULL && how->reference->n_class != site[0].set->n_class)
+    return sky_fail(ctx, SKY_E_INTERNAL, "%zu classes in the reference, %zu in the set",
+                    how->reference->n_class, site[0].set->n_class);
+  if (!isnan(how->places) && !(how->places >= 1))
+    return sky_fail(ctx, SKY_E_RANGE, "%g independent places, expected at least 1", how->places);
+  return SKY_OK;
+}
+
+/* Areas as the sample says. */
+static sky_status estimate_areas(sky_context *ctx, work *k, size_t s) {
+  const sky_tensor *t = k->site[s].tensor;
+  const size_t cells = k->n * k->n, gap = sky_reference_gap(k->reference, t);
+  if (gap != SIZE_MAX)
+    return sky_fail(
+        ctx, SKY_E_RANGE,
+        "the reference sample has %g units where the maps go from %s to %s, expected at "
+        "least 2",
+        k->reference->units[gap], k->site[s].set->cls[gap / k->n].name,
+        k->site[s].set->cls[gap % k->n].name);
+  k->area[s] = SKY_NEW(ctx, double, k->n_zone *cells);
+  if (k->area[s] == NULL) return SKY_E_NOMEM;
+  for (size_t z = 0; z < k->n_zone; z++)
+    sky_reference_areas(k->reference, t->area + z * cells, k->area[s] + z * cells);
+  return SKY_OK;
+}
+
+static sky_status prepare_site(sky_context *ctx, work *k, size_t s, const sky_sink_how *how) {
+  const sky_sink_site *site = &k->site[s];
+  const size_t cells = k->n * k->n;
+  SKY_TRY(sky_linear_make(ctx, site->set, &k->linear[s]));
+  k->w[s] = SKY_NEW(ctx, double, k->n_zone *cells);
+  if (k->w[s] == NULL) return SKY_E_NOMEM;
+  if (k->reference != NULL)
+    SKY_TRY(estimate_areas(ctx, k, s));
+  else
+    k->area[s] = site->tensor->area;
+  for (size_t z = 0; z < k->n_zone; z++) {
+    const double *area = site->tensor->area + z * cells;
+    double *w = k->w[s] + z * cells;
+    sky_sink_false_areas(area, area, k->n, k->reference == NULL ? how->accuracy : NAN, w);
+    for (size_t t = 0; t < cells; t++)
+      w[t] *= 1 - how->correlation;
+  }
+  for (size_t f = 0; f < site->set->n_factor; f++) {
+    const size_t at = site->factor != NULL ? site->factor[f] : f;
+    k->sd[at] = site->set->factor[f].sd;
+    k->own[at] = site->set->factor[f].place_sd;
+  }
+  return SKY_OK;
+}
+
+static void work_free(work *k) {
+  for (size_t s = 0; s < k->n_site && k->linear != NULL; s++)
+    sky_linear_free(&k->linear[s]);
+  for (size_t s = 0; s < k->n_site && k->w != NULL; s++)
+    sky_free(k->w[s]);
+  for (size_t s = 0; s < k->n_site && k->area != NULL && k->reference != NULL; s++)
+    sky_free(k->area[s]);
+  sky_free(k->area);
+  sky_free(k->g);
+  sky_free(k->linear);
+  sky_free(k->w);
+  sky_free(k->sd);
+  sky_free(k->own);
+  sky_free(k->grad);
+}
+
+/* work_free it in any case. */
+static sky_status work_make(sky_context *ctx, const sky_sink_site *site, size_t n_site,
+                            const sky_sink_how *how, work *k) {
+  *k = (work){.site = site,
+              .n_site = n_site,
+              .years = how->years,
+              .places = how->places,
+              .reference = how->reference};
+  SKY_TRY(check(ctx, site, n_site, how));
+  k->n = site[0].set->n_class;
+  k->n_zone = site[0].tensor->n_zone;
+  for (size_t s = 0; s < n_site; s++) {
+    for (size_t f = 0; f < site[s].set->n_factor; f++) {
+      const size_t at = site[s].factor != NULL ? site[s].factor[f] : f;
+      if (at >= k->m) k->m = at + 1;
+    }
+  }
+  k->linear = SKY_NEW0(ctx, sky_linear, n_site);
+  k->w = SKY_NEW0(ctx, double *, n_site);
+  k->area = SKY_NEW0(ctx, double *, n_site);
+  k->g = how->reference != NULL ? SKY_NEW(ctx, double, k->n * k->n * k->n * k->n) : NULL;
+  k->sd = SKY_NEW0(ctx, double, k->m);
+  k->own = SKY_NEW0(ctx, double, k->m);
+  k->grad = SKY_NEW0(ctx, double, k->m);
+  if ((how->reference != NULL && k->g == NULL) || k->area == NULL) return SKY_E_NOMEM;
+  if (k->linear == NULL || k->w == NULL || k->sd == NULL || k->own == NULL || k->grad == NULL)
+    return SKY_E_NOMEM;
+  for (size_t s = 0; s < n_site; s++)
+    SKY_TRY(prepare_site(ctx, k, s, how));
+  return SKY_OK;
+}
+
+sky_status sky_sink_compute(sky_context *ctx, const sky_sink_site *site, size_t n_site,
+                            const sky_sink_how *how, sky_sink_row *rows) {
+  work k;
+  bool stocks = false;
+  for (size_t s = 0; s < n_site; s++)
+    stocks = stocks || site[s].set->stocks;
+  const sky_status st = work_make(ctx, site, n_site, how, &k);
+  for (size_t cls = 0; st == SKY_OK && cls <= k.n; cls++)
+    fill_class(&k, cls, stocks, rows);
+  work_free(&k);
+  return st;
+}
+
+sky_status sky_sink_uptake_change(sky_context *ctx, const sky_sink_site *before,
+                                  const sky_sink_site *after, size_t n_site,
+                                  const sky_sink_how *how, sky_sink_estimate *out) {
+  work a, b = {0};
+  sky_status st = work_make(ctx, before, n_site, how, &a);
+  if (st == SKY_OK) st = work_make(ctx, after, n_site, how, &b);
+  for (size_t cls = 0; st == SKY_OK && cls <= a.n; cls++) {
+    fill_linear(&a, SKY_SINK_UPTAKE, cls);
+    fill_linear(&b, SKY_SINK_UPTAKE, cls);
+    for (size_t z = 0; z < a.n_zone; z++) {
+      double *const grad = b.grad;
+      sky_acc var = {0, 0};
+      memset(grad, 0, b.m * sizeof *grad);
+      double moved = add_errors(&b, z, 1, &var);
+      memset(a.grad, 0, a.m * sizeof *a.grad);
+      moved += add_errors(&a, z, -1, &var);
+      for (size_t f = 0; f < a.m; f++)
+        grad[f] += a.grad[f];
+      add_factors(&b, &var);
+      out[z * (a.n + 1) + cls] = interval(total_of(&b, z) - total_of(&a, z), moved, &var);
+    }
+  }
+  work_free(&a);
+  work_free(&b);
   return st;
 }

@@ -7,7 +7,7 @@
 #define SKY_ALGORITHMS_SINK_STOCK_H
 
 #include "algorithms/sink/factors.h"
-#include "algorithms/sink/tensor.h"
+#include "algorithms/sink/reference.h"
 
 #define SKY_CO2_PER_C (44.0 / 12.0) /* as the IPCC guidelines write it */
 
@@ -17,7 +17,7 @@ typedef struct sky_sink_estimate {
 } sky_sink_estimate;
 
 typedef struct sky_sink_row { /* one zone and class; class n_class is the whole zone */
-  size_t zone, cls;
+  size_t zone, cls, period;   /* period: from date period to the next */
   double area[2];             /* m2 at both dates, of what has a class at both */
   double biomass, dead, soil; /* kg C, parts of `stock` */
   double soil_unknown;        /* m2 that changed class without a soil row on both sides */
@@ -25,11 +25,36 @@ typedef struct sky_sink_row { /* one zone and class; class n_class is the whole 
   sky_sink_estimate uptake;   /* kg C yr-1 to the atmosphere */
 } sky_sink_row;
 
-/* rows: [n_zone*(n_class+1)], ordered by zone, then class. years > 0; accuracy: overall accuracy of
- * each map in (0, 1], NaN if not stated (then only the factors' errors count). */
-SKY_NODISCARD sky_status sky_sink_compute(sky_context *ctx, const sky_tensor *tensor,
-                                          const sky_sink_set *set, double years, double accuracy,
+typedef struct sky_sink_site { /* places that have one factor set: a climate with a soil */
+  const sky_tensor *tensor;    /* of all zones, of these places */
+  const sky_sink_set *set;
+  const size_t *factor; /* [set->n_factor] number of the factor among those of all sites, the same
+                         * for the same table row; NULL: there is one site */
+} sky_sink_site;
+
+typedef struct sky_sink_how {
+  double years;       /* > 0 */
+  double accuracy;    /* overall accuracy of each map in (0, 1]; NaN if not stated: then only the
+                       * factors' errors count */
+  double places;      /* independent places that a zone is made of, >= 1: the deviation of a place
+                       * from the mean of its factor counts 1/places; NaN: does not count */
+  double correlation; /* of both maps' errors, in [0, 1]: share of the second map's classes that
+                       * repeat the first's; 0: independent */
+  const sky_reference *reference; /* NULL, or what the areas are in truth: then the tensors are as
+                                   * mapped, and accuracy does not count */
+} sky_sink_how;
+
+/* rows: [n_zone*(n_class+1)], ordered by zone, then class; sums over the sites (at least one). */
+SKY_NODISCARD sky_status sky_sink_compute(sky_context *ctx, const sky_sink_site *site,
+                                          size_t n_site, const sky_sink_how *how,
                                           sky_sink_row *rows);
+
+/* Uptake of one period less that of another, kg C yr-1 to the atmosphere, [n_zone*(n_class+1)]: the
+ * factors are the same in both, their errors cancel as far as the areas do; map errors add. The
+ * sites are those of the two periods, in the same order with the same sets. */
+SKY_NODISCARD sky_status sky_sink_uptake_change(sky_context *ctx, const sky_sink_site *before,
+                                                const sky_sink_site *after, size_t n_site,
+                                                const sky_sink_how *how, sky_sink_estimate *out);
 
 /* A quantity linear in the areas: Σ_ij a_ij f_ij, f with its derivatives to the factors. */
 typedef struct sky_linear {
@@ -71,8 +96,8 @@ static inline double sky_linear_shift(const double *v, size_t stride, size_t n, 
   return v[(i * n + j) * stride] - 0.5 * (v[(i * n + i) * stride] + v[(j * n + j) * stride]);
 }
 
-/* area, w: [n*n]; sd: [m]; grad: [m] scratch. */
+/* area, w: [n*n]; by: the set's factors, [m]. */
 sky_sink_variance sky_linear_variance(const sky_linear *l, const double *area, const double *w,
-                                      const double *sd, double *grad);
+                                      const sky_sink_factor *by);
 
 #endif

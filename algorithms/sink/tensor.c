@@ -1,16 +1,14 @@
-/* tensor.c: areas of class transitions by zone, in one pass.
+/* tensor.c: strata of a zone, and the transitions between two of their dates.
  *
- *     A[z][i][j] = Σ over cells with class i, then j:  fraction of the cell in z × area of the cell
+ *     A[z][i][j] = Σ area of the strata of z with class i at one date and j at the next
  *
- * Fractions are exact (grids/zone.h), cell areas ellipsoidal (grids/grid.h). Rows are cut into
- * fixed blocks of SKY_TENSOR_ROWS; a block is summed by one thread with compensation, and blocks
- * are combined in their order, so that the bits do not depend on the threads.
- *
- * Invariant: Σ A + nodata = inside, for each zone, within 1e-12 of it; `inside` is a sum of its own
- * over the covered cells, blind to the classes. */
+ * Sums are compensated and in the order of the sorted strata, so that they do not depend on the
+ * order in which strata came. Invariant: Σ area + nodata = inside, for each zone, within 1e-12 of
+ * it; `inside` is a sum of its own over the covered cells, blind to the classes. */
 #include "algorithms/sink/tensor.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/core/memory.h"
@@ -18,25 +16,157 @@
 
 #define AUDIT_TOLERANCE 1e-12
 
-typedef struct extent {
-  double west, south, east, north;
-} extent;
+/* ---- strata --------------------------------------------------------------------------------- */
 
-typedef struct pass {
-  const sky_grid *grid;
-  const sky_zones *zones;
-  sky_tensor_source source;
-  void *user;
-  extent *extent;          /* [n zones], y only for geographic grids */
-  size_t column0, columns; /* what the zones can touch */
-  size_t n_class, slots;   /* slots of a zone: transitions, nodata, inside */
-} pass;
+sky_status sky_strata_create(sky_context *ctx, size_t n_zone, size_t n_date, size_t n_class,
+                             sky_strata *out) {
+  sky_strata s = {.n_zone = n_zone, .n_date = n_date, .n_class = n_class};
+  if (n_class == 0 || n_class >= SKY_TENSOR_NODATA)
+    return sky_fail(ctx, SKY_E_RANGE, "%zu classes, expected 1 to %d", n_class,
+                    SKY_TENSOR_NODATA - 1);
+  if (n_date < 2 || n_date > SKY_TENSOR_DATES)
+    return sky_fail(ctx, SKY_E_RANGE, "%zu dates, expected 2 to %d", n_date, SKY_TENSOR_DATES);
+  s.nodata = SKY_NEW0(ctx, double, n_zone);
+  s.inside = SKY_NEW0(ctx, double, n_zone);
+  if (s.nodata == NULL || s.inside == NULL) {
+    sky_strata_free(&s);
+    return SKY_E_NOMEM;
+  }
+  *out = s;
+  return SKY_OK;
+}
 
-typedef struct worker {
-  sky_acc *sum; /* [n_zone*slots] of the present block */
-  double *area; /* [rows*columns] */
-  uint16_t *from, *to;
-} worker;
+void sky_strata_free(sky_strata *s) {
+  if (s == NULL) return;
+  sky_free(s->stratum);
+  sky_free(s->place);
+  sky_free(s->nodata);
+  sky_free(s->inside);
+  memset(s, 0, sizeof *s);
+}
+
+static sky_status find_place(sky_context *ctx, sky_strata *s, sky_place place, size_t *index) {
+  size_t i = 0;
+  while (i < s->n_place && (s->place[i].climate != place.climate || s->place[i].soil != place.soil))
+    i++;
+  *index = i;
+  if (i < s->n_place) return SKY_OK;
+  if (s->n_place == s->place_capacity) {
+    const size_t grown = 2 * s->place_capacity + 16;
+    sky_place *p = sky_realloc(ctx, s->place, s->n_place, grown, sizeof *p);
+    if (p == NULL) return SKY_E_NOMEM;
+    s->place = p;
+    s->place_capacity = grown;
+  }
+  s->place[s->n_place++] = place;
+  return SKY_OK;
+}
+
+sky_status sky_strata_add(sky_context *ctx, sky_strata *s, size_t zone, sky_place place,
+                          const uint16_t *cls, double area) {
+  sky_stratum new = {.zone = zone, .area = area};
+  bool classed = true;
+  for (size_t d = 0; d < s->n_date; d++) {
+    if (cls[d] >= s->n_class && cls[d] != SKY_TENSOR_NODATA)
+      return sky_fail(ctx, SKY_E_INTERNAL, "a class index is not below %zu", s->n_class);
+    classed = classed && cls[d] != SKY_TENSOR_NODATA;
+    new.cls[d] = cls[d];
+  }
+  if (!classed) {
+    s->nodata[zone] += area;
+    return SKY_OK;
+  }
+  SKY_TRY(find_place(ctx, s, place, &new.place));
+  if (s->n == s->capacity) {
+    const size_t grown = 2 * s->capacity + 256;
+    sky_stratum *p = sky_realloc(ctx, s->stratum, s->n, grown, sizeof *p);
+    if (p == NULL) return SKY_E_NOMEM;
+    s->stratum = p;
+    s->capacity = grown;
+  }
+  s->stratum[s->n++] = new;
+  return SKY_OK;
+}
+
+static int compare_kind(const sky_stratum *a, const sky_stratum *b) {
+  if (a->zone != b->zone) return a->zone < b->zone ? -1 : 1;
+  if (a->place != b->place) return a->place < b->place ? -1 : 1;
+  for (size_t d = 0; d < SKY_TENSOR_DATES; d++)
+    if (a->cls[d] != b->cls[d]) return a->cls[d] < b->cls[d] ? -1 : 1;
+  return 0;
+}
+
+static int compare(const void *x, const void *y) {
+  const sky_stratum *a = x, *b = y;
+  const int kind = compare_kind(a, b);
+  return kind != 0 ? kind : (a->area > b->area) - (a->area < b->area);
+}
+
+/* Places in the order of their codes, whatever was met first. */
+static int compare_place(const void *x, const void *y) {
+  const sky_place *a = x, *b = y;
+  if (a->climate != b->climate) return a->climate < b->climate ? -1 : 1;
+  return (a->soil > b->soil) - (a->soil < b->soil);
+}
+
+static sky_status sort_places(sky_context *ctx, sky_strata *s) {
+  if (s->n_place < 2) return SKY_OK;
+  sky_place *old = SKY_NEW(ctx, sky_place, s->n_place);
+  size_t *to = SKY_NEW0(ctx, size_t, s->n_place);
+  const bool good = old != NULL && to != NULL;
+  if (good) {
+    memcpy(old, s->place, s->n_place * sizeof *old);
+    qsort(s->place, s->n_place, sizeof *s->place, compare_place);
+    for (size_t i = 0; i < s->n_place; i++)
+      while (compare_place(&s->place[to[i]], &old[i]) != 0)
+        to[i]++;
+    for (size_t k = 0; k < s->n; k++)
+      s->stratum[k].place = to[s->stratum[k].place];
+  }
+  sky_free(old);
+  sky_free(to);
+  return good ? SKY_OK : SKY_E_NOMEM;
+}
+
+static void join_kinds(sky_strata *s) {
+  size_t n = 0;
+  for (size_t k = 0; k < s->n;) {
+    sky_acc sum = {0, 0};
+    const sky_stratum kind = s->stratum[k];
+    for (; k < s->n && compare_kind(&kind, &s->stratum[k]) == 0; k++)
+      sky_acc_add(&sum, s->stratum[k].area);
+    s->stratum[n] = kind;
+    s->stratum[n++].area = sky_acc_value(&sum);
+  }
+  s->n = n;
+}
+
+static sky_status audit(sky_context *ctx, sky_strata *s) {
+  for (size_t z = 0, k = 0; z < s->n_zone; z++) {
+    sky_acc sum = {s->nodata[z], 0};
+    const size_t first = k;
+    for (; k < s->n && s->stratum[k].zone == z; k++)
+      sky_acc_add(&sum, s->stratum[k].area);
+    const double left = s->inside[z] - sky_acc_value(&sum);
+    sky_log(ctx, SKY_LOG_DEBUG,
+            "zone %zu: %.9g m2 inside the maps, %.9g without a class, residual %.3g", z,
+            s->inside[z], s->nodata[z], left);
+    if (!(fabs(left) <= AUDIT_TOLERANCE * s->inside[z]))
+      return sky_fail(ctx, SKY_E_MASS, "zone %zu: areas of the classes miss %.3g of %.9g m2", z,
+                      left, s->inside[z]);
+    if (k == first) s->nodata[z] = s->inside[z]; /* nothing has a class: to the last bit */
+  }
+  return SKY_OK;
+}
+
+sky_status sky_strata_finish(sky_context *ctx, sky_strata *s) {
+  SKY_TRY(sort_places(ctx, s));
+  if (s->n > 1) qsort(s->stratum, s->n, sizeof *s->stratum, compare);
+  join_kinds(s);
+  return audit(ctx, s);
+}
+
+/* ---- transitions ---------------------------------------------------------------------------- */
 
 void sky_tensor_free(sky_tensor *t) {
   if (t == NULL) return;
@@ -46,265 +176,29 @@ void sky_tensor_free(sky_tensor *t) {
   memset(t, 0, sizeof *t);
 }
 
-double sky_tensor_bytes(const sky_grid *grid, size_t n_zone, size_t n_class) {
-  const double rows = fmin(SKY_TENSOR_ROWS, (double)grid->ny);
-  /* Areas, both maps as read and as indices, and what the coverage of a zone holds meanwhile. */
-  const double cell = sizeof(double) + 2 * (sizeof(uint16_t) + sizeof(int32_t)) +
-                      4 * sizeof(double) + 2 * (sizeof(size_t) + sizeof(double));
-  return rows * (double)grid->nx * cell +
-         (double)n_zone * ((double)n_class * (double)n_class + 2) * sizeof(sky_acc);
-}
-
-/* ---- where the zones are -------------------------------------------------------------------- */
-
-static extent zone_extent(const sky_zone *zone) {
-  extent e = {INFINITY, INFINITY, -INFINITY, -INFINITY};
-  for (size_t r = 0; r < zone->n_rings; r++) {
-    for (size_t i = 0; i < zone->ring[r].n; i++) {
-      e.west = fmin(e.west, zone->ring[r].x[i]);
-      e.east = fmax(e.east, zone->ring[r].x[i]);
-      e.south = fmin(e.south, zone->ring[r].y[i]);
-      e.north = fmax(e.north, zone->ring[r].y[i]);
-    }
-  }
-  return e;
-}
-
-/* A ring around a pole reaches further than its vertices: such zones meet every row. */
-static bool around_pole(const sky_zone *zone) {
-  for (size_t r = 0; r < zone->n_rings; r++) {
-    const sky_ring *ring = &zone->ring[r];
-    double turned = 0;
-    for (size_t i = 0; i < ring->n; i++)
-      turned += remainder(ring->x[(i + 1) % ring->n] - ring->x[i], 360);
-    if (fabs(turned) > 180) return true;
-  }
-  return false;
-}
-
-static void locate_zones(pass *p) {
-  const sky_grid *g = p->grid;
-  double west = INFINITY, east = -INFINITY;
-  for (size_t z = 0; z < p->zones->n; z++) {
-    extent *e = &p->extent[z];
-    *e = zone_extent(&p->zones->zone[z]);
-    if (g->geographic && around_pole(&p->zones->zone[z])) {
-      e->south = -90;
-      e->north = 90;
-    }
-    west = fmin(west, e->west);
-    east = fmax(east, e->east);
-  }
-  p->column0 = 0;
-  size_t end = g->nx;
-  if (!g->geographic) { /* longitudes could lie a turn away; there, areas cost nothing */
-    while (p->column0 + 1 < g->nx && g->x_edge[p->column0 + 1] <= west)
-      p->column0++;
-    while (end > p->column0 + 1 && g->x_edge[end - 1] >= east)
-      end--;
-  }
-  p->columns = end - p->column0;
-}
-
-static bool in_rows(const pass *p, size_t z, size_t row0, size_t rows) {
-  return p->extent[z].south < p->grid->y_edge[row0 + rows] &&
-         p->extent[z].north > p->grid->y_edge[row0];
-}
-
-/* ---- one block of rows ---------------------------------------------------------------------- */
-
-static sky_grid part_of(const pass *p, size_t row0, size_t rows) {
-  sky_grid part = {.geographic = p->grid->geographic, .nx = p->columns, .ny = rows};
-  memcpy(part.crs, p->grid->crs, sizeof part.crs);
-  part.x_edge = p->grid->x_edge + p->column0;
-  part.y_edge = p->grid->y_edge + row0;
-  return part;
-}
-
-static sky_status add_zone(sky_context *ctx, const pass *p, const sky_grid *part, size_t z,
-                           worker *w) {
-  sky_coverage c = {0};
-  SKY_TRY(sky_zone_fractions(ctx, &p->zones->zone[z], part, &c));
-  sky_acc *sum = w->sum + z * p->slots, *nodata = sum + p->n_class * p->n_class;
-  for (size_t k = 0; k < c.n; k++) {
-    const size_t cell = c.cell[k];
-    const double area = c.fraction[k] * w->area[cell];
-    const uint16_t from = w->from[cell], to = w->to[cell];
-    const bool classed = from != SKY_TENSOR_NODATA && to != SKY_TENSOR_NODATA;
-    sky_acc_add(classed ? &sum[from * p->n_class + to] : nodata, area);
-    sky_acc_add(nodata + 1, area);
-  }
-  sky_coverage_free(&c);
-  return SKY_OK;
-}
-
-static sky_status read_block(sky_context *ctx, const pass *p, size_t row0, size_t rows, worker *w) {
-  sky_status st;
-#pragma omp critical(sky_tensor_source)
-  st = p->source(ctx, p->user, row0, rows, p->column0, p->columns, w->from, w->to);
-  SKY_TRY(st);
-  for (size_t k = 0; k < rows * p->columns; k++) {
-    if ((w->from[k] >= p->n_class && w->from[k] != SKY_TENSOR_NODATA) ||
-        (w->to[k] >= p->n_class && w->to[k] != SKY_TENSOR_NODATA))
-      return sky_fail(ctx, SKY_E_INTERNAL, "a class index is not below %zu", p->n_class);
-  }
-  return SKY_OK;
-}
-
-static sky_status sum_block(sky_context *ctx, const pass *p, size_t block, worker *w) {
-  const size_t row0 = block * SKY_TENSOR_ROWS;
-  const size_t left = p->grid->ny - row0;
-  const size_t rows = left < SKY_TENSOR_ROWS ? left : SKY_TENSOR_ROWS;
-  memset(w->sum, 0, p->zones->n * p->slots * sizeof *w->sum);
-  bool any = false;
-  for (size_t z = 0; z < p->zones->n && !any; z++)
-    any = in_rows(p, z, row0, rows);
-  if (!any) return SKY_OK;
-  const sky_grid part = part_of(p, row0, rows);
-  SKY_TRY(read_block(ctx, p, row0, rows, w));
-  SKY_TRY(sky_grid_areas(ctx, &part, w->area));
-  for (size_t z = 0; z < p->zones->n; z++)
-    if (in_rows(p, z, row0, rows)) SKY_TRY(add_zone(ctx, p, &part, z, w));
-  return SKY_OK;
-}
-
-/* ---- all blocks ----------------------------------------------------------------------------- */
-
-static void worker_free(worker *w) {
-  sky_free(w->sum);
-  sky_free(w->area);
-  sky_free(w->from);
-  sky_free(w->to);
-}
-
-static bool worker_make(sky_context *ctx, const pass *p, worker *w) {
-  const size_t rows = p->grid->ny < SKY_TENSOR_ROWS ? p->grid->ny : SKY_TENSOR_ROWS;
-  w->sum = SKY_NEW(ctx, sky_acc, p->zones->n * p->slots);
-  w->area = SKY_NEW(ctx, double, rows * p->columns);
-  w->from = SKY_NEW(ctx, uint16_t, rows * p->columns);
-  w->to = SKY_NEW(ctx, uint16_t, rows * p->columns);
-  return w->sum != NULL && w->area != NULL && w->from != NULL && w->to != NULL;
-}
-
-/* The message of a failure belongs to the thread that had it: keep the first block's one. */
-typedef struct failure {
-  sky_status status;
-  size_t block;
-  char text[512];
-} failure;
-
-static void note_failure(sky_context *ctx, failure *f, sky_status st, size_t block) {
-#pragma omp critical(sky_tensor_failure)
-  if (f->status == SKY_OK || block < f->block) {
-    f->status = st;
-    f->block = block;
-    strncpy(f->text, sky_error(ctx), sizeof f->text - 1);
-  }
-}
-
-static sky_status run(sky_context *ctx, const pass *p, int threads, sky_acc *total) {
-  const size_t blocks = (p->grid->ny + SKY_TENSOR_ROWS - 1) / SKY_TENSOR_ROWS;
-  const size_t n = p->zones->n * p->slots;
-  failure f = {.status = SKY_OK};
-#pragma omp parallel num_threads(threads)
-  {
-    worker w = {0};
-    sky_status st = worker_make(ctx, p, &w) ? SKY_OK : SKY_E_NOMEM;
-    if (st != SKY_OK) note_failure(ctx, &f, st, 0);
-#pragma omp for ordered schedule(dynamic, 1)
-    for (size_t block = 0; block < blocks; block++) {
-      if (st == SKY_OK) {
-        st = sum_block(ctx, p, block, &w);
-        if (st == SKY_OK) st = sky_progress_step(ctx, 1);
-        if (st != SKY_OK) note_failure(ctx, &f, st, block);
-      }
-#pragma omp ordered
-      for (size_t k = 0; k < n && st == SKY_OK; k++)
-        if (w.sum[k].hi != 0) sky_acc_add(&total[k], sky_acc_value(&w.sum[k]));
-    }
-    worker_free(&w);
-  }
-  return f.status == SKY_OK ? SKY_OK : sky_fail(ctx, f.status, "%s", f.text);
-}
-
-static sky_status audit(sky_context *ctx, const sky_zones *zones, const sky_tensor *t) {
-  const size_t n = t->n_class * t->n_class;
-  for (size_t z = 0; z < t->n_zone; z++) {
-    const double classed = sky_sum(t->area + z * n, n);
-    const double left = t->inside[z] - classed - t->nodata[z];
-    sky_log(ctx, SKY_LOG_DEBUG,
-            "zone '%s': %.9g m2 inside the maps, %.9g without a class, residual %.3g",
-            zones->zone[z].id, t->inside[z], t->nodata[z], left);
-    if (!(fabs(left) <= AUDIT_TOLERANCE * t->inside[z]))
-      return sky_fail(ctx, SKY_E_MASS, "zone '%s': areas of the classes miss %.3g of %.9g m2",
-                      zones->zone[z].id, left, t->inside[z]);
-  }
-  return SKY_OK;
-}
-
-static sky_status choose_threads(sky_context *ctx, const pass *p, int *threads) {
-  const double each = sky_tensor_bytes(p->grid, p->zones->n, p->n_class);
-  const double fit = (double)sky_context_memory(ctx) / each;
-  if (fit < 1)
-    return sky_fail(ctx, SKY_E_NOMEM,
-                    "the area tensor needs %.0f MB a thread, the memory budget is %.0f MB",
-                    each * 1e-6, (double)sky_context_memory(ctx) * 1e-6);
-  *threads = sky_context_threads(ctx);
-  if (fit < *threads) *threads = (int)fit;
-  return SKY_OK;
-}
-
-static sky_status allocate(sky_context *ctx, size_t n_zone, size_t n_class, sky_tensor *t) {
-  t->n_zone = n_zone;
-  t->n_class = n_class;
-  t->area = SKY_NEW(ctx, double, n_zone *n_class *n_class);
-  t->nodata = SKY_NEW(ctx, double, n_zone);
-  t->inside = SKY_NEW(ctx, double, n_zone);
-  const bool good = t->area != NULL && t->nodata != NULL && t->inside != NULL;
-  return good ? SKY_OK : SKY_E_NOMEM;
-}
-
-static void take_sums(const pass *p, const sky_acc *total, sky_tensor *t) {
-  const size_t n = p->n_class * p->n_class;
-  for (size_t z = 0; z < t->n_zone; z++) {
-    for (size_t k = 0; k < n; k++)
-      t->area[z * n + k] = sky_acc_value(&total[z * p->slots + k]);
-    t->nodata[z] = sky_acc_value(&total[z * p->slots + n]);
-    t->inside[z] = sky_acc_value(&total[z * p->slots + n + 1]);
-  }
-}
-
-sky_status sky_tensor_make(sky_context *ctx, const sky_grid *grid, const sky_zones *zones,
-                           size_t n_class, sky_tensor_source source, void *user, sky_tensor *out) {
+sky_status sky_tensor_make(sky_context *ctx, const sky_strata *s, const size_t *group, size_t which,
+                           size_t date, sky_tensor *out) {
   sky_status st = SKY_OK;
-  sky_tensor t = {0};
-  sky_acc *total = NULL;
-  int threads = 1;
-  pass p = {.grid = grid,
-            .zones = zones,
-            .source = source,
-            .user = user,
-            .n_class = n_class,
-            .slots = n_class * n_class + 2};
-  if (n_class == 0 || n_class >= SKY_TENSOR_NODATA)
-    return sky_fail(ctx, SKY_E_RANGE, "%zu classes, expected 1 to %d", n_class,
-                    SKY_TENSOR_NODATA - 1);
-  SKY_GO_ALLOC(p.extent, SKY_NEW(ctx, extent, zones->n));
-  SKY_GO_ALLOC(total, SKY_NEW0(ctx, sky_acc, zones->n * p.slots));
-  SKY_GO(allocate(ctx, zones->n, n_class, &t));
-  locate_zones(&p);
-  SKY_GO(choose_threads(ctx, &p, &threads));
-  sky_progress_begin(ctx, "area tensor", (grid->ny + SKY_TENSOR_ROWS - 1) / SKY_TENSOR_ROWS);
-  st = run(ctx, &p, threads, total);
-  sky_progress_end(ctx);
-  if (st != SKY_OK) goto cleanup;
-  take_sums(&p, total, &t);
-  SKY_GO(audit(ctx, zones, &t));
+  const size_t n = s->n_class, cells = s->n_zone * n * n;
+  sky_tensor t = {.n_zone = s->n_zone, .n_class = n};
+  sky_acc *sum = NULL;
+  SKY_GO_ALLOC(t.area, SKY_NEW(ctx, double, cells));
+  SKY_GO_ALLOC(t.nodata, SKY_NEW(ctx, double, s->n_zone));
+  SKY_GO_ALLOC(t.inside, SKY_NEW(ctx, double, s->n_zone));
+  SKY_GO_ALLOC(sum, SKY_NEW0(ctx, sky_acc, cells));
+  for (size_t k = 0; k < s->n; k++) {
+    const sky_stratum *a = &s->stratum[k];
+    if (group == NULL || group[a->place] == which)
+      sky_acc_add(&sum[(a->zone * n + a->cls[date]) * n + a->cls[date + 1]], a->area);
+  }
+  for (size_t k = 0; k < cells; k++)
+    t.area[k] = sky_acc_value(&sum[k]);
+  memcpy(t.nodata, s->nodata, s->n_zone * sizeof *t.nodata);
+  memcpy(t.inside, s->inside, s->n_zone * sizeof *t.inside);
   *out = t;
   memset(&t, 0, sizeof t);
 cleanup:
-  sky_free(p.extent);
-  sky_free(total);
+  sky_free(sum);
   sky_tensor_free(&t);
   return st;
 }

@@ -13,7 +13,7 @@
 static const struct mergeable {
   const char *name;
   sky_merge_fn merge;
-} commands[] = {{"zonal", sky_zonal_merge}};
+} commands[] = {{"sink", sky_sink_merge}, {"zonal", sky_zonal_merge}};
 
 typedef struct merge_args {
   const char *out;

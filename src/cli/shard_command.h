@@ -21,4 +21,6 @@ typedef sky_status (*sky_merge_fn)(sky_context *ctx, int argc, char **argv,
                                    const char *const *shards, size_t n, const char *out, bool json);
 sky_status sky_zonal_merge(sky_context *ctx, int argc, char **argv, const char *const *shards,
                            size_t n, const char *out, bool json);
+sky_status sky_sink_merge(sky_context *ctx, int argc, char **argv, const char *const *shards,
+                          size_t n, const char *out, bool json);
 #endif

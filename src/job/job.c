@@ -444,6 +444,7 @@ static sky_status check_sinks(sky_context *ctx, const sky_job *job) {
     const sky_node *item = sky_node_item(list, i), *maps = sky_node_get(item, "maps");
     const sky_sink_options opt = {.maps = {sky_node_text(sky_node_item(maps, 0), ""),
                                            sky_node_text(sky_node_item(maps, 1), "")},
+                                  .n_date = 2,
                                   .legend = sky_node_text(item, "legend")};
     sky_sink sink;
     sky_status st = sky_sink_open(ctx, &opt, &sink);

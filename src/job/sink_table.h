@@ -7,43 +7,59 @@
 #ifndef SKY_JOB_SINK_TABLE_H
 #define SKY_JOB_SINK_TABLE_H
 
-#include "algorithms/sink/stock.h"
+#include "src/engine/raster_pass.h"
+#include "src/job/sink_sites.h"
 #include "src/read/raster.h"
 
 typedef struct sky_sink_options {
-  const char *maps[2], *zones; /* paths; zones: for the list of inputs, NULL = none */
-  const char *legend;          /* built-in, or FILE.csv */
-  const char *factors, *pools; /* one of them; pools: FILE.csv */
-  const char *soil;            /* NULL: soil carbon is not computed */
-  double years[2], accuracy;   /* accuracy NaN: not stated */
-  const char *const *allowed;  /* keys of unverified rows */
+  const char *maps[SKY_TENSOR_DATES]; /* paths */
+  double years[SKY_TENSOR_DATES];     /* ascending */
+  size_t n_date;                      /* of both, at least 2 */
+  const char *zones;                  /* path, for the list of inputs, NULL = none */
+  const char *legend;                 /* built-in, or FILE.csv */
+  const char *factors, *pools;        /* one of them; pools: FILE.csv */
+  const char *soil;                   /* NULL: soil carbon is not computed */
+  const char *climate, *climate_sets; /* instead of factors: map, and the set of each code */
+  const char *soil_map, *soil_types;  /* instead of soil: map, and the type of each code */
+  double accuracy, places;            /* NaN: not stated (sky_sink_how) */
+  double correlation;                 /* of map errors */
+  const char *reference; /* sample: columns map_1, map_2, true_1, true_2, units; two dates; NULL */
+  bool persistence;      /* a class that is back at the next date never left */
+  const char *const *allowed; /* keys of unverified rows */
   size_t n_allowed;
+  sky_pass_options pass;
 } sky_sink_options;
 
 typedef struct sky_sink {
   sky_sink_options opt;
-  sky_raster *map[2];
-  const sky_grid *grid; /* of both maps */
+  sky_raster *map;      /* the first */
+  const sky_grid *grid; /* of all maps */
   sky_legend legend;
-  bool *seen;    /* [legend rows] a pixel has it */
-  int32_t *code; /* window buffer */
-  size_t code_capacity;
+  bool *seen;        /* [legend rows] a pixel has it */
   sky_zones zones;   /* in the CRS of grid, by the caller: the zones of the table, then others */
   size_t n_zone;     /* zones of the table */
   double *area;      /* [n_zone] m2 of the whole zone */
-  sky_tensor tensor; /* of all zones */
+  sky_strata areas;  /* of all zones and dates */
+  sky_tensor tensor; /* of the last period, all places */
   size_t n_class;
-  bool *shown;   /* [n_class] some zone of the table has it */
-  bool *changed; /* [n_class] some zone of the table changes into or out of it */
-  sky_sink_set set;
-  sky_sink_row *rows; /* [n_zone*(n_class+1)] */
+  bool *shown;             /* [n_class] some zone of the table has it */
+  bool *changed;           /* [n_class] some zone of the table changes into or out of it */
+  sky_sites sites;         /* what holds where */
+  const sky_sink_set *set; /* of the first site: names of the classes */
+  bool stocks;             /* some site has them */
+  sky_reference reference; /* n_class 0: none */
+  size_t n_period, n_row;
+  sky_sink_row *rows;        /* [n_row = n_period*n_zone*(n_class+1)], the last period's first */
+  sky_sink_estimate *change; /* [n_zone*(n_class+1)] uptake of the last period less that of the one
+                              * before, kg C yr-1; NULL with one period */
 } sky_sink;
 
 /* A legend is a built-in one or the path of a .csv. */
 bool sky_sink_legend_is_file(const char *legend);
-/* Both maps on one grid, and the legend. */
+/* All maps on one grid, and the legend. */
 SKY_NODISCARD sky_status sky_sink_open(sky_context *ctx, const sky_sink_options *opt, sky_sink *s);
-/* Areas of all zones, factors of all classes in them, rows of the zones of the table. */
+/* Areas of all zones, factors of all classes in them, rows of the zones of the table. Of a shard of
+ * the pass, nothing. */
 SKY_NODISCARD sky_status sky_sink_make(sky_context *ctx, sky_sink *s);
 void sky_sink_close(sky_sink *s); /* NULL-safe members, zeroes */
 
@@ -90,5 +106,8 @@ extern const char *const sky_sink_number_names[SKY_SINK_NUMBERS];
 void sky_sink_numbers(const sky_sink *s, const sky_sink_row *row, double v[SKY_SINK_NUMBERS]);
 
 SKY_NODISCARD sky_status sky_sink_write_csv(sky_context *ctx, const sky_sink *s, const char *path);
+/* The area tensor: a row for each zone, place and sequence of classes. */
+SKY_NODISCARD sky_status sky_sink_write_areas(sky_context *ctx, const sky_sink *s,
+                                              const char *path);
 
 #endif

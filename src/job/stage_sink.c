@@ -102,7 +102,9 @@ static sky_status run_sink(sky_context *ctx, work *w) {
       .soil = sky_node_text(w->node, "soil"),
       .years = {sky_node_number(sky_node_item(years, 0), ""),
                 sky_node_number(sky_node_item(years, 1), "")},
+      .n_date = 2,
       .accuracy = sky_node_number(w->node, "accuracy"),
+      .places = NAN,
       .allowed = w->allowed,
       .n_allowed = n_allowed,
   };
@@ -160,7 +162,7 @@ static sky_status fill_cells(sky_context *ctx, work *w, const char *id) {
   const sky_tensor t = tensor_of_cells(w);
   sky_layer *l = &w->layer;
   SKY_TRY(audit_cells(ctx, w, &t, id));
-  SKY_TRY(sky_sink_cells_make(ctx, &t, &w->sink.set, w->sink.opt.accuracy,
+  SKY_TRY(sky_sink_cells_make(ctx, &t, w->sink.set, w->sink.opt.accuracy,
                               sky_node_number(w->node, "cell_sd"), &w->cells));
   const size_t n = l->n_cell;
   l->rank = w->cells.rank;
@@ -253,7 +255,7 @@ static void put_zero_classes(const sky_sink *s, size_t zone, sky_text *t) {
     const sky_sink_row *row = &s->rows[zone * (s->n_class + 1) + i];
     if (!sky_sink_no_gain(s, i) || !(row->area[1] > 0)) continue;
     sky_text_printf(t, "%s%s ha of %s", first ? " Counted as zero by the method: " : ", ",
-                    plain(row->area[1] / HECTARE, area), s->set.cls[i].name);
+                    plain(row->area[1] / HECTARE, area), s->set->cls[i].name);
     first = false;
   }
   if (!first) sky_text_put(t, ".");
@@ -276,7 +278,7 @@ static void put_zone(const sky_sink *s, size_t zone, sky_text *t) {
                   plain(v[SKY_SINK_REMOVAL_LOW] * SKY_CO2_PER_C, b),
                   plain(v[SKY_SINK_REMOVAL_HIGH] * SKY_CO2_PER_C, c),
                   sky_sink_uptake_label(s, row));
-  if (s->set.stocks)
+  if (s->stocks)
     sky_text_printf(
         t,
         " Stock change %.15g to %.15g: %s t C (95 %% range %s to %s; positive = the land "
@@ -317,7 +319,7 @@ static void method_facts(work *w, const char *id) {
           ? " The accuracy of the maps is not stated, so their mistakes are not in the ranges."
           : "");
   for (size_t i = 0; i < s->n_class; i++) {
-    const sky_sink_class *cls = &s->set.cls[i];
+    const sky_sink_class *cls = &s->set->cls[i];
     if (!s->shown[i] || *cls->note == '\0') continue;
     if (s->opt.pools != NULL && !sky_sink_no_gain(s, i)) continue;
     sky_fact(&w->facts, "Sinks", sky_sink_no_gain(s, i) ? "counted as zero" : "left out", "%s: %s",
@@ -327,7 +329,7 @@ static void method_facts(work *w, const char *id) {
            "land cover of %.15g and %.15g, cells %.4g by %.4g %s, legend %s, %s %s%s%s",
            s->opt.years[0], s->opt.years[1], sky_grid_dx(s->grid), sky_grid_dy(s->grid),
            s->grid->geographic ? "degrees" : "m", s->legend.name,
-           s->opt.pools != NULL ? "pools" : "factors", s->set.name,
+           s->opt.pools != NULL ? "pools" : "factors", s->set->name,
            s->opt.soil != NULL ? ", soil " : ", soil carbon not computed",
            s->opt.soil != NULL ? s->opt.soil : "");
 }
@@ -335,8 +337,8 @@ static void method_facts(work *w, const char *id) {
 /* Rows that nobody checked, used because the job allows them. */
 static void warn_unverified(work *w, const char *id) {
   const sky_sink *s = &w->sink;
-  for (size_t i = 0; i < s->set.n_factor; i++) {
-    const sky_sink_factor *f = &s->set.factor[i];
+  for (size_t i = 0; i < s->sites.n_factor; i++) {
+    const sky_sink_factor *f = s->sites.factor[i];
     if (!f->verified)
       sky_fact(&w->facts, "warnings", id,
                "%.6g %s (%s) was never checked against its document; the job allows it", f->value,
