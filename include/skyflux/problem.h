@@ -145,7 +145,10 @@ SKY_NODISCARD sky_status sky_information_solve(sky_context *ctx, const sky_infor
 
 /* Exchange file (NetCDF): y, x0, xc, yc, H_data, H_col, H_rowptr (CSR); attributes Lx_km, Lt_steps,
  * sigma_q, sigma_r, nx, ny, nt, and cov, which names the models: "M in space and time" or "M in
- * space and N in time" up to the first comma, M and N one of none, spherical, exponential.
+ * space and N in time" up to the first comma, M and N one of none, spherical, exponential,
+ * matern32, matern52, gaspari-cohn.
+ * In place of cov, Lx_km and sigma_q: levels on a mesh, level_length(level) and more, see
+ * src/read/problem_levels.h; no limit on the cells then.
  * In place of cov, Lx_km, Lt_steps and sigma_q: q_variance(state) and, where there are factors,
  * q_factor(rank,state) and q_sign(rank), with Q = Σ_k q_sign_k q_factor_k q_factor_kᵀ +
  * diag(q_variance). Optional: x_true(state); x_sd(state), r_sd(obs) in place of sigma_q, sigma_r;
