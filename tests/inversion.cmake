@@ -5,6 +5,9 @@ target_link_libraries(sky_fixture_problem PUBLIC skyflux_algorithms PkgConfig::C
 
 sky_test(test_cholesky SOURCES unit/test_cholesky.c LIBS sky_fixture_problem)
 sky_test(test_covariance SOURCES unit/test_covariance.c LIBS sky_fixture_problem)
+sky_test(test_sparse SOURCES unit/test_sparse.c LIBS sky_fixture_problem)
+sky_test(test_iterate SOURCES unit/test_iterate.c LIBS sky_fixture_problem)
+sky_test(test_levels SOURCES unit/test_levels.c LIBS sky_fixture_problem)
 sky_test(test_bayes SOURCES unit/test_bayes.c LIBS sky_fixture_problem)
 sky_test(test_information SOURCES unit/test_information.c LIBS sky_fixture_problem skyflux_read)
 sky_test(test_osse SOURCES property/test_osse.c LIBS sky_fixture_problem)

@@ -4,15 +4,15 @@
  *   x̂ = x0 + Q Hᵀ w,  b̂ = b0 + Σ_b Bᵀ w,  P = Q - Q Hᵀ Ψ⁻¹ H Q,  A = Q Hᵀ Ψ⁻¹ H
  *
  * H Q is never held whole: its block of one time step t is S_t E Σ_s D_ts (H_s S_s)ᵀ or, where
- * Q = F diag(s) Fᵀ + diag(v), F_t diag(s) (H F)ᵀ + diag(v_t) H_tᵀ; dense in [cell, obs], it is made
- * once for Ψ and once for P and A. Units are free but consistent. No
+ * Q = F diag(s) Fᵀ + diag(v), F_t diag(s) (H F)ᵀ + diag(v_t) H_tᵀ, or what levels answer; dense in
+ * [cell, obs], it is made once for Ψ and once for P and A. Units are free but consistent. No
  * constant is added to any diagonal, so results do not depend on the units. */
 #include <cblas.h>
 #include <math.h>
 #include <string.h>
 
 #include "algorithms/inversion/cholesky.h"
-#include "algorithms/inversion/covariance.h"
+#include "algorithms/inversion/levels.h"
 #include "algorithms/inversion/posterior.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
@@ -69,6 +69,23 @@ static sky_status check_groups(sky_context *ctx, const sky_problem *p) {
   return check_values(ctx, "b_sd", p->b_sd, p->n_background, true);
 }
 
+/* The only form whose E and D are there. */
+static bool kronecker(const sky_problem *p) {
+  return p->q_var == NULL && p->levels == NULL;
+}
+
+/* x_sd belongs to the operator: it is looked at, so that both agree. */
+static sky_status check_levels(sky_context *ctx, const sky_problem *p) {
+  const double *var = sky_levels_variance(p->levels);
+  for (size_t i = 0; i < p->n_state; i++)
+    if (fabs(p->x_sd[i] * p->x_sd[i] - var[i]) > ROUNDING * var[i])
+      return sky_fail(ctx, SKY_E_RANGE,
+                      "problem: x_sd[%zu] = %g is not the root of the variance %g that the levels "
+                      "state",
+                      i, p->x_sd[i], var[i]);
+  return SKY_OK;
+}
+
 /* Low rank + diagonal: every variance must be one, and be the square of x_sd. */
 static sky_status check_low_rank(sky_context *ctx, const sky_problem *p) {
   const size_t m = p->n_state;
@@ -104,13 +121,14 @@ static sky_status check_low_rank(sky_context *ctx, const sky_problem *p) {
 }
 
 static sky_status check_covariance(sky_context *ctx, const sky_problem *p) {
+  if (p->levels != NULL) return check_levels(ctx, p);
   if (p->q_var != NULL) return check_low_rank(ctx, p);
   SKY_TRY(check_values(ctx, "E", p->E, p->n_cell * p->n_cell, false));
   return check_values(ctx, "D", p->D, p->n_time * p->n_time, false);
 }
 
-static sky_status check_problem(sky_context *ctx, const sky_problem *p) {
-  if (p->q_var == NULL && p->n_cell > SKY_DENSE_CELL_LIMIT)
+sky_status sky_problem_check(sky_context *ctx, const sky_problem *p) {
+  if (kronecker(p) && p->n_cell > SKY_DENSE_CELL_LIMIT)
     return sky_fail(ctx, SKY_E_SIZE,
                     "problem: %zu cells per time step exceed the limit of %d for a dense spatial "
                     "covariance; choose a coarser grid or a smaller box",
@@ -134,7 +152,9 @@ double sky_problem_bytes(const sky_problem *p, size_t n_zone) {
   const double n = (double)p->n_obs, c = (double)p->n_cell, nt = (double)p->n_time, m = c * nt;
   const double nz = (double)n_zone, nb = (double)p->n_background, r = (double)p->q_rank;
   const double given = (2 * m + 2 * n) * 8 + (double)p->rowptr[p->n_obs] * 12;
-  const double prior = p->q_var != NULL ? r * (m + n + 1) + m : c * c + nt * nt + c * n;
+  const double prior = p->levels != NULL  ? sky_levels_bytes(p->levels) / 8
+                       : p->q_var != NULL ? r * (m + n + 1) + m
+                                          : c * c + nt * nt + c * n;
   const double own = n * n + c * n + 2 * n + 3 * m + n * (nt + 1);
   const double extra = n * nb + 6 * nz * m + n * nz;
   return given + (prior + own + extra) * 8 +
@@ -247,7 +267,10 @@ static void hq_low_rank(solver *s, size_t t) {
 
 /* hq [cell, obs] = (H Q)ᵀ of time step t */
 static void hq_step(solver *s, size_t t) {
-  if (s->p->q_var != NULL)
+  const sky_problem *p = s->p;
+  if (p->levels != NULL)
+    sky_levels_rows(s->ctx, p->levels, t, p->n_obs, p->rowptr, p->col, p->val, s->hq);
+  else if (p->q_var != NULL)
     hq_low_rank(s, t);
   else
     hq_kronecker(s, t);
@@ -346,7 +369,7 @@ static void uncertainty_step(solver *s, size_t t) {
 #pragma omp parallel for schedule(static) num_threads(sky_context_threads(s->ctx))
   for (size_t c = 0; c < nc; c++) {
     double prior = p->x_sd[t * nc + c] * p->x_sd[t * nc + c];
-    if (p->q_var == NULL) prior = prior * p->D[t * p->n_time + t] * p->E[c * nc + c];
+    if (kronecker(p)) prior = prior * p->D[t * p->n_time + t] * p->E[c * nc + c];
     sd[c] = sqrt(sky_variance(prior - sky_dot(s->hq + c * n, s->hq + c * n, n)));
   }
   sky_cholesky_backward_rows(s->ctx, n, s->psi, nc, s->hq);
@@ -476,22 +499,21 @@ static sky_status run_solver(solver *s, const sky_functionals *zones) {
 sky_status sky_problem_solve(sky_context *ctx, const sky_problem *p, const sky_functionals *zones,
                              sky_posterior *out) {
   const size_t nz = zones != NULL ? zones->n_zone : 0;
-  const bool low_rank = p->q_var != NULL;
+  const bool own_prior = !kronecker(p);
   solver s = {.ctx = ctx, .p = p, .out = out};
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
-  SKY_TRY(check_problem(ctx, p));
-  if (nz > 0) SKY_TRY(sky_zone_inventory_check(ctx, zones, p->n_cell, low_rank));
+  SKY_TRY(sky_problem_check(ctx, p));
+  if (nz > 0) SKY_TRY(sky_zone_inventory_check(ctx, zones, p->n_cell, own_prior));
   SKY_TRY(check_memory(ctx, p, nz));
   const size_t n = p->n_obs, m = p->n_state;
-  s.q = (sky_covariance){p->n_cell, p->n_time,   p->x_sd,   p->E,    p->D,
-                         p->q_rank, p->q_factor, p->q_sign, p->q_var};
+  s.q = sky_problem_covariance(p);
   sky_blas_single();
   sky_progress_begin(ctx, "invert", 2 * p->n_time);
   SKY_GO(sky_posterior_alloc(ctx, m, n, p->n_background, nz, out));
   SKY_GO_ALLOC(s.start, SKY_NEW(ctx, size_t, n * (p->n_time + 1)));
   SKY_GO_ALLOC(s.psi, SKY_NEW(ctx, double, n *n));
-  SKY_GO_ALLOC(s.mixed, SKY_NEW(ctx, double, low_rank ? 0 : p->n_cell *n));
+  SKY_GO_ALLOC(s.mixed, SKY_NEW(ctx, double, own_prior ? 0 : p->n_cell *n));
   SKY_GO_ALLOC(s.hf, SKY_NEW(ctx, double, p->q_rank *n));
   SKY_GO_ALLOC(s.hq, SKY_NEW(ctx, double, p->n_cell *n));
   SKY_GO_ALLOC(s.d, SKY_NEW(ctx, double, n));

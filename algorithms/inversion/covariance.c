@@ -10,7 +10,16 @@
 #include <string.h>
 
 #include "algorithms/inversion/cholesky.h"
+#include "algorithms/inversion/levels.h"
 #include "src/core/sum.h"
+
+/* Eq. 4.10 of Gaspari and Cohn 1999, QJRMS 125, 723; z = d/c, 0 from 2 on. */
+static double gaspari_cohn(double z) {
+  if (z >= 2) return 0;
+  const double z2 = z * z, z3 = z2 * z, z4 = z2 * z2, z5 = z4 * z;
+  if (z <= 1) return -z5 / 4 + z4 / 2 + 5 * z3 / 8 - 5 * z2 / 3 + 1;
+  return z5 / 12 - z4 / 2 + 5 * z3 / 8 + 5 * z2 / 3 - 5 * z + 4 - 2 / (3 * z);
+}
 
 double sky_correlation_value(sky_correlation model, double distance, double length) {
   if (isnan(distance) || isnan(length)) return NAN;
@@ -21,6 +30,12 @@ double sky_correlation_value(sky_correlation model, double distance, double leng
       return h < 1 ? 1 - 1.5 * h + 0.5 * h * h * h : 0;
     case SKY_CORR_EXPONENTIAL:
       return exp(-h);
+    case SKY_CORR_MATERN32:
+      return (1 + h) * exp(-h);
+    case SKY_CORR_MATERN52:
+      return (1 + h + h * h / 3) * exp(-h);
+    case SKY_CORR_GASPARI_COHN:
+      return gaspari_cohn(2 * h);
     case SKY_CORR_NONE:
       break;
   }
@@ -49,14 +64,20 @@ sky_status sky_correlation_parse(sky_context *ctx, const char *name, sky_correla
     sky_correlation model;
   } models[] = {{"none", SKY_CORR_NONE},
                 {"spherical", SKY_CORR_SPHERICAL},
-                {"exponential", SKY_CORR_EXPONENTIAL}};
+                {"exponential", SKY_CORR_EXPONENTIAL},
+                {"matern32", SKY_CORR_MATERN32},
+                {"matern52", SKY_CORR_MATERN52},
+                {"gaspari-cohn", SKY_CORR_GASPARI_COHN}};
   for (size_t i = 0; i < sizeof models / sizeof models[0]; i++)
     if (strcmp(name, models[i].name) == 0) {
       *out = models[i].model;
       return SKY_OK;
     }
-  return sky_fail(ctx, SKY_E_JOB,
-                  "correlation: '%s' is not known (expected none, spherical or exponential)", name);
+  return sky_fail(
+      ctx, SKY_E_JOB,
+      "correlation: '%s' is not known (expected none, spherical, exponential, matern32, "
+      "matern52 or gaspari-cohn)",
+      name);
 }
 
 /* out = S v */
@@ -99,7 +120,9 @@ static void low_rank_apply(sky_context *ctx, const sky_covariance *q, const doub
 
 void sky_covariance_apply(sky_context *ctx, const sky_covariance *q, const double *v, size_t count,
                           double *work, double *out) {
-  if (q->var != NULL)
+  if (q->levels != NULL)
+    sky_levels_apply(ctx, q->levels, v, count, out);
+  else if (q->var != NULL)
     low_rank_apply(ctx, q, v, count, out);
   else
     sky_kronecker_apply(ctx, q->n_cell, q->n_time, q->D, q->E, q->sd, v, count, work, out);

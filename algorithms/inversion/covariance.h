@@ -1,5 +1,5 @@
-/* covariance.h: correlation models, the Kronecker prior Q = S (D ⊗ E) S and the low-rank one
- * Q = F diag(s) Fᵀ + diag(v). Pure functions. */
+/* covariance.h: correlation models, the Kronecker prior Q = S (D ⊗ E) S, the low-rank one
+ * Q = F diag(s) Fᵀ + diag(v) and that of levels (levels.h). Pure functions. */
 #ifndef SKY_ALGORITHMS_COVARIANCE_H
 #define SKY_ALGORITHMS_COVARIANCE_H
 
@@ -10,7 +10,8 @@ double sky_correlation_value(sky_correlation model, double distance, double leng
 typedef double (*sky_distance_fn)(const void *user, size_t i, size_t j);
 void sky_correlation_matrix(sky_context *ctx, sky_correlation model, double length,
                             sky_distance_fn distance, const void *user, size_t n, double *C);
-/* SKY_E_JOB text for an unknown name; names: "none", "spherical", "exponential". */
+/* SKY_E_JOB text for an unknown name; names: "none", "spherical", "exponential", "matern32",
+ * "matern52", "gaspari-cohn". */
 SKY_NODISCARD sky_status sky_correlation_parse(sky_context *ctx, const char *name,
                                                sky_correlation *out);
 /* out [n_time*n_cell] = S (D⊗E) S v = S vec(E (V) Dᵀ) for `count` vectors stored one after another;
@@ -19,13 +20,14 @@ void sky_kronecker_apply(sky_context *ctx, size_t n_cell, size_t n_time, const d
                          const double *E, const double *sd, const double *v, size_t count,
                          double *work, double *out);
 
-/* A covariance of n_cell*n_time unknowns in either form; none of its arrays is owned. */
+/* A covariance of n_cell*n_time unknowns in one of three forms; none of its arrays is owned. */
 typedef struct sky_covariance {
   size_t n_cell, n_time;
   const double *sd, *E, *D; /* Kronecker; not looked at where var is there */
   size_t rank;
   const double *factor, *sign; /* [rank*n] rows of Fᵀ; [rank] +1, -1 */
   const double *var;           /* [n] */
+  const sky_levels *levels;    /* or NULL; else nothing above but the sizes is looked at */
 } sky_covariance;
 
 /* out [count*n] = Q v; work as large (Kronecker only). Never forms Q; same bits for any thread

@@ -6,8 +6,22 @@
 
 #include "algorithms/fusion/compare.h"
 #include "algorithms/inversion/cholesky.h"
+#include "algorithms/inversion/levels.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
+
+sky_covariance sky_problem_covariance(const sky_problem *p) {
+  return (sky_covariance){.n_cell = p->n_cell,
+                          .n_time = p->n_time,
+                          .sd = p->x_sd,
+                          .E = p->E,
+                          .D = p->D,
+                          .rank = p->q_rank,
+                          .factor = p->q_factor,
+                          .sign = p->q_sign,
+                          .var = p->q_var,
+                          .levels = p->levels};
+}
 
 void sky_problem_free(sky_problem *p) {
   if (p == NULL) return;
@@ -24,6 +38,7 @@ void sky_problem_free(sky_problem *p) {
   sky_free(p->q_factor);
   sky_free(p->q_sign);
   sky_free(p->q_var);
+  sky_levels_free(p->levels);
   sky_free(p->xc);
   sky_free(p->yc);
   sky_free(p->group);

@@ -4,6 +4,11 @@
 
 #include "algorithms/inversion/covariance.h"
 
+/* Sizes, values and the form of the prior. */
+SKY_NODISCARD sky_status sky_problem_check(sky_context *ctx, const sky_problem *p);
+/* The problem's Q; borrows its arrays. */
+sky_covariance sky_problem_covariance(const sky_problem *p);
+
 /* Zeroed arrays of the given sizes; on failure out is empty. */
 SKY_NODISCARD sky_status sky_posterior_alloc(sky_context *ctx, size_t n_state, size_t n_obs,
                                              size_t n_background, size_t n_zone,

@@ -3,6 +3,7 @@
  *   y = H x + B b + e,   x ~ N(x0, Q),  b ~ N(b0, diag(b_sd²)),  e ~ N(0, diag(r_sd²))
  *   Q = S (D ⊗ E) S,  state index = t*n_cell + cell,  S = diag(x_sd)
  *   or Q = F diag(s) Fᵀ + diag(v), s_k = ±1: low rank + diagonal, as bottom-up accounts state it
+ *   or Q = Σ_k W_k C_k W_kᵀ: stationary fields on regular grids, averaged over the cells of a mesh
  *
  * Solved in observation space (Rodgers 2000, ch. 4; Michalak et al. 2004):
  * Ψ = HQHᵀ + B Σ_b Bᵀ + R, Ψw = d = y - Hx0 - Bb0, x̂ = x0 + QHᵀw. Units are free but consistent;
@@ -21,10 +22,15 @@ extern "C" {
 #define SKY_DENSE_CELL_LIMIT 5000
 
 typedef enum sky_correlation {
-  SKY_CORR_NONE = 0,       /* identity */
-  SKY_CORR_SPHERICAL = 1,  /* 1 - 1.5 h + 0.5 h³, h = d/L < 1, else 0 */
-  SKY_CORR_EXPONENTIAL = 2 /* exp(-d/L) */
+  SKY_CORR_NONE = 0,        /* identity */
+  SKY_CORR_SPHERICAL = 1,   /* 1 - 1.5 h + 0.5 h³, h = d/L < 1, else 0 */
+  SKY_CORR_EXPONENTIAL = 2, /* exp(-d/L) */
+  SKY_CORR_MATERN32 = 3,    /* (1 + h) exp(-h) */
+  SKY_CORR_MATERN52 = 4,    /* (1 + h + h²/3) exp(-h) */
+  SKY_CORR_GASPARI_COHN = 5 /* their eq. 4.10 with c = L/2: 0 from d = L on */
 } sky_correlation;
+
+typedef struct sky_levels sky_levels; /* a prior as an operator: stationary fields on a mesh */
 
 typedef struct sky_problem {
   size_t n_obs, n_state, n_cell, n_time; /* n_state = n_cell*n_time */
@@ -40,6 +46,7 @@ typedef struct sky_problem {
   double *q_factor;    /* [q_rank*n_state] rows of Fᵀ; NULL if q_rank = 0 */
   double *q_sign;      /* [q_rank] +1 or -1; the whole Q must be positive semi-definite */
   double *q_var;       /* [n_state] >= 0, or NULL: Kronecker form */
+  sky_levels *levels;  /* owned, or NULL; Q as an operator, where E, D and q_var are NULL */
   double *xc, *yc;     /* [n_cell] cell centres, or NULL; not used by the solver */
   bool geographic;     /* xc, yc are longitude and latitude in degrees; else km */
   size_t n_background; /* background offsets; 0 = none */
@@ -138,7 +145,10 @@ SKY_NODISCARD sky_status sky_information_solve(sky_context *ctx, const sky_infor
 
 /* Exchange file (NetCDF): y, x0, xc, yc, H_data, H_col, H_rowptr (CSR); attributes Lx_km, Lt_steps,
  * sigma_q, sigma_r, nx, ny, nt, and cov, which names the models: "M in space and time" or "M in
- * space and N in time" up to the first comma, M and N one of none, spherical, exponential.
+ * space and N in time" up to the first comma, M and N one of none, spherical, exponential,
+ * matern32, matern52, gaspari-cohn.
+ * In place of cov, Lx_km and sigma_q: levels on a mesh, level_length(level) and more, see
+ * src/read/problem_levels.h; no limit on the cells then.
  * In place of cov, Lx_km, Lt_steps and sigma_q: q_variance(state) and, where there are factors,
  * q_factor(rank,state) and q_sign(rank), with Q = Σ_k q_sign_k q_factor_k q_factor_kᵀ +
  * diag(q_variance). Optional: x_true(state); x_sd(state), r_sd(obs) in place of sigma_q, sigma_r;

@@ -1,4 +1,4 @@
-/* cmd_invert.c: the command `skyflux invert`: one prepared problem -> its exact posterior.
+/* cmd_invert.c: the command `skyflux invert`: one prepared problem -> its posterior.
  *
  * Totals are sums over all state elements, in the units of the file. Desroziers' sigma_r is
  * √(mean of residual × innovation), an estimate of the error of one observation
@@ -9,6 +9,7 @@
 
 #include "skyflux/problem.h"
 #include "src/cli/commands.h"
+#include "src/cli/invert_solve.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 #include "src/write/json_out.h"
@@ -16,20 +17,24 @@
 
 typedef struct options {
   const char *problem, *output;
+  sky_invert_solve solve;
 } options;
 
 static const sky_cli_option OPTIONS[] = {
     {"problem", 'p', "FILE", "problem file (NetCDF: y, x0, xc, yc, CSR Jacobian, covariance)"},
     {"output", 'o', "FILE", "write posterior, uncertainty and fit to this NetCDF file"},
+    SKY_INVERT_SOLVE_OPTIONS,
     {NULL, 0, NULL, NULL}};
 
 static const sky_cli_spec SPEC = {"invert", "--problem FILE [options]",
-                                  "solve a prepared inverse problem exactly",
+                                  "solve a prepared inverse problem, exactly or to a tolerance",
                                   "skyflux invert --problem P.nc --json -o posterior.nc", OPTIONS};
 
 static sky_status take_option(sky_context *ctx, void *user, const char *name, const char *value) {
   options *o = user;
-  (void)ctx;
+  bool taken;
+  SKY_TRY(sky_invert_solve_option(ctx, &o->solve, name, value, &taken));
+  if (taken) return SKY_OK;
   if (strcmp(name, "problem") == 0)
     o->problem = value;
   else
@@ -44,14 +49,17 @@ typedef struct number { /* one line of the answer */
   double value;
 } number;
 
-enum { MAX_NUMBERS = 24 };
+enum { MAX_NUMBERS = 32 };
 
 typedef struct answer {
+  const char *method;
   size_t count;
   number number[MAX_NUMBERS];
 } answer;
 
+/* What the method leaves out is NaN, and has no line. */
 static void add(answer *a, const char *key, const char *label, double value) {
+  if (isnan(value)) return;
   a->number[a->count++] = (number){key, label, value};
 }
 
@@ -71,7 +79,9 @@ static double desroziers(const sky_problem *p, const sky_posterior *post) {
 
 static void collect(const sky_problem *p, const sky_posterior *post, answer *a) {
   const double n = (double)p->n_obs, m = (double)p->n_state;
-  const double dofs = post->dofs + post->dofs_background; /* Jb counts the offsets too */
+  /* Jb counts the offsets too; an estimate of both together is in post->dofs alone. */
+  const double offsets = isnan(post->dofs_background) ? 0 : post->dofs_background;
+  const double dofs = post->dofs + offsets;
   add(a, "observations", "observations", n);
   add(a, "unknowns", "unknowns", m);
   add(a, "prior_total", "prior total", post->prior_total[0]);
@@ -97,9 +107,21 @@ static void collect(const sky_problem *p, const sky_posterior *post, answer *a) 
   add(a, "rmse_posterior", "RMSE of the posterior", rms_difference(post->x, p->x_true, p->n_state));
 }
 
+/* What an iteration knows of its own errors. */
+static void collect_report(const sky_iterate_report *r, answer *a) {
+  add(a, "basis_vectors", "vectors of the Krylov basis", (double)r->basis);
+  add(a, "basis_complete", "  complete (1: nothing is estimated)", r->complete);
+  add(a, "total_error_bound", "bound of a total's error, in its sd", r->total_error);
+  add(a, "sd_error_bound", "bound of its sd's error, relative", r->sd_error);
+  add(a, "state_error_bound", "bound of any unknown's, in prior sd", r->state_error);
+  if (r->complete) return;
+  add(a, "dofs_half_width_95", "DOFS: half width of the 95 % interval", r->dofs_half);
+  add(a, "neg_log_evidence_half_width_95", "-log evidence: half width", r->evidence_half);
+}
+
 static sky_status print_json(sky_context *ctx, const answer *a) {
   cJSON *json = cJSON_CreateObject();
-  bool complete = json != NULL;
+  bool complete = json != NULL && cJSON_AddStringToObject(json, "method", a->method) != NULL;
   for (size_t i = 0; i < a->count; i++)
     complete =
         complete && cJSON_AddNumberToObject(json, a->number[i].key, a->number[i].value) != NULL;
@@ -112,13 +134,14 @@ static sky_status print_json(sky_context *ctx, const answer *a) {
 }
 
 static void print_table(const answer *a) {
+  printf("%-34s %s\n", "method", a->method);
   for (size_t i = 0; i < a->count; i++)
     printf("%-34s %.10g\n", a->number[i].label, a->number[i].value);
 }
 
 /* ---- posterior file ------------------------------------------------------------------------- */
 
-typedef struct column { /* one variable of the posterior file */
+typedef struct column { /* one variable of the posterior file; left out where it is NaN */
   const char *name, *dims, *units, *long_name;
   const double *data;
 } column;
@@ -148,6 +171,7 @@ static sky_status put_posterior(sky_ncw *w, const sky_problem *p, const sky_post
   const size_t n = p->n_background > 0 ? all : all - 2;
   SKY_TRY(sky_ncw_att(w, "", "title", "posterior of a linear Gaussian inversion"));
   SKY_TRY(sky_ncw_att(w, "", "source", "skyflux " SKYFLUX_VERSION " invert"));
+  SKY_TRY(sky_ncw_att(w, "", "method", a->method));
   for (size_t i = 0; i < a->count; i++)
     SKY_TRY(sky_ncw_att_num(w, "", a->number[i].key, a->number[i].value));
   SKY_TRY(sky_ncw_dim(w, "time", p->n_time));
@@ -155,9 +179,9 @@ static sky_status put_posterior(sky_ncw *w, const sky_problem *p, const sky_post
   SKY_TRY(sky_ncw_dim(w, "obs", p->n_obs));
   if (p->n_background > 0) SKY_TRY(sky_ncw_dim(w, "background", p->n_background));
   for (size_t i = 0; i < n; i++)
-    SKY_TRY(define_column(w, &columns[i]));
+    if (!isnan(columns[i].data[0])) SKY_TRY(define_column(w, &columns[i]));
   for (size_t i = 0; i < n; i++)
-    SKY_TRY(sky_ncw_put(w, columns[i].name, columns[i].data));
+    if (!isnan(columns[i].data[0])) SKY_TRY(sky_ncw_put(w, columns[i].name, columns[i].data));
   return SKY_OK;
 }
 
@@ -177,6 +201,7 @@ static sky_status invert(sky_context *ctx, const options *o, bool json) {
   sky_problem p = {0};
   sky_posterior post = {0};
   double *ones = NULL;
+  sky_iterate_report report;
   answer a = {0};
   sky_status st = SKY_OK;
   SKY_GO(sky_problem_read(ctx, o->problem, &p));
@@ -184,8 +209,9 @@ static sky_status invert(sky_context *ctx, const options *o, bool json) {
   for (size_t i = 0; i < p.n_state; i++)
     ones[i] = 1;
   const sky_functionals total = {.n_zone = 1, .W = ones};
-  SKY_GO(sky_problem_solve(ctx, &p, &total, &post));
+  SKY_GO(sky_invert_solve_run(ctx, &o->solve, o->problem, &p, &total, &post, &report, &a.method));
   collect(&p, &post, &a);
+  if (report.basis > 0) collect_report(&report, &a);
   if (o->output != NULL) SKY_GO(write_posterior(ctx, o->output, &p, &post, &a));
   if (json)
     SKY_GO(print_json(ctx, &a));

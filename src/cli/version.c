@@ -4,6 +4,7 @@
 
 #include <cblas.h>
 #include <dlfcn.h>
+#include <fftw3.h>
 #include <gdal.h>
 #include <netcdf.h>
 #include <proj.h>
@@ -43,6 +44,7 @@ sky_status sky_version_print(sky_context *ctx) {
   printf("netCDF %s\n", netcdf);
   printf("HDF5 %s\n", with == NULL ? "not linked" : with);
   printf("%s\n", openblas_get_config());
+  printf("FFTW %s\n", fftw_version);
   printf("udunits2 with %s\n", units == NULL ? "no database" : units);
   return SKY_OK;
 }

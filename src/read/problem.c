@@ -14,6 +14,7 @@
 #include "skyflux/problem.h"
 #include "src/core/memory.h"
 #include "src/read/nc.h"
+#include "src/read/problem_levels.h"
 
 typedef struct covariance { /* attributes of the file */
   double length_km, length_steps;
@@ -80,7 +81,7 @@ static sky_status read_covariance(sky_context *ctx, sky_nc *f, covariance *cov) 
   if (st == SKY_E_JOB) /* an unknown model is the file's fault here */
     st = sky_fail(ctx, SKY_E_FORMAT,
                   "%s: cov: '%s' names an unknown model (known: none, "
-                  "spherical, exponential)",
+                  "spherical, exponential, matern32, matern52, gaspari-cohn)",
                   sky_nc_path(f), text);
   sky_free(text);
   return st;
@@ -171,6 +172,7 @@ static sky_status fill_covariance(sky_context *ctx, sky_nc *f, sky_problem *p) {
   sky_status st = SKY_OK;
   SKY_GO(read_sd(ctx, f, "r_sd", "sigma_r", p->n_obs, &p->r_sd));
   if (sky_nc_has(f, "q_variance")) return read_low_rank(ctx, f, p);
+  if (sky_problem_has_levels(f)) return sky_problem_read_levels(ctx, f, p);
   SKY_GO(read_covariance(ctx, f, &cov));
   SKY_GO(read_sd(ctx, f, "x_sd", "sigma_q", p->n_state, &p->x_sd));
   SKY_GO_ALLOC(p->E, SKY_NEW(ctx, double, p->n_cell * p->n_cell));
@@ -217,7 +219,8 @@ static sky_status read_sizes(sky_context *ctx, sky_nc *f, sky_problem *p) {
   if ((double)p->n_time != nt || p->n_cell * p->n_time != p->n_state)
     return sky_fail(ctx, SKY_E_FORMAT, "%s: x0: %zu values are not %zu cells x nt = %g",
                     sky_nc_path(f), p->n_state, p->n_cell, nt);
-  if (p->n_cell > SKY_DENSE_CELL_LIMIT && !sky_nc_has(f, "q_variance"))
+  if (p->n_cell > SKY_DENSE_CELL_LIMIT && !sky_nc_has(f, "q_variance") &&
+      !sky_problem_has_levels(f))
     return sky_fail(ctx, SKY_E_SIZE,
                     "%s: %zu cells per time step exceed the limit of %d for a dense spatial "
                     "covariance",

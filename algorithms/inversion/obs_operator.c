@@ -1,0 +1,118 @@
+/* obs_operator.c: see obs_operator.h. */
+#include "algorithms/inversion/obs_operator.h"
+
+#include <string.h>
+
+#include "algorithms/inversion/cholesky.h"
+#include "algorithms/inversion/posterior.h"
+#include "src/core/memory.h"
+
+#define BATCH_ELEMENTS 4e6 /* of one array of state vectors */
+#define MOST_VECTORS 32
+
+static size_t batch_of(const sky_problem *p) {
+  const double fit = BATCH_ELEMENTS / (double)p->n_state;
+  return fit < 1 ? 1 : fit > MOST_VECTORS ? MOST_VECTORS : (size_t)fit;
+}
+
+static bool kronecker(const sky_problem *p) {
+  return p->q_var == NULL && p->levels == NULL;
+}
+
+sky_status sky_obs_operator_open(sky_context *ctx, const sky_problem *p, bool float32,
+                                 sky_obs_operator *out) {
+  sky_status st = SKY_OK;
+  memset(out, 0, sizeof *out);
+  SKY_TRY(sky_problem_check(ctx, p));
+  for (size_t i = 0; i < p->n_obs; i++)
+    if (!(p->r_sd[i] > 0))
+      return sky_fail(
+          ctx, SKY_E_RANGE,
+          "problem: r_sd[%zu] = %g (expected a number > 0: the iterative method divides "
+          "by it)",
+          i, p->r_sd[i]);
+  out->ctx = ctx;
+  out->p = p;
+  out->q = sky_problem_covariance(p);
+  out->batch = batch_of(p);
+  sky_blas_single();
+  SKY_GO(sky_sparse_create(ctx, p->n_obs, p->n_state, p->rowptr, p->col, p->val, float32, &out->H));
+  SKY_GO_ALLOC(out->scale, SKY_NEW(ctx, double, p->n_obs));
+  SKY_GO_ALLOC(out->y, SKY_NEW(ctx, double, out->batch * p->n_obs));
+  SKY_GO_ALLOC(out->u, SKY_NEW(ctx, double, out->batch * p->n_state));
+  SKY_GO_ALLOC(out->qu, SKY_NEW(ctx, double, out->batch * p->n_state));
+  SKY_GO_ALLOC(out->work, SKY_NEW(ctx, double, kronecker(p) ? out->batch * p->n_state : 0));
+  SKY_GO_ALLOC(out->sums, SKY_NEW(ctx, double, p->n_background));
+  for (size_t i = 0; i < p->n_obs; i++)
+    out->scale[i] = 1 / p->r_sd[i];
+cleanup:
+  if (st != SKY_OK) sky_obs_operator_close(out);
+  return st;
+}
+
+void sky_obs_operator_close(sky_obs_operator *op) {
+  if (op == NULL) return;
+  sky_sparse_free(&op->H);
+  sky_free(op->scale);
+  sky_free(op->y);
+  sky_free(op->u);
+  sky_free(op->qu);
+  sky_free(op->work);
+  sky_free(op->sums);
+  memset(op, 0, sizeof *op);
+}
+
+double sky_obs_operator_bytes(const sky_problem *p, bool float32) {
+  const double vectors = (double)batch_of(p);
+  return sky_sparse_bytes(p->n_state, p->rowptr[p->n_obs], float32) +
+         8 * (vectors * (double)p->n_obs + (kronecker(p) ? 3 : 2) * vectors * (double)p->n_state);
+}
+
+void sky_obs_operator_lift(sky_obs_operator *op, const double *v, size_t count) {
+  const size_t n = op->p->n_obs;
+  for (size_t i = 0; i < count * n; i++)
+    op->y[i] = op->scale[i % n] * v[i];
+  sky_sparse_transpose_apply(op->ctx, &op->H, op->y, count, op->u);
+  sky_covariance_apply(op->ctx, &op->q, op->u, count, op->work, op->qu);
+}
+
+void sky_obs_operator_observe(const sky_obs_operator *op, const double *x, size_t count,
+                              double *out) {
+  const size_t n = op->p->n_obs;
+  sky_sparse_apply(op->ctx, &op->H, x, count, out);
+  for (size_t i = 0; i < count * n; i++)
+    out[i] *= op->scale[i % n];
+}
+
+void sky_obs_operator_groups(const sky_obs_operator *op, const double *v, double *sums) {
+  const sky_problem *p = op->p;
+  if (p->n_background == 0) return;
+  memset(sums, 0, p->n_background * sizeof *sums);
+  for (size_t i = 0; i < p->n_obs; i++)
+    if (p->group[i] >= 0) sums[p->group[i]] += op->scale[i] * v[i];
+}
+
+/* out += R^-½ B Σ_b Bᵀ R^-½ v + v */
+static void add_offsets(sky_obs_operator *op, const double *v, double *out) {
+  const sky_problem *p = op->p;
+  for (size_t i = 0; i < p->n_obs; i++)
+    out[i] += v[i];
+  if (p->n_background == 0) return;
+  sky_obs_operator_groups(op, v, op->sums);
+  for (size_t i = 0; i < p->n_obs; i++)
+    if (p->group[i] >= 0) {
+      const double sd = p->b_sd[p->group[i]];
+      out[i] += op->scale[i] * sd * sd * op->sums[p->group[i]];
+    }
+}
+
+void sky_obs_operator_apply(sky_obs_operator *op, const double *v, size_t count, double *out) {
+  const size_t n = op->p->n_obs;
+  for (size_t first = 0; first < count; first += op->batch) {
+    const size_t width = count - first < op->batch ? count - first : op->batch;
+    sky_obs_operator_lift(op, v + first * n, width);
+    sky_obs_operator_observe(op, op->qu, width, out + first * n);
+    for (size_t k = first; k < first + width; k++)
+      add_offsets(op, v + k * n, out + k * n);
+  }
+}
