@@ -109,7 +109,7 @@ static sky_status check_covariance(sky_context *ctx, const sky_problem *p) {
   return check_values(ctx, "D", p->D, p->n_time * p->n_time, false);
 }
 
-static sky_status check_problem(sky_context *ctx, const sky_problem *p) {
+sky_status sky_problem_check(sky_context *ctx, const sky_problem *p) {
   if (p->q_var == NULL && p->n_cell > SKY_DENSE_CELL_LIMIT)
     return sky_fail(ctx, SKY_E_SIZE,
                     "problem: %zu cells per time step exceed the limit of %d for a dense spatial "
@@ -480,7 +480,7 @@ sky_status sky_problem_solve(sky_context *ctx, const sky_problem *p, const sky_f
   solver s = {.ctx = ctx, .p = p, .out = out};
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
-  SKY_TRY(check_problem(ctx, p));
+  SKY_TRY(sky_problem_check(ctx, p));
   if (nz > 0) SKY_TRY(sky_zone_inventory_check(ctx, zones, p->n_cell, low_rank));
   SKY_TRY(check_memory(ctx, p, nz));
   const size_t n = p->n_obs, m = p->n_state;

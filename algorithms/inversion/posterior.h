@@ -11,6 +11,10 @@ SKY_NODISCARD sky_status sky_posterior_alloc(sky_context *ctx, size_t n_state, s
 /* Bytes that sky_posterior_alloc takes. */
 double sky_posterior_bytes(size_t n_state, size_t n_obs, size_t n_background, size_t n_zone);
 
+/* Every number of a problem usable, its shapes those of one: SKY_E_RANGE, SKY_E_SIZE, SKY_E_NODATA.
+ */
+SKY_NODISCARD sky_status sky_problem_check(sky_context *ctx, const sky_problem *p);
+
 /* Layers that fit the cells; an inventory covariance that is whole. */
 SKY_NODISCARD sky_status sky_zone_inventory_check(sky_context *ctx, const sky_functionals *zones,
                                                   size_t n_cell, bool low_rank);
