@@ -11,3 +11,7 @@ sky_test(test_osse SOURCES property/test_osse.c LIBS sky_fixture_problem)
 sky_script(job_layers cli/test_layers.py)
 sky_script(test_invert_S cli/test_invert.py ARGS S)
 sky_script(test_invert_M cli/test_invert.py ARGS M)
+
+# Fluxes that cannot be negative: modes, chains and samplers.
+add_executable(sampler_tool support/sampler_tool.c)
+target_link_libraries(sampler_tool PRIVATE skyflux_read skyflux_algorithms)
