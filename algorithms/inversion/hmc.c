@@ -8,7 +8,7 @@
 #include "src/core/rng.h"
 #include "src/core/sum.h"
 
-#define TARGET 0.9 /* acceptance aimed at */
+#define TARGET 0.9         /* acceptance aimed at */
 #define PATH 1.57079632679 /* a quarter turn makes draws of N(0, I) independent */
 #define JITTER 0.3         /* of the path, either way */
 #define MAX_LEAPS 1024
