@@ -21,3 +21,6 @@ sky_script(chains_numpy property/test_chains_numpy.py ARGS $<TARGET_FILE:chains_
 sky_script(sampler_run real/test_sampler_run.py ARGS $<TARGET_FILE:sampler_tool> LABELS real)
 sky_test(test_truncated SOURCES unit/test_truncated.c LIBS sky_fixture_problem)
 sky_test(test_lognormal SOURCES unit/test_lognormal.c LIBS sky_fixture_problem)
+sky_script(test_invert_sign cli/test_invert_sign.py)
+sky_script(lognormal_hmc property/test_lognormal_hmc.py LABELS long)
+sky_test(test_sign_osse SOURCES property/test_sign_osse.c LIBS sky_fixture_problem LABELS long)
