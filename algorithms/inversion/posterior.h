@@ -4,8 +4,11 @@
 
 #include "algorithms/inversion/covariance.h"
 
-/* Sizes, values and the form of the prior. */
+/* Every number of a problem usable, its shapes those of one, a form of prior that is whole:
+ * SKY_E_RANGE, SKY_E_SIZE, SKY_E_NODATA. */
 SKY_NODISCARD sky_status sky_problem_check(sky_context *ctx, const sky_problem *p);
+/* The same for methods that take single elements of Q: SKY_E_RANGE where Q is levels. */
+SKY_NODISCARD sky_status sky_problem_check_elements(sky_context *ctx, const sky_problem *p);
 /* The problem's Q; borrows its arrays. */
 sky_covariance sky_problem_covariance(const sky_problem *p);
 

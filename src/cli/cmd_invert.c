@@ -9,6 +9,7 @@
 
 #include "skyflux/problem.h"
 #include "src/cli/commands.h"
+#include "src/cli/invert_sign.h"
 #include "src/cli/invert_solve.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
@@ -18,12 +19,14 @@
 typedef struct options {
   const char *problem, *output;
   sky_invert_solve solve;
+  sky_invert_sign sign;
 } options;
 
 static const sky_cli_option OPTIONS[] = {
     {"problem", 'p', "FILE", "problem file (NetCDF: y, x0, xc, yc, CSR Jacobian, covariance)"},
     {"output", 'o', "FILE", "write posterior, uncertainty and fit to this NetCDF file"},
     SKY_INVERT_SOLVE_OPTIONS,
+    SKY_INVERT_SIGN_OPTIONS,
     {NULL, 0, NULL, NULL}};
 
 static const sky_cli_spec SPEC = {"invert", "--problem FILE [options]",
@@ -34,6 +37,7 @@ static sky_status take_option(sky_context *ctx, void *user, const char *name, co
   options *o = user;
   bool taken;
   SKY_TRY(sky_invert_solve_option(ctx, &o->solve, name, value, &taken));
+  if (!taken) SKY_TRY(sky_invert_sign_option(ctx, &o->sign, name, value, &taken));
   if (taken) return SKY_OK;
   if (strcmp(name, "problem") == 0)
     o->problem = value;
@@ -233,5 +237,8 @@ sky_status sky_cmd_invert(sky_context *ctx, int argc, char **argv) {
     return sky_fail(ctx, SKY_E_USAGE, "invert: '%s' is not expected (give the file to --problem)",
                     common.args[0]);
   if (o.problem == NULL) return sky_fail(ctx, SKY_E_USAGE, "invert: --problem FILE is missing");
+  bool bounded;
+  SKY_TRY(sky_invert_sign_wanted(ctx, &o.sign, &bounded));
+  if (bounded) return sky_invert_sign_run(ctx, &o.sign, o.problem, o.output, common.json);
   return invert(ctx, &o, common.json);
 }

@@ -1,0 +1,158 @@
+/* control.c: square root of the prior and the preconditioned Hessian (control.md). */
+#include "algorithms/inversion/control.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/inversion/cholesky.h"
+#include "algorithms/inversion/posterior.h"
+#include "src/core/memory.h"
+#include "src/core/sum.h"
+
+void sky_control_free(sky_control *c) {
+  if (c == NULL) return;
+  sky_free(c->C);
+  sky_free(c->F);
+  memset(c, 0, sizeof *c);
+}
+
+static sky_status check(sky_context *ctx, const sky_problem *p) {
+  SKY_TRY(sky_problem_check_elements(ctx, p));
+  for (size_t i = 0; i < p->n_obs; i++)
+    if (!(p->r_sd[i] > 0))
+      return sky_fail(ctx, SKY_E_RANGE, "problem: r_sd[%zu] = %g (expected > 0 for sampling)", i,
+                      p->r_sd[i]);
+  const double n = (double)(p->n_state + p->n_background);
+  const double need = 8 * (6 * n * n + n * (double)p->n_obs);
+  if (need <= (double)sky_context_memory(ctx)) return SKY_OK;
+  return sky_fail(
+      ctx, SKY_E_NOMEM,
+      "sampling of %.0f unknowns needs %.0f MB, the memory budget is %.0f MB (--memory)", n,
+      ceil(need / 1e6), (double)sky_context_memory(ctx) / 1e6);
+}
+
+/* Kronecker: S (L_D ⊗ L_E). */
+static sky_status root_kronecker(sky_context *ctx, const sky_problem *p, const double *sd,
+                                 sky_control *out) {
+  const size_t nc = p->n_cell, nt = p->n_time, n = out->n;
+  sky_status st = SKY_OK;
+  double *E = NULL, *D = NULL;
+  SKY_GO_ALLOC(E, SKY_NEW(ctx, double, nc *nc));
+  SKY_GO_ALLOC(D, SKY_NEW(ctx, double, nt *nt));
+  memcpy(E, p->E, nc * nc * sizeof *E);
+  memcpy(D, p->D, nt * nt * sizeof *D);
+  st = sky_cholesky(ctx, nc, E);
+  if (st == SKY_OK) st = sky_cholesky(ctx, nt, D);
+  if (st != SKY_OK) {
+    st = sky_fail_in(ctx, st, "prior correlations: ");
+    goto cleanup;
+  }
+  for (size_t i = 0; i < p->n_state; i++)
+    for (size_t j = 0; j <= i; j++)
+      if (j % nc <= i % nc)
+        out->C[i * n + j] = sd[i] * D[i / nc * nt + j / nc] * E[i % nc * nc + j % nc];
+cleanup:
+  sky_free(E);
+  sky_free(D);
+  return st;
+}
+
+/* Low rank + diagonal: the Cholesky factor of the dense Q, its rows scaled to sd. */
+static sky_status root_low_rank(sky_context *ctx, const sky_problem *p, const double *sd,
+                                sky_control *out) {
+  const size_t m = p->n_state, n = out->n;
+  double *Q = SKY_NEW0(ctx, double, m *m);
+  if (Q == NULL) return SKY_E_NOMEM;
+  for (size_t i = 0; i < m; i++) {
+    for (size_t k = 0; k < p->q_rank; k++)
+      for (size_t j = 0; j <= i; j++)
+        Q[i * m + j] += p->q_sign[k] * p->q_factor[k * m + i] * p->q_factor[k * m + j];
+    Q[i * m + i] += p->q_var[i];
+  }
+  sky_status st = sky_cholesky(ctx, m, Q);
+  if (st != SKY_OK) st = sky_fail_in(ctx, st, "prior covariance: ");
+  for (size_t i = 0; st == SKY_OK && i < m; i++)
+    for (size_t j = 0; j <= i; j++)
+      out->C[i * n + j] = Q[i * m + j] * (sd[i] / p->x_sd[i]);
+  sky_free(Q);
+  return st;
+}
+
+static sky_status information(sky_context *ctx, const sky_problem *p, sky_control *out) {
+  const size_t n = p->n_obs, all = out->n;
+  double *rows = SKY_NEW0(ctx, double, all *n); /* (R^-½ [H B])ᵀ */
+  if (rows == NULL) return SKY_E_NOMEM;
+  for (size_t i = 0; i < n; i++) {
+    for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
+      rows[(size_t)p->col[k] * n + i] = p->val[k] / p->r_sd[i];
+    if (p->n_background > 0 && p->group[i] >= 0)
+      rows[(p->n_state + (size_t)p->group[i]) * n + i] = 1 / p->r_sd[i];
+  }
+  sky_gram(ctx, all, n, rows, rows, out->F);
+  sky_free(rows);
+  return SKY_OK;
+}
+
+sky_status sky_control_build(sky_context *ctx, const sky_problem *p, const double *sd,
+                             sky_control *out) {
+  sky_status st = SKY_OK;
+  memset(out, 0, sizeof *out);
+  SKY_TRY(check(ctx, p));
+  out->n_state = p->n_state;
+  out->n = p->n_state + p->n_background;
+  if (sd == NULL) sd = p->x_sd;
+  SKY_GO_ALLOC(out->C, SKY_NEW0(ctx, double, out->n * out->n));
+  SKY_GO_ALLOC(out->F, SKY_NEW(ctx, double, out->n * out->n));
+  SKY_GO(p->q_var != NULL ? root_low_rank(ctx, p, sd, out) : root_kronecker(ctx, p, sd, out));
+  for (size_t g = 0; g < p->n_background; g++)
+    out->C[(p->n_state + g) * (out->n + 1)] = p->b_sd[g];
+  SKY_GO(information(ctx, p, out));
+cleanup:
+  if (st != SKY_OK) sky_control_free(out);
+  return st;
+}
+
+sky_status sky_control_hessian(sky_context *ctx, const sky_control *c, const double *scale,
+                               double *L) {
+  const size_t n = c->n;
+  sky_status st = SKY_OK;
+  double *A = NULL, *AF = NULL; /* A = (S C)ᵀ */
+  SKY_GO_ALLOC(A, SKY_NEW(ctx, double, n *n));
+  SKY_GO_ALLOC(AF, SKY_NEW(ctx, double, n *n));
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++)
+      A[j * n + i] = c->C[i * n + j] * (scale != NULL ? scale[i] : 1);
+  sky_product(ctx, n, n, n, A, c->F, AF);
+  sky_gram(ctx, n, n, AF, A, L);
+  for (size_t i = 0; i < n; i++)
+    L[i * n + i] += 1;
+  SKY_GO(sky_cholesky(ctx, n, L));
+cleanup:
+  sky_free(A);
+  sky_free(AF);
+  return st;
+}
+
+double sky_control_residual(const sky_problem *p, const double *v, double *r) {
+  sky_acc cost = {0, 0};
+  for (size_t i = 0; i < p->n_obs; i++) {
+    double sum = p->y[i];
+    for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
+      sum -= p->val[k] * v[p->col[k]];
+    if (p->n_background > 0 && p->group[i] >= 0) sum -= v[p->n_state + (size_t)p->group[i]];
+    r[i] = sum;
+    const double u = sum / p->r_sd[i];
+    sky_acc_add(&cost, u * u);
+  }
+  return sky_acc_value(&cost);
+}
+
+void sky_control_adjoint(const sky_problem *p, const double *r, double *out) {
+  memset(out, 0, (p->n_state + p->n_background) * sizeof *out);
+  for (size_t i = 0; i < p->n_obs; i++) {
+    const double f = r[i] / (p->r_sd[i] * p->r_sd[i]);
+    for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
+      out[p->col[k]] += p->val[k] * f;
+    if (p->n_background > 0 && p->group[i] >= 0) out[p->n_state + (size_t)p->group[i]] += f;
+  }
+}

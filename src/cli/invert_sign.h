@@ -1,0 +1,28 @@
+/* invert_sign.h: `skyflux invert --sign`: the mode between bounds and sampled posteriors. */
+#ifndef SKY_CLI_INVERT_SIGN_H
+#define SKY_CLI_INVERT_SIGN_H
+
+#include "skyflux/context.h"
+
+typedef struct sky_invert_sign {
+  const char *sign;                    /* NULL = gaussian */
+  const char *samples, *chains, *seed; /* texts of the options; NULL = default */
+} sky_invert_sign;
+
+/* Takes the options of this file; *taken is false for others. */
+SKY_NODISCARD sky_status sky_invert_sign_option(sky_context *ctx, sky_invert_sign *s,
+                                                const char *name, const char *value, bool *taken);
+/* True if anything but the Gaussian solve is asked for; SKY_E_USAGE for words that do not fit. */
+SKY_NODISCARD sky_status sky_invert_sign_wanted(sky_context *ctx, const sky_invert_sign *s,
+                                                bool *wanted);
+SKY_NODISCARD sky_status sky_invert_sign_run(sky_context *ctx, const sky_invert_sign *s,
+                                             const char *problem, const char *output, bool json);
+
+#define SKY_INVERT_SIGN_OPTIONS                                                  \
+  {"sign", 0, "MODEL", "gaussian (default), nonnegative, lognormal"},            \
+      {"samples", 0, "N", "draws a chain of the joint posterior (with --sign)"}, \
+      {"chains", 0, "K", "chains that start apart (default 4)"}, {               \
+    "seed", 0, "S", "of the random numbers (default 1)"                          \
+  }
+
+#endif
