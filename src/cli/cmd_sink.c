@@ -12,13 +12,14 @@
 #include "src/core/memory.h"
 #include "src/core/number.h"
 #include "src/job/sink_indicators.h"
+#include "src/job/sink_rasters.h"
 #include "src/read/zones_ogr.h"
 #include "src/write/json_out.h"
 
 #define ALLOWED_MAX 64
 
 typedef struct sink_args {
-  const char *id, *name, *level, *out, *areas, *measures, *gwp, *indicators;
+  const char *id, *name, *level, *out, *areas, *measures, *gwp, *indicators, *rasters;
   cJSON *words; /* all that the result depends on */
   char *stamp, *journal;
   sky_sink_options sink;
@@ -63,6 +64,8 @@ static bool handle_execution(sky_context *ctx, sink_args *a, const char *name, c
     a->sink.pass.fresh = true;
   else if (strcmp(name, "areas") == 0)
     a->areas = value;
+  else if (strcmp(name, "rasters") == 0)
+    a->rasters = value;
   else if (strcmp(name, "measures") == 0)
     a->measures = value;
   else if (strcmp(name, "gwp") == 0)
@@ -189,6 +192,10 @@ static sky_status check_args(sky_context *ctx, const sink_args *a, const sky_cli
   SKY_TRY(check_pairs(ctx, o));
   SKY_TRY(check_errors(ctx, o));
   SKY_TRY(check_indicators(ctx, a));
+  if (a->rasters != NULL && (o->persistence || o->reference != NULL))
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "sink: --rasters show the maps as they are, not with "
+                    "--persistence or --reference");
   return o->pass.shard.shards > 0 && a->out == NULL
              ? sky_fail(ctx, SKY_E_USAGE, "sink: --shard needs -o")
              : SKY_OK;
@@ -325,6 +332,7 @@ static sky_status write_indicators(sky_context *ctx, const sink_args *a, const s
 static sky_status write_all(sky_context *ctx, const sink_args *a, bool json, const sky_sink *s) {
   if (a->out != NULL) SKY_TRY(sky_sink_write_csv(ctx, s, a->out));
   if (a->areas != NULL) SKY_TRY(sky_sink_write_areas(ctx, s, a->areas));
+  if (a->rasters != NULL) SKY_TRY(sky_sink_write_rasters(ctx, s, a->rasters));
   if (a->indicators != NULL) SKY_TRY(write_indicators(ctx, a, s));
   if (json) return print_json(ctx, s);
   print_table(s);
@@ -369,6 +377,7 @@ static sky_status run_sink(sky_context *ctx, int argc, char **argv, bool json, s
       {"places", 0, "N", "independent places that a zone is made of: adds their own deviation"},
       {"allow-unverified", 0, "KEY", "accept one factor or legend row that nobody verified"},
       {"areas", 0, "FILE.csv", "write the area tensor, too: zone, classes, climate, soil"},
+      {"rasters", 0, "PREFIX", "write PREFIX_stock.tif, _stock_change.tif and _removal.tif, too"},
       {"indicators", 0, "FILE.csv", "write the indicators of T/CI 231, too; needs --gwp"},
       {"gwp", 0, "SET", "potentials for t CO2e: SAR, AR4, AR5, AR6, AR6_GWP20"},
       {"measures", 0, "FILE.csv",
