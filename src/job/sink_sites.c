@@ -106,6 +106,9 @@ static sky_status load(sky_context *ctx, const sky_site_options *opt, sky_site *
     const sky_sink_need need = {.present = site->present,
                                 .changed = site->changed,
                                 .soil = site->soil,
+                                .tillage = opt->tillage,
+                                .input = opt->input,
+                                .grazing = opt->grazing,
                                 .allowed = opt->allowed,
                                 .n_allowed = opt->n_allowed};
     return sky_sink_set_builtin(ctx, site->factors, &need, &site->set);

@@ -11,6 +11,7 @@
 typedef struct sky_site_options {
   const char *factors, *pools;           /* one of them, or climate_sets */
   const char *soil;                      /* of all places; NULL: none, or soil_types */
+  const char *tillage, *input, *grazing; /* NULL: as the reference */
   const char *climate_sets, *soil_types; /* tables; NULL */
   const sky_legend *legend;
   const bool *also; /* [n_class] may be anywhere, and change, whatever the maps show; NULL */

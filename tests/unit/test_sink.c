@@ -222,6 +222,61 @@ static void test_sets(void **state) {
   sky_free(names);
 }
 
+/* SOC = REF · FLU · FMG · FI, IPCC 2019 V4 Tables 2.3, 5.5 and 6.2: warm temperate moist, HAC. */
+static void test_management(void **state) {
+  sky_context *ctx = *state;
+  sky_sink_set s;
+  bool present[SKY_SINK_CLASSES] = {[2] = true, [6] = true};
+  const char *allowed = GRASS;
+  sky_sink_need need = {.present = present,
+                        .changed = present,
+                        .soil = "HAC",
+                        .tillage = "no-till",
+                        .input = "high with manure",
+                        .grazing = "severely degraded",
+                        .allowed = &allowed,
+                        .n_allowed = 1};
+  assert_int_equal(sky_sink_set_builtin(ctx, "ipcc-subtropical-humid", &need, &s), SKY_OK);
+  double grad[64] = {0};
+  assert_true(s.n_factor <= 64);
+  assert_close(sky_sink_pool_value(&s, &s.cls[6].pool[SKY_POOL_SOIL], 1, grad),
+               64 * 0.69 * 1.10 * 1.44, 1e-12);
+  assert_close(sky_sink_pool_value(&s, &s.cls[2].pool[SKY_POOL_SOIL], 1, NULL), 64 * 0.70, 1e-12);
+  for (size_t k = 0; k < s.n_factor; k++)
+    if (strstr(s.factor[k].key, "FMG cropland") != NULL)
+      assert_close(grad[k], 64 * 0.69 * 1.44, 1e-12);
+  sky_sink_set_free(&s);
+  need.tillage = "reduced tillage";
+  need.input = "low";
+  need.grazing = "improved";
+  assert_int_equal(sky_sink_set_builtin(ctx, "ipcc-tropical-dry", &need, &s), SKY_E_RANGE);
+  present[2] = false; /* its biomass is unverified; soils of cropland alone */
+  assert_int_equal(sky_sink_set_builtin(ctx, "ipcc-tropical-dry", &need, &s), SKY_OK);
+  assert_close(sky_sink_pool_value(&s, &s.cls[6].pool[SKY_POOL_SOIL], 1, NULL),
+               21 * 0.92 * 0.99 * 0.95, 1e-12);
+  sky_sink_set_free(&s);
+  need.tillage = "ridge";
+  assert_fails(ctx, sky_sink_set_builtin(ctx, "ipcc-tropical-dry", &need, &s), SKY_E_USAGE,
+               "tillage 'ridge' is not in set 'ipcc-tropical-dry' (expected 'reduced tillage'");
+  /* Every way in every set finds its row. */
+  char **names;
+  size_t n;
+  assert_int_equal(sky_sink_set_names(ctx, &names, &n), SKY_OK);
+  static const char *const ways[3][3] = {{"reduced tillage", "low", NULL},
+                                         {"no-till", "high without manure", NULL},
+                                         {NULL, "high with manure", NULL}};
+  for (size_t i = 0; i < n; i++) {
+    for (size_t w = 0; w < 3 && strncmp(names[i], "ipcc", 4) == 0; w++) {
+      need.tillage = ways[w][0];
+      need.input = ways[w][1];
+      need.grazing = ways[w][2];
+      assert_int_equal(sky_sink_set_builtin(ctx, names[i], &need, &s), SKY_OK);
+      sky_sink_set_free(&s);
+    }
+  }
+  sky_free(names);
+}
+
 static void test_set_memory(void **state) {
   sky_context *ctx = *state;
   const int classes[3] = {1, 3, 7};
@@ -663,15 +718,13 @@ static void test_compute_failures(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {SKY_UNIT(test_strata),          SKY_UNIT(test_strata_failures),
-                                     SKY_UNIT(test_two_sites),       SKY_UNIT(test_places),
-                                     SKY_UNIT(test_reference),       SKY_UNIT(test_correlated_maps),
-                                     SKY_UNIT(test_legend),          SKY_UNIT(test_user_legend),
-                                     SKY_UNIT(test_factor_sd),       SKY_UNIT(test_sets),
-                                     SKY_UNIT(test_set_memory),      SKY_UNIT(test_minus_one),
-                                     SKY_UNIT(test_tier1_numbers),   SKY_UNIT(test_shared_error),
-                                     SKY_UNIT(test_variance),        SKY_UNIT(test_map_error),
-                                     SKY_UNIT(test_identical_truth), SKY_UNIT(test_cells),
-                                     SKY_UNIT(test_compute_failures)};
+  const struct CMUnitTest tests[] = {
+      SKY_UNIT(test_strata),    SKY_UNIT(test_strata_failures), SKY_UNIT(test_two_sites),
+      SKY_UNIT(test_places),    SKY_UNIT(test_reference),       SKY_UNIT(test_correlated_maps),
+      SKY_UNIT(test_legend),    SKY_UNIT(test_user_legend),     SKY_UNIT(test_factor_sd),
+      SKY_UNIT(test_sets),      SKY_UNIT(test_management),      SKY_UNIT(test_set_memory),
+      SKY_UNIT(test_minus_one), SKY_UNIT(test_tier1_numbers),   SKY_UNIT(test_shared_error),
+      SKY_UNIT(test_variance),  SKY_UNIT(test_map_error),       SKY_UNIT(test_identical_truth),
+      SKY_UNIT(test_cells),     SKY_UNIT(test_compute_failures)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
