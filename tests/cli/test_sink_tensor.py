@@ -14,7 +14,7 @@ from osgeo import gdal, osr
 
 BINARY, WORK = sys.argv[1], pathlib.Path(sys.argv[3])
 gdal.UseExceptions()
-NX, NY, CELL, WEST, NORTH = 700, 560, 0.001, 110.0, 30.5
+NX, NY, CELL, WEST, NORTH = 560, 420, 0.001, 110.0, 30.5
 CODES = {1: 1, 2: 2, 3: 7, 4: 11}
 SETS = {1: "ipcc-subtropical-humid", 2: "ipcc-tropical-dry"}
 SOILS = {5: "HAC", 6: "LAC", 7: ""}
@@ -167,7 +167,7 @@ def main():
     soil = rng.choice([5, 6, 7], size=(NY // 140, NX // 140))
     files = [raster(f"m{i}.tif", m, CELL) for i, m in enumerate(maps)]
     cfile, sfile = raster("climate.tif", climate, 70 * CELL), raster("soil.tif", soil, 140 * CELL)
-    boxes = {"a": (13, 20, 400, 300), "b": (400, 20, 650, 300), "ab": (13, 20, 650, 300),
+    boxes = {"a": (13, 20, 300, 300), "b": (300, 20, 500, 300), "ab": (13, 20, 500, 300),
              "all": (0, 0, NX, NY)}
     zfile = zones("z.geojson", boxes)
     legend, sets, types = WORK / "legend.csv", WORK / "sets.csv", WORK / "types.csv"
