@@ -105,6 +105,7 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
                {"climate-sets", &a->sink.climate_sets, true},
                {"soil-map", &a->sink.soil_map, true},
                {"soil-types", &a->sink.soil_types, true},
+               {"plots", &a->sink.plots, true},
                {"reference", &a->sink.reference, true}};
   bool file = false;
   if (handle_execution(ctx, a, name, value, &st)) return st;
@@ -151,6 +152,8 @@ static sky_status check_pairs(sky_context *ctx, const sky_sink_options *o) {
     return sky_fail(
         ctx, SKY_E_USAGE,
         "sink: --tillage, --input and --grazing are of soils: give --soil or --soil-map");
+  if (o->pools != NULL && o->plots != NULL)
+    return sky_fail(ctx, SKY_E_USAGE, "sink: --plots go with --factors or --climate-sets");
   if (o->pools != NULL && (o->soil != NULL || o->soil_map != NULL))
     return sky_fail(ctx, SKY_E_USAGE, "sink: --soil goes with --factors; --pools has its own soil");
   return SKY_OK;
@@ -391,6 +394,7 @@ static sky_status run_sink(sky_context *ctx, int argc, char **argv, bool json, s
       {"climate-sets", 0, "FILE.csv", "factors of each climate: columns code, set"},
       {"soil-map", 0, "FILE", "map of soils, instead of --soil"},
       {"soil-types", 0, "FILE.csv", "type of each soil: columns code, type"},
+      {"plots", 0, "FILE.csv", "plots of an inventory, instead of the biomass of the factors"},
       {"pools", 0, "FILE.csv", "your own carbon pools by map code, instead of --factors"},
       {"accuracy", 0, "P", "overall accuracy of each map, e.g. 0.85"},
       {"map-correlation", 0, "R", "share of a map's errors that the next map repeats (default: 0)"},

@@ -166,6 +166,7 @@ static sky_status make_sites(sky_context *ctx, sky_sink *s) {
   const sky_site_options opt = {.factors = s->opt.factors,
                                 .pools = s->opt.pools,
                                 .soil = s->opt.soil,
+                                .plots = s->opt.plots,
                                 .tillage = s->opt.tillage,
                                 .input = s->opt.input,
                                 .grazing = s->opt.grazing,
@@ -407,8 +408,8 @@ static void put_number(sky_text *t, double v) {
 
 static sky_status put_inputs(sky_context *ctx, const sky_sink *s, sky_text *t) {
   const sky_sink_options *o = &s->opt;
-  const char *const beside[] = {o->climate,    o->climate_sets, o->soil_map,
-                                o->soil_types, o->reference,    o->zones};
+  const char *const beside[] = {o->climate, o->climate_sets, o->soil_map, o->soil_types,
+                                o->plots,   o->reference,    o->zones};
   const size_t n = o->n_date + sizeof beside / sizeof beside[0];
   sky_text_put(t, "# skyflux " SKYFLUX_VERSION " sink\n");
   for (size_t i = 0; i < n; i++) {

@@ -120,6 +120,11 @@ def check_labels():
     assert "soil carbon: not computed" in text and "Table 4.9" in text
     wider = rows_of(*args, "--accuracy", "0.8")["in", "all"]
     assert wider["stock_sd_t_c"] > 1.2 * rows["in", "all"]["stock_sd_t_c"]
+    plots = WORK / "plots.csv"
+    plots.write_text("class,biomass_t_c_ha,gain_t_c_ha_yr\n1,40,1\n1,60,2\n1,80,1.5\n")
+    measured = rows_of(*args, "--plots", plots)["in", "forest"]
+    assert abs(measured["removal_t_c_yr"] - 1.5 * measured["area_2_ha"]) < 1e-9 * measured["area_2_ha"]
+    fails(2, ["--plots"], *args[:-2], "--pools", plots, "--plots", plots)
     base_removal = rows["in", "forest"]["removal_t_c_yr"]
     # Published net coefficients: no stocks, a flux, and each row allowed on its own.
     china = [a if a != WARM else "china-county" for a in args]
