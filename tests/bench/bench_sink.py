@@ -1,4 +1,5 @@
-"""Sink bench: two dates of land cover, totals and area tensor of zones, for 1 and 2 threads.
+"""Sink bench: two dates of land cover, totals and area tensor of zones, then with three rasters written,
+for 1 and 2 threads.
 
     bench_sink.py BINARY WORK [--side N] [--repeat N]
 
@@ -116,10 +117,12 @@ def main():
     command = [a.binary, "sink", a.work / "lc1.tif", a.work / "lc2.tif", a.work / "z.geojson", "--id",
                "code", "--years", "2000,2010", "--legend", a.work / "legend.csv", "--pools",
                a.work / "pools.csv", "--areas", a.work / "areas.csv", "--progress", "none"]
-    for threads in (1, 2):
-        runs = [measure(command + ["--threads", threads]) for _ in range(a.repeat)]
+    paint = command + ["--rasters", a.work / "r"]
+    for what, line, threads in [("sink", command, 1), ("sink", command, 2), ("sink, three rasters", paint, 1),
+                                ("sink, three rasters", paint, 2)]:
+        runs = [measure(line + ["--threads", threads]) for _ in range(a.repeat)]
         wall, cpu, rss = min(r[0] for r in runs), min(r[1] for r in runs), max(r[2] for r in runs)
-        print(json.dumps({"what": "sink", "side": a.side, "threads": threads, "wall_s": round(wall, 3),
+        print(json.dumps({"what": what, "side": a.side, "threads": threads, "wall_s": round(wall, 3),
                           "cpu_s": round(cpu, 3), "peak_mb": round(rss)}))
     lines = [x for x in (a.work / "areas.csv").read_text().splitlines() if not x.startswith("#")]
     ours = np.zeros(64)
