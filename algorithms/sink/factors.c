@@ -31,6 +31,9 @@ typedef enum role {
   ROLE_BIOMASS_CARBON,
   ROLE_SOC,
   ROLE_LAND_USE,
+  ROLE_TILLAGE,
+  ROLE_INPUT,
+  ROLE_GRAZING,
   ROLE_NET_FLUX,
   ROLE_COUNT
 } role;
@@ -44,7 +47,9 @@ static const struct {
                        {"growth", false, true},         {"growth_young", true, true},
                        {"growth_other", false, true},   {"biomass", true, false},
                        {"biomass_carbon", true, false}, {"soc_reference", true, false},
-                       {"land_use", true, false},       {"net_flux", false, true}};
+                       {"land_use", true, false},       {"tillage", true, false},
+                       {"input", true, false},          {"grazing", true, false},
+                       {"net_flux", false, true}};
 
 typedef struct loader {
   sky_context *ctx;
@@ -134,9 +139,23 @@ static role role_of(const char *name) {
   return ROLE_COUNT;
 }
 
+/* Of management, one row for each way: the one that is asked for, by its detail. */
+static const char *management(const loader *l, role r) {
+  return r == ROLE_TILLAGE   ? l->need->tillage
+         : r == ROLE_INPUT   ? l->need->input
+         : r == ROLE_GRAZING ? l->need->grazing
+                             : NULL;
+}
+
+static bool other_management(const loader *l, role r, size_t row) {
+  const char *want = management(l, r);
+  return r >= ROLE_TILLAGE && r <= ROLE_GRAZING &&
+         (want == NULL || strcmp(want, sky_factor_cell(l->sets, row, "detail")) != 0);
+}
+
 /* Needed for what the maps show: stocks where the class changes, growth wherever it stands. */
 static bool needed(const loader *l, role r, size_t cls) {
-  if ((r == ROLE_SOC || r == ROLE_LAND_USE) && l->need->soil == NULL) return false;
+  if (r >= ROLE_SOC && r <= ROLE_GRAZING && l->need->soil == NULL) return false;
   return (roles[r].stock && l->need->changed[cls]) || (roles[r].growth && l->need->present[cls]);
 }
 
@@ -161,8 +180,12 @@ static void build_pools(loader *l, sky_sink_class *c, double low, double high) {
     pool_add(&p[SKY_POOL_LITTER], of[ROLE_LITTER], SIZE_MAX, SIZE_MAX);
   if (of[ROLE_DEAD_WOOD] != SIZE_MAX)
     pool_add(&p[SKY_POOL_DEAD_WOOD], of[ROLE_DEAD_WOOD], SIZE_MAX, SIZE_MAX);
-  if (of[ROLE_SOC] != SIZE_MAX)
+  if (of[ROLE_SOC] != SIZE_MAX) {
     pool_add(&p[SKY_POOL_SOIL], of[ROLE_SOC], of[ROLE_LAND_USE], SIZE_MAX);
+    sky_sink_term *soil = &p[SKY_POOL_SOIL].term[0];
+    for (role r = ROLE_TILLAGE; r <= ROLE_GRAZING; r++)
+      if (of[r] != SIZE_MAX) soil->factor[soil->n++] = of[r];
+  }
   if (of[ROLE_NET_FLUX] != SIZE_MAX)
     pool_add(&p[SKY_POOL_NET_FLUX], of[ROLE_NET_FLUX], SIZE_MAX, SIZE_MAX);
   const size_t old = of[ROLE_GROWTH], young = of[ROLE_GROWTH_YOUNG];
@@ -201,7 +224,7 @@ static sky_status load_class(loader *l, const char *set, size_t cls) {
                       sky_table_line(l->sets, row));
     c->known = true;
     if (r == ROLE_NONE) SKY_TRY(take_note(l, sky_factor_cell(l->sets, row, "note"), c));
-    if (!needed(l, r, cls)) continue;
+    if (!needed(l, r, cls) || other_management(l, r, row)) continue;
     size_t index = SIZE_MAX;
     SKY_TRY(find_factor(l, row, &index));
     l->of[r] = index;
@@ -250,6 +273,31 @@ sky_status sky_sink_set_names(sky_context *ctx, char ***names, size_t *n) {
   sky_table_free(t);
   *names = list;
   *n = count;
+  return SKY_OK;
+}
+
+/* Management that the set does not know for any class. */
+static sky_status check_management(loader *l, const char *set) {
+  for (role r = ROLE_TILLAGE; r <= ROLE_GRAZING; r++) {
+    const char *want = management(l, r);
+    sky_text known = {.ctx = l->ctx};
+    bool found = want == NULL;
+    for (size_t row = 0; row < sky_table_rows(l->sets) && !found; row++) {
+      if (strcmp(sky_factor_cell(l->sets, row, "set"), set) != 0 ||
+          role_of(sky_factor_cell(l->sets, row, "role")) != r)
+        continue;
+      const char *detail = sky_factor_cell(l->sets, row, "detail");
+      found = strcmp(detail, want) == 0;
+      sky_text_printf(&known, "%s'%s'", known.length > 0 ? ", " : "", detail);
+    }
+    char *list = sky_text_take(&known);
+    sky_status st = list == NULL ? SKY_E_NOMEM : SKY_OK;
+    if (st == SKY_OK && !found)
+      st = sky_fail(l->ctx, SKY_E_USAGE, "%s '%s' is not in set '%s' (expected %s)", roles[r].name,
+                    want, set, *list != '\0' ? list : "none: the set has no soil carbon");
+    sky_free(list);
+    SKY_TRY(st);
+  }
   return SKY_OK;
 }
 
@@ -316,6 +364,7 @@ sky_status sky_sink_set_builtin(sky_context *ctx, const char *name, const sky_si
                        .refused = {.ctx = ctx}}};
   SKY_TRY(check_name(ctx, name));
   SKY_GO(open_sets(ctx, &l.sets));
+  SKY_GO(check_management(&l, name));
   SKY_GO(name_classes(ctx, name, SKY_SINK_CLASSES, &s));
   for (size_t i = 0; i < s.n_class; i++) {
     s.cls[i].id = s.cls[i].number = (int)i + 1;

@@ -27,8 +27,8 @@ typedef enum sky_sink_pool_kind { /* stocks t C/ha; growth and flux t C/ha/yr */
                                   SKY_POOL_COUNT = 8
 } sky_sink_pool_kind;
 
-typedef struct sky_sink_term { /* product of up to three factors */
-  size_t n, factor[3];
+typedef struct sky_sink_term { /* product of up to four factors */
+  size_t n, factor[4];
 } sky_sink_term;
 
 typedef struct sky_sink_pool { /* sum of up to two products; n = 0: none, counts as zero */
@@ -56,8 +56,10 @@ typedef struct sky_sink_set {
 
 typedef struct sky_sink_need { /* what the maps ask of the set, [n_class] */
   const bool *present, *changed;
-  const char *soil;           /* soil type of SOC_REF ("HAC"), NULL: soil carbon is not computed */
-  const char *const *allowed; /* keys of unverified rows */
+  const char *soil;            /* soil type of SOC_REF ("HAC"), NULL: soil carbon is not computed */
+  const char *tillage, *input; /* of cropland ("no-till", "low" …) and */
+  const char *grazing;         /* of grassland ("severely degraded" …); NULL: as the reference */
+  const char *const *allowed;  /* keys of unverified rows */
   size_t n_allowed;
 } sky_sink_need;
 

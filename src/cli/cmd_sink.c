@@ -12,13 +12,16 @@
 #include "src/core/memory.h"
 #include "src/core/number.h"
 #include "src/job/sink_indicators.h"
+#include "src/job/sink_rasters.h"
+#include "src/job/sink_spread.h"
 #include "src/read/zones_ogr.h"
 #include "src/write/json_out.h"
 
 #define ALLOWED_MAX 64
 
 typedef struct sink_args {
-  const char *id, *name, *level, *out, *areas, *measures, *gwp, *indicators;
+  const char *id, *name, *level, *out, *areas, *measures, *gwp, *indicators, *rasters, *compare,
+      *spread;
   cJSON *words; /* all that the result depends on */
   char *stamp, *journal;
   sky_sink_options sink;
@@ -63,6 +66,12 @@ static bool handle_execution(sky_context *ctx, sink_args *a, const char *name, c
     a->sink.pass.fresh = true;
   else if (strcmp(name, "areas") == 0)
     a->areas = value;
+  else if (strcmp(name, "rasters") == 0)
+    a->rasters = value;
+  else if (strcmp(name, "compare") == 0)
+    a->compare = value;
+  else if (strcmp(name, "spread") == 0)
+    a->spread = value;
   else if (strcmp(name, "measures") == 0)
     a->measures = value;
   else if (strcmp(name, "gwp") == 0)
@@ -89,10 +98,14 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
                {"factors", &a->sink.factors, false},
                {"pools", &a->sink.pools, true},
                {"soil", &a->sink.soil, false},
+               {"tillage", &a->sink.tillage, false},
+               {"input", &a->sink.input, false},
+               {"grazing", &a->sink.grazing, false},
                {"climate", &a->sink.climate, true},
                {"climate-sets", &a->sink.climate_sets, true},
                {"soil-map", &a->sink.soil_map, true},
                {"soil-types", &a->sink.soil_types, true},
+               {"plots", &a->sink.plots, true},
                {"reference", &a->sink.reference, true}};
   bool file = false;
   if (handle_execution(ctx, a, name, value, &st)) return st;
@@ -134,6 +147,13 @@ static sky_status check_pairs(sky_context *ctx, const sky_sink_options *o) {
                     o->soil_map == NULL ? "soil-map" : "soil-types");
   if (o->soil_map != NULL && o->soil != NULL)
     return sky_fail(ctx, SKY_E_USAGE, "sink: give either --soil or --soil-map");
+  if ((o->tillage != NULL || o->input != NULL || o->grazing != NULL) && o->soil == NULL &&
+      o->soil_map == NULL)
+    return sky_fail(
+        ctx, SKY_E_USAGE,
+        "sink: --tillage, --input and --grazing are of soils: give --soil or --soil-map");
+  if (o->pools != NULL && o->plots != NULL)
+    return sky_fail(ctx, SKY_E_USAGE, "sink: --plots go with --factors or --climate-sets");
   if (o->pools != NULL && (o->soil != NULL || o->soil_map != NULL))
     return sky_fail(ctx, SKY_E_USAGE, "sink: --soil goes with --factors; --pools has its own soil");
   return SKY_OK;
@@ -153,6 +173,9 @@ static sky_status check_errors(sky_context *ctx, const sky_sink_options *o) {
 
 static sky_status check_indicators(sky_context *ctx, const sink_args *a) {
   sky_sink_gwp gwp;
+  if ((a->compare == NULL) != (a->spread == NULL) || (a->spread != NULL && a->sink.pools != NULL))
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "sink: --compare SETS and --spread FILE.csv go together, and not with --pools");
   if (a->measures != NULL && a->indicators == NULL)
     return sky_fail(ctx, SKY_E_USAGE,
                     "sink: --measures go into the table of --indicators, which "
@@ -189,6 +212,10 @@ static sky_status check_args(sky_context *ctx, const sink_args *a, const sky_cli
   SKY_TRY(check_pairs(ctx, o));
   SKY_TRY(check_errors(ctx, o));
   SKY_TRY(check_indicators(ctx, a));
+  if (a->rasters != NULL && (o->persistence || o->reference != NULL))
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "sink: --rasters show the maps as they are, not with "
+                    "--persistence or --reference");
   return o->pass.shard.shards > 0 && a->out == NULL
              ? sky_fail(ctx, SKY_E_USAGE, "sink: --shard needs -o")
              : SKY_OK;
@@ -325,6 +352,8 @@ static sky_status write_indicators(sky_context *ctx, const sink_args *a, const s
 static sky_status write_all(sky_context *ctx, const sink_args *a, bool json, const sky_sink *s) {
   if (a->out != NULL) SKY_TRY(sky_sink_write_csv(ctx, s, a->out));
   if (a->areas != NULL) SKY_TRY(sky_sink_write_areas(ctx, s, a->areas));
+  if (a->rasters != NULL) SKY_TRY(sky_sink_write_rasters(ctx, s, a->rasters));
+  if (a->spread != NULL) SKY_TRY(sky_sink_write_spread(ctx, s, a->compare, a->spread));
   if (a->indicators != NULL) SKY_TRY(write_indicators(ctx, a, s));
   if (json) return print_json(ctx, s);
   print_table(s);
@@ -357,10 +386,15 @@ static sky_status run_sink(sky_context *ctx, int argc, char **argv, bool json, s
       {"legend", 0, "NAME", "what the classes mean: skyflux list legends, or FILE.csv"},
       {"factors", 0, "SET", "carbon factors: skyflux list sink-sets"},
       {"soil", 0, "TYPE", "soil type of the reference stock: HAC, LAC, SAN, POD, VOL, WET"},
+      {"tillage", 0, "WAY", "of cropland: 'reduced tillage', 'no-till' (default: full)"},
+      {"input", 0, "WAY", "of cropland: low, 'high without manure', 'high with manure'"},
+      {"grazing", 0, "WAY",
+       "of grassland: 'high intensity grazing', 'severely degraded', improved"},
       {"climate", 0, "FILE", "map of climates, instead of --factors"},
       {"climate-sets", 0, "FILE.csv", "factors of each climate: columns code, set"},
       {"soil-map", 0, "FILE", "map of soils, instead of --soil"},
       {"soil-types", 0, "FILE.csv", "type of each soil: columns code, type"},
+      {"plots", 0, "FILE.csv", "plots of an inventory, instead of the biomass of the factors"},
       {"pools", 0, "FILE.csv", "your own carbon pools by map code, instead of --factors"},
       {"accuracy", 0, "P", "overall accuracy of each map, e.g. 0.85"},
       {"map-correlation", 0, "R", "share of a map's errors that the next map repeats (default: 0)"},
@@ -369,6 +403,9 @@ static sky_status run_sink(sky_context *ctx, int argc, char **argv, bool json, s
       {"places", 0, "N", "independent places that a zone is made of: adds their own deviation"},
       {"allow-unverified", 0, "KEY", "accept one factor or legend row that nobody verified"},
       {"areas", 0, "FILE.csv", "write the area tensor, too: zone, classes, climate, soil"},
+      {"rasters", 0, "PREFIX", "write PREFIX_stock.tif, _stock_change.tif and _removal.tif, too"},
+      {"compare", 0, "SET,SET,...", "factor sets to be set beside each other, for --spread"},
+      {"spread", 0, "FILE.csv", "write the removal by each set of --compare, and their range, too"},
       {"indicators", 0, "FILE.csv", "write the indicators of T/CI 231, too; needs --gwp"},
       {"gwp", 0, "SET", "potentials for t CO2e: SAR, AR4, AR5, AR6, AR6_GWP20"},
       {"measures", 0, "FILE.csv",

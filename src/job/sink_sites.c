@@ -101,14 +101,26 @@ static void find_classes(const sky_strata *strata, size_t n_zone, const bool *al
 
 /* ---- factors -------------------------------------------------------------------------------- */
 
+static sky_status use_plots(sky_context *ctx, const char *path, sky_sink_set *set) {
+  sky_table *t = NULL;
+  SKY_TRY(sky_table_read(ctx, path, &t));
+  const sky_status st = sky_sink_set_use_plots(ctx, t, path, set);
+  sky_table_free(t);
+  return st;
+}
+
 static sky_status load(sky_context *ctx, const sky_site_options *opt, sky_site *site) {
   if (opt->pools == NULL) {
     const sky_sink_need need = {.present = site->present,
                                 .changed = site->changed,
                                 .soil = site->soil,
+                                .tillage = opt->tillage,
+                                .input = opt->input,
+                                .grazing = opt->grazing,
                                 .allowed = opt->allowed,
                                 .n_allowed = opt->n_allowed};
-    return sky_sink_set_builtin(ctx, site->factors, &need, &site->set);
+    SKY_TRY(sky_sink_set_builtin(ctx, site->factors, &need, &site->set));
+    return opt->plots != NULL ? use_plots(ctx, opt->plots, &site->set) : SKY_OK;
   }
   sky_table *t = NULL;
   SKY_TRY(sky_table_read(ctx, opt->pools, &t));

@@ -6,11 +6,14 @@
 #ifndef SKY_JOB_SINK_SITES_H
 #define SKY_JOB_SINK_SITES_H
 
+#include "algorithms/sink/plots.h"
 #include "algorithms/sink/stock.h"
 
 typedef struct sky_site_options {
   const char *factors, *pools;           /* one of them, or climate_sets */
   const char *soil;                      /* of all places; NULL: none, or soil_types */
+  const char *plots;                     /* table of an inventory, with sets; NULL */
+  const char *tillage, *input, *grazing; /* NULL: as the reference */
   const char *climate_sets, *soil_types; /* tables; NULL */
   const sky_legend *legend;
   const bool *also; /* [n_class] may be anywhere, and change, whatever the maps show; NULL */

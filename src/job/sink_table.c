@@ -166,6 +166,10 @@ static sky_status make_sites(sky_context *ctx, sky_sink *s) {
   const sky_site_options opt = {.factors = s->opt.factors,
                                 .pools = s->opt.pools,
                                 .soil = s->opt.soil,
+                                .plots = s->opt.plots,
+                                .tillage = s->opt.tillage,
+                                .input = s->opt.input,
+                                .grazing = s->opt.grazing,
                                 .climate_sets = s->opt.climate_sets,
                                 .soil_types = s->opt.soil_types,
                                 .legend = &s->legend,
@@ -404,8 +408,8 @@ static void put_number(sky_text *t, double v) {
 
 static sky_status put_inputs(sky_context *ctx, const sky_sink *s, sky_text *t) {
   const sky_sink_options *o = &s->opt;
-  const char *const beside[] = {o->climate,    o->climate_sets, o->soil_map,
-                                o->soil_types, o->reference,    o->zones};
+  const char *const beside[] = {o->climate, o->climate_sets, o->soil_map, o->soil_types,
+                                o->plots,   o->reference,    o->zones};
   const size_t n = o->n_date + sizeof beside / sizeof beside[0];
   sky_text_put(t, "# skyflux " SKYFLUX_VERSION " sink\n");
   for (size_t i = 0; i < n; i++) {
@@ -432,6 +436,9 @@ static sky_status put_sources(sky_context *ctx, const sky_sink *s, sky_text *t) 
                                        : "by climate");
   if (o->soil != NULL) sky_text_printf(t, ", soil %s", o->soil);
   if (o->soil_map != NULL) sky_text_put(t, ", soil by map");
+  if (o->tillage != NULL) sky_text_printf(t, ", tillage %s", o->tillage);
+  if (o->input != NULL) sky_text_printf(t, ", input %s", o->input);
+  if (o->grazing != NULL) sky_text_printf(t, ", grazing %s", o->grazing);
   if (!isnan(o->accuracy)) sky_text_printf(t, ", accuracy %.15g", o->accuracy);
   if (o->correlation > 0) sky_text_printf(t, ", correlation %.15g", o->correlation);
   if (o->persistence) sky_text_put(t, ", changes that revert left out");

@@ -12,17 +12,19 @@
 #include "src/read/raster.h"
 
 typedef struct sky_sink_options {
-  const char *maps[SKY_TENSOR_DATES]; /* paths */
-  double years[SKY_TENSOR_DATES];     /* ascending */
-  size_t n_date;                      /* of both, at least 2 */
-  const char *zones;                  /* path, for the list of inputs, NULL = none */
-  const char *legend;                 /* built-in, or FILE.csv */
-  const char *factors, *pools;        /* one of them; pools: FILE.csv */
-  const char *soil;                   /* NULL: soil carbon is not computed */
-  const char *climate, *climate_sets; /* instead of factors: map, and the set of each code */
-  const char *soil_map, *soil_types;  /* instead of soil: map, and the type of each code */
-  double accuracy, places;            /* NaN: not stated (sky_sink_how) */
-  double correlation;                 /* of map errors */
+  const char *maps[SKY_TENSOR_DATES];    /* paths */
+  double years[SKY_TENSOR_DATES];        /* ascending */
+  size_t n_date;                         /* of both, at least 2 */
+  const char *zones;                     /* path, for the list of inputs, NULL = none */
+  const char *legend;                    /* built-in, or FILE.csv */
+  const char *factors, *pools;           /* one of them; pools: FILE.csv */
+  const char *soil;                      /* NULL: soil carbon is not computed */
+  const char *plots;                     /* inventory, instead of the biomass of factors; NULL */
+  const char *tillage, *input, *grazing; /* of soils; NULL: as the reference */
+  const char *climate, *climate_sets;    /* instead of factors: map, and the set of each code */
+  const char *soil_map, *soil_types;     /* instead of soil: map, and the type of each code */
+  double accuracy, places;               /* NaN: not stated (sky_sink_how) */
+  double correlation;                    /* of map errors */
   const char *reference; /* sample: columns map_1, map_2, true_1, true_2, units; two dates; NULL */
   bool persistence;      /* a class that is back at the next date never left */
   const char *const *allowed; /* keys of unverified rows */

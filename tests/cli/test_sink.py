@@ -120,6 +120,12 @@ def check_labels():
     assert "soil carbon: not computed" in text and "Table 4.9" in text
     wider = rows_of(*args, "--accuracy", "0.8")["in", "all"]
     assert wider["stock_sd_t_c"] > 1.2 * rows["in", "all"]["stock_sd_t_c"]
+    plots = WORK / "plots.csv"
+    plots.write_text("class,biomass_t_c_ha,gain_t_c_ha_yr\n1,40,1\n1,60,2\n1,80,1.5\n")
+    measured = rows_of(*args, "--plots", plots)["in", "forest"]
+    assert abs(measured["removal_t_c_yr"] - 1.5 * measured["area_2_ha"]) < 1e-9 * measured["area_2_ha"]
+    fails(2, ["--plots"], *args[:-2], "--pools", plots, "--plots", plots)
+    base_removal = rows["in", "forest"]["removal_t_c_yr"]
     # Published net coefficients: no stocks, a flux, and each row allowed on its own.
     china = [a if a != WARM else "china-county" for a in args]
     message = run(*china, code=3)
@@ -134,6 +140,23 @@ def check_labels():
     crop = rows["in", "cropland"]
     assert abs(crop["removal_t_c_yr"] + 0.422 * crop["area_2_ha"]) < 1e-9 * crop["area_2_ha"]
     assert crop["uptake_label"] == "net coefficient of the literature"
+    # Both sets beside each other; what they differ by is no error of either.
+    path = WORK / "spread.csv"
+    run(*args, *allow, "--compare", f"{WARM},china-county", "--spread", path)
+    table = list(csv.DictReader(x for x in path.open() if not x.startswith("#")))
+    got = {(r["zone_id"], r["class_name"], r["set"]): r for r in table}
+    removal = {s: float(got["in", "forest", s]["removal_t_c_yr"]) for s in (WARM, "china-county")}
+    assert abs(removal[WARM] - base_removal) < 1e-9 * base_removal
+    assert abs(removal["china-county"] - cell["removal_t_c_yr"]) < 1e-9 * base_removal
+    both = got["in", "forest", "spread"]
+    assert float(both["low_t_c_yr"]) == min(removal.values())
+    assert float(both["high_t_c_yr"]) == max(removal.values())
+    wide = (max(removal.values()) - min(removal.values())) / 12 ** 0.5
+    assert abs(float(both["sd_t_c_yr"]) - wide) < 1e-9 * wide
+    fails(2, ["--compare", "two sets"], *args, "--compare", WARM, "--spread", path)
+    fails(2, ["go together"], *args, "--compare", f"{WARM},china-county")
+    fails(2, ["tillage", "'ridge'"], *args, "--soil", "HAC", "--tillage", "ridge")
+    fails(2, ["give --soil"], *args, "--tillage", "no-till")
 
 
 def check_errors():

@@ -14,7 +14,7 @@ from osgeo import gdal, osr
 
 BINARY, WORK = sys.argv[1], pathlib.Path(sys.argv[3])
 gdal.UseExceptions()
-NX, NY, CELL, WEST, NORTH = 700, 560, 0.001, 110.0, 30.5
+NX, NY, CELL, WEST, NORTH = 560, 420, 0.001, 110.0, 30.5
 CODES = {1: 1, 2: 2, 3: 7, 4: 11}
 SETS = {1: "ipcc-subtropical-humid", 2: "ipcc-tropical-dry"}
 SOILS = {5: "HAC", 6: "LAC", 7: ""}
@@ -128,6 +128,31 @@ def check_persistence(files, zfile, legend, allow, classed, cell, box):
     close(sum(got), want, 1e-9, "persistence")
 
 
+def check_rasters(base, classed, big, cell, rows, boxes):
+    """Rasters add up to the rows of their zones; nodata is where a date has no class."""
+    call(*base, "--rasters", WORK / "r", "--threads", 1)
+    names = ("stock", "stock_change", "removal")
+    first = {n: (WORK / f"r_{n}.tif").read_bytes() for n in names}
+    call(*base, "--rasters", WORK / "r", "--threads", 5, "--tile", 256)
+    assert first == {n: (WORK / f"r_{n}.tif").read_bytes() for n in names}
+    value = {n: gdal.Open(str(WORK / f"r_{n}.tif")).ReadAsArray() for n in names}
+    valid = (classed[1] > 0) & (classed[2] > 0)
+    for v in value.values():
+        assert (np.isfinite(v) == valid).all()
+    # Removal of the last period by hand: subtropical 1.0 (old) and 2.5 t d.m. (new), times R and CF.
+    sub = (big[0] == 1) & valid & (classed[2] == 1)
+    want = np.where(classed[1] == 1, 1.246 * 0.47, 2.5 * 1.246 * 0.47)
+    assert np.allclose(value["removal"][sub], want[sub], rtol=1e-6)
+    assert (value["removal"][valid & (classed[2] == 7)] == 0).all()
+    assert (value["stock_change"][valid & (classed[1] == classed[2])] == 0).all()
+    # Zone a is of cells with a class at all three dates: those of two count here, too.
+    x0, y0, x1, y1 = boxes["a"]
+    whole = (np.stack(classed) > 0).all(axis=0)[y0:y1, x0:x1]
+    for n, column in (("stock_change", "stock_change_t_c"), ("removal", "removal_t_c_yr")):
+        total = (value[n].astype(float) * cell)[y0:y1, x0:x1][whole].sum()
+        close(total, float(rows["a", "all", "2010"][column]), 1e-5, n)
+
+
 def main():
     WORK.mkdir(parents=True, exist_ok=True)
     for old in WORK.iterdir():
@@ -142,7 +167,7 @@ def main():
     soil = rng.choice([5, 6, 7], size=(NY // 140, NX // 140))
     files = [raster(f"m{i}.tif", m, CELL) for i, m in enumerate(maps)]
     cfile, sfile = raster("climate.tif", climate, 70 * CELL), raster("soil.tif", soil, 140 * CELL)
-    boxes = {"a": (13, 20, 400, 300), "b": (400, 20, 650, 300), "ab": (13, 20, 650, 300),
+    boxes = {"a": (13, 20, 300, 300), "b": (300, 20, 500, 300), "ab": (13, 20, 500, 300),
              "all": (0, 0, NX, NY)}
     zfile = zones("z.geojson", boxes)
     legend, sets, types = WORK / "legend.csv", WORK / "sets.csv", WORK / "types.csv"
@@ -215,6 +240,8 @@ def main():
 
     check_sample(files, zfile, legend, allow, classed, cell, boxes["a"])
     check_persistence(files, zfile, legend, allow, classed, cell, boxes["a"])
+
+    check_rasters(base, classed, big, cell, rows, boxes)
 
     # The same bytes, whatever does the work.
     first = out.read_bytes(), areas.read_bytes()

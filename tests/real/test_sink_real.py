@@ -65,6 +65,38 @@ def close(a, b, tolerance, what):
     assert abs(a - b) <= tolerance * max(abs(b), 1), (what, a, b)
 
 
+def check_carbon_tables():
+    """The pools of a public sample: all of its codes, and a code that it lacks."""
+    path = DATA.parent / "carbon_tables" / "carbon_pools_willamette.csv"
+    if not path.is_file():
+        return
+    pools = {int(r["lucode"]): sum(float(r[c]) for c in ("C_above", "C_below", "C_soil", "C_dead"))
+             for r in csv.DictReader(open(path, encoding="utf-8-sig"))}
+    codes = sorted(pools)
+    grid = gdal.Open(str(MAPS[0]))
+    for k, values in enumerate((codes, codes[1:] + codes[:1])):
+        out = gdal.GetDriverByName("GTiff").Create(str(WORK / f"w{k}.tif"), len(codes), 1, 1, gdal.GDT_Byte)
+        out.SetGeoTransform(grid.GetGeoTransform())
+        out.SetProjection(grid.GetProjection())
+        out.GetRasterBand(1).WriteArray(np.array([values], np.uint8))
+    out = None
+    (WORK / "codes.csv").write_text("code,name,class\n" + "".join(f"{c},c{c},11\n" for c in codes))
+    one = WORK / "w.gpkg"
+    one.unlink(missing_ok=True)
+    zones(one, grid.GetGeoTransform(), grid.GetSpatialRef(), {"a": (0, 0, len(codes) // 2, 1)})
+    command = [BINARY, "sink", str(WORK / "w0.tif"), str(WORK / "w1.tif"), str(one), "--id", "code",
+               "--years", "2001,2015", "--legend", str(WORK / "codes.csv"), "--json", "--pools"]
+    r = subprocess.run(command + [str(path)], capture_output=True, text=True)
+    assert r.returncode == 0, r.stderr
+    row = next(x for x in json.loads(r.stdout)["rows"] if x["class"] is None)
+    want = (pools[codes[len(codes) // 2]] - pools[codes[0]]) * 9.0  # a chain of codes
+    close(row["stock_change_t_c"], want, 1e-7, "willamette")
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    (WORK / "short.csv").write_text("\n".join([lines[0], *lines[2:]]) + "\n")
+    r = subprocess.run(command + [str(WORK / "short.csv")], capture_output=True, text=True)
+    assert r.returncode == 3 and f"no pool row for code {codes[0]}" in r.stderr, r.stderr
+
+
 def main():
     if not all(p.is_file() for p in MAPS):
         print("skipped: no", MAPS[0])
@@ -131,6 +163,8 @@ def main():
     error = run("--legend", "esa-cci", "--pools", WORK / "short.csv", code=3)
     assert "no pool row for code" in error and "short.csv" in error, error
 
+    check_carbon_tables()
+
     # Same bytes for any number of threads.
     texts = []
     for threads in (1, 2, 5):
@@ -147,4 +181,5 @@ def main():
     return 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

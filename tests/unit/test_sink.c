@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "algorithms/sink/cells.h"
+#include "algorithms/sink/plots.h"
 #include "src/core/memory.h"
 #include "src/core/rng.h"
 #include "src/core/sum.h"
@@ -220,6 +221,107 @@ static void test_sets(void **state) {
     assert_non_null(strstr(sky_error(ctx), "that nobody verified"));
   }
   sky_free(names);
+}
+
+/* SOC = REF · FLU · FMG · FI, IPCC 2019 V4 Tables 2.3, 5.5 and 6.2: warm temperate moist, HAC. */
+static void test_management(void **state) {
+  sky_context *ctx = *state;
+  sky_sink_set s;
+  bool present[SKY_SINK_CLASSES] = {[2] = true, [6] = true};
+  const char *allowed = GRASS;
+  sky_sink_need need = {.present = present,
+                        .changed = present,
+                        .soil = "HAC",
+                        .tillage = "no-till",
+                        .input = "high with manure",
+                        .grazing = "severely degraded",
+                        .allowed = &allowed,
+                        .n_allowed = 1};
+  assert_int_equal(sky_sink_set_builtin(ctx, "ipcc-subtropical-humid", &need, &s), SKY_OK);
+  double grad[64] = {0};
+  assert_true(s.n_factor <= 64);
+  assert_close(sky_sink_pool_value(&s, &s.cls[6].pool[SKY_POOL_SOIL], 1, grad),
+               64 * 0.69 * 1.10 * 1.44, 1e-12);
+  assert_close(sky_sink_pool_value(&s, &s.cls[2].pool[SKY_POOL_SOIL], 1, NULL), 64 * 0.70, 1e-12);
+  for (size_t k = 0; k < s.n_factor; k++)
+    if (strstr(s.factor[k].key, "FMG cropland") != NULL)
+      assert_close(grad[k], 64 * 0.69 * 1.44, 1e-12);
+  sky_sink_set_free(&s);
+  need.tillage = "reduced tillage";
+  need.input = "low";
+  need.grazing = "improved";
+  assert_int_equal(sky_sink_set_builtin(ctx, "ipcc-tropical-dry", &need, &s), SKY_E_RANGE);
+  present[2] = false; /* its biomass is unverified; soils of cropland alone */
+  assert_int_equal(sky_sink_set_builtin(ctx, "ipcc-tropical-dry", &need, &s), SKY_OK);
+  assert_close(sky_sink_pool_value(&s, &s.cls[6].pool[SKY_POOL_SOIL], 1, NULL),
+               21 * 0.92 * 0.99 * 0.95, 1e-12);
+  sky_sink_set_free(&s);
+  need.tillage = "ridge";
+  assert_fails(ctx, sky_sink_set_builtin(ctx, "ipcc-tropical-dry", &need, &s), SKY_E_USAGE,
+               "tillage 'ridge' is not in set 'ipcc-tropical-dry' (expected 'reduced tillage'");
+  /* Every way in every set finds its row. */
+  char **names;
+  size_t n;
+  assert_int_equal(sky_sink_set_names(ctx, &names, &n), SKY_OK);
+  static const char *const ways[3][3] = {{"reduced tillage", "low", NULL},
+                                         {"no-till", "high without manure", NULL},
+                                         {NULL, "high with manure", NULL}};
+  for (size_t i = 0; i < n; i++) {
+    for (size_t w = 0; w < 3 && strncmp(names[i], "ipcc", 4) == 0; w++) {
+      need.tillage = ways[w][0];
+      need.input = ways[w][1];
+      need.grazing = ways[w][2];
+      assert_int_equal(sky_sink_set_builtin(ctx, names[i], &need, &s), SKY_OK);
+      sky_sink_set_free(&s);
+    }
+  }
+  sky_free(names);
+}
+
+static sky_status plots(sky_context *ctx, const char *text, sky_sink_set *set) {
+  sky_table *t;
+  assert_int_equal(sky_table_parse(ctx, "p.csv", text, strlen(text), &t), SKY_OK);
+  const sky_status st = sky_sink_set_use_plots(ctx, t, "p.csv", set);
+  sky_table_free(t);
+  return st;
+}
+
+/* 40, 60 and 80 t C/ha: 60 ± 20/√3; one plot of three stands for twice the area: 65. */
+static void test_plots(void **state) {
+  sky_context *ctx = *state;
+  const double x[3] = {40, 60, 80}, same[3] = {7, 7, 7}, w[3] = {1, 1, 2};
+  sky_plot_mean m = sky_plots_mean(x, same, 3);
+  assert_close(m.mean, 60, 1e-14);
+  assert_close(m.sd, 20 / sqrt(3), 1e-12);
+  assert_close(m.place_sd, 20, 1e-12);
+  m = sky_plots_mean(x, w, 3);
+  assert_close(m.mean, 65, 1e-14);
+  assert_close(m.sd, sqrt(1.5 * (625 + 25 + 4 * 225)) / 4, 1e-12);
+  assert_close(m.place_sd, sqrt(1.5 * (625 + 25 + 2 * 225) / 4), 1e-12);
+  sky_sink_set s;
+  const int forest_crop[2] = {1, 7};
+  assert_int_equal(load(ctx, "ipcc-subtropical-humid", "HAC", forest_crop, 2, NULL, &s), SKY_OK);
+  const size_t before = s.n_factor;
+  assert_int_equal(
+      plots(ctx, "class,biomass_t_c_ha,gain_t_c_ha_yr\n1,40,1\n1,60,2\n1,80,1.5\n", &s), SKY_OK);
+  assert_int_equal(s.n_factor, before + 2);
+  const sky_sink_pool *p = s.cls[0].pool;
+  assert_close(sky_sink_pool_value(&s, &p[SKY_POOL_ABOVE], 1, NULL), 60, 1e-14);
+  assert_true(sky_sink_pool_value(&s, &p[SKY_POOL_BELOW], 1, NULL) == 0);
+  assert_close(sky_sink_pool_value(&s, &p[SKY_POOL_GROWTH], 1, NULL), 1.5, 1e-14);
+  assert_close(sky_sink_pool_value(&s, &p[SKY_POOL_GROWTH_YOUNG], 1, NULL), 1.5, 1e-14);
+  assert_close(sky_sink_pool_value(&s, &p[SKY_POOL_SOIL], 1, NULL), 64, 1e-12);
+  assert_close(s.factor[before].sd, 20 / sqrt(3), 1e-12);
+  assert_close(s.factor[before].place_sd, 20, 1e-12);
+  assert_close(sky_sink_pool_value(&s, &s.cls[6].pool[SKY_POOL_ABOVE], 1, NULL), 4.7, 1e-12);
+  assert_fails(ctx, plots(ctx, "class,agb\n1,40\n", &s), SKY_E_FORMAT, "biomass_t_c_ha");
+  assert_fails(ctx, plots(ctx, "class,biomass_t_c_ha\n1,40\n", &s), SKY_E_RANGE,
+               "one plot of class 1");
+  assert_fails(ctx, plots(ctx, "class,biomass_t_c_ha\n1,40\n1,-2\n", &s), SKY_E_RANGE, "p.csv:3");
+  assert_fails(ctx, plots(ctx, "class,biomass_t_c_ha\n12,40\n", &s), SKY_E_RANGE, "class 12");
+  assert_fails(ctx, plots(ctx, "class,biomass_t_c_ha,weight\n1,40,0\n1,50,1\n", &s), SKY_E_RANGE,
+               "weight 0");
+  sky_sink_set_free(&s);
 }
 
 static void test_set_memory(void **state) {
@@ -668,6 +770,7 @@ int main(void) {
                                      SKY_UNIT(test_reference),       SKY_UNIT(test_correlated_maps),
                                      SKY_UNIT(test_legend),          SKY_UNIT(test_user_legend),
                                      SKY_UNIT(test_factor_sd),       SKY_UNIT(test_sets),
+                                     SKY_UNIT(test_management),      SKY_UNIT(test_plots),
                                      SKY_UNIT(test_set_memory),      SKY_UNIT(test_minus_one),
                                      SKY_UNIT(test_tier1_numbers),   SKY_UNIT(test_shared_error),
                                      SKY_UNIT(test_variance),        SKY_UNIT(test_map_error),
