@@ -215,7 +215,7 @@ sky_status sky_cmd_vprm(sky_context *ctx, int argc, char **argv) {
       {"out", 'o', "OUT.nc", "write hourly GPP, respiration and NEE"},
       {NULL, 0, NULL, NULL}};
   static const sky_cli_spec SPEC = {
-      "vprm", "MET.nc... --season FILE (--landcover | --fraction) (--set | --parameters) -o OUT.nc",
+      "vprm", "MET.nc... --season FILE --landcover RASTER --classes FILE --set NAME -o OUT.nc",
       "hourly photosynthesis and respiration of vegetation (VPRM), from EVI, LSWI and ERA5",
       "skyflux vprm era5.nc --season s.nc --landcover m.tif --classes c.csv --set eu2007 -o nee.nc",
       OPTIONS};
