@@ -6,3 +6,4 @@ add_executable(vprm_kernels support/vprm_kernels.c)
 target_link_libraries(vprm_kernels PRIVATE skyflux_algorithms OpenMP::OpenMP_C)
 sky_script(bench_vprm bench/bench_vprm.py ARGS $<TARGET_FILE:vprm_kernels> --cells 65536 --seconds 0.05
            LABELS bench)
+sky_script(vprm_prior cli/test_vprm_prior.py LABELS cli long)

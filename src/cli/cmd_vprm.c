@@ -200,14 +200,11 @@ static sky_status vprm(sky_context *ctx, const vprm_args *a, bool json) {
 
 sky_status sky_cmd_vprm(sky_context *ctx, int argc, char **argv) {
   static const sky_cli_option OPTIONS[] = {
-      {"season", 0, "FILE",
-       "EVI and LSWI over time, of skyflux indices; its grid is that of the fluxes"},
+      {"season", 0, "FILE", "EVI and LSWI over time (skyflux indices); the fluxes have its grid"},
       {"landcover", 0, "RASTER", "map of classes, with --classes"},
-      {"classes", 0, "FILE.csv",
-       "columns code, class: the parameters' class of each code, or none"},
-      {"fraction", 0, "CLASS=RASTER", "instead: share of one class in a cell, 0..1; once a class"},
-      {"set", 0, "NAME",
-       "pyvprm-modis, pyvprm-sentinel2, eu2007 (Europe), hilton2013 (N. America)"},
+      {"classes", 0, "FILE.csv", "columns code, class: of the parameters for each code, or none"},
+      {"fraction", 0, "CLASS=RASTER", "or shares of a class, 0..1; once a class"},
+      {"set", 0, "NAME", "pyvprm-modis, pyvprm-sentinel2, eu2007; hilton2013 (N. America)"},
       {"parameters", 0, "FILE.csv", "your own parameters instead (docs/vprm.md)"},
       {"accumulated", 0, "HOW", "radiation: over the hour (ERA5), since 00 UTC (day), or auto"},
       {"zones", 0, "FILE", "polygons: totals of each"},
@@ -218,12 +215,9 @@ sky_status sky_cmd_vprm(sky_context *ctx, int argc, char **argv) {
       {"out", 'o', "OUT.nc", "write hourly GPP, respiration and NEE"},
       {NULL, 0, NULL, NULL}};
   static const sky_cli_spec SPEC = {
-      "vprm",
-      "MET.nc... --season FILE (--landcover RASTER --classes FILE.csv | --fraction CLASS=RASTER) "
-      "(--set NAME | --parameters FILE.csv) -o OUT.nc",
+      "vprm", "MET.nc... --season FILE --landcover RASTER --classes FILE --set NAME -o OUT.nc",
       "hourly photosynthesis and respiration of vegetation (VPRM), from EVI, LSWI and ERA5",
-      "skyflux vprm era5_2022_05.nc --season season.nc --landcover worldcover.tif --classes "
-      "codes.csv --set pyvprm-modis -o nee.nc",
+      "skyflux vprm era5.nc --season s.nc --landcover m.tif --classes c.csv --set eu2007 -o nee.nc",
       OPTIONS};
   vprm_args a = {.opt = {.zone = {.keep_defects = true}}};
   sky_cli_common common = {0};

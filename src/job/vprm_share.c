@@ -31,8 +31,8 @@ static sky_status no_class(sky_context *ctx, const char *where, const char *name
     const size_t at = strlen(names);
     snprintf(names + at, sizeof names - at, "%s, ", set->cls[k].name);
   }
-  return sky_fail(ctx, SKY_E_RANGE, "%s: parameter set %s has no class '%s'; name one of %s%s", where,
-                  set->name, name, names, SKY_VPRM_NO_FLUX);
+  return sky_fail(ctx, SKY_E_RANGE, "%s: parameter set %s has no class '%s'; name one of %s%s",
+                  where, set->name, name, names, SKY_VPRM_NO_FLUX);
 }
 
 static sky_status read_codes(sky_context *ctx, const char *path, const sky_vprm_set *set,
