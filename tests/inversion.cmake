@@ -11,8 +11,12 @@ sky_test(test_levels SOURCES unit/test_levels.c LIBS sky_fixture_problem)
 sky_test(test_bayes SOURCES unit/test_bayes.c LIBS sky_fixture_problem)
 sky_test(test_information SOURCES unit/test_information.c LIBS sky_fixture_problem skyflux_read)
 sky_test(test_osse SOURCES property/test_osse.c LIBS sky_fixture_problem)
+sky_test(test_levels_million SOURCES property/test_levels_million.c LIBS sky_fixture_problem LABELS long)
 sky_script(job_layers cli/test_layers.py)
 sky_script(test_invert_S cli/test_invert.py ARGS S)
+sky_script(test_invert_iterative_S cli/test_invert_iterative.py ARGS S)
+sky_script(test_invert_iterative_M cli/test_invert_iterative.py ARGS M LABELS long)
+sky_script(test_invert_iterative_large cli/test_invert_iterative.py ARGS large LABELS long)
 sky_script(test_invert_M cli/test_invert.py ARGS M)
 
 # Fluxes that cannot be negative: modes, chains and samplers.

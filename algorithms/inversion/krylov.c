@@ -10,6 +10,7 @@
 
 #define TILE 256        /* basis vectors, or elements, of one BLAS call */
 #define DEPENDENT 1e-12 /* what is left of a vector, relative to its size, that is rounding */
+#define WORTH 1e5       /* multiplications that are worth a second thread */
 #define NODE (1 - 1e-9) /* of Gauss–Radau: below every eigenvalue also after rounding */
 
 /* ---- room ----------------------------------------------------------------------------------- */
@@ -50,7 +51,8 @@ static double *element(const sky_krylov *k, size_t row, size_t col) {
 
 /* C [s*count] = W Vᵀ, W -= C V, by fixed tiles: bits do not depend on the threads. */
 static void project_out(const sky_krylov *k, size_t count, size_t s, double *W, double *C) {
-  const int threads = sky_context_threads(k->ctx);
+  const bool worth = (double)count * (double)s * (double)k->n > WORTH;
+  const int threads = worth ? sky_context_threads(k->ctx) : 1;
   if (count == 0) return;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
   for (size_t j = 0; j < count; j += TILE)

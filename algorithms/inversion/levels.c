@@ -488,7 +488,6 @@ static void apply_level(sky_context *ctx, const sky_levels *lv, const level *l, 
   convolve_fields(ctx, lv, l, count, lv->mixed);
   scale_fields(ctx, lv, l, count, lv->mixed);
   sky_sparse_apply(ctx, &l->W, lv->mixed, fields, lv->cells);
-#pragma omp parallel for schedule(static) num_threads(sky_context_threads(ctx))
   for (size_t i = 0; i < count * lv->n_state; i++)
     out[i] += lv->cells[i];
 }

@@ -6,6 +6,7 @@
 #include "src/core/memory.h"
 
 #define LINE_BLOCK 64 /* rows or columns that a thread takes at once */
+#define WORTH 1e5     /* multiplications that are worth a second thread */
 #define TOGETHER 8    /* vectors that share one pass over the matrix */
 
 /* One of the two copies: lines are rows or columns. */
@@ -123,7 +124,8 @@ static void multiply_block(const lines *a, size_t i, const double *x, size_t len
 
 static void multiply(sky_context *ctx, const lines *a, const double *x, size_t length, size_t count,
                      double *out) {
-#pragma omp parallel for schedule(dynamic) num_threads(sky_context_threads(ctx))
+  const int threads = (double)a->ptr[a->n] * (double)count > WORTH ? sky_context_threads(ctx) : 1;
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
   for (size_t i = 0; i < a->n; i += LINE_BLOCK)
     multiply_block(a, i, x, length, count, out);
 }

@@ -80,6 +80,11 @@ static sky_status open_checkpoint(sky_context *ctx, const sky_invert_solve *o, c
   if (stamp == NULL) return SKY_E_NOMEM;
   const sky_status st = sky_journal_open(ctx, o->checkpoint, (sky_shard){0, 0}, stamp, false, out);
   sky_free(stamp);
+  if (st == SKY_E_USAGE)
+    return sky_fail(ctx, st,
+                    "--checkpoint: %s belongs to another problem or precision, or to a process at "
+                    "work (remove it, or name another file)",
+                    o->checkpoint);
   if (st == SKY_OK && sky_journal_count(*out) > 0)
     sky_log(ctx, SKY_LOG_INFO, "going on after %zu products in %s", sky_journal_count(*out),
             o->checkpoint);

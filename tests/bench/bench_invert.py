@@ -1,0 +1,141 @@
+"""Inversion benches: exact and iterative, against dense numpy and octave on the same problems.
+
+    bench_invert.py BINARY WORK MAKER [--sizes S,M,L] [--runs N] [--no-octave] [--million TEST]
+
+MAKER is the generator of the reference problems. S, M and L are 20 15 8 400, 30 30 8 1500 and
+40 40 24 3000. Every run of ours (1 and 2 threads) stands beside numpy's (2 threads of BLAS; mean,
+sd of the total, DOFS by a Cholesky factor of the observation-space matrix, the Kronecker product
+used) and octave's, so that a busy machine weighs on all. octave takes the same steps in single
+statements. CPU seconds are those to compare. --million: the test binary test_levels_million, run
+for 10⁴, 10⁵ and 10⁶ unknowns. One JSON line a run.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+SIZES = {"S": (20, 15, 8, 400), "M": (30, 30, 8, 1500), "L": (40, 40, 24, 3000)}
+
+NUMPY = r"""
+import sys, json, numpy as np, scipy.sparse as sp, scipy.linalg as la
+from netCDF4 import Dataset
+f = Dataset(sys.argv[1])
+y, x0, xc, yc = (np.array(f[k][:]) for k in ("y", "x0", "xc", "yc"))
+n, m, nt = len(y), len(x0), int(f.nt)
+H = sp.csr_matrix((np.array(f["H_data"][:]), np.array(f["H_col"][:]), np.array(f["H_rowptr"][:])),
+                  shape=(n, m))
+sph = lambda h: np.where(h < 1, 1 - 1.5 * h + 0.5 * h**3, 0)
+E = sph(np.hypot(xc[:, None] - xc, yc[:, None] - yc) / f.Lx_km)
+D = f.sigma_q**2 * sph(np.abs(np.subtract.outer(np.arange(nt), np.arange(nt))) / f.Lt_steps)
+V = np.asarray(H.todense()).reshape(n * nt, -1) @ E
+HQ = np.einsum("its,tu->ius", V.reshape(n, nt, -1), D).reshape(n, m)
+psi = H @ HQ.T
+psi[np.diag_indices(n)] += f.sigma_r**2
+c = la.cho_factor(psi, lower=True, overwrite_a=True)
+w = la.cho_solve(c, y - H @ x0)
+a = HQ.sum(1)
+var = D.sum() * E.sum() - a @ la.cho_solve(c, a)
+dofs = n - f.sigma_r**2 * np.trace(la.cho_solve(c, np.eye(n)))
+print(json.dumps({"posterior_total": x0.sum() + a @ w, "posterior_total_sd": var**0.5, "dofs": dofs}))
+"""
+
+OCTAVE = r"""
+pkg load netcdf
+p = argv(){1};
+y = ncread(p, 'y'); x0 = ncread(p, 'x0'); xc = ncread(p, 'xc'); yc = ncread(p, 'yc');
+v = ncread(p, 'H_data'); col = double(ncread(p, 'H_col')); ptr = double(ncread(p, 'H_rowptr'));
+n = numel(y); m = numel(x0); nt = double(ncreadatt(p, '/', 'nt')); nc = m / nt;
+row = zeros(numel(v), 1);
+for i = 1:n, row(ptr(i)+1:ptr(i+1)) = i; end
+H = sparse(row, col + 1, v, n, m);
+sph = @(h) (1 - 1.5 * h + 0.5 * h.^3) .* (h < 1);
+E = sph(hypot(xc - xc', yc - yc') / ncreadatt(p, '/', 'Lx_km'));
+D = ncreadatt(p, '/', 'sigma_q')^2 * sph(abs((1:nt)' - (1:nt)) / ncreadatt(p, '/', 'Lt_steps'));
+HQ = zeros(n, m);
+for t = 1:nt
+  X = sparse(n, nc);
+  for s = 1:nt, X = X + D(t, s) * H(:, (s-1)*nc+1:s*nc); end
+  HQ(:, (t-1)*nc+1:t*nc) = X * E;
+end
+r = ncreadatt(p, '/', 'sigma_r')^2;
+L = chol(HQ * H' + r * eye(n), 'lower');
+w = L' \ (L \ (y - H * x0)); a = sum(HQ, 2); z = L \ a; Li = inv(L);
+printf('{"posterior_total": %.12g, "posterior_total_sd": %.12g, "dofs": %.12g}\n', ...
+       sum(x0) + a' * w, sqrt(sum(D(:)) * sum(E(:)) - z' * z), n - r * sum(Li(:).^2));
+"""
+
+
+def measure(name, args, env=None):
+    """Wall, CPU and peak memory of one process, and the JSON object of its last line of output."""
+    start = time.perf_counter()
+    p = subprocess.Popen(list(map(str, args)), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         env=dict(os.environ, **(env or {})))
+    out = p.stdout.read().decode()
+    err = p.stderr.read().decode()
+    _, status, usage = os.wait4(p.pid, 0)
+    p.returncode = os.waitstatus_to_exitcode(status)
+    line = {"what": name, "wall_s": round(time.perf_counter() - start, 2),
+            "cpu_s": round(usage.ru_utime + usage.ru_stime, 2),
+            "peak_mb": round(usage.ru_maxrss / 1e3, 1)}
+    if p.returncode != 0:
+        line["failed"] = err.strip().splitlines()[-1:]
+        return line, {}
+    text = out[out.index("{"):out.rindex("}") + 1]
+    return line, json.loads(text)
+
+
+def bench_size(o, size):
+    path = o.work / f"{size}.nc"
+    if not path.exists():
+        subprocess.run([sys.executable, o.maker, path, *map(str, SIZES[size])], check=True,
+                       stdout=subprocess.DEVNULL)
+    ours = [o.binary, "invert", "-p", path, "--json", "-q", "--progress=none"]
+    jobs = []
+    for threads in (1, 2):
+        for method in ("exact", "iterative"):
+            if size != "L" or method == "exact":
+                jobs.append((f"skyflux {method}, {threads} threads",
+                             ours + ["--method", method, "--threads", threads]))
+    jobs.append(("numpy, 2 threads", [sys.executable, "-c", NUMPY, path]))
+    if o.octave:
+        script = o.work / "direct.m"
+        script.write_text(OCTAVE)
+        jobs.append(("octave, 2 threads", ["octave-cli", "-q", script, path]))
+    want = None
+    for run in range(o.runs):
+        for name, args in jobs:
+            line, answer = measure(name, args, {"OPENBLAS_NUM_THREADS": "2"})
+            if answer:
+                numbers = [answer[k] for k in ("posterior_total", "posterior_total_sd", "dofs")]
+                want = want or numbers
+                line["difference"] = max(abs(a / b - 1) for a, b in zip(numbers, want))
+            print(json.dumps({"size": size, "run": run, **line}), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("binary", type=pathlib.Path)
+    parser.add_argument("work", type=pathlib.Path)
+    parser.add_argument("maker", type=pathlib.Path)
+    parser.add_argument("--sizes", default="S,M,L")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--no-octave", dest="octave", action="store_false")
+    parser.add_argument("--million", type=pathlib.Path)
+    o = parser.parse_args()
+    o.work.mkdir(parents=True, exist_ok=True)
+    if o.octave and shutil.which("octave-cli") is None:
+        print("octave-cli is not installed: left out", file=sys.stderr)
+        o.octave = False
+    for size in o.sizes.split(",") if o.sizes else []:
+        bench_size(o, size)
+    for side, times in ((30, 11), (70, 20), (200, 25)) if o.million else ():
+        line, answer = measure("skyflux levels", [o.million, side, times, 400])
+        print(json.dumps({**line, **answer}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
