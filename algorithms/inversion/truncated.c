@@ -37,7 +37,11 @@ static size_t next_wall(const walk *w, size_t last, double *when) {
   for (size_t i = 0; i < g->n; i++) {
     const double a = w->v[i], b = w->x[i] - g->mean[i], u2 = a * a + b * b;
     const double low = w->lower[i] - g->mean[i], high = w->upper[i] - g->mean[i];
-    const bool hits_low = low > 0 || low * low < u2, hits_high = high < 0 || high * high < u2;
+    /* in a quarter turn a sin t + b cos t stays within these sums: most elements are done here */
+    const bool near_low = fmin(a, 0) + fmin(b, 0) <= low;
+    const bool near_high = fmax(a, 0) + fmax(b, 0) >= high;
+    const bool hits_low = near_low && (low > 0 || low * low < u2);
+    const bool hits_high = near_high && (high < 0 || high * high < u2);
     if (u2 == 0 || (!hits_low && !hits_high)) continue;
     const double u = sqrt(u2), phase = atan2(a, b);
     for (int side = 0; side < 2; side++) {
