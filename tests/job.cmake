@@ -1,6 +1,7 @@
 # Whole jobs: the three real ones, resume and determinism, bad input.
 sky_script(job_resume cli/test_resume.py)
 sky_script(job_resume_city cli/test_resume.py ARGS city)
+sky_script(job_clean cli/test_clean_job.py)
 sky_script(job_plan cli/test_plan.py)
 sky_script(job_mesh cli/test_mesh_job.py)
 sky_script(job_curvilinear cli/test_curvilinear_job.py)

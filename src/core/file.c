@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <glob.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
@@ -114,16 +115,35 @@ void sky_file_discard(const char *path) {
   }
 }
 
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *where) {
+  (void)info;
+  (void)type;
+  (void)where;
+  remove(path); /* what stays keeps its folder, which tells */
+  return 0;
+}
+
+bool sky_file_remove_tree(const char *path) {
+  nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+  struct stat info;
+  return lstat(path, &info) != 0;
+}
+
+static void sweep_one(sky_context *ctx, const char *dir, const char *name) {
+  char *path = sky_sprintf(ctx, "%s/%s", dir, name);
+  if (path == NULL) return;
+  if (sky_file_remove_tree(path))
+    sky_log(ctx, SKY_LOG_DEBUG, "%s: removed what a stopped run left", path);
+  else
+    sky_log(ctx, SKY_LOG_WARN, "%s: cannot be removed", path);
+  sky_free(path);
+}
+
 void sky_file_sweep(sky_context *ctx, const char *dir) {
   DIR *d = opendir(dir);
   if (d == NULL) return; /* no folder, nothing left in it */
   for (struct dirent *e; (e = readdir(d)) != NULL;) {
-    if (strncmp(e->d_name, PART, sizeof PART - 1) != 0) continue;
-    if (unlinkat(dirfd(d), e->d_name, 0) == 0) {
-      sky_log(ctx, SKY_LOG_DEBUG, "%s/%s: removed what a stopped run left", dir, e->d_name);
-    } else {
-      sky_log(ctx, SKY_LOG_WARN, "%s/%s: cannot remove: %s", dir, e->d_name, strerror(errno));
-    }
+    if (strncmp(e->d_name, PART, sizeof PART - 1) == 0) sweep_one(ctx, dir, e->d_name);
   }
   closedir(d);
 }

@@ -11,7 +11,9 @@
 char *sky_file_part(sky_context *ctx, const char *path);
 SKY_NODISCARD sky_status sky_file_commit(sky_context *ctx, const char *path);
 void sky_file_discard(const char *path);
-/* Remove every ".part.*" left in dir by a killed run (not recursive). */
+/* A file, or a folder with all that is in it; links are not followed. True if it is gone. */
+bool sky_file_remove_tree(const char *path);
+/* Remove every ".part.*", file or folder, left in dir by a killed run (not those below). */
 void sky_file_sweep(sky_context *ctx, const char *dir);
 
 /* Whole small files. */

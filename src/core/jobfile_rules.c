@@ -467,6 +467,55 @@ static sky_status accounts(const sky_node *root, sky_faults *f) {
   return differ(f, sky_node_get(account, "proxies"), "sector", NULL);
 }
 
+/* ---- soundings ---- */
+
+/* The same value in the schema's unit; two absent ones are the same. */
+static bool same_value(const sky_node *a, const sky_node *b) {
+  if (a == NULL || b == NULL) return a == b;
+  if (a->n_child != b->n_child) return false;
+  for (size_t i = 0; i < a->n_child; i++)
+    if (!same_value(a->child[i], b->child[i])) return false;
+  if (a->kind != SKY_NODE_SCALAR) return true;
+  const bool quantity = a->schema != NULL && a->schema->type == SKY_KEY_QUANTITY;
+  return quantity ? a->number == b->number : strcmp(a->text, b->text) == 0;
+}
+
+/* The first entry before the i-th that shares a gas with it; NULL without. */
+static const sky_node *gas_fellow(const sky_node *list, size_t i) {
+  const sky_node *own = sky_node_get(sky_node_item(list, i), "gases");
+  for (size_t j = 0; j < i; j++) {
+    const sky_node *gases = sky_node_get(sky_node_item(list, j), "gases");
+    for (size_t k = 0; k < sky_node_count(own) * sky_node_count(gases); k++)
+      if (is(sky_node_item(own, k / sky_node_count(gases)), NULL,
+             sky_node_text(sky_node_item(gases, k % sky_node_count(gases)), NULL)))
+        return sky_node_item(list, j);
+  }
+  return NULL;
+}
+
+static sky_status sounding_steps(const sky_node *root, sky_faults *f) {
+  static const char *const KEYS[] = {"boundary", "boundary_footprints", "boundary_error", "clean",
+                                     "background"};
+  enum { N_CURTAINS = 3, N_NEEDED = 2 };
+  const sky_node *list = sky_node_get(root, "soundings");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    const sky_node *item = sky_node_item(list, i), *fellow = gas_fellow(list, i);
+    const bool curtains = is(item, "background", "boundary");
+    for (size_t k = 0; k < N_CURTAINS; k++) {
+      if (!curtains && sky_node_given(item, KEYS[k]))
+        SKY_TRY(fault(f, item, KEYS[k], "has no effect without background boundary"));
+      if (curtains && k < N_NEEDED && sky_node_get(item, KEYS[k]) == NULL)
+        SKY_TRY(fault(f, item, KEYS[k], "is required with background boundary"));
+    }
+    for (size_t k = 0; fellow != NULL && k < sizeof KEYS / sizeof *KEYS; k++)
+      if (!same_value(sky_node_get(item, KEYS[k]), sky_node_get(fellow, KEYS[k])))
+        SKY_TRY(fault(f, item, KEYS[k],
+                      "differs from that of an earlier entry of the same gas, whose soundings "
+                      "become one set"));
+  }
+  return SKY_OK;
+}
+
 const sky_job_rule sky_job_rules[] = {
     {period_order, "`period.end` is later than `period.start`."},
     {boxes,
@@ -504,5 +553,8 @@ const sky_job_rule sky_job_rules[] = {
     {accounts,
      "A table of activity needs `account`, and `account` such a table; `account.region` needs "
      "`electricity` regional or provincial; a sector has one proxy."},
+    {sounding_steps,
+     "Entries of `soundings` with a gas in common have the same `clean`, `background` and "
+     "`boundary` keys; these need `background` boundary, and it needs them."},
     {NULL, NULL},
 };

@@ -65,6 +65,13 @@ static sky_status add_input(sky_context *ctx, sky_stage *s, const char *pattern)
   return pattern == NULL ? SKY_OK : sky_file_glob(ctx, pattern, &s->inputs, &s->n_inputs);
 }
 
+/* patterns: a list of them, or NULL. */
+static sky_status add_inputs(sky_context *ctx, sky_stage *s, const sky_node *patterns) {
+  for (size_t k = 0; patterns != NULL && k < sky_node_count(patterns); k++)
+    SKY_TRY(add_input(ctx, s, sky_node_text(sky_node_item(patterns, k), "")));
+  return SKY_OK;
+}
+
 static sky_status add_after(sky_context *ctx, sky_stage *s, size_t earlier) {
   for (size_t k = 0; k < s->n_after; k++)
     if (s->after[k] == earlier) return SKY_OK;
@@ -119,10 +126,11 @@ static sky_status add_soundings(sky_context *ctx, const sky_job *job, sky_stage_
       SKY_TRY(add_stage(ctx, list, "soundings", gas, &s));
       snprintf(s->gas, sizeof s->gas, "%s", gas);
       SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/soundings-%s.nc", gas)));
+      SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/soundings-%s.conformance.json", gas)));
     }
-    const sky_node *files = sky_node_get(item, "files");
-    for (size_t k = 0; k < sky_node_count(files); k++)
-      SKY_TRY(add_input(ctx, s, sky_node_text(sky_node_item(files, k), "")));
+    SKY_TRY(add_inputs(ctx, s, sky_node_get(item, "files")));
+    SKY_TRY(add_input(ctx, s, sky_node_text(item, "boundary")));
+    SKY_TRY(add_inputs(ctx, s, sky_node_get(item, "boundary_footprints")));
   }
   if (s == NULL) return SKY_OK;
   SKY_TRY(add_stage(ctx, list, "columns", gas, &s));

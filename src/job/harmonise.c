@@ -3,12 +3,13 @@
 #include "src/job/harmonise.h"
 
 #include <errno.h>
-#include <ftw.h>
+#include <fcntl.h>
+#include <glob.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "algorithms/column/clean.h"
@@ -46,7 +47,7 @@ static const struct {
 
 sky_status sky_clean_parse(sky_context *ctx, const char *text, unsigned *clean) {
   *clean = 0;
-  while (*text != '\0') {
+  for (text += strspn(text, ", "); *text != '\0'; text += strspn(text, ", ")) {
     const size_t n = strcspn(text, ", ");
     size_t k = 0;
     while (k < N_STEPS && (strlen(STEPS[k].word) != n || strncmp(STEPS[k].word, text, n) != 0))
@@ -62,7 +63,6 @@ sky_status sky_clean_parse(sky_context *ctx, const char *text, unsigned *clean) 
                       (int)n, text);
     }
     text += n;
-    text += *text != '\0';
   }
   return SKY_OK;
 }
@@ -119,6 +119,7 @@ typedef struct harvest {
   const sky_harmonise_request *q;
   sky_harmonise_result *out;
   char *folder; /* scratch */
+  int lock;     /* on it; -1 without */
   errand *errand;
   size_t n_errands, first; /* first: of the present round */
   sky_part *part;
@@ -180,6 +181,8 @@ static sky_status take_answer(harvest *h, size_t e, const sky_worker_result *r) 
   size_t bytes = sizeof head;
   if (r->status != SKY_OK) {
     const char *reason = r->message != NULL ? r->message : sky_status_name(r->status);
+    if (r->status == SKY_E_DISK) /* no room for its soundings: no fault of the granule */
+      return sky_fail(h->ctx, SKY_E_DISK, "%s: cannot be written: %s", h->q->output, reason);
     sky_log(h->ctx, SKY_LOG_WARN, "%s: granule skipped: %s", sky_file_base(path), reason);
     /* A worker that died did so over this file: the file is what is unreadable. */
     return add_failure(h->ctx, &h->out->failed, path, reason,
@@ -433,26 +436,47 @@ static void add_up(const harvest *h) {
 /* --- all of it ---------------------------------------------------------------------------------
  */
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-  (void)st;
-  (void)type;
-  (void)ftw;
-  return remove(path);
+/* A scratch folder that nobody holds was left by a run that was killed. */
+static void sweep_scratch(harvest *h, const char *part) {
+  char *pattern = sky_sprintf(h->ctx, "%s.??????", part);
+  glob_t found = {0};
+  if (pattern != NULL && glob(pattern, GLOB_NOSORT | GLOB_PERIOD, NULL, &found) == 0) {
+    for (size_t i = 0; i < found.gl_pathc; ++i) {
+      const int fd = open(found.gl_pathv[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+      if (fd < 0) continue;
+      if (flock(fd, LOCK_EX | LOCK_NB) == 0 && sky_file_remove_tree(found.gl_pathv[i]))
+        sky_log(h->ctx, SKY_LOG_DEBUG, "%s: removed what a stopped run left", found.gl_pathv[i]);
+      close(fd);
+    }
+    globfree(&found);
+  }
+  sky_free(pattern);
 }
 
-/* Beside the output, where there is room for it; a name of its own, so that shards may run at once
- * in one folder. */
+/* Beside the output, where there is room for it; a name of its own and a lock, so that shards may
+ * run at once in one folder. */
 static sky_status open_scratch(harvest *h) {
   char *part = sky_file_part(h->ctx, h->q->output);
+  if (part != NULL) sweep_scratch(h, part);
   h->folder = part == NULL ? NULL : sky_sprintf(h->ctx, "%s.XXXXXX", part);
   sky_free(part);
   if (h->folder == NULL) return SKY_E_NOMEM;
-  if (mkdtemp(h->folder) != NULL) return SKY_OK;
+  if (mkdtemp(h->folder) != NULL) {
+    h->lock = open(h->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (h->lock >= 0) (void)flock(h->lock, LOCK_EX | LOCK_NB);
+    return SKY_OK;
+  }
   const sky_status st =
       sky_fail(h->ctx, SKY_E_DISK, "%s: cannot be written: %s", h->q->output, strerror(errno));
   sky_free(h->folder);
   h->folder = NULL;
   return st;
+}
+
+static void close_scratch(harvest *h) {
+  if (h->folder != NULL) (void)sky_file_remove_tree(h->folder);
+  if (h->lock >= 0) close(h->lock);
+  sky_free(h->folder);
 }
 
 static sky_status none_read(harvest *h) {
@@ -468,21 +492,25 @@ static sky_status none_read(harvest *h) {
                   f->item[0].reason);
 }
 
+/* "no good sounding is left of 32 in 2 granules (20 dropped: quality, 12 dropped: box)" */
 static sky_status none_good(harvest *h) {
-  char text[256] = "";
+  const sky_harmonise_result *r = h->out;
+  char reasons[512] = "";
+  uint64_t total = 0;
   for (int k = SKY_DROP_QUALITY; k < SKY_DROP_COUNT; ++k) {
-    const size_t at = strlen(text);
-    if (h->out->drops[k] == 0) continue;
-    snprintf(text + at, sizeof text - at, "%s%s %lu", at > 0 ? ", " : "",
-             sky_drop_name((sky_drop)k), h->out->drops[k]);
+    const size_t at = strlen(reasons);
+    total += r->drops[k];
+    if (r->drops[k] > 0)
+      snprintf(reasons + at, sizeof reasons - at, "%s%lu dropped: %s", at > 0 ? ", " : "",
+               r->drops[k], sky_drop_name((sky_drop)k));
   }
-  return sky_fail(h->ctx, SKY_E_NODATA, "no good sounding is left (dropped: %s)",
-                  text[0] != '\0' ? text : "none");
+  return sky_fail(h->ctx, SKY_E_NODATA, "no good sounding is left of %lu in %zu granules (%s)",
+                  total, r->n_granules, reasons[0] != '\0' ? reasons : "none dropped");
 }
 
 sky_status sky_harmonise(sky_context *ctx, const sky_harmonise_request *q,
                          sky_harmonise_result *out) {
-  harvest h = {.ctx = ctx, .q = q, .out = out};
+  harvest h = {.ctx = ctx, .q = q, .out = out, .lock = -1};
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
   out->first = out->last = NAN;
@@ -500,8 +528,7 @@ sky_status sky_harmonise(sky_context *ctx, const sky_harmonise_request *q,
   if (out->good == 0) SKY_GO(none_good(&h));
   SKY_GO(check_output(&h));
 cleanup:
-  if (h.folder != NULL) nftw(h.folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-  sky_free(h.folder);
+  close_scratch(&h);
   sky_free(h.errand);
   sky_free(h.part);
   return st;

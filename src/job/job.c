@@ -10,6 +10,7 @@
 #include "src/core/memory.h"
 #include "src/core/species.h"
 #include "src/core/units.h"
+#include "src/job/harmonise.h"
 #include "src/job/sink_table.h"
 #include "src/job/zone_relation.h"
 #include "src/read/granule.h"
@@ -436,6 +437,20 @@ static sky_status check_products(sky_context *ctx, const sky_job *job) {
   return SKY_OK;
 }
 
+static sky_status check_steps(sky_context *ctx, const sky_job *job) {
+  const sky_node *list = sky_node_get(job->root, "soundings");
+  for (size_t i = 0; list != NULL && i < sky_node_count(list); i++) {
+    const sky_node *item = sky_node_item(list, i);
+    sky_background_choice background;
+    unsigned clean;
+    if (sky_clean_parse(ctx, sky_node_text(item, "clean"), &clean) != SKY_OK)
+      return fault_of(ctx, job, sky_node_get(item, "clean"), sky_error(ctx));
+    if (sky_background_parse(ctx, sky_node_text(item, "background"), &background) != SKY_OK)
+      return fault_of(ctx, job, sky_node_get(item, "background"), sky_error(ctx));
+  }
+  return SKY_OK;
+}
+
 /* Maps on one grid, and a legend that there is; which classes they hold is seen when they are read.
  */
 static sky_status check_sinks(sky_context *ctx, const sky_job *job) {
@@ -464,6 +479,7 @@ sky_status sky_job_check(sky_context *ctx, const sky_job *job) {
   sky_coverage *cover = NULL;
   sky_status st = SKY_OK;
   SKY_GO(check_products(ctx, job));
+  SKY_GO(check_steps(ctx, job));
   SKY_GO(sky_jobfile_inputs_exist(ctx, job->file));
   SKY_GO(check_sinks(ctx, job));
   SKY_GO(sky_job_mesh(ctx, job, &mesh));

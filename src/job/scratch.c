@@ -2,7 +2,6 @@
 #include "src/job/scratch.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,16 +54,8 @@ sky_status sky_scratch_lend(sky_context *ctx, const sky_job *job, const sky_job 
   return SKY_OK;
 }
 
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *where) {
-  (void)info;
-  (void)type;
-  (void)where;
-  remove(path);
-  return 0;
-}
-
 void sky_scratch_close(sky_job *scratch) {
-  if (scratch->out != NULL) nftw(scratch->out, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+  if (scratch->out != NULL) (void)sky_file_remove_tree(scratch->out);
   sky_free(scratch->out);
   sky_free(scratch->stage_dir);
   scratch->out = scratch->stage_dir = NULL;

@@ -152,7 +152,8 @@ static void test_canonical(void **state) {
       "{\"columns\":{\"correlation\":0.29999999999999999},"
       "\"grid\":{\"box\":[0,50,2,52],\"cell\":\"0.5 degree\",\"crs\":\"EPSG:4326\"},"
       "\"job\":{\"name\":\"a\"},"
-      "\"soundings\":[{\"files\":[\"a.nc\"],\"gases\":[\"ch4\"],"
+      "\"soundings\":[{\"background\":\"none\",\"boundary_error\":\"0 mol mol-1\","
+      "\"clean\":\"duplicates\",\"files\":[\"a.nc\"],\"gases\":[\"ch4\"],"
       "\"product\":\"auto\",\"timeout\":\"60 s\"}],"
       "\"zones\":{\"file\":\"z\",\"id\":\"i\"}}\n");
   for (size_t i = 0; i < 2; i++) {
