@@ -27,6 +27,7 @@ void sky_problem_free(sky_problem *p) {
   sky_free(p->xc);
   sky_free(p->yc);
   sky_free(p->group);
+  sky_free(p->regressor);
   sky_free(p->b0);
   sky_free(p->b_sd);
   memset(p, 0, sizeof *p);

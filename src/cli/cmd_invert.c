@@ -9,6 +9,7 @@
 
 #include "skyflux/problem.h"
 #include "src/cli/commands.h"
+#include "src/cli/invert_modes.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 #include "src/write/json_out.h"
@@ -16,11 +17,13 @@
 
 typedef struct options {
   const char *problem, *output;
+  sky_invert_modes modes;
 } options;
 
 static const sky_cli_option OPTIONS[] = {
     {"problem", 'p', "FILE", "problem file (NetCDF: y, x0, xc, yc, CSR Jacobian, covariance)"},
     {"output", 'o', "FILE", "write posterior, uncertainty and fit to this NetCDF file"},
+    SKY_INVERT_OPTIONS,
     {NULL, 0, NULL, NULL}};
 
 static const sky_cli_spec SPEC = {"invert", "--problem FILE [options]",
@@ -32,7 +35,7 @@ static sky_status take_option(sky_context *ctx, void *user, const char *name, co
   (void)ctx;
   if (strcmp(name, "problem") == 0)
     o->problem = value;
-  else
+  else if (!sky_invert_take(&o->modes, name, value))
     o->output = value;
   return SKY_OK;
 }
@@ -180,6 +183,10 @@ static sky_status invert(sky_context *ctx, const options *o, bool json) {
   answer a = {0};
   sky_status st = SKY_OK;
   SKY_GO(sky_problem_read(ctx, o->problem, &p));
+  if (sky_invert_has_mode(&o->modes)) {
+    st = sky_invert_run_mode(ctx, &o->modes, o->problem, o->output, json, &p);
+    goto cleanup;
+  }
   SKY_GO_ALLOC(ones, SKY_NEW(ctx, double, p.n_state));
   for (size_t i = 0; i < p.n_state; i++)
     ones[i] = 1;
