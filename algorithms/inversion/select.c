@@ -59,3 +59,10 @@ cleanup:
   if (st != SKY_OK) sky_selection_free(out);
   return st;
 }
+
+void sky_problem_take_rows(sky_problem *p, sky_problem *part) {
+  sky_problem old = *p;
+  *p = *part; /* the state's arrays are the same */
+  sky_selection_free(&old);
+  memset(part, 0, sizeof *part);
+}

@@ -12,7 +12,6 @@
 #include "src/cli/invert_modes.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
-#include "src/write/json_out.h"
 #include "src/write/nc_write.h"
 
 typedef struct options {
@@ -100,17 +99,9 @@ static void collect(const sky_problem *p, const sky_posterior *post, answer *a) 
   add(a, "rmse_posterior", "RMSE of the posterior", rms_difference(post->x, p->x_true, p->n_state));
 }
 
-static sky_status print_json(sky_context *ctx, const answer *a) {
-  cJSON *json = cJSON_CreateObject();
-  bool complete = json != NULL;
+static sky_status answer_numbers(sky_context *ctx, const answer *a, cJSON *to) {
   for (size_t i = 0; i < a->count; i++)
-    complete =
-        complete && cJSON_AddNumberToObject(json, a->number[i].key, a->number[i].value) != NULL;
-  char *text = complete ? sky_json_text(ctx, json, true) : NULL;
-  cJSON_Delete(json);
-  if (text == NULL) return sky_fail(ctx, SKY_E_NOMEM, "out of memory");
-  fputs(text, stdout);
-  sky_free(text);
+    SKY_TRY(sky_invert_number(ctx, to, a->number[i].key, a->number[i].value));
   return SKY_OK;
 }
 
@@ -133,7 +124,7 @@ static sky_status define_column(sky_ncw *w, const column *c) {
 }
 
 static sky_status put_posterior(sky_ncw *w, const sky_problem *p, const sky_posterior *post,
-                                const answer *a) {
+                                const answer *a, const sky_diagnosis *diagnosis) {
   const column columns[] = {
       {"xc", "cell", p->geographic ? "degrees_east" : "km", "cell centre, x", p->xc},
       {"yc", "cell", p->geographic ? "degrees_north" : "km", "cell centre, y", p->yc},
@@ -161,14 +152,15 @@ static sky_status put_posterior(sky_ncw *w, const sky_problem *p, const sky_post
     SKY_TRY(define_column(w, &columns[i]));
   for (size_t i = 0; i < n; i++)
     SKY_TRY(sky_ncw_put(w, columns[i].name, columns[i].data));
-  return SKY_OK;
+  return sky_invert_put_diagnosis(w, diagnosis);
 }
 
 static sky_status write_posterior(sky_context *ctx, const char *path, const sky_problem *p,
-                                  const sky_posterior *post, const answer *a) {
+                                  const sky_posterior *post, const answer *a,
+                                  const sky_diagnosis *diagnosis) {
   sky_ncw *w = NULL;
   SKY_TRY(sky_ncw_create(ctx, path, &w));
-  const sky_status st = put_posterior(w, p, post, a);
+  const sky_status st = put_posterior(w, p, post, a, diagnosis);
   if (st == SKY_OK) return sky_ncw_commit(w);
   sky_ncw_abort(w);
   return st;
@@ -176,31 +168,45 @@ static sky_status write_posterior(sky_context *ctx, const char *path, const sky_
 
 /* ---- command -------------------------------------------------------------------------------- */
 
-static sky_status invert(sky_context *ctx, const options *o, bool json) {
-  sky_problem p = {0};
+/* The plain solution; its numbers go behind those that are in `more`. */
+static sky_status solve(sky_context *ctx, const options *o, bool json, const sky_problem *p,
+                        const sky_problem_labels *l, cJSON *more) {
   sky_posterior post = {0};
+  sky_diagnosis diagnosis = {0};
   double *ones = NULL;
   answer a = {0};
   sky_status st = SKY_OK;
-  SKY_GO(sky_problem_read(ctx, o->problem, &p));
-  if (sky_invert_has_mode(&o->modes)) {
-    st = sky_invert_run_mode(ctx, &o->modes, o->problem, o->output, json, &p);
-    goto cleanup;
-  }
-  SKY_GO_ALLOC(ones, SKY_NEW(ctx, double, p.n_state));
-  for (size_t i = 0; i < p.n_state; i++)
+  SKY_GO_ALLOC(ones, SKY_NEW(ctx, double, p->n_state));
+  for (size_t i = 0; i < p->n_state; i++)
     ones[i] = 1;
   const sky_functionals total = {.n_zone = 1, .W = ones};
-  SKY_GO(sky_problem_solve(ctx, &p, &total, &post));
-  collect(&p, &post, &a);
-  if (o->output != NULL) SKY_GO(write_posterior(ctx, o->output, &p, &post, &a));
-  if (json)
-    SKY_GO(print_json(ctx, &a));
-  else
-    print_table(&a);
+  SKY_GO(sky_problem_solve(ctx, p, &total, &post));
+  collect(p, &post, &a);
+  if (json) SKY_GO(answer_numbers(ctx, &a, more));
+  if (o->modes.diagnose) SKY_GO(sky_invert_diagnose(ctx, &o->modes, p, l, &post, &diagnosis, more));
+  if (o->output != NULL) SKY_GO(write_posterior(ctx, o->output, p, &post, &a, &diagnosis));
+  if (!json) print_table(&a);
+  SKY_GO(sky_invert_print(ctx, more, json));
 cleanup:
   sky_free(ones);
   sky_posterior_free(&post);
+  sky_diagnosis_free(&diagnosis);
+  return st;
+}
+
+static sky_status invert(sky_context *ctx, const options *o, bool json) {
+  sky_problem p = {0};
+  sky_problem_labels l = {0};
+  cJSON *more = cJSON_CreateObject();
+  bool done = false;
+  sky_status st = more != NULL ? SKY_OK : sky_fail(ctx, SKY_E_NOMEM, "out of memory");
+  SKY_GO(st);
+  SKY_GO(sky_problem_read(ctx, o->problem, &p));
+  SKY_GO(sky_invert_prepare(ctx, &o->modes, o->problem, o->output, &p, &l, more, &done));
+  SKY_GO(done ? sky_invert_print(ctx, more, json) : solve(ctx, o, json, &p, &l, more));
+cleanup:
+  cJSON_Delete(more);
+  sky_problem_labels_free(&l);
   sky_problem_free(&p);
   return st;
 }
