@@ -8,6 +8,7 @@ sky_test(test_covariance SOURCES unit/test_covariance.c LIBS sky_fixture_problem
 sky_test(test_bayes SOURCES unit/test_bayes.c LIBS sky_fixture_problem)
 sky_test(test_hyper SOURCES unit/test_hyper.c LIBS sky_fixture_problem)
 sky_test(test_information SOURCES unit/test_information.c LIBS sky_fixture_problem skyflux_read)
+sky_test(test_smoother SOURCES unit/test_smoother.c LIBS sky_fixture_problem)
 sky_test(test_osse SOURCES property/test_osse.c LIBS sky_fixture_problem)
 sky_script(job_layers cli/test_layers.py)
 sky_script(test_invert_S cli/test_invert.py ARGS S)

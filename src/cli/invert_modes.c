@@ -18,6 +18,7 @@ bool sky_invert_take(sky_invert_modes *m, const char *name, const char *value) {
     const char *name, **text;
     bool *flag;
   } known[] = {{"method", &m->method, NULL},
+               {"lag", &m->lag, NULL},
                {"tune", &m->tune, NULL},
                {"reml", NULL, &m->restricted},
                {"desroziers", NULL, &m->desroziers},
@@ -45,10 +46,17 @@ static bool geostatistical(const sky_invert_modes *m) {
   return m->method != NULL && strcmp(m->method, "geostatistical") == 0;
 }
 
+static bool smoother(const sky_invert_modes *m) {
+  return m->method != NULL && strcmp(m->method, "smoother") == 0;
+}
+
 static sky_status check_modes(sky_context *ctx, const sky_invert_modes *m) {
-  if (m->method != NULL && !geostatistical(m) && strcmp(m->method, "bayes") != 0)
-    return sky_fail(ctx, SKY_E_USAGE, "invert: --method '%s' (expected bayes or geostatistical)",
+  if (m->method != NULL && !geostatistical(m) && !smoother(m) && strcmp(m->method, "bayes") != 0)
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "invert: --method '%s' (expected bayes, geostatistical or smoother)",
                     m->method);
+  if (m->lag != NULL && !smoother(m))
+    return sky_fail(ctx, SKY_E_USAGE, "invert: --lag goes with --method smoother");
   if (m->tune == NULL && (m->restricted || m->desroziers || m->holdout != NULL))
     return sky_fail(ctx, SKY_E_USAGE, "invert: --reml, --desroziers and --holdout go with --tune");
   if (m->restricted && m->desroziers)
@@ -59,21 +67,22 @@ static sky_status check_modes(sky_context *ctx, const sky_invert_modes *m) {
       (m->seed != NULL || m->noise_factor != NULL || m->noise_correlation != NULL))
     return sky_fail(ctx, SKY_E_USAGE,
                     "invert: --seed, --noise-factor and --noise-correlation go with --osse");
-  if (m->diagnose && (geostatistical(m) || m->osse != NULL))
+  if (m->diagnose && (geostatistical(m) || smoother(m) || m->osse != NULL))
     return sky_fail(ctx, SKY_E_USAGE, "invert: --diagnose is of the Bayesian solution alone");
-  if (geostatistical(m) && m->osse != NULL)
+  if ((geostatistical(m) || smoother(m)) && m->osse != NULL)
     return sky_fail(ctx, SKY_E_USAGE, "invert: --osse is of the Bayesian solution alone");
   return SKY_OK;
 }
 
 sky_status sky_invert_option_number(sky_context *ctx, const char *option, const char *text,
-                                    double otherwise, double *out) {
+                                    double otherwise, double low, double high, double *out) {
   char *end;
   *out = otherwise;
   if (text == NULL) return SKY_OK;
   *out = strtod(text, &end);
-  if (end != text && *end == '\0' && isfinite(*out)) return SKY_OK;
-  return sky_fail(ctx, SKY_E_USAGE, "invert: --%s '%s' (expected a number)", option, text);
+  if (end != text && *end == '\0' && *out > low && *out < high) return SKY_OK;
+  return sky_fail(ctx, SKY_E_USAGE, "invert: --%s '%s' (expected a number %g < x < %g)", option,
+                  text, low, high);
 }
 
 /* ---- answer --------------------------------------------------------------------------------- */
@@ -176,7 +185,7 @@ static sky_status reweight(sky_context *ctx, const char *text, sky_problem *p, c
   double k, *r_sd = SKY_NEW(ctx, double, p->n_obs);
   size_t changed = 0, rounds = 0;
   if (r_sd == NULL) return SKY_E_NOMEM;
-  sky_status st = sky_invert_option_number(ctx, "huber", text, 1, &k);
+  sky_status st = sky_invert_option_number(ctx, "huber", text, 1, 0, 1e6, &k);
   if (st == SKY_OK) st = sky_huber_weights(ctx, p, k, r_sd, &changed, &rounds);
   if (st == SKY_OK) {
     memcpy(p->r_sd, r_sd, p->n_obs * sizeof *r_sd);
@@ -195,7 +204,8 @@ sky_status sky_invert_prepare(sky_context *ctx, const sky_invert_modes *m, const
   if (m->screen) SKY_TRY(screen(ctx, p, l, answer));
   if (m->tune != NULL) SKY_TRY(sky_invert_tune(ctx, m, l, p, answer));
   if (m->huber != NULL) SKY_TRY(reweight(ctx, m->huber, p, answer));
-  *done = geostatistical(m) || m->osse != NULL;
+  *done = geostatistical(m) || smoother(m) || m->osse != NULL;
+  if (smoother(m)) return sky_invert_smoother(ctx, m, p, output, answer);
   if (m->osse != NULL) return sky_invert_osse(ctx, m, p, l, answer);
   return *done ? sky_invert_geostat(ctx, p, l, output, answer) : SKY_OK;
 }

@@ -1,6 +1,6 @@
 /* invert_modes.h: what `skyflux invert` can do beside the plain exact solution, one file each:
- * invert_diagnose.c, invert_geostat.c, invert_osse.c, invert_tune.c. invert_modes.c holds their
- * options and chooses. */
+ * invert_diagnose.c, invert_geostat.c, invert_osse.c, invert_smoother.c, invert_tune.c.
+ * invert_modes.c holds their options and chooses. */
 #ifndef SKY_CLI_INVERT_MODES_H
 #define SKY_CLI_INVERT_MODES_H
 
@@ -12,14 +12,15 @@
 #include "src/write/nc_write.h"
 
 typedef struct sky_invert_modes { /* the options as given; NULL = not given */
-  const char *method, *tune, *holdout, *huber, *coarsen;
+  const char *method, *lag, *tune, *holdout, *huber, *coarsen;
   const char *osse, *seed, *noise_factor, *noise_correlation;
   bool restricted, desroziers, screen, diagnose;
 } sky_invert_modes;
 
 #define SKY_INVERT_OPTIONS                                                                         \
   {"method", 'm', "NAME",                                                                          \
-   "bayes (default) or geostatistical: mean unknown along drift(drift,state)"},                    \
+   "bayes (default), geostatistical (mean unknown along drift(drift,state)), smoother (AR(1))"},   \
+      {"lag", 0, "K", "with the smoother: fixed lag of K time steps"},                             \
       {"tune", 't', "LIST",                                                                        \
        "fit length, tau, sigma_q, sigma_r (comma-separated) to the data first"},                   \
       {"reml", 0, NULL, "tune by restricted likelihood: mean unknown along the drift"},            \
@@ -56,6 +57,9 @@ SKY_NODISCARD sky_status sky_invert_geostat(sky_context *ctx, const sky_problem 
 SKY_NODISCARD sky_status sky_invert_tune(sky_context *ctx, const sky_invert_modes *m,
                                          const sky_problem_labels *l, sky_problem *p,
                                          cJSON *answer);
+SKY_NODISCARD sky_status sky_invert_smoother(sky_context *ctx, const sky_invert_modes *m,
+                                             const sky_problem *p, const char *output,
+                                             cJSON *answer);
 SKY_NODISCARD sky_status sky_invert_osse(sky_context *ctx, const sky_invert_modes *m,
                                          const sky_problem *p, const sky_problem_labels *l,
                                          cJSON *answer);
@@ -66,9 +70,10 @@ SKY_NODISCARD sky_status sky_invert_diagnose(sky_context *ctx, const sky_invert_
                                              cJSON *answer);
 /* Variables of a diagnosis into the posterior file, which has the dimension obs. */
 SKY_NODISCARD sky_status sky_invert_put_diagnosis(sky_ncw *w, const sky_diagnosis *d);
-/* A finite number given to an option; NULL text = otherwise. */
+/* A number low < v < high given to an option; NULL text = otherwise. */
 SKY_NODISCARD sky_status sky_invert_option_number(sky_context *ctx, const char *option,
-                                                  const char *text, double otherwise, double *out);
+                                                  const char *text, double otherwise, double low,
+                                                  double high, double *out);
 /* Adds a number, or an array; SKY_E_NOMEM. */
 SKY_NODISCARD sky_status sky_invert_number(sky_context *ctx, cJSON *to, const char *key, double v);
 SKY_NODISCARD sky_status sky_invert_numbers(sky_context *ctx, cJSON *to, const char *key,

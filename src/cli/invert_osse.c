@@ -129,8 +129,9 @@ sky_status sky_invert_osse(sky_context *ctx, const sky_invert_modes *m, const sk
   SKY_GO(parse_count(ctx, "osse", m->osse, 20, 1000000, &members));
   plan.members = members;
   if (m->seed != NULL) SKY_GO(parse_count(ctx, "seed", m->seed, 0, 4294967295UL, &plan.seed));
-  SKY_GO(sky_invert_option_number(ctx, "noise-factor", m->noise_factor, 1, &plan.noise_factor));
-  SKY_GO(sky_invert_option_number(ctx, "noise-correlation", m->noise_correlation, 0,
+  SKY_GO(sky_invert_option_number(ctx, "noise-factor", m->noise_factor, 1, 0, 1e6,
+                                  &plan.noise_factor));
+  SKY_GO(sky_invert_option_number(ctx, "noise-correlation", m->noise_correlation, 0, -1, 1,
                                   &plan.noise_correlation));
   SKY_GO(make_zones(ctx, p, l, &z));
   drop_empty(p, &z);

@@ -350,7 +350,7 @@ def robust(path):
     pull = np.clip(t, -k, k) / p.r_sd
     assert np.abs(p.x0 + p.Q() @ (p.H.T @ pull) - x).max() < 1e-7
     assert a["huber_reweighted"] == np.sum(np.abs(t) > k) >= 2
-    fails(1, "huber: -1", "--problem", path, "--huber", "-1")
+    fails(2, "--huber '-1'", "--problem", path, "--huber", "-1")
 
 
 # ---- experiments ---------------------------------------------------------------------------------
@@ -375,7 +375,7 @@ def osse(path):
         b = verdict(*wrong)
         assert b["verdict"] == "not calibrated", (wrong, b)
     fails(2, "--osse '3'", "--problem", path, "--osse", "3")
-    fails(1, "noise correlation 1", "--problem", path, "--osse", "50", "--noise-correlation", "1")
+    fails(2, "--noise-correlation '1'", "--problem", path, "--osse", "50", "--noise-correlation", "1")
     fails(2, "go with --osse", "--problem", path, "--seed", "4")
 
 
