@@ -207,13 +207,21 @@ def groups(path):
     fails(2, "--holdout '1'", "--problem", here, "--tune", "sigma_r", "--holdout", "1")
     fails(2, "--tune 'sigma'", "--problem", path, "--tune", "sigma")
     fails(2, "go with --tune", "--problem", path, "--reml")
-    # Desroziers is at its fixed point: another round changes nothing
-    par = solve(here, "--tune", "sigma_r", "--desroziers")["tuning"]["parameters"]
-    r = np.array([par["sigma_r_sensor0"]["value"], par["sigma_r_sensor1"]["value"]])[sensor]
-    w = np.linalg.solve(4 * p.gram() + np.diag(r**2), d)
-    for s in (0, 1):
-        of = sensor == s
-        assert abs(np.mean((r**2 * w * d)[of]) / r[of][0]**2 - 1) < 1e-7
+    desroziers(p, path)
+
+
+def desroziers(p, path):
+    """At the fixed point another round changes nothing."""
+    par = solve(path, "--tune", "sigma_q,sigma_r", "--desroziers")["tuning"]["parameters"]
+    r, G = par["sigma_r"]["value"], par["sigma_q"]["value"]**2 * p.gram()
+    d = p.y - p.H @ p.x0
+    w = np.linalg.solve(G + r**2 * np.eye(p.n), d)
+    assert abs(w @ d / p.n - 1) < 1e-7
+    assert abs((G @ w) @ d / np.trace(G) - 1) < 1e-7
+    assert "low95" not in par["sigma_r"]
+    fails(3, "no lengths", "--problem", path, "--tune", "length", "--desroziers")
+    fails(2, "--lag goes with", "--problem", path, "--lag", "3")
+    fails(3, "AR(1)", "--problem", path, "--method", "smoother")
 
 
 # ---- regressors ----------------------------------------------------------------------------------
