@@ -11,8 +11,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/inversion/bayes.h"
 #include "algorithms/inversion/cholesky.h"
 #include "algorithms/inversion/levels.h"
+#include "algorithms/inversion/offsets.h"
 #include "algorithms/inversion/posterior.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
@@ -57,16 +59,6 @@ static sky_status check_jacobian(sky_context *ctx, const sky_problem *p) {
             p->col[k], p->n_state - 1);
     }
   return check_values(ctx, "H", p->val, p->rowptr[p->n_obs], false);
-}
-
-static sky_status check_groups(sky_context *ctx, const sky_problem *p) {
-  if (p->n_background == 0) return SKY_OK;
-  for (size_t i = 0; i < p->n_obs; i++)
-    if (p->group[i] < -1 || p->group[i] >= (int64_t)p->n_background)
-      return sky_fail(ctx, SKY_E_RANGE, "problem: group[%zu] = %d (expected -1..%zu)", i,
-                      p->group[i], p->n_background - 1);
-  SKY_TRY(check_values(ctx, "b0", p->b0, p->n_background, false));
-  return check_values(ctx, "b_sd", p->b_sd, p->n_background, true);
 }
 
 /* The only form whose E and D are there. */
@@ -145,7 +137,7 @@ sky_status sky_problem_check(sky_context *ctx, const sky_problem *p) {
   SKY_TRY(check_values(ctx, "x_sd", p->x_sd, p->n_state, true));
   SKY_TRY(check_covariance(ctx, p));
   SKY_TRY(check_jacobian(ctx, p));
-  return check_groups(ctx, p);
+  return sky_offsets_check(ctx, p);
 }
 
 double sky_problem_bytes(const sky_problem *p, size_t n_zone) {
@@ -191,21 +183,19 @@ static size_t step_begin(const solver *s, size_t i, size_t t) {
   return s->start[i * (s->p->n_time + 1) + t];
 }
 
-/* out = H x + B b */
-static void simulate(const solver *s, const double *x, const double *b, double *out) {
-  const sky_problem *p = s->p;
-#pragma omp parallel for schedule(static) num_threads(sky_context_threads(s->ctx))
+void sky_problem_observe(sky_context *ctx, const sky_problem *p, const double *x, const double *b,
+                         double *out) {
+#pragma omp parallel for schedule(static) num_threads(sky_context_threads(ctx))
   for (size_t i = 0; i < p->n_obs; i++) {
     sky_acc sum = {0, 0};
     for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
       sky_acc_add(&sum, p->val[k] * x[p->col[k]]);
-    if (p->n_background > 0 && p->group[i] >= 0) sky_acc_add(&sum, b[p->group[i]]);
+    if (b != NULL) sky_offsets_add(p, i, b, &sum);
     out[i] = sky_acc_value(&sum);
   }
 }
 
-/* out [n_state] = Hᵀ v, v with stride */
-static void transpose_apply(const sky_problem *p, const double *v, size_t stride, double *out) {
+void sky_problem_transpose(const sky_problem *p, const double *v, size_t stride, double *out) {
   memset(out, 0, p->n_state * sizeof *out);
   for (size_t i = 0; i < p->n_obs; i++)
     for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
@@ -294,14 +284,12 @@ static void add_noise(solver *s) {
   for (size_t i = 0; i < p->n_obs; i++) {
     double *row = s->psi + i * p->n_obs;
     row[i] += p->r_sd[i] * p->r_sd[i];
-    if (p->n_background == 0 || p->group[i] < 0) continue;
-    const double var = p->b_sd[p->group[i]] * p->b_sd[p->group[i]];
-    for (size_t j = 0; j <= i; j++)
-      if (p->group[j] == p->group[i]) row[j] += var;
+    sky_offsets_covariance(p, i, row);
   }
 }
 
-static sky_status factor_psi(solver *s) {
+/* psi (lower) = H Q Hᵀ */
+static sky_status gram_all(solver *s) {
   const sky_problem *p = s->p;
   memset(s->psi, 0, p->n_obs * p->n_obs * sizeof *s->psi);
   for (size_t t = 0; t < p->n_time; t++) {
@@ -309,42 +297,39 @@ static sky_status factor_psi(solver *s) {
     gram_step(s, t);
     SKY_TRY(sky_progress_step(s->ctx, 1));
   }
-  add_noise(s);
-  const sky_status st = sky_cholesky(s->ctx, p->n_obs, s->psi);
-  return st == SKY_OK ? SKY_OK : sky_fail_in(s->ctx, st, "observation-space covariance: ");
+  return SKY_OK;
 }
 
-/* sums [n_background] = Bᵀ v, v with stride */
-static void group_sums(const sky_problem *p, const double *v, size_t stride, double *sums) {
-  if (p->n_background == 0) return;
-  memset(sums, 0, p->n_background * sizeof *sums);
-  for (size_t i = 0; i < p->n_obs; i++)
-    if (p->group[i] >= 0) sums[p->group[i]] += v[i * stride];
+static sky_status factor_psi(solver *s) {
+  SKY_TRY(gram_all(s));
+  add_noise(s);
+  const sky_status st = sky_cholesky(s->ctx, s->p->n_obs, s->psi);
+  return st == SKY_OK ? SKY_OK : sky_fail_in(s->ctx, st, "observation-space covariance: ");
 }
 
 static void solve_mean(solver *s) {
   const sky_problem *p = s->p;
   sky_posterior *out = s->out;
   const size_t n = p->n_obs;
-  simulate(s, p->x0, p->b0, out->simulated_prior);
+  sky_problem_observe(s->ctx, p, p->x0, p->b0, out->simulated_prior);
   for (size_t i = 0; i < n; i++)
     s->d[i] = s->w[i] = p->y[i] - out->simulated_prior[i];
   sky_cholesky_forward(s->ctx, n, s->psi, 1, s->w);
   sky_cholesky_backward(s->ctx, n, s->psi, 1, s->w);
 
-  transpose_apply(p, s->w, 1, s->u);
+  sky_problem_transpose(p, s->w, 1, s->u);
   sky_covariance_apply(s->ctx, &s->q, s->u, 1, s->work, s->qu);
   for (size_t i = 0; i < p->n_state; i++)
     out->x[i] = p->x0[i] + s->qu[i];
   out->jb = sky_dot(s->u, s->qu, p->n_state);
 
-  group_sums(p, s->w, 1, out->b);
+  sky_offsets_sums(p, s->w, 1, out->b);
   for (size_t g = 0; g < p->n_background; g++) {
     const double step = p->b_sd[g] * p->b_sd[g] * out->b[g];
     out->jb += step * out->b[g];
     out->b[g] = p->b0[g] + step;
   }
-  simulate(s, out->x, out->b, out->simulated);
+  sky_problem_observe(s->ctx, p, out->x, out->b, out->simulated);
   sky_acc jo = {0, 0};
   for (size_t i = 0; i < n; i++) {
     const double rw = p->r_sd[i] * s->w[i]; /* R w = y - H x̂ - B b̂, also where r_sd is 0 */
@@ -386,10 +371,9 @@ static sky_status uncertainty_background(solver *s) {
   const size_t n = p->n_obs, nb = p->n_background;
   sky_posterior *out = s->out;
   if (nb == 0) return SKY_OK;
-  double *C = SKY_NEW0(s->ctx, double, nb *n);
+  double *C = SKY_NEW(s->ctx, double, nb *n);
   if (C == NULL) return SKY_E_NOMEM;
-  for (size_t i = 0; i < n; i++)
-    if (p->group[i] >= 0) C[p->group[i] * n + i] = 1;
+  sky_offsets_columns(p, C);
   sky_cholesky_forward_rows(s->ctx, n, s->psi, nb, C);
   sky_acc dofs = {0, 0};
   for (size_t g = 0; g < nb; g++) {
@@ -437,7 +421,7 @@ static double noise_variance(const sky_problem *p, const double *k, size_t strid
     const double e = p->r_sd[i] * k[i * stride];
     sky_acc_add(&sum, e * e);
   }
-  group_sums(p, k, stride, sums);
+  sky_offsets_sums(p, k, stride, sums);
   for (size_t g = 0; g < p->n_background; g++) {
     const double e = p->b_sd[g] * sums[g];
     sky_acc_add(&sum, e * e);
@@ -466,7 +450,7 @@ static sky_status solve_zones(solver *s, const sky_functionals *zones) {
   sky_cholesky_backward(s->ctx, n, s->psi, nz, Z);
 #pragma omp parallel for schedule(dynamic) num_threads(sky_context_threads(s->ctx))
   for (size_t z = 0; z < nz; z++) {
-    transpose_apply(p, Z + z, nz, out->zone_A + z * m);
+    sky_problem_transpose(p, Z + z, nz, out->zone_A + z * m);
     out->zone_noise_var[z] = noise_variance(p, Z + z, nz, sums + z * p->n_background);
   }
   SKY_GO(sky_zone_inventory(s->ctx, zones, &s->q, out));
@@ -476,6 +460,45 @@ cleanup:
   sky_free(work);
   sky_free(Z);
   sky_free(sums);
+  return st;
+}
+
+/* ---- H Q Hᵀ alone ---------------------------------------------------------------------------- */
+
+/* What hq_step works with. */
+static sky_status alloc_rows(solver *s) {
+  const sky_problem *p = s->p;
+  const size_t n = p->n_obs;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(s->start, SKY_NEW(s->ctx, size_t, n * (p->n_time + 1)));
+  SKY_GO_ALLOC(s->mixed, SKY_NEW(s->ctx, double, kronecker(p) ? p->n_cell *n : 0));
+  SKY_GO_ALLOC(s->hf, SKY_NEW(s->ctx, double, p->q_rank *n));
+  SKY_GO_ALLOC(s->hq, SKY_NEW(s->ctx, double, p->n_cell *n));
+cleanup:
+  return st; /* what is there is freed by free_rows */
+}
+
+static void free_rows(solver *s) {
+  sky_free(s->start);
+  sky_free(s->mixed);
+  sky_free(s->hf);
+  sky_free(s->hq);
+}
+
+sky_status sky_problem_gram(sky_context *ctx, const sky_problem *p, double *G) {
+  const size_t n = p->n_obs;
+  solver s = {.ctx = ctx, .p = p, .psi = G};
+  sky_status st = SKY_OK;
+  sky_blas_single();
+  SKY_GO(alloc_rows(&s));
+  index_steps(&s);
+  observe_factors(&s);
+  SKY_GO(gram_all(&s));
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < i; j++)
+      G[j * n + i] = G[i * n + j];
+cleanup:
+  free_rows(&s);
   return st;
 }
 
@@ -499,23 +522,19 @@ static sky_status run_solver(solver *s, const sky_functionals *zones) {
 sky_status sky_problem_solve(sky_context *ctx, const sky_problem *p, const sky_functionals *zones,
                              sky_posterior *out) {
   const size_t nz = zones != NULL ? zones->n_zone : 0;
-  const bool own_prior = !kronecker(p);
   solver s = {.ctx = ctx, .p = p, .out = out};
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
   SKY_TRY(sky_problem_check(ctx, p));
-  if (nz > 0) SKY_TRY(sky_zone_inventory_check(ctx, zones, p->n_cell, own_prior));
+  if (nz > 0) SKY_TRY(sky_zone_inventory_check(ctx, zones, p->n_cell, !kronecker(p)));
   SKY_TRY(check_memory(ctx, p, nz));
   const size_t n = p->n_obs, m = p->n_state;
   s.q = sky_problem_covariance(p);
   sky_blas_single();
   sky_progress_begin(ctx, "invert", 2 * p->n_time);
   SKY_GO(sky_posterior_alloc(ctx, m, n, p->n_background, nz, out));
-  SKY_GO_ALLOC(s.start, SKY_NEW(ctx, size_t, n * (p->n_time + 1)));
   SKY_GO_ALLOC(s.psi, SKY_NEW(ctx, double, n *n));
-  SKY_GO_ALLOC(s.mixed, SKY_NEW(ctx, double, own_prior ? 0 : p->n_cell *n));
-  SKY_GO_ALLOC(s.hf, SKY_NEW(ctx, double, p->q_rank *n));
-  SKY_GO_ALLOC(s.hq, SKY_NEW(ctx, double, p->n_cell *n));
+  SKY_GO(alloc_rows(&s));
   SKY_GO_ALLOC(s.d, SKY_NEW(ctx, double, n));
   SKY_GO_ALLOC(s.w, SKY_NEW(ctx, double, n));
   SKY_GO_ALLOC(s.u, SKY_NEW(ctx, double, m));
@@ -524,11 +543,8 @@ sky_status sky_problem_solve(sky_context *ctx, const sky_problem *p, const sky_f
   SKY_GO(run_solver(&s, zones));
 cleanup:
   sky_progress_end(ctx);
-  sky_free(s.start);
   sky_free(s.psi);
-  sky_free(s.mixed);
-  sky_free(s.hf);
-  sky_free(s.hq);
+  free_rows(&s);
   sky_free(s.d);
   sky_free(s.w);
   sky_free(s.u);

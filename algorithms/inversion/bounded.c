@@ -12,6 +12,7 @@
 
 #include "algorithms/inversion/cholesky.h"
 #include "algorithms/inversion/covariance.h"
+#include "algorithms/inversion/offsets.h"
 #include "algorithms/inversion/posterior.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
@@ -79,8 +80,9 @@ static void residual(const sky_problem *p, const double *x, const double *b, dou
     sky_acc sum = {p->y[i], 0};
     for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
       sky_acc_add(&sum, -p->val[k] * x[p->col[k]]);
-    if (p->n_background > 0 && p->group[i] >= 0) sky_acc_add(&sum, -b[p->group[i]]);
-    r[i] = sky_acc_value(&sum);
+    sky_acc offset = {0, 0};
+    sky_offsets_add(p, i, b, &offset);
+    r[i] = sky_acc_value(&sum) - sky_acc_value(&offset);
   }
 }
 
@@ -94,10 +96,9 @@ static void adjoint(const sky_problem *p, const double *w, const double *lambda,
 
 /* b = b0 + Σ_b Bᵀ w */
 static void offsets(const sky_problem *p, const double *w, double *b) {
+  sky_offsets_sums(p, w, 1, b);
   for (size_t g = 0; g < p->n_background; g++)
-    b[g] = p->b0[g];
-  for (size_t i = 0; p->n_background > 0 && i < p->n_obs; i++)
-    if (p->group[i] >= 0) b[p->group[i]] += p->b_sd[p->group[i]] * p->b_sd[p->group[i]] * w[i];
+    b[g] = p->b0[g] + p->b_sd[g] * p->b_sd[g] * b[g];
 }
 
 static double prior_element(const bounded *s, size_t i, size_t j) {
@@ -123,10 +124,7 @@ static sky_status prepare(bounded *s) {
   sky_gram(s->ctx, n, m, s->H, s->G, s->psi);
   for (size_t i = 0; i < n; i++) {
     s->psi[i * n + i] += p->r_sd[i] * p->r_sd[i];
-    if (p->n_background == 0 || p->group[i] < 0) continue;
-    for (size_t j = 0; j <= i; j++)
-      if (p->group[j] == p->group[i])
-        s->psi[i * n + j] += p->b_sd[p->group[i]] * p->b_sd[p->group[i]];
+    sky_offsets_covariance(p, i, s->psi + i * n);
   }
   const sky_status st = sky_cholesky(s->ctx, n, s->psi);
   if (st != SKY_OK) return sky_fail_in(s->ctx, st, "observation-space covariance: ");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "algorithms/inversion/cholesky.h"
+#include "algorithms/inversion/offsets.h"
 #include "algorithms/inversion/posterior.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
@@ -82,12 +83,12 @@ static sky_status information(sky_context *ctx, const sky_problem *p, sky_contro
   const size_t n = p->n_obs, all = out->n;
   double *rows = SKY_NEW0(ctx, double, all *n); /* (R^-½ [H B])ᵀ */
   if (rows == NULL) return SKY_E_NOMEM;
-  for (size_t i = 0; i < n; i++) {
+  for (size_t i = 0; i < n; i++)
     for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
       rows[(size_t)p->col[k] * n + i] = p->val[k] / p->r_sd[i];
-    if (p->n_background > 0 && p->group[i] >= 0)
-      rows[(p->n_state + (size_t)p->group[i]) * n + i] = 1 / p->r_sd[i];
-  }
+  sky_offsets_columns(p, rows + p->n_state * n);
+  for (size_t k = p->n_state * n; k < all * n; k++)
+    rows[k] /= p->r_sd[k % n];
   sky_gram(ctx, all, n, rows, rows, out->F);
   sky_free(rows);
   return SKY_OK;
@@ -139,7 +140,9 @@ double sky_control_residual(const sky_problem *p, const double *v, double *r) {
     double sum = p->y[i];
     for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
       sum -= p->val[k] * v[p->col[k]];
-    if (p->n_background > 0 && p->group[i] >= 0) sum -= v[p->n_state + (size_t)p->group[i]];
+    sky_acc offset = {0, 0};
+    sky_offsets_add(p, i, v + p->n_state, &offset);
+    sum -= sky_acc_value(&offset);
     r[i] = sum;
     const double u = sum / p->r_sd[i];
     sky_acc_add(&cost, u * u);
@@ -153,6 +156,6 @@ void sky_control_adjoint(const sky_problem *p, const double *r, double *out) {
     const double f = r[i] / (p->r_sd[i] * p->r_sd[i]);
     for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
       out[p->col[k]] += p->val[k] * f;
-    if (p->n_background > 0 && p->group[i] >= 0) out[p->n_state + (size_t)p->group[i]] += f;
+    sky_offsets_scatter(p, i, f, out + p->n_state);
   }
 }

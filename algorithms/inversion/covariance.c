@@ -11,6 +11,7 @@
 
 #include "algorithms/inversion/cholesky.h"
 #include "algorithms/inversion/levels.h"
+#include "grids/grid.h"
 #include "src/core/sum.h"
 
 /* Eq. 4.10 of Gaspari and Cohn 1999, QJRMS 125, 723; z = d/c, 0 from 2 on. */
@@ -56,6 +57,54 @@ void sky_correlation_matrix(sky_context *ctx, sky_correlation model, double leng
       C[j * n + i] = c;
     }
   }
+}
+
+/* ---- of a problem --------------------------------------------------------------------------- */
+
+static double plane_distance(const void *user, size_t i, size_t j) {
+  const sky_problem *p = user;
+  return hypot(p->xc[i] - p->xc[j], p->yc[i] - p->yc[j]);
+}
+
+static double sphere_distance(const void *user, size_t i, size_t j) {
+  const sky_problem *p = user;
+  return sky_distance(p->xc[i], p->yc[i], p->xc[j], p->yc[j]) / 1e3;
+}
+
+static double step_distance(const void *user, size_t i, size_t j) {
+  (void)user;
+  return i > j ? (double)(i - j) : (double)(j - i);
+}
+
+static sky_distance_fn cell_distance(const sky_problem *p) {
+  return p->geographic ? sphere_distance : plane_distance;
+}
+
+void sky_problem_correlate(sky_context *ctx, sky_problem *p) {
+  sky_correlation_matrix(ctx, p->space, p->length_km, cell_distance(p), p, p->n_cell, p->E);
+  sky_correlation_matrix(ctx, p->time, p->length_steps, step_distance, NULL, p->n_time, p->D);
+}
+
+double sky_correlation_slope(sky_correlation model, double distance, double length) {
+  const double h = distance / length;
+  if (model == SKY_CORR_SPHERICAL) return h < 1 ? 1.5 * h - 1.5 * h * h * h : 0;
+  return model == SKY_CORR_EXPONENTIAL ? h * exp(-h) : 0;
+}
+
+static void slope_matrix(sky_context *ctx, sky_correlation model, double length,
+                         sky_distance_fn distance, const void *user, size_t n, double *C) {
+#pragma omp parallel for schedule(dynamic, 16) num_threads(sky_context_threads(ctx))
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j <= i; j++)
+      C[i * n + j] = C[j * n + i] = sky_correlation_slope(model, distance(user, i, j), length);
+}
+
+void sky_problem_correlate_space_slope(sky_context *ctx, const sky_problem *p, double *dE) {
+  slope_matrix(ctx, p->space, p->length_km, cell_distance(p), p, p->n_cell, dE);
+}
+
+void sky_problem_correlate_time_slope(sky_context *ctx, const sky_problem *p, double *dD) {
+  slope_matrix(ctx, p->time, p->length_steps, step_distance, NULL, p->n_time, dD);
 }
 
 sky_status sky_correlation_parse(sky_context *ctx, const char *name, sky_correlation *out) {

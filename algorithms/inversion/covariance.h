@@ -10,6 +10,13 @@ double sky_correlation_value(sky_correlation model, double distance, double leng
 typedef double (*sky_distance_fn)(const void *user, size_t i, size_t j);
 void sky_correlation_matrix(sky_context *ctx, sky_correlation model, double length,
                             sky_distance_fn distance, const void *user, size_t n, double *C);
+/* E and D of a problem from its models, lengths and cell centres (great circles where geographic);
+ * and their derivatives by the logarithms of length_km and length_steps. E, D are allocated. */
+void sky_problem_correlate(sky_context *ctx, sky_problem *p);
+void sky_problem_correlate_space_slope(sky_context *ctx, const sky_problem *p, double *dE);
+void sky_problem_correlate_time_slope(sky_context *ctx, const sky_problem *p, double *dD);
+/* d/d(log length); 0 at distance 0 and, for the spherical model, from one length on. */
+double sky_correlation_slope(sky_correlation model, double distance, double length);
 /* SKY_E_JOB text for an unknown name; names: "none", "spherical", "exponential", "matern32",
  * "matern52", "gaspari-cohn". */
 SKY_NODISCARD sky_status sky_correlation_parse(sky_context *ctx, const char *name,

@@ -13,6 +13,7 @@
 #include "algorithms/inversion/krylov.h"
 #include "algorithms/inversion/levels.h"
 #include "algorithms/inversion/obs_operator.h"
+#include "algorithms/inversion/offsets.h"
 #include "algorithms/inversion/posterior.h"
 #include "algorithms/inversion/trace.h"
 #include "src/core/memory.h"
@@ -46,7 +47,9 @@ static void innovation(iteration *it) {
   double *d = it->b, *prior = it->out->simulated_prior;
   sky_sparse_apply(it->ctx, &it->op.H, p->x0, 1, prior);
   for (size_t i = 0; i < it->n; i++) {
-    if (p->n_background > 0 && p->group[i] >= 0) prior[i] += p->b0[p->group[i]];
+    sky_acc offset = {0, 0};
+    sky_offsets_add(p, i, p->b0, &offset);
+    prior[i] += sky_acc_value(&offset);
     d[i] = (p->y[i] - prior[i]) * it->op.scale[i];
   }
 }
@@ -220,7 +223,9 @@ static void fill_mean(iteration *it) {
   }
   sky_sparse_apply(it->ctx, &it->op.H, out->x, 1, out->simulated);
   for (size_t i = 0; i < n; i++) {
-    if (p->n_background > 0 && p->group[i] >= 0) out->simulated[i] += out->b[p->group[i]];
+    sky_acc offset = {0, 0};
+    sky_offsets_add(p, i, out->b, &offset);
+    out->simulated[i] += sky_acc_value(&offset);
     out->residual[i] = p->y[i] - out->simulated[i];
   }
   out->jo = sky_dot(it->u, it->u, n);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "algorithms/inversion/cholesky.h"
+#include "algorithms/inversion/offsets.h"
 #include "algorithms/inversion/posterior.h"
 #include "src/core/memory.h"
 
@@ -89,7 +90,7 @@ void sky_obs_operator_groups(const sky_obs_operator *op, const double *v, double
   if (p->n_background == 0) return;
   memset(sums, 0, p->n_background * sizeof *sums);
   for (size_t i = 0; i < p->n_obs; i++)
-    if (p->group[i] >= 0) sums[p->group[i]] += op->scale[i] * v[i];
+    sky_offsets_scatter(p, i, op->scale[i] * v[i], sums);
 }
 
 /* out += R^-½ B Σ_b Bᵀ R^-½ v + v */
@@ -99,11 +100,13 @@ static void add_offsets(sky_obs_operator *op, const double *v, double *out) {
     out[i] += v[i];
   if (p->n_background == 0) return;
   sky_obs_operator_groups(op, v, op->sums);
-  for (size_t i = 0; i < p->n_obs; i++)
-    if (p->group[i] >= 0) {
-      const double sd = p->b_sd[p->group[i]];
-      out[i] += op->scale[i] * sd * sd * op->sums[p->group[i]];
-    }
+  for (size_t g = 0; g < p->n_background; g++)
+    op->sums[g] *= p->b_sd[g] * p->b_sd[g];
+  for (size_t i = 0; i < p->n_obs; i++) {
+    sky_acc offset = {0, 0};
+    sky_offsets_add(p, i, op->sums, &offset);
+    out[i] += op->scale[i] * sky_acc_value(&offset);
+  }
 }
 
 void sky_obs_operator_apply(sky_obs_operator *op, const double *v, size_t count, double *out) {

@@ -13,8 +13,8 @@
 sky_status sky_problem_check_elements(sky_context *ctx, const sky_problem *p) {
   if (p->levels != NULL)
     return sky_fail(ctx, SKY_E_RANGE,
-                    "problem: bounds and sampling take a prior with elements (Kronecker or low "
-                    "rank + diagonal), not one of levels");
+                    "problem: this method takes a prior with elements (Kronecker or low rank + "
+                    "diagonal), not one of levels");
   return sky_problem_check(ctx, p);
 }
 
@@ -50,6 +50,7 @@ void sky_problem_free(sky_problem *p) {
   sky_free(p->xc);
   sky_free(p->yc);
   sky_free(p->group);
+  sky_free(p->regressor);
   sky_free(p->b0);
   sky_free(p->b_sd);
   memset(p, 0, sizeof *p);

@@ -2,15 +2,8 @@
 #ifndef SKY_ALGORITHMS_POSTERIOR_H
 #define SKY_ALGORITHMS_POSTERIOR_H
 
-#include "algorithms/inversion/covariance.h"
+#include "algorithms/inversion/bayes.h"
 
-/* Every number of a problem usable, its shapes those of one, a form of prior that is whole:
- * SKY_E_RANGE, SKY_E_SIZE, SKY_E_NODATA. */
-SKY_NODISCARD sky_status sky_problem_check(sky_context *ctx, const sky_problem *p);
-/* The same for methods that take single elements of Q: SKY_E_RANGE where Q is levels. */
-SKY_NODISCARD sky_status sky_problem_check_elements(sky_context *ctx, const sky_problem *p);
-/* The problem's Q; borrows its arrays. */
-sky_covariance sky_problem_covariance(const sky_problem *p);
 
 /* Zeroed arrays of the given sizes; on failure out is empty. */
 SKY_NODISCARD sky_status sky_posterior_alloc(sky_context *ctx, size_t n_state, size_t n_obs,

@@ -40,8 +40,10 @@ typedef struct sky_problem {
   double *y, *r_sd;                      /* [n_obs] */
   double *x0, *x_sd;                     /* [n_state]; x_sd = sqrt(diag Q) */
   double *x_true;                        /* [n_state] or NULL */
-  double *E;           /* [n_cell*n_cell] spatial correlation, row-major, symmetric */
-  double *D;           /* [n_time*n_time] temporal correlation */
+  sky_correlation space, time;    /* models that E and D were made from, and their lengths; */
+  double length_km, length_steps; /* length 0: not made from a model. Not used by the solver */
+  double *E;                      /* [n_cell*n_cell] spatial correlation, row-major, symmetric */
+  double *D;                      /* [n_time*n_time] temporal correlation */
   size_t q_rank;       /* with q_var: Q = F diag(q_sign) Fᵀ + diag(q_var); E and D are NULL */
   double *q_factor;    /* [q_rank*n_state] rows of Fᵀ; NULL if q_rank = 0 */
   double *q_sign;      /* [q_rank] +1 or -1; the whole Q must be positive semi-definite */
@@ -49,8 +51,10 @@ typedef struct sky_problem {
   sky_levels *levels;  /* owned, or NULL; Q as an operator, where E, D and q_var are NULL */
   double *xc, *yc;     /* [n_cell] cell centres, or NULL; not used by the solver */
   bool geographic;     /* xc, yc are longitude and latitude in degrees; else km */
-  size_t n_background; /* background offsets; 0 = none */
+  size_t n_background; /* columns of B: group offsets, then regressors; 0 = none */
+  size_t n_regressor;  /* the last columns of B, e.g. albedo or airmass of a sounding */
   int32_t *group;      /* [n_obs] offset that each observation carries, -1 = none; NULL if none */
+  double *regressor;   /* [n_regressor*n_obs] columns of B; NULL if none */
   double *b0, *b_sd;   /* [n_background] */
 } sky_problem;
 
@@ -152,9 +156,10 @@ SKY_NODISCARD sky_status sky_information_solve(sky_context *ctx, const sky_infor
  * In place of cov, Lx_km, Lt_steps and sigma_q: q_variance(state) and, where there are factors,
  * q_factor(rank,state) and q_sign(rank), with Q = Σ_k q_sign_k q_factor_k q_factor_kᵀ +
  * diag(q_variance). Optional: x_true(state); x_sd(state), r_sd(obs) in place of sigma_q, sigma_r;
- * group(obs), b0, b_sd(background) for background offsets; xc, yc with the unit degree (or
- * degrees_east, degrees_north) are longitude and latitude (great-circle distances), with km or no
- * unit plane coordinates. */
+ * group(obs), b0, b_sd(background) for background offsets; regressor(regressor,obs) with
+ * regressor_mean, regressor_sd(regressor) for errors that follow a known pattern; xc, yc with the
+ * unit degree (or degrees_east, degrees_north) are longitude and latitude (great-circle distances),
+ * with km or no unit plane coordinates. */
 SKY_NODISCARD sky_status sky_problem_read(sky_context *ctx, const char *path, sky_problem *out);
 
 #ifdef __cplusplus

@@ -9,15 +9,17 @@
 
 #include "skyflux/problem.h"
 #include "src/cli/commands.h"
+#include "src/cli/invert_modes.h"
 #include "src/cli/invert_sign.h"
 #include "src/cli/invert_solve.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
-#include "src/write/json_out.h"
 #include "src/write/nc_write.h"
 
 typedef struct options {
-  const char *problem, *output;
+  const char *problem, *output, *seed;
+  const char *gaussian; /* the last option given that only a Gaussian posterior has */
+  sky_invert_modes modes;
   sky_invert_solve solve;
   sky_invert_sign sign;
 } options;
@@ -25,8 +27,12 @@ typedef struct options {
 static const sky_cli_option OPTIONS[] = {
     {"problem", 'p', "FILE", "problem file (NetCDF: y, x0, xc, yc, CSR Jacobian, covariance)"},
     {"output", 'o', "FILE", "write posterior, uncertainty and fit to this NetCDF file"},
+    {"method", 'm', "NAME",
+     "exact, iterative (default by size), geostatistical (mean unknown), smoother (AR(1))"},
+    {"seed", 0, "S", "of the random numbers of --osse and --samples (default 1)"},
     SKY_INVERT_SOLVE_OPTIONS,
     SKY_INVERT_SIGN_OPTIONS,
+    SKY_INVERT_OPTIONS,
     {NULL, 0, NULL, NULL}};
 
 static const sky_cli_spec SPEC = {"invert", "--problem FILE [options]",
@@ -36,13 +42,23 @@ static const sky_cli_spec SPEC = {"invert", "--problem FILE [options]",
 static sky_status take_option(sky_context *ctx, void *user, const char *name, const char *value) {
   options *o = user;
   bool taken;
-  SKY_TRY(sky_invert_solve_option(ctx, &o->solve, name, value, &taken));
-  if (!taken) SKY_TRY(sky_invert_sign_option(ctx, &o->sign, name, value, &taken));
-  if (taken) return SKY_OK;
   if (strcmp(name, "problem") == 0)
     o->problem = value;
-  else
+  else if (strcmp(name, "output") == 0)
     o->output = value;
+  else if (strcmp(name, "seed") == 0)
+    o->seed = value;
+  else {
+    SKY_TRY(sky_invert_sign_option(ctx, &o->sign, name, value, &taken));
+    if (taken) return SKY_OK;
+    o->gaussian = name;
+    if (strcmp(name, "method") == 0)
+      o->solve.method = o->modes.method = value;
+    else {
+      SKY_TRY(sky_invert_solve_option(ctx, &o->solve, name, value, &taken));
+      if (!taken) sky_invert_take(&o->modes, name, value);
+    }
+  }
   return SKY_OK;
 }
 
@@ -123,17 +139,10 @@ static void collect_report(const sky_iterate_report *r, answer *a) {
   add(a, "neg_log_evidence_half_width_95", "-log evidence: half width", r->evidence_half);
 }
 
-static sky_status print_json(sky_context *ctx, const answer *a) {
-  cJSON *json = cJSON_CreateObject();
-  bool complete = json != NULL && cJSON_AddStringToObject(json, "method", a->method) != NULL;
+static sky_status answer_numbers(sky_context *ctx, const answer *a, cJSON *to) {
+  SKY_TRY(sky_invert_text(ctx, to, "method", a->method));
   for (size_t i = 0; i < a->count; i++)
-    complete =
-        complete && cJSON_AddNumberToObject(json, a->number[i].key, a->number[i].value) != NULL;
-  char *text = complete ? sky_json_text(ctx, json, true) : NULL;
-  cJSON_Delete(json);
-  if (text == NULL) return sky_fail(ctx, SKY_E_NOMEM, "out of memory");
-  fputs(text, stdout);
-  sky_free(text);
+    SKY_TRY(sky_invert_number(ctx, to, a->number[i].key, a->number[i].value));
   return SKY_OK;
 }
 
@@ -157,7 +166,7 @@ static sky_status define_column(sky_ncw *w, const column *c) {
 }
 
 static sky_status put_posterior(sky_ncw *w, const sky_problem *p, const sky_posterior *post,
-                                const answer *a) {
+                                const answer *a, const sky_diagnosis *diagnosis) {
   const column columns[] = {
       {"xc", "cell", p->geographic ? "degrees_east" : "km", "cell centre, x", p->xc},
       {"yc", "cell", p->geographic ? "degrees_north" : "km", "cell centre, y", p->yc},
@@ -186,14 +195,15 @@ static sky_status put_posterior(sky_ncw *w, const sky_problem *p, const sky_post
     if (!isnan(columns[i].data[0])) SKY_TRY(define_column(w, &columns[i]));
   for (size_t i = 0; i < n; i++)
     if (!isnan(columns[i].data[0])) SKY_TRY(sky_ncw_put(w, columns[i].name, columns[i].data));
-  return SKY_OK;
+  return sky_invert_put_diagnosis(w, diagnosis);
 }
 
 static sky_status write_posterior(sky_context *ctx, const char *path, const sky_problem *p,
-                                  const sky_posterior *post, const answer *a) {
+                                  const sky_posterior *post, const answer *a,
+                                  const sky_diagnosis *diagnosis) {
   sky_ncw *w = NULL;
   SKY_TRY(sky_ncw_create(ctx, path, &w));
-  const sky_status st = put_posterior(w, p, post, a);
+  const sky_status st = put_posterior(w, p, post, a, diagnosis);
   if (st == SKY_OK) return sky_ncw_commit(w);
   sky_ncw_abort(w);
   return st;
@@ -201,29 +211,47 @@ static sky_status write_posterior(sky_context *ctx, const char *path, const sky_
 
 /* ---- command -------------------------------------------------------------------------------- */
 
-static sky_status invert(sky_context *ctx, const options *o, bool json) {
-  sky_problem p = {0};
+/* The plain solution; its numbers go behind those that are in `more`. */
+static sky_status solve(sky_context *ctx, const options *o, bool json, const sky_problem *p,
+                        const sky_problem_labels *l, cJSON *more) {
   sky_posterior post = {0};
+  sky_diagnosis diagnosis = {0};
   double *ones = NULL;
   sky_iterate_report report;
   answer a = {0};
   sky_status st = SKY_OK;
-  SKY_GO(sky_problem_read(ctx, o->problem, &p));
-  SKY_GO_ALLOC(ones, SKY_NEW(ctx, double, p.n_state));
-  for (size_t i = 0; i < p.n_state; i++)
+  SKY_GO_ALLOC(ones, SKY_NEW(ctx, double, p->n_state));
+  for (size_t i = 0; i < p->n_state; i++)
     ones[i] = 1;
   const sky_functionals total = {.n_zone = 1, .W = ones};
-  SKY_GO(sky_invert_solve_run(ctx, &o->solve, o->problem, &p, &total, &post, &report, &a.method));
-  collect(&p, &post, &a);
+  SKY_GO(sky_invert_solve_run(ctx, &o->solve, o->problem, p, &total, &post, &report, &a.method));
+  collect(p, &post, &a);
   if (report.basis > 0) collect_report(&report, &a);
-  if (o->output != NULL) SKY_GO(write_posterior(ctx, o->output, &p, &post, &a));
-  if (json)
-    SKY_GO(print_json(ctx, &a));
-  else
-    print_table(&a);
+  if (json) SKY_GO(answer_numbers(ctx, &a, more));
+  if (o->modes.diagnose) SKY_GO(sky_invert_diagnose(ctx, &o->modes, p, l, &post, &diagnosis, more));
+  if (o->output != NULL) SKY_GO(write_posterior(ctx, o->output, p, &post, &a, &diagnosis));
+  if (!json) print_table(&a);
+  SKY_GO(sky_invert_print(ctx, more, json));
 cleanup:
   sky_free(ones);
   sky_posterior_free(&post);
+  sky_diagnosis_free(&diagnosis);
+  return st;
+}
+
+static sky_status invert(sky_context *ctx, const options *o, bool json) {
+  sky_problem p = {0};
+  sky_problem_labels l = {0};
+  cJSON *more = cJSON_CreateObject();
+  bool done = false;
+  sky_status st = more != NULL ? SKY_OK : sky_fail(ctx, SKY_E_NOMEM, "out of memory");
+  SKY_GO(st);
+  SKY_GO(sky_problem_read(ctx, o->problem, &p));
+  SKY_GO(sky_invert_prepare(ctx, &o->modes, o->problem, o->output, &p, &l, more, &done));
+  SKY_GO(done ? sky_invert_print(ctx, more, json) : solve(ctx, o, json, &p, &l, more));
+cleanup:
+  cJSON_Delete(more);
+  sky_problem_labels_free(&l);
   sky_problem_free(&p);
   return st;
 }
@@ -238,7 +266,11 @@ sky_status sky_cmd_invert(sky_context *ctx, int argc, char **argv) {
                     common.args[0]);
   if (o.problem == NULL) return sky_fail(ctx, SKY_E_USAGE, "invert: --problem FILE is missing");
   bool bounded;
+  *(o.sign.samples != NULL ? &o.sign.seed : &o.modes.seed) = o.seed;
   SKY_TRY(sky_invert_sign_wanted(ctx, &o.sign, &bounded));
+  if (bounded && o.gaussian != NULL)
+    return sky_fail(ctx, SKY_E_USAGE, "invert: --%s does not go with --sign %s", o.gaussian,
+                    o.sign.sign);
   if (bounded) return sky_invert_sign_run(ctx, &o.sign, o.problem, o.output, common.json);
   return invert(ctx, &o, common.json);
 }

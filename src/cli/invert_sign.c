@@ -51,8 +51,6 @@ sky_status sky_invert_sign_option(sky_context *ctx, sky_invert_sign *s, const ch
     s->samples = value;
   else if (strcmp(name, "chains") == 0)
     s->chains = value;
-  else if (strcmp(name, "seed") == 0)
-    s->seed = value;
   else
     *taken = false;
   return SKY_OK;

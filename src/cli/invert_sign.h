@@ -18,11 +18,10 @@ SKY_NODISCARD sky_status sky_invert_sign_wanted(sky_context *ctx, const sky_inve
 SKY_NODISCARD sky_status sky_invert_sign_run(sky_context *ctx, const sky_invert_sign *s,
                                              const char *problem, const char *output, bool json);
 
-#define SKY_INVERT_SIGN_OPTIONS                                                  \
-  {"sign", 0, "MODEL", "gaussian (default), nonnegative, lognormal"},            \
-      {"samples", 0, "N", "draws a chain of the joint posterior (with --sign)"}, \
-      {"chains", 0, "K", "chains that start apart (default 4)"}, {               \
-    "seed", 0, "S", "of the random numbers (default 1)"                          \
+#define SKY_INVERT_SIGN_OPTIONS                                                    \
+  {"sign", 0, "MODEL", "gaussian (default), nonnegative, lognormal"},              \
+      {"samples", 0, "N", "draws a chain of the joint posterior (with --sign)"}, { \
+    "chains", 0, "K", "chains that start apart (default 4)"                        \
   }
 
 #endif

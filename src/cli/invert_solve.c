@@ -21,11 +21,7 @@
 sky_status sky_invert_solve_option(sky_context *ctx, sky_invert_solve *o, const char *name,
                                    const char *value, bool *taken) {
   *taken = true;
-  if (strcmp(name, "method") == 0) {
-    if (strcmp(value, "exact") != 0 && strcmp(value, "iterative") != 0)
-      return sky_fail(ctx, SKY_E_USAGE, "--method: '%s' (expected exact or iterative)", value);
-    o->method = value;
-  } else if (strcmp(name, "tolerance") == 0) {
+  if (strcmp(name, "tolerance") == 0) {
     if (!sky_number_parse(value, &o->tolerance, NULL) || !(o->tolerance > 0 && o->tolerance < 1))
       return sky_fail(ctx, SKY_E_USAGE, "--tolerance: '%s' (expected a number above 0, below 1)",
                       value);
@@ -115,7 +111,7 @@ static sky_status iterate(sky_context *ctx, const sky_invert_solve *o, const cha
 static const char *choose(sky_context *ctx, const sky_invert_solve *o, const sky_problem *p,
                           size_t n_zone) {
   const double need = sky_problem_bytes(p, n_zone), budget = (double)sky_context_memory(ctx);
-  if (o->method != NULL) return o->method;
+  if (o->method != NULL) return o->method; /* exact or iterative: checked with the modes */
   if (p->n_obs <= MOST_EXACT && need <= budget) return "exact";
   sky_log(ctx, SKY_LOG_INFO,
           "method: iterative (an exact solution of %zu observations would take %.0f MB of %.0f MB; "

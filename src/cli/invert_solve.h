@@ -12,8 +12,7 @@ typedef struct sky_invert_solve {
 } sky_invert_solve;
 
 #define SKY_INVERT_SOLVE_OPTIONS                                                                  \
-  {"method", 'm', "METHOD", "exact or iterative (default: exact where it fits)"},                 \
-      {"tolerance", 0, "T", "iterative: error of totals in their sd, and of the sd (1e-10)"},     \
+  {"tolerance", 0, "T", "iterative: error of totals in their sd, and of the sd (1e-10)"},         \
       {"checkpoint", 0, "FILE", "iterative: keep products here, so that a killed run goes on"}, { \
     "float32", 0, NULL, "iterative: hold the Jacobian in 4-byte values"                           \
   }

@@ -10,16 +10,10 @@
 #include <string.h>
 
 #include "algorithms/inversion/covariance.h"
-#include "grids/grid.h"
 #include "skyflux/problem.h"
 #include "src/core/memory.h"
 #include "src/read/nc.h"
 #include "src/read/problem_levels.h"
-
-typedef struct covariance { /* attributes of the file */
-  double length_km, length_steps;
-  sky_correlation space, time;
-} covariance;
 
 /* A variable of exactly `count` finite numbers; count SIZE_MAX: any, told in *found. */
 static sky_status read_vector(sky_context *ctx, sky_nc *f, const char *var, size_t count,
@@ -48,20 +42,20 @@ static sky_status positive_attribute(sky_context *ctx, sky_nc *f, const char *na
 /* ---- covariance models ---------------------------------------------------------------------- */
 
 /* "spherical in space and time, …" or "exponential in space and none in time, …" */
-static sky_status parse_models(sky_context *ctx, sky_nc *f, const char *text, covariance *cov) {
+static sky_status parse_models(sky_context *ctx, sky_nc *f, const char *text, sky_problem *p) {
   char clause[96] = "", space[32] = "", time[32] = "";
   const size_t length = strcspn(text, ",");
   int one = -1, two = -1; /* set only where the whole pattern matches */
   if (length < sizeof clause) memcpy(clause, text, length);
   if (sscanf(clause, " %31s in space and time %n", space, &one) == 1 && one == (int)length) {
-    SKY_TRY(sky_correlation_parse(ctx, space, &cov->space));
-    cov->time = cov->space;
+    SKY_TRY(sky_correlation_parse(ctx, space, &p->space));
+    p->time = p->space;
     return SKY_OK;
   }
   if (sscanf(clause, " %31s in space and %31s in time %n", space, time, &two) == 2 &&
       two == (int)length) {
-    SKY_TRY(sky_correlation_parse(ctx, space, &cov->space));
-    return sky_correlation_parse(ctx, time, &cov->time);
+    SKY_TRY(sky_correlation_parse(ctx, space, &p->space));
+    return sky_correlation_parse(ctx, time, &p->time);
   }
   return sky_fail(ctx, SKY_E_FORMAT,
                   "%s: cov: '%s' (expected 'MODEL in space and time' or 'MODEL in space and MODEL "
@@ -69,15 +63,15 @@ static sky_status parse_models(sky_context *ctx, sky_nc *f, const char *text, co
                   sky_nc_path(f), text);
 }
 
-static sky_status read_covariance(sky_context *ctx, sky_nc *f, covariance *cov) {
-  SKY_TRY(positive_attribute(ctx, f, "Lx_km", &cov->length_km));
-  SKY_TRY(positive_attribute(ctx, f, "Lt_steps", &cov->length_steps));
+static sky_status read_covariance(sky_context *ctx, sky_nc *f, sky_problem *p) {
+  SKY_TRY(positive_attribute(ctx, f, "Lx_km", &p->length_km));
+  SKY_TRY(positive_attribute(ctx, f, "Lt_steps", &p->length_steps));
   char *text;
   SKY_TRY(sky_nc_attr_text(ctx, f, "", "cov", &text));
   if (text == NULL)
     return sky_fail(ctx, SKY_E_FORMAT, "%s: cov: attribute missing (names the covariance models)",
                     sky_nc_path(f));
-  sky_status st = parse_models(ctx, f, text, cov);
+  sky_status st = parse_models(ctx, f, text, p);
   if (st == SKY_E_JOB) /* an unknown model is the file's fault here */
     st = sky_fail(ctx, SKY_E_FORMAT,
                   "%s: cov: '%s' names an unknown model (known: none, "
@@ -85,21 +79,6 @@ static sky_status read_covariance(sky_context *ctx, sky_nc *f, covariance *cov) 
                   sky_nc_path(f), text);
   sky_free(text);
   return st;
-}
-
-static double plane_distance(const void *user, size_t i, size_t j) {
-  const sky_problem *p = user;
-  return hypot(p->xc[i] - p->xc[j], p->yc[i] - p->yc[j]);
-}
-
-static double sphere_distance(const void *user, size_t i, size_t j) {
-  const sky_problem *p = user;
-  return sky_distance(p->xc[i], p->yc[i], p->xc[j], p->yc[j]) / 1e3;
-}
-
-static double step_distance(const void *user, size_t i, size_t j) {
-  (void)user;
-  return i > j ? (double)(i - j) : (double)(j - i);
 }
 
 /* Standard deviations: the variable, or one constant attribute for all. */
@@ -168,27 +147,23 @@ static sky_status read_low_rank(sky_context *ctx, sky_nc *f, sky_problem *p) {
 }
 
 static sky_status fill_covariance(sky_context *ctx, sky_nc *f, sky_problem *p) {
-  covariance cov;
   sky_status st = SKY_OK;
   SKY_GO(read_sd(ctx, f, "r_sd", "sigma_r", p->n_obs, &p->r_sd));
   if (sky_nc_has(f, "q_variance")) return read_low_rank(ctx, f, p);
   if (sky_problem_has_levels(f)) return sky_problem_read_levels(ctx, f, p);
-  SKY_GO(read_covariance(ctx, f, &cov));
+  SKY_GO(read_covariance(ctx, f, p));
   SKY_GO(read_sd(ctx, f, "x_sd", "sigma_q", p->n_state, &p->x_sd));
   SKY_GO_ALLOC(p->E, SKY_NEW(ctx, double, p->n_cell * p->n_cell));
   SKY_GO_ALLOC(p->D, SKY_NEW(ctx, double, p->n_time * p->n_time));
-  sky_correlation_matrix(ctx, cov.space, cov.length_km,
-                         p->geographic ? sphere_distance : plane_distance, p, p->n_cell, p->E);
-  sky_correlation_matrix(ctx, cov.time, cov.length_steps, step_distance, NULL, p->n_time, p->D);
+  sky_problem_correlate(ctx, p);
 cleanup:
   return st;
 }
 
 /* Background offsets: group(obs) counts from 0, -1 = none; b0, b_sd (background). */
-static sky_status read_background(sky_context *ctx, sky_nc *f, sky_problem *p) {
+static sky_status read_groups(sky_context *ctx, sky_nc *f, sky_problem *p) {
   double *group = NULL;
   sky_status st = SKY_OK;
-  if (!sky_nc_has(f, "group")) return SKY_OK;
   SKY_GO(read_vector(ctx, f, "group", p->n_obs, NULL, &group));
   SKY_GO(read_vector(ctx, f, "b0", SIZE_MAX, &p->n_background, &p->b0));
   SKY_GO(read_vector(ctx, f, "b_sd", p->n_background, NULL, &p->b_sd));
@@ -204,6 +179,38 @@ static sky_status read_background(sky_context *ctx, sky_nc *f, sky_problem *p) {
 cleanup:
   sky_free(group);
   return st;
+}
+
+/* more [count] behind the n values of *v. */
+static sky_status append(sky_context *ctx, double **v, size_t n, const double *more, size_t count) {
+  double *grown = sky_realloc(ctx, *v, n, n + count, sizeof **v);
+  if (grown == NULL) return SKY_E_NOMEM;
+  memcpy(grown + n, more, count * sizeof *more);
+  *v = grown;
+  return SKY_OK;
+}
+
+/* regressor(regressor,obs), regressor_mean and regressor_sd(regressor): the last columns of B. */
+static sky_status read_regressors(sky_context *ctx, sky_nc *f, sky_problem *p) {
+  double *mean = NULL, *sd = NULL;
+  size_t count;
+  sky_status st = SKY_OK;
+  SKY_GO(read_vector(ctx, f, "regressor_mean", SIZE_MAX, &count, &mean));
+  SKY_GO(read_vector(ctx, f, "regressor_sd", count, NULL, &sd));
+  SKY_GO(read_vector(ctx, f, "regressor", count * p->n_obs, NULL, &p->regressor));
+  SKY_GO(append(ctx, &p->b0, p->n_background, mean, count));
+  SKY_GO(append(ctx, &p->b_sd, p->n_background, sd, count));
+  p->n_regressor = count;
+  p->n_background += count;
+cleanup:
+  sky_free(mean);
+  sky_free(sd);
+  return st;
+}
+
+static sky_status read_background(sky_context *ctx, sky_nc *f, sky_problem *p) {
+  if (sky_nc_has(f, "group")) SKY_TRY(read_groups(ctx, f, p));
+  return sky_nc_has(f, "regressor") ? read_regressors(ctx, f, p) : SKY_OK;
 }
 
 /* ---- sizes and Jacobian --------------------------------------------------------------------- */

@@ -10,18 +10,13 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "algorithms/inversion/osse.h"
 #include "fixture_problem.h"
 #include "src/core/memory.h"
 
-enum { DRAWS = 200, CELLS = 6, TIMES = 6, OBS = 24, ZONES = 3, STATE = CELLS * TIMES, BINS = 10 };
+enum { DRAWS = 200, CELLS = 6, TIMES = 6, OBS = 24, ZONES = 3, STATE = CELLS * TIMES };
 
 typedef enum defect { NONE, SIGN_FLIPPED, HOUR_SHIFTED, TIME_AND_SPACE_SWAPPED, SIGNS_LOST } defect;
-
-typedef struct score {
-  int inside68[ZONES], inside95[ZONES], rank[ZONES][BINS];
-  double jb_per_dofs, j_per_n; /* means over draws */
-  double jb_sd, j_sd;          /* expected sd of these means */
-} score;
 
 /* Zone 0 everything, zone 1 two cells, zone 2 two times. */
 static void fill_zones(double *W) {
@@ -66,17 +61,12 @@ static void damage(sky_problem *p, defect d) {
   }
 }
 
-/* Standard normal distribution function. */
-static double normal_cdf(double z) {
-  return 0.5 * erfc(-z / sqrt(2));
-}
-
-static void run_osse(bool low_rank, defect d, score *s) {
+static void run_osse(bool low_rank, defect d, sky_osse *s) {
   sky_context *ctx = fixture_context(1);
-  double W[ZONES * STATE];
+  double W[ZONES * STATE], truth[ZONES];
   const sky_functionals zones = {.n_zone = ZONES, .W = W};
   fill_zones(W);
-  memset(s, 0, sizeof *s);
+  assert_int_equal(sky_osse_begin(ctx, ZONES, OBS, s), SKY_OK);
   for (uint64_t draw = 0; draw < DRAWS; draw++) {
     sky_problem p;
     sky_posterior post;
@@ -84,73 +74,104 @@ static void run_osse(bool low_rank, defect d, score *s) {
     damage(&p, d);
     assert_int_equal(sky_problem_solve(ctx, &p, &zones, &post), SKY_OK);
     for (size_t z = 0; z < ZONES; z++) {
-      double truth = 0;
+      truth[z] = 0;
       for (size_t i = 0; i < STATE; i++)
-        truth += W[z * STATE + i] * p.x_true[i];
-      const double miss = (truth - post.total[z]) / post.total_sd[z];
-      s->inside68[z] += fabs(miss) < 0.99445788320975312; /* z of 68 % */
-      s->inside95[z] += fabs(miss) < 1.9599639845400545;
-      const int bin = (int)(normal_cdf(miss) * BINS);
-      s->rank[z][bin < BINS ? bin : BINS - 1]++;
+        truth[z] += W[z * STATE + i] * p.x_true[i];
     }
-    s->jb_per_dofs += post.jb / post.dofs / DRAWS;
-    s->j_per_n += (post.jb + post.jo) / OBS / DRAWS;
-    /* Jb = Σ a χ²₁ with eigenvalues a <= 1 of HK, so var(Jb) = 2Σa² <= 2 DOFS */
-    s->jb_sd = sqrt(2 / post.dofs / DRAWS);
-    s->j_sd = sqrt(2.0 / OBS / DRAWS);
+    sky_osse_add(s, post.total, post.total_sd, truth, post.jb, post.jo, post.dofs);
     sky_posterior_free(&post);
     sky_problem_free(&p);
   }
+  sky_osse_finish(s);
   sky_context_free(ctx);
 }
 
-/* Every number inside limits that a right inversion leaves once in a thousand. */
-static bool calibrated(const score *s) {
-  bool good = fabs(s->jb_per_dofs - 1) < 3.3 * s->jb_sd && fabs(s->j_per_n - 1) < 3.3 * s->j_sd;
-  for (size_t z = 0; z < ZONES; z++) {
-    double chi2 = 0;
-    good = good && s->inside68[z] >= 114 && s->inside68[z] <= 157;
-    good = good && s->inside95[z] >= 180 && s->inside95[z] <= 199;
-    for (size_t b = 0; b < BINS; b++)
-      chi2 += pow(s->rank[z][b] - DRAWS / BINS, 2) / (DRAWS / BINS);
-    good = good && chi2 < 27.88; /* 99.9 % of chi2 with 9 degrees of freedom */
-  }
-  return good;
+static void show(const sky_osse *s) {
+  for (size_t z = 0; z < ZONES; z++)
+    print_message("zone %zu: %zu inside 68 %%, %zu inside 95 %% of %zu\n", z, s->zone[z].inside68,
+                  s->zone[z].inside95, s->n_member);
+  print_message("Jb/DOFS %.3f, (Jb+Jo)/n %.3f\n", s->jb_per_dofs, s->j_per_n);
 }
 
-static void show(const score *s) {
-  for (size_t z = 0; z < ZONES; z++)
-    print_message("zone %zu: %d inside 68 %%, %d inside 95 %% of %d\n", z, s->inside68[z],
-                  s->inside95[z], DRAWS);
-  print_message("Jb/DOFS %.3f, (Jb+Jo)/n %.3f\n", s->jb_per_dofs, s->j_per_n);
+/* Whether the experiment passes, with every limit. */
+static bool calibrated(bool low_rank, defect d) {
+  sky_osse s;
+  run_osse(low_rank, d, &s);
+  show(&s);
+  const bool good = s.calibrated;
+  sky_osse_free(&s);
+  return good;
 }
 
 static void test_calibrated(void **state) {
   (void)state;
-  score s;
-  for (int low_rank = 0; low_rank < 2; low_rank++) {
-    run_osse(low_rank, NONE, &s);
-    show(&s);
-    assert_true(calibrated(&s));
-  }
+  assert_true(calibrated(false, NONE));
+  assert_true(calibrated(true, NONE));
 }
 
 static void test_defects_are_seen(void **state) {
   (void)state;
-  for (int d = SIGN_FLIPPED; d <= TIME_AND_SPACE_SWAPPED; d++) {
-    score s;
-    run_osse(false, (defect)d, &s);
-    show(&s);
-    assert_false(calibrated(&s));
-  }
-  score s;
-  run_osse(true, SIGNS_LOST, &s);
-  show(&s);
-  assert_false(calibrated(&s));
+  for (int d = SIGN_FLIPPED; d <= TIME_AND_SPACE_SWAPPED; d++)
+    assert_false(calibrated(false, (defect)d));
+  assert_false(calibrated(true, SIGNS_LOST));
+}
+
+/* ---- members with one factorisation --------------------------------------------------------- */
+
+static bool planned(bool low_rank, sky_osse_plan plan, sky_osse *s) {
+  sky_context *ctx = fixture_context(2);
+  double W[ZONES * STATE];
+  sky_problem p;
+  fill_zones(W);
+  (low_rank ? fixture_low_rank : fixture_problem)(ctx, 1, CELLS, TIMES, OBS, 3, &p);
+  assert_int_equal(sky_osse_run(ctx, &p, ZONES, W, &plan, s), SKY_OK);
+  const bool good = s->calibrated;
+  show(s);
+  sky_problem_free(&p);
+  sky_osse_free(s);
+  sky_context_free(ctx);
+  return good;
+}
+
+static void test_members(void **state) {
+  (void)state;
+  sky_osse s;
+  sky_osse_plan plan = {.members = 400, .seed = 1, .noise_factor = 1};
+  assert_true(planned(false, plan, &s));
+  assert_true(planned(true, plan, &s));
+  plan.noise_factor = 1.4;
+  assert_false(planned(false, plan, &s));
+  plan.noise_factor = 0.7;
+  assert_false(planned(false, plan, &s));
+  plan.noise_factor = 1;
+  plan.noise_correlation = 0.9;
+  assert_false(planned(false, plan, &s));
+}
+
+/* The limits themselves, against values of scipy.stats (binom.ppf, norm.isf, chi2.isf). */
+static void test_limits(void **state) {
+  (void)state;
+  sky_context *ctx = fixture_context(1);
+  sky_osse s;
+  const double one = 1, zero = 0;
+  assert_int_equal(sky_osse_begin(ctx, 1, 10, &s), SKY_OK);
+  for (size_t k = 0; k < 200; k++)
+    sky_osse_add(&s, &zero, &one, &zero, 1, 9, 1);
+  sky_osse_finish(&s);
+  assert_int_equal(s.low68, 111);
+  assert_int_equal(s.high68, 160);
+  assert_int_equal(s.low95, 177);
+  assert_int_equal(s.high95, 199);
+  assert_true(fabs(s.normal_limit - 3.764823649533899) < 1e-9);
+  assert_true(fabs(s.rank_limit / 32.44637492428498 - 1) < 1e-9);
+  assert_false(s.calibrated); /* all ranks in one bin */
+  sky_osse_free(&s);
+  sky_context_free(ctx);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_calibrated),
-                                     cmocka_unit_test(test_defects_are_seen)};
+                                     cmocka_unit_test(test_defects_are_seen),
+                                     cmocka_unit_test(test_members), cmocka_unit_test(test_limits)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,54 @@
+/* osse.h: observing-system experiments: is the stated uncertainty the real one (osse.md)?
+ *
+ * A score counts how often members' truths lie inside the intervals of their estimates; it is
+ * filled member by member, so that any method can be judged. sky_osse_run draws members from a
+ * linear Gaussian problem's own statistics (or with misspecified noise) and solves all of them with
+ * one factorisation. */
+#ifndef SKY_ALGORITHMS_OSSE_H
+#define SKY_ALGORITHMS_OSSE_H
+
+#include "algorithms/inversion/dual.h"
+
+enum { SKY_OSSE_BINS = 10 };
+
+typedef struct sky_osse_zone {
+  size_t inside68, inside95, rank[SKY_OSSE_BINS];
+  double bias, bias_sd; /* mean of estimate - truth over members, and its sampling sd */
+  double rmse;          /* of the estimate */
+  double sum, square;   /* of estimate - truth */
+  double rank_chi2;     /* of the histogram against flat, SKY_OSSE_BINS - 1 degrees of freedom */
+  bool good;            /* both coverages and the histogram inside the limits, bias within 0 */
+} sky_osse_zone;
+
+typedef struct sky_osse {
+  size_t n_zone, n_member, n_obs;
+  sky_osse_zone *zone;                 /* [n_zone] */
+  double jb_per_dofs, j_per_n;         /* means over members; 1 where all is as stated */
+  double jb_sd, j_sd;                  /* their expected sampling sds */
+  size_t low68, high68, low95, high95; /* limits of the counts; shared over zones */
+  double rank_limit, normal_limit;     /* of rank_chi2, of |mean|/sd */
+  bool calibrated;                     /* everything inside its limit */
+} sky_osse;
+
+SKY_NODISCARD sky_status sky_osse_begin(sky_context *ctx, size_t n_zone, size_t n_obs,
+                                        sky_osse *out);
+/* total, sd, truth [n_zone]. */
+void sky_osse_add(sky_osse *s, const double *total, const double *sd, const double *truth,
+                  double jb, double jo, double dofs);
+/* Means, limits and verdicts. The limits are such that a right inversion leaves any of them once in
+ * a thousand experiments: 0.001 is shared equally by all tests (Bonferroni). */
+void sky_osse_finish(sky_osse *s);
+void sky_osse_free(sky_osse *s); /* NULL-safe, zeroes */
+
+typedef struct sky_osse_plan {
+  size_t members;
+  uint64_t seed;
+  double noise_factor;      /* true noise sd over r_sd; 1 = as stated */
+  double noise_correlation; /* of neighbouring observations (AR(1) along the file); 0 = as stated */
+} sky_osse_plan;
+
+/* W [n_zone*n_state]; zone sds [n_zone] as the solver states them. Truth x ~ N(x0, Q),
+ * b ~ N(b0, Σ_b). */
+SKY_NODISCARD sky_status sky_osse_run(sky_context *ctx, const sky_problem *p, size_t n_zone,
+                                      const double *W, const sky_osse_plan *plan, sky_osse *out);
+#endif

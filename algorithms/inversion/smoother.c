@@ -1,0 +1,290 @@
+/* smoother.c: Kalman filter and Rauch–Tung–Striebel smoother over a window of time steps.
+ *
+ *   u_(t+1) = ρ u_t + q, q ~ N(0, (1-ρ²) E), x_t = x0_t + S_t u_t       (D = AR(1), stationary)
+ *   window z_t = (u_t, u_(t-1), … u_(t-k)): an observation of step t sees z_t alone
+ *   analysis  z += P Hᵀ(HPHᵀ+R)⁻¹(d - Hz);  P -= P Hᵀ(HPHᵀ+R)⁻¹ H P
+ *   smoother  z_t += C (ẑ_(t+1) - F z_t), C = P_t Fᵀ (F P_t Fᵀ + Q)⁻¹        Rauch et al. 1965
+ *
+ * The window at step t has min(t, k)+1 blocks: it grows, and at full length the oldest leaves. */
+#include "algorithms/inversion/smoother.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/inversion/bayes.h"
+#include "algorithms/inversion/cholesky.h"
+#include "algorithms/inversion/posterior.h"
+#include "src/core/memory.h"
+
+#define AR1_CLOSE 1e-10
+
+size_t sky_smoother_span(const sky_problem *p) {
+  size_t span = 0;
+  for (size_t i = 0; i < p->n_obs; i++) {
+    if (p->rowptr[i + 1] == p->rowptr[i]) continue;
+    const size_t first = (size_t)p->col[p->rowptr[i]] / p->n_cell;
+    const size_t last = (size_t)p->col[p->rowptr[i + 1] - 1] / p->n_cell;
+    if (last - first > span) span = last - first;
+  }
+  return span;
+}
+
+/* Step at which row i is assimilated: the last that it sees; SIZE_MAX for an empty row. */
+static size_t row_step(const sky_problem *p, size_t i) {
+  if (p->rowptr[i + 1] == p->rowptr[i]) return SIZE_MAX;
+  return (size_t)p->col[p->rowptr[i + 1] - 1] / p->n_cell;
+}
+
+typedef struct filter {
+  sky_context *ctx;
+  const sky_problem *p;
+  size_t lag, nc, most; /* most = (lag+1)*nc, the longest window */
+  double rho, *d;       /* [n_obs] y - H x0 */
+  double **mean, **cov; /* [n_time] after analysis: [w], [w*w] with w = window_size(t) */
+  double *PH, *S, *H;   /* [most*r], [r*r], [r*most], r = most rows of a step */
+  double *z, *P;        /* forecast [most], [most*most] */
+  double *x, *sd;
+} filter;
+
+static size_t window_size(const filter *f, size_t t) {
+  return ((t < f->lag ? t : f->lag) + 1) * f->nc;
+}
+
+/* ---- checks ---------------------------------------------------------------------------------- */
+
+static sky_status check_model(sky_context *ctx, const sky_problem *p, size_t lag) {
+  const size_t nt = p->n_time, span = sky_smoother_span(p);
+  if (p->q_var != NULL || p->n_background > 0)
+    return sky_fail(ctx, SKY_E_RANGE, "smoother: a low-rank prior or offsets have no AR(1) form");
+  const double rho = nt > 1 ? p->D[1] : 0;
+  for (size_t i = 0; i < nt; i++)
+    for (size_t j = 0; j < nt; j++) {
+      const double want = pow(rho, i > j ? (double)(i - j) : (double)(j - i));
+      if (!(fabs(p->D[i * nt + j] - want) <= AR1_CLOSE) || !(fabs(rho) < 1))
+        return sky_fail(ctx, SKY_E_RANGE,
+                        "smoother: D[%zu,%zu] = %g, but AR(1) has %g (expected exponential in "
+                        "time)",
+                        i, j, p->D[i * nt + j], want);
+    }
+  for (size_t i = 0; i < p->n_obs; i++)
+    if (!(p->r_sd[i] > 0))
+      return sky_fail(ctx, SKY_E_RANGE, "smoother: r_sd[%zu] = %g (expected > 0)", i, p->r_sd[i]);
+  if (lag < span)
+    return sky_fail(ctx, SKY_E_RANGE,
+                    "smoother: lag %zu is shorter than the %zu steps that footprints reach back",
+                    lag, span);
+  return SKY_OK;
+}
+
+/* ---- filter ---------------------------------------------------------------------------------- */
+
+/* Forecast of step t from the analysis before: z, P [w*w]. Block 0 is the new step. */
+static void forecast(filter *f, size_t t) {
+  const size_t nc = f->nc, w = window_size(f, t), keep = w - nc;
+  const double fresh = t > 0 ? 1 - f->rho * f->rho : 1, rho = f->rho;
+  memset(f->z, 0, w * sizeof *f->z);
+  for (size_t i = 0; i < nc; i++)
+    for (size_t j = 0; j < nc; j++)
+      f->P[i * w + j] = fresh * f->p->E[i * nc + j];
+  if (t == 0) return;
+  const double *m = f->mean[t - 1], *C = f->cov[t - 1];
+  const size_t v = window_size(f, t - 1);
+  memcpy(f->z + nc, m, keep * sizeof *m);
+  for (size_t i = 0; i < nc; i++) {
+    f->z[i] = rho * m[i];
+    for (size_t j = 0; j < nc; j++)
+      f->P[i * w + j] += rho * rho * C[i * v + j];
+    for (size_t j = 0; j < keep; j++)
+      f->P[i * w + nc + j] = f->P[(nc + j) * w + i] = rho * C[i * v + j];
+  }
+  for (size_t i = 0; i < keep; i++)
+    memcpy(f->P + (nc + i) * w + nc, C + i * v, keep * sizeof *C);
+}
+
+/* Rows of H S of step t against the window, dense [r*w]; returns r. */
+static size_t window_rows(filter *f, size_t t, size_t *index) {
+  const sky_problem *p = f->p;
+  const size_t nc = f->nc, w = window_size(f, t);
+  size_t r = 0;
+  for (size_t i = 0; i < p->n_obs; i++) {
+    if (row_step(p, i) != t) continue;
+    double *row = f->H + r * w;
+    memset(row, 0, w * sizeof *row);
+    for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++) {
+      const size_t c = (size_t)p->col[k];
+      row[(t - c / nc) * nc + c % nc] = p->val[k] * p->x_sd[c];
+    }
+    index[r++] = i;
+  }
+  return r;
+}
+
+/* z, P -> mean[t], cov[t]: HP [r*w] through L of S = HPHᵀ + R. */
+static sky_status analyse(filter *f, size_t t, size_t *index) {
+  const size_t w = window_size(f, t), r = window_rows(f, t, index);
+  double *innovation = f->S + r * r; /* room for it is behind S */
+  memcpy(f->mean[t], f->z, w * sizeof *f->z);
+  memcpy(f->cov[t], f->P, w * w * sizeof *f->P);
+  if (r == 0) return SKY_OK;
+  sky_product(f->ctx, r, w, w, f->H, f->P, f->PH);
+  sky_gram(f->ctx, r, w, f->PH, f->H, f->S);
+  for (size_t i = 0; i < r; i++) {
+    const double sd = f->p->r_sd[index[i]];
+    f->S[i * r + i] += sd * sd;
+    innovation[i] = f->d[index[i]] - cblas_ddot((int)w, f->H + i * w, 1, f->z, 1);
+  }
+  SKY_TRY(sky_cholesky(f->ctx, r, f->S));
+  sky_cholesky_forward(f->ctx, r, f->S, w, f->PH);
+  sky_cholesky_forward(f->ctx, r, f->S, 1, innovation);
+  cblas_dgemv(CblasRowMajor, CblasTrans, (int)r, (int)w, 1, f->PH, (int)w, innovation, 1, 1,
+              f->mean[t], 1);
+  cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)w, (int)w, (int)r, -1, f->PH, (int)w,
+              f->PH, (int)w, 1, f->cov[t], (int)w);
+  return SKY_OK;
+}
+
+/* ---- results --------------------------------------------------------------------------------- */
+
+/* Block b of the window of step t is step t-b. */
+static void take_block(filter *f, size_t t, size_t b) {
+  const size_t nc = f->nc, w = window_size(f, t), s = (t - b) * nc;
+  for (size_t c = 0; c < nc; c++) {
+    const size_t i = b * nc + c;
+    f->x[s + c] = f->p->x0[s + c] + f->p->x_sd[s + c] * f->mean[t][i];
+    f->sd[s + c] = f->p->x_sd[s + c] * sqrt(sky_variance(f->cov[t][i * w + i]));
+  }
+}
+
+/* mean[t], cov[t] given all observations, from those of t+1 (already smoothed). C = P Fᵀ Pf⁻¹:
+ * cross [v*w] = P Fᵀ, then L⁻¹ of its transpose on both sides. */
+static sky_status smooth(filter *f, size_t t, double *cross, double *gain, double *change) {
+  const size_t nc = f->nc, v = window_size(f, t), w = window_size(f, t + 1), keep = w - nc;
+  const double *C = f->cov[t];
+  forecast(f, t + 1); /* F z in z, F P Fᵀ + Q in P */
+  for (size_t i = 0; i < v; i++) {
+    for (size_t j = 0; j < nc; j++)
+      cross[i * w + j] = f->rho * C[i * v + j];
+    memcpy(cross + i * w + nc, C + i * v, keep * sizeof *C);
+  }
+  memcpy(gain, cross, v * w * sizeof *gain);
+  memcpy(change, f->P, w * w * sizeof *change);
+  SKY_TRY(sky_cholesky(f->ctx, w, f->P));
+  sky_cholesky_forward_rows(f->ctx, w, f->P, v, gain);
+  sky_cholesky_backward_rows(f->ctx, w, f->P, v, gain);
+  for (size_t i = 0; i < w; i++)
+    f->z[i] = f->mean[t + 1][i] - f->z[i];
+  for (size_t i = 0; i < w * w; i++)
+    change[i] = f->cov[t + 1][i] - change[i];
+  cblas_dgemv(CblasRowMajor, CblasNoTrans, (int)v, (int)w, 1, gain, (int)w, f->z, 1, 1, f->mean[t],
+              1);
+  sky_product(f->ctx, v, w, w, gain, change, cross);
+  cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)v, (int)v, (int)w, 1, cross, (int)w,
+              gain, (int)w, 1, f->cov[t], (int)v);
+  return SKY_OK;
+}
+
+static sky_status smooth_all(filter *f) {
+  const size_t m2 = f->most * f->most;
+  double *cross = SKY_NEW(f->ctx, double, m2), *gain = SKY_NEW(f->ctx, double, m2);
+  double *change = SKY_NEW(f->ctx, double, m2);
+  const size_t nt = f->p->n_time;
+  sky_status st = cross != NULL && gain != NULL && change != NULL ? SKY_OK : SKY_E_NOMEM;
+  for (size_t t = nt; t-- > 0 && st == SKY_OK;) {
+    if (t + 1 < nt) st = smooth(f, t, cross, gain, change);
+    if (st == SKY_OK) take_block(f, t, 0);
+  }
+  sky_free(cross);
+  sky_free(gain);
+  sky_free(change);
+  return st;
+}
+
+/* A step is final when it is the oldest of a full window, or the data end. */
+static void take_fixed_lag(filter *f) {
+  const size_t nt = f->p->n_time;
+  for (size_t s = 0; s < nt; s++) {
+    const size_t t = s + f->lag < nt ? s + f->lag : nt - 1;
+    take_block(f, t, t - s);
+  }
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static sky_status alloc_filter(filter *f, size_t **index) {
+  const size_t nt = f->p->n_time;
+  size_t rows = 0;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(*index, SKY_NEW0(f->ctx, size_t, f->p->n_obs + nt));
+  for (size_t t = 0; t < nt; t++) {
+    size_t r = 0;
+    for (size_t i = 0; i < f->p->n_obs; i++)
+      r += row_step(f->p, i) == t;
+    if (r > rows) rows = r;
+  }
+  SKY_GO_ALLOC(f->mean, (double **)sky_calloc(f->ctx, nt, sizeof *f->mean));
+  SKY_GO_ALLOC(f->cov, (double **)sky_calloc(f->ctx, nt, sizeof *f->cov));
+  for (size_t t = 0; t < nt; t++) {
+    const size_t w = window_size(f, t);
+    SKY_GO_ALLOC(f->mean[t], SKY_NEW(f->ctx, double, w));
+    SKY_GO_ALLOC(f->cov[t], SKY_NEW(f->ctx, double, w *w));
+  }
+  SKY_GO_ALLOC(f->d, SKY_NEW(f->ctx, double, f->p->n_obs));
+  SKY_GO_ALLOC(f->PH, SKY_NEW(f->ctx, double, f->most *rows));
+  SKY_GO_ALLOC(f->H, SKY_NEW(f->ctx, double, f->most *rows));
+  SKY_GO_ALLOC(f->S, SKY_NEW(f->ctx, double, rows *(rows + 1)));
+  SKY_GO_ALLOC(f->z, SKY_NEW(f->ctx, double, f->most));
+  SKY_GO_ALLOC(f->P, SKY_NEW(f->ctx, double, f->most * f->most));
+cleanup:
+  return st;
+}
+
+static void free_filter(filter *f) {
+  for (size_t t = 0; t < f->p->n_time; t++) {
+    if (f->mean != NULL) sky_free(f->mean[t]);
+    if (f->cov != NULL) sky_free(f->cov[t]);
+  }
+  sky_free(f->mean);
+  sky_free(f->cov);
+  sky_free(f->d);
+  sky_free(f->PH);
+  sky_free(f->H);
+  sky_free(f->S);
+  sky_free(f->z);
+  sky_free(f->P);
+}
+
+sky_status sky_smoother_solve(sky_context *ctx, const sky_problem *p, size_t lag, bool fixed_lag,
+                              double *x, double *sd) {
+  filter f = {.ctx = ctx, .p = p, .nc = p->n_cell, .x = x, .sd = sd};
+  size_t *index = NULL;
+  sky_status st = SKY_OK;
+  SKY_TRY(sky_problem_check_elements(ctx, p));
+  SKY_TRY(check_model(ctx, p, lag));
+  f.lag = lag < p->n_time ? lag : p->n_time - 1;
+  f.most = (f.lag + 1) * f.nc;
+  f.rho = p->n_time > 1 ? p->D[1] : 0;
+  const double need = ((double)p->n_time + 4) * (double)f.most * (double)f.most * 8;
+  if (need > (double)sky_context_memory(ctx))
+    return sky_fail(ctx, SKY_E_NOMEM,
+                    "smoother: %zu windows of %zu unknowns need %.0f MB, the memory budget is %.0f "
+                    "MB (--memory)",
+                    p->n_time, f.most, ceil(need / 1e6), (double)sky_context_memory(ctx) / 1e6);
+  sky_blas_single();
+  SKY_GO(alloc_filter(&f, &index));
+  sky_problem_observe(ctx, p, p->x0, NULL, f.d);
+  for (size_t i = 0; i < p->n_obs; i++)
+    f.d[i] = p->y[i] - f.d[i];
+  for (size_t t = 0; t < p->n_time; t++) {
+    forecast(&f, t);
+    SKY_GO(analyse(&f, t, index));
+  }
+  if (fixed_lag)
+    take_fixed_lag(&f);
+  else
+    SKY_GO(smooth_all(&f));
+cleanup:
+  free_filter(&f);
+  sky_free(index);
+  return st;
+}

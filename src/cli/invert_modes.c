@@ -1,0 +1,212 @@
+/* invert_modes.c: options, dispatch and printing of the modes of `skyflux invert`. */
+#include "src/cli/invert_modes.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/inversion/robust.h"
+#include "algorithms/inversion/select.h"
+#include "src/core/memory.h"
+#include "src/write/json_out.h"
+
+/* ---- options -------------------------------------------------------------------------------- */
+
+bool sky_invert_take(sky_invert_modes *m, const char *name, const char *value) {
+  const struct {
+    const char *name, **text;
+    bool *flag;
+  } known[] = {{"lag", &m->lag, NULL},
+               {"tune", &m->tune, NULL},
+               {"reml", NULL, &m->restricted},
+               {"desroziers", NULL, &m->desroziers},
+               {"holdout", &m->holdout, NULL},
+               {"screen", NULL, &m->screen},
+               {"huber", &m->huber, NULL},
+               {"diagnose", NULL, &m->diagnose},
+               {"coarsen", &m->coarsen, NULL},
+               {"osse", &m->osse, NULL},
+               {"noise-factor", &m->noise_factor, NULL},
+               {"noise-correlation", &m->noise_correlation, NULL}};
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    if (strcmp(known[i].name, name) != 0) continue;
+    if (known[i].flag != NULL)
+      *known[i].flag = true;
+    else
+      *known[i].text = value;
+    return true;
+  }
+  return false;
+}
+
+static bool geostatistical(const sky_invert_modes *m) {
+  return m->method != NULL && strcmp(m->method, "geostatistical") == 0;
+}
+
+static bool smoother(const sky_invert_modes *m) {
+  return m->method != NULL && strcmp(m->method, "smoother") == 0;
+}
+
+static sky_status check_modes(sky_context *ctx, const sky_invert_modes *m) {
+  if (m->method != NULL && !geostatistical(m) && !smoother(m) && strcmp(m->method, "exact") != 0 &&
+      strcmp(m->method, "iterative") != 0)
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "invert: --method '%s' (expected exact, iterative, geostatistical or smoother)",
+                    m->method);
+  if (m->lag != NULL && !smoother(m))
+    return sky_fail(ctx, SKY_E_USAGE, "invert: --lag goes with --method smoother");
+  if (m->tune == NULL && (m->restricted || m->desroziers || m->holdout != NULL))
+    return sky_fail(ctx, SKY_E_USAGE, "invert: --reml, --desroziers and --holdout go with --tune");
+  if (m->restricted && m->desroziers)
+    return sky_fail(ctx, SKY_E_USAGE, "invert: --reml and --desroziers exclude each other");
+  if (m->coarsen != NULL && !m->diagnose)
+    return sky_fail(ctx, SKY_E_USAGE, "invert: --coarsen goes with --diagnose");
+  if (m->osse == NULL &&
+      (m->seed != NULL || m->noise_factor != NULL || m->noise_correlation != NULL))
+    return sky_fail(
+        ctx, SKY_E_USAGE,
+        "invert: --noise-factor and --noise-correlation go with --osse, --seed with it or "
+        "with --samples");
+  if (m->diagnose && (geostatistical(m) || smoother(m) || m->osse != NULL))
+    return sky_fail(ctx, SKY_E_USAGE, "invert: --diagnose is of the Bayesian solution alone");
+  if ((geostatistical(m) || smoother(m)) && m->osse != NULL)
+    return sky_fail(ctx, SKY_E_USAGE, "invert: --osse is of the Bayesian solution alone");
+  return SKY_OK;
+}
+
+sky_status sky_invert_option_number(sky_context *ctx, const char *option, const char *text,
+                                    double otherwise, double low, double high, double *out) {
+  char *end;
+  *out = otherwise;
+  if (text == NULL) return SKY_OK;
+  *out = strtod(text, &end);
+  if (end != text && *end == '\0' && *out > low && *out < high) return SKY_OK;
+  return sky_fail(ctx, SKY_E_USAGE, "invert: --%s '%s' (expected a number %g < x < %g)", option,
+                  text, low, high);
+}
+
+/* ---- answer --------------------------------------------------------------------------------- */
+
+static sky_status added(sky_context *ctx, const void *item) {
+  return item != NULL ? SKY_OK : sky_fail(ctx, SKY_E_NOMEM, "out of memory");
+}
+
+sky_status sky_invert_number(sky_context *ctx, cJSON *to, const char *key, double v) {
+  return added(ctx, cJSON_AddNumberToObject(to, key, v));
+}
+
+sky_status sky_invert_text(sky_context *ctx, cJSON *to, const char *key, const char *text) {
+  return added(ctx, cJSON_AddStringToObject(to, key, text));
+}
+
+sky_status sky_invert_numbers(sky_context *ctx, cJSON *to, const char *key, const double *v,
+                              size_t n) {
+  cJSON *array = sky_invert_object(ctx, to, key, true);
+  if (array == NULL) return SKY_E_NOMEM;
+  for (size_t i = 0; i < n; i++) {
+    cJSON *item = cJSON_CreateNumber(v[i]);
+    if (item == NULL || !cJSON_AddItemToArray(array, item)) return added(ctx, NULL);
+  }
+  return SKY_OK;
+}
+
+cJSON *sky_invert_object(sky_context *ctx, cJSON *to, const char *key, bool array) {
+  cJSON *item = array ? cJSON_CreateArray() : cJSON_CreateObject();
+  const bool ok = item != NULL && (key != NULL ? cJSON_AddItemToObject(to, key, item)
+                                               : cJSON_AddItemToArray(to, item));
+  if (ok) return item;
+  cJSON_Delete(item);
+  (void)sky_fail(ctx, SKY_E_NOMEM, "out of memory");
+  return NULL;
+}
+
+/* As a table: one line a value, members of objects and arrays under their path. */
+static void print_lines(const cJSON *item, const char *path) {
+  char here[160];
+  size_t index = 0;
+  for (const cJSON *c = item->child; c != NULL; c = c->next, index++) {
+    if (c->string != NULL)
+      snprintf(here, sizeof here, "%s%s%s", path, path[0] != '\0' ? "." : "", c->string);
+    else
+      snprintf(here, sizeof here, "%s[%zu]", path, index);
+    if (cJSON_IsNumber(c))
+      printf("%-44s %.10g\n", here, c->valuedouble);
+    else if (cJSON_IsString(c))
+      printf("%-44s %s\n", here, c->valuestring);
+    else if (cJSON_IsBool(c))
+      printf("%-44s %s\n", here, cJSON_IsTrue(c) ? "yes" : "no");
+    else
+      print_lines(c, here);
+  }
+}
+
+sky_status sky_invert_print(sky_context *ctx, const cJSON *answer, bool json) {
+  if (!json) {
+    print_lines(answer, "");
+    return SKY_OK;
+  }
+  char *text = sky_json_text(ctx, answer, true);
+  if (text == NULL) return SKY_E_NOMEM;
+  fputs(text, stdout);
+  sky_free(text);
+  return SKY_OK;
+}
+
+/* ---- before the solution --------------------------------------------------------------------- */
+
+static void keep_labels(const size_t *index, size_t n, int32_t *label) {
+  for (size_t k = 0; label != NULL && k < n; k++)
+    label[k] = label[index[k]]; /* index rises */
+}
+
+/* Drops outliers from p and its labels. */
+static sky_status screen(sky_context *ctx, sky_problem *p, sky_problem_labels *l, cJSON *answer) {
+  sky_dual d = {0};
+  sky_problem part;
+  size_t *index = NULL, n = 0;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(index, SKY_NEW(ctx, size_t, p->n_obs));
+  SKY_GO(sky_dual_make(ctx, p, &d));
+  for (size_t i = 0; i < p->n_obs; i++)
+    if (fabs(d.d[i]) <= SKY_OUTLIER * sqrt(d.psi[i * d.n + i])) index[n++] = i;
+  SKY_GO(sky_invert_number(ctx, answer, "screened_out", (double)(p->n_obs - n)));
+  if (n == 0) SKY_GO(sky_fail(ctx, SKY_E_NODATA, "screening leaves none of %zu observations", d.n));
+  SKY_GO(sky_problem_select(ctx, p, n, index, &part));
+  sky_problem_take_rows(p, &part);
+  keep_labels(index, n, l->overpass);
+  keep_labels(index, n, l->sensor);
+cleanup:
+  sky_dual_free(&d);
+  sky_free(index);
+  return st;
+}
+
+static sky_status reweight(sky_context *ctx, const char *text, sky_problem *p, cJSON *answer) {
+  double k, *r_sd = SKY_NEW(ctx, double, p->n_obs);
+  size_t changed = 0, rounds = 0;
+  if (r_sd == NULL) return SKY_E_NOMEM;
+  sky_status st = sky_invert_option_number(ctx, "huber", text, 1, 0, 1e6, &k);
+  if (st == SKY_OK) st = sky_huber_weights(ctx, p, k, r_sd, &changed, &rounds);
+  if (st == SKY_OK) {
+    memcpy(p->r_sd, r_sd, p->n_obs * sizeof *r_sd);
+    st = sky_invert_number(ctx, answer, "huber_reweighted", (double)changed);
+  }
+  if (st == SKY_OK) st = sky_invert_number(ctx, answer, "huber_rounds", (double)rounds);
+  sky_free(r_sd);
+  return st;
+}
+
+sky_status sky_invert_prepare(sky_context *ctx, const sky_invert_modes *m, const char *path,
+                              const char *output, sky_problem *p, sky_problem_labels *l,
+                              cJSON *answer, bool *done) {
+  SKY_TRY(check_modes(ctx, m));
+  SKY_TRY(sky_problem_labels_read(ctx, path, p, l));
+  if (m->screen) SKY_TRY(screen(ctx, p, l, answer));
+  if (m->tune != NULL) SKY_TRY(sky_invert_tune(ctx, m, l, p, answer));
+  if (m->huber != NULL) SKY_TRY(reweight(ctx, m->huber, p, answer));
+  *done = geostatistical(m) || smoother(m) || m->osse != NULL;
+  if (smoother(m)) return sky_invert_smoother(ctx, m, p, output, answer);
+  if (m->osse != NULL) return sky_invert_osse(ctx, m, p, l, answer);
+  return *done ? sky_invert_geostat(ctx, p, l, output, answer) : SKY_OK;
+}

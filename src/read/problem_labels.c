@@ -1,0 +1,91 @@
+/* problem_labels.c: see problem_labels.h. */
+#include "src/read/problem_labels.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "src/core/memory.h"
+#include "src/read/nc.h"
+
+static sky_status read_numbers(sky_context *ctx, sky_nc *f, const char *var, size_t width,
+                               size_t *rows, double **out) {
+  sky_nc_var info;
+  SKY_TRY(sky_nc_info(ctx, f, var, &info));
+  if (info.count == 0 || info.count % width != 0 || (rows == NULL && info.count != width))
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: %zu values (expected %s%zu)", sky_nc_path(f), var,
+                    info.count, rows != NULL ? "a multiple of " : "", width);
+  SKY_TRY(sky_nc_read(ctx, f, var, &info, out));
+  for (size_t i = 0; i < info.count; i++)
+    if (!isfinite((*out)[i]))
+      return sky_fail(ctx, SKY_E_RANGE, "%s: %s[%zu] is %g (expected a finite number)",
+                      sky_nc_path(f), var, i, (*out)[i]);
+  if (rows != NULL) *rows = info.count / width;
+  return SKY_OK;
+}
+
+/* Whole numbers from 0; *n: the largest + 1. */
+static sky_status read_label(sky_context *ctx, sky_nc *f, const char *var, size_t count, size_t *n,
+                             int32_t **out) {
+  double *v = NULL;
+  sky_status st = SKY_OK;
+  if (!sky_nc_has(f, var)) return SKY_OK;
+  SKY_GO(read_numbers(ctx, f, var, count, NULL, &v));
+  SKY_GO_ALLOC(*out, SKY_NEW(ctx, int32_t, count));
+  for (size_t i = 0; i < count; i++) {
+    if (!(v[i] >= 0 && v[i] < (double)count) || floor(v[i]) != v[i]) {
+      st = sky_fail(ctx, SKY_E_RANGE, "%s: %s[%zu]: %g (expected a whole number 0..%zu)",
+                    sky_nc_path(f), var, i, v[i], count - 1);
+      goto cleanup;
+    }
+    (*out)[i] = (int32_t)v[i];
+    if ((size_t)v[i] >= *n) *n = (size_t)v[i] + 1;
+  }
+cleanup:
+  sky_free(v);
+  return st;
+}
+
+static sky_status read_shape(sky_context *ctx, sky_nc *f, const sky_problem *p,
+                             sky_problem_labels *l) {
+  char *text = NULL;
+  double nx, ny;
+  SKY_TRY(sky_nc_attr_text(ctx, f, "", "nx", &text));
+  const bool stated = text != NULL;
+  sky_free(text);
+  if (!stated) return SKY_OK;
+  SKY_TRY(sky_nc_attr_number(ctx, f, "", "nx", &nx));
+  SKY_TRY(sky_nc_attr_number(ctx, f, "", "ny", &ny));
+  if (!(nx >= 1 && ny >= 1) || nx * ny != (double)p->n_cell || floor(nx) != nx || floor(ny) != ny)
+    return sky_fail(ctx, SKY_E_RANGE, "%s: nx, ny: %g x %g are not the %zu cells", sky_nc_path(f),
+                    nx, ny, p->n_cell);
+  l->nx = (size_t)nx;
+  l->ny = (size_t)ny;
+  return SKY_OK;
+}
+
+sky_status sky_problem_labels_read(sky_context *ctx, const char *path, const sky_problem *p,
+                                   sky_problem_labels *out) {
+  sky_nc *f = NULL;
+  sky_status st = SKY_OK;
+  memset(out, 0, sizeof *out);
+  SKY_GO(sky_nc_open(ctx, path, &f));
+  SKY_GO(read_label(ctx, f, "overpass", p->n_obs, &out->n_overpass, &out->overpass));
+  SKY_GO(read_label(ctx, f, "sensor", p->n_obs, &out->n_sensor, &out->sensor));
+  SKY_GO(read_label(ctx, f, "sector", p->n_state, &out->n_sector, &out->sector));
+  if (sky_nc_has(f, "drift"))
+    SKY_GO(read_numbers(ctx, f, "drift", p->n_state, &out->n_drift, &out->drift));
+  SKY_GO(read_shape(ctx, f, p, out));
+cleanup:
+  sky_nc_close(f);
+  if (st != SKY_OK) sky_problem_labels_free(out);
+  return st;
+}
+
+void sky_problem_labels_free(sky_problem_labels *l) {
+  if (l == NULL) return;
+  sky_free(l->overpass);
+  sky_free(l->sensor);
+  sky_free(l->sector);
+  sky_free(l->drift);
+  memset(l, 0, sizeof *l);
+}

@@ -1,0 +1,101 @@
+/* Filter and smoother against the batch solution of the same AR(1) problem (test x). */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "algorithms/inversion/smoother.h"
+#include "fixture_problem.h"
+#include "src/core/memory.h"
+
+enum { CELLS = 9, TIMES = 8, OBS = 60, STATE = CELLS * TIMES };
+
+static void fill(sky_context *ctx, sky_problem *p, sky_posterior *batch) {
+  fixture_problem(ctx, 11, CELLS, TIMES, OBS, 0, p);
+  for (size_t i = 0; i < TIMES; i++) /* a longer memory than the fixture's, still AR(1) */
+    for (size_t j = 0; j < TIMES; j++)
+      p->D[i * TIMES + j] = exp(-fabs((double)i - (double)j) / 3);
+  assert_int_equal(sky_problem_solve(ctx, p, NULL, batch), SKY_OK);
+  assert_int_equal(sky_smoother_span(p), 2);
+}
+
+static double miss(const sky_posterior *batch, const double *x, const double *sd) {
+  const double a = fixture_difference(STATE, x, batch->x);
+  const double b = fixture_difference(STATE, sd, batch->sd);
+  return a > b ? a : b;
+}
+
+static void test_smoother_is_the_batch(void **state) {
+  (void)state;
+  sky_context *ctx = fixture_context(2);
+  sky_problem p;
+  sky_posterior batch;
+  double x[STATE], sd[STATE];
+  fill(ctx, &p, &batch);
+  for (size_t lag = 2; lag <= TIMES; lag++) {
+    assert_int_equal(sky_smoother_solve(ctx, &p, lag, false, x, sd), SKY_OK);
+    assert_true(miss(&batch, x, sd) < 1e-10);
+  }
+  sky_posterior_free(&batch);
+  sky_problem_free(&p);
+  sky_context_free(ctx);
+}
+
+/* All lags: equal to the batch at the full lag, nearer with every step, sd never below. */
+static void test_fixed_lag(void **state) {
+  (void)state;
+  sky_context *ctx = fixture_context(1);
+  sky_problem p;
+  sky_posterior batch;
+  double x[STATE], sd[STATE], before = INFINITY;
+  fill(ctx, &p, &batch);
+  for (size_t lag = 2; lag < TIMES; lag++) {
+    assert_int_equal(sky_smoother_solve(ctx, &p, lag, true, x, sd), SKY_OK);
+    double excess = 0;
+    for (size_t i = 0; i < STATE; i++) {
+      assert_true(sd[i] >= batch.sd[i] * (1 - 1e-10));
+      excess += sd[i] - batch.sd[i];
+    }
+    assert_true(excess <= before);
+    assert_true(lag == TIMES - 1 || miss(&batch, x, sd) > 1e-6);
+    before = excess;
+  }
+  assert_true(miss(&batch, x, sd) < 1e-10);
+  sky_posterior_free(&batch);
+  sky_problem_free(&p);
+  sky_context_free(ctx);
+}
+
+static void test_refusals(void **state) {
+  (void)state;
+  sky_context *ctx = fixture_context(1);
+  sky_problem p;
+  sky_posterior batch;
+  double x[STATE], sd[STATE];
+  fill(ctx, &p, &batch);
+  assert_int_equal(sky_smoother_solve(ctx, &p, 1, false, x, sd), SKY_E_RANGE); /* < span */
+  p.D[2] = p.D[2 * TIMES] = 0.1;
+  assert_int_equal(sky_smoother_solve(ctx, &p, 3, false, x, sd), SKY_E_RANGE);
+  assert_non_null(strstr(sky_error(ctx), "D[0,2] = 0.1"));
+  p.D[2] = p.D[2 * TIMES] = exp(-2.0 / 3);
+  sky_status st = SKY_E_NOMEM;
+  for (uint64_t nth = 1; st == SKY_E_NOMEM && nth < 200; nth++) {
+    sky_memory_fail_at(ctx, nth);
+    st = sky_smoother_solve(ctx, &p, 3, false, x, sd);
+  }
+  sky_memory_fail_at(ctx, 0);
+  assert_int_equal(st, SKY_OK);
+  assert_true(miss(&batch, x, sd) < 1e-10);
+  sky_posterior_free(&batch);
+  sky_problem_free(&p);
+  sky_context_free(ctx);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_smoother_is_the_batch),
+                                     cmocka_unit_test(test_fixed_lag),
+                                     cmocka_unit_test(test_refusals)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
