@@ -18,8 +18,7 @@ typedef struct sky_invert_modes { /* the options as given; NULL = not given */
 } sky_invert_modes;
 
 #define SKY_INVERT_OPTIONS                                                                         \
-  {"method", 'm', "NAME",                                                                          \
-   "bayes (default), geostatistical (mean unknown along drift(drift,state)), smoother (AR(1))"},   \
+  {"method", 'm', "NAME", "bayes (default), geostatistical (unknown mean) or smoother (AR(1))"},   \
       {"lag", 0, "K", "with the smoother: fixed lag of K time steps"},                             \
       {"tune", 't', "LIST",                                                                        \
        "fit length, tau, sigma_q, sigma_r (comma-separated) to the data first"},                   \
@@ -35,7 +34,7 @@ typedef struct sky_invert_modes { /* the options as given; NULL = not given */
        "draw N truths and observations from the statistics and judge the answers"},                \
       {"seed", 0, "S", "with --osse: of the random numbers (default 1)"},                          \
       {"noise-factor", 0, "F", "with --osse: true noise over the stated one (default 1)"}, {       \
-    "noise-correlation", 0, "R", "with --osse: of neighbouring observations (default 0)"           \
+    "noise-correlation", 0, "R", "with --osse: along the observations (default 0)"                 \
   }
 
 /* True where name is one of SKY_INVERT_OPTIONS; then it is taken. */
