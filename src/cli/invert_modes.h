@@ -32,7 +32,7 @@ typedef struct sky_invert_modes { /* the options as given; NULL = not given */
       {"osse", 0, "N",                                                                             \
        "draw N truths and observations from the statistics and judge the answers"},                \
       {"noise-factor", 0, "F", "with --osse: true noise over the stated one (default 1)"}, {       \
-    "noise-correlation", 0, "R", "with --osse: of neighbouring observations (default 0)"           \
+    "noise-correlation", 0, "R", "with --osse: along the observations (default 0)"                 \
   }
 
 /* True where name is one of SKY_INVERT_OPTIONS; then it is taken. */
