@@ -350,9 +350,10 @@ static sky_status fill_traces(iteration *it) {
     logdet += sky_cholesky_logdet(it->n, it->L);
     SKY_TRY(fill_maps(it));
   } else {
-    sky_estimate dofs, log_a;
+    sky_estimate dofs = {NAN, NAN}, log_a = {NAN, NAN};
     size_t steps = 0;
-    SKY_TRY(sky_trace_estimate(&it->op, it->o->seed, &dofs, &log_a, &steps));
+    if (!it->o->skip_trace)
+      SKY_TRY(sky_trace_estimate(&it->op, it->o->seed, &dofs, &log_a, &steps));
     it->report->products += steps * SKY_TRACE_PROBES;
     out->dofs = dofs.value;
     it->report->dofs_half = dofs.half;

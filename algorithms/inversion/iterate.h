@@ -19,6 +19,7 @@ typedef struct sky_iterate_options {
   bool float32;     /* values of H */
   size_t complete;  /* with at most so many observations the basis is completed: everything exact */
   uint64_t seed;    /* of the probes of the trace */
+  bool skip_trace;  /* no estimate of DOFS and evidence (NaN), which costs most products */
   const sky_product_store *store; /* or NULL */
 } sky_iterate_options;
 
