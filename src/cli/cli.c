@@ -24,7 +24,7 @@ static const sky_cli_option common_options[] = {
     {"help", 'h', NULL, "this text"},
     {NULL, 0, NULL, NULL}};
 
-#define OPTIONS_MAX 40
+#define OPTIONS_MAX 64
 #define OPTION_BASE 1000 /* getopt_long's values; letters stay below */
 #define HELP_COLUMN 24
 
