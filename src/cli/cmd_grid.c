@@ -18,6 +18,7 @@
 #include "src/core/number.h"
 #include "src/core/species.h"
 #include "src/core/timeutil.h"
+#include "src/engine/fork.h"
 #include "src/job/gridding.h"
 #include "src/job/zone_columns.h"
 #include "src/read/granule.h"
@@ -27,12 +28,14 @@
 #include "src/write/json_out.h"
 #include "src/write/result_table.h"
 
-#define DEFAULT_TIMEOUT 60.0      /* s */
-#define DEFAULT_CORRELATION 0.3   /* as columns.correlation of a job */
-#define SIGMA_REFERENCE 0.005     /* of the column that the gas may have at least: 1.5 ppm, 6 ppb */
-#define DAY 86400.0               /* s */
-#define WHOLE INT64_MIN           /* the one period without --daily */
-#define SOURCES_PER_INPUT 1000000 /* numbers of granules within one input */
+#define DEFAULT_TIMEOUT 60.0    /* s */
+#define DEFAULT_CORRELATION 0.3 /* as columns.correlation of a job */
+#define SIGMA_REFERENCE 0.005   /* of the column that the gas may have at least: 1.5 ppm, 6 ppb */
+#define DAY 86400.0             /* s */
+#define WHOLE INT64_MIN         /* the one period without --daily */
+#define MOST_SUMS ((size_t)96 << 20)  /* bytes of sums in memory */
+#define LARGE_SUMS ((size_t)16 << 20) /* bytes of sums that are not held while writing */
+#define SOURCES_PER_INPUT 1000000     /* numbers of granules within one input */
 
 typedef struct grid_args {
   sky_selection sel;
@@ -194,6 +197,13 @@ static sky_status copy_head(sky_context *ctx, const sky_level3 *head, sky_level3
   return sky_grid_copy(ctx, &head->grid, &out->grid);
 }
 
+/* Sums beyond this go to scratch files even if memory would hold them: writing them and reading
+ * them back costs less than a tenth of what the output does, and the command stays small. */
+static size_t sums_budget(const sky_context *ctx) {
+  const size_t half = sky_context_memory(ctx) / 2;
+  return half < MOST_SUMS ? half : MOST_SUMS;
+}
+
 /* The period of a day, made if it is new. */
 static sky_status period_of(sky_context *ctx, grid_run *r, int64_t day, sky_gridding **out) {
   for (size_t i = 0; i < r->n_period; i++) {
@@ -209,7 +219,7 @@ static sky_status period_of(sky_context *ctx, grid_run *r, int64_t day, sky_grid
   SKY_TRY(output_path(ctx, &r->a, day, &p->path));
   SKY_TRY(copy_head(ctx, &r->head, &head));
   const sky_status st = sky_gridding_create(ctx, &head, p->path != NULL ? p->path : "grid.nc",
-                                            sky_context_memory(ctx) / 2, &p->gridding);
+                                            sums_budget(ctx), &p->gridding);
   sky_level3_free(&head);
   *out = p->gridding;
   return st;
@@ -224,10 +234,9 @@ static sky_status keep_budget(sky_context *ctx, grid_run *r) {
       total += bytes;
       if (bytes > sky_gridding_memory(r->period[largest].gridding)) largest = i;
     }
-    if (r->n_period < 2 || total <= sky_context_memory(ctx) / 2) return SKY_OK;
+    if (r->n_period < 2 || total <= sums_budget(ctx)) return SKY_OK;
     SKY_TRY(sky_gridding_spill(ctx, r->period[largest].gridding));
-    if (sky_gridding_memory(r->period[largest].gridding) * r->n_period >
-        sky_context_memory(ctx) / 2)
+    if (sky_gridding_memory(r->period[largest].gridding) * r->n_period > sums_budget(ctx))
       return sky_fail(ctx, SKY_E_NOMEM, "%zu days of this grid do not fit in the memory budget",
                       r->n_period);
   }
@@ -500,19 +509,42 @@ static sky_status merge_all(sky_context *ctx, grid_run *r) {
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
+typedef struct nc_step {
+  const char *path;
+  const sky_level3 *level3;
+  const sky_bin_source *source;
+  const char *const *attrs;
+} nc_step;
+
+static sky_status write_nc(sky_context *ctx, void *user) {
+  const nc_step *s = user;
+  return sky_level3_write(ctx, s->path, s->level3, s->source, s->attrs);
+}
+
 static sky_status write_period(sky_context *ctx, period *p) {
   const sky_level3 *l = sky_gridding_level3(p->gridding);
   sky_bin_source source;
   char *title = NULL;
   sky_status st = SKY_OK;
   if (p->path == NULL) return SKY_OK;
+  if (sky_gridding_memory(p->gridding) > LARGE_SUMS) { /* room for the library's buffers */
+    SKY_GO(sky_gridding_spill(ctx, p->gridding));
+    sky_memory_trim();
+  }
   SKY_GO(sky_gridding_source(ctx, p->gridding, &source));
   SKY_GO_ALLOC(title, sky_sprintf(ctx, "title=Gridded X%s", sky_species_find(l->gas)->formula));
   const char *const attrs[] = {title, "source=satellite and ground-based retrievals",
                                "history=skyflux " SKYFLUX_VERSION " grid", NULL};
   const char *const tags[] = {"TIFFTAG_SOFTWARE=skyflux " SKYFLUX_VERSION, NULL};
-  st = ends_with(p->path, ".nc") ? sky_level3_write(ctx, p->path, l, &source, attrs)
-                                 : sky_level3_write_cogs(ctx, p->path, l, &source, tags);
+  if (ends_with(p->path, ".nc")) {
+    nc_step step = {p->path, l, &source, attrs};
+    st = sky_fork_run(ctx, write_nc, &step);
+    if (st == SKY_E_WORKER)
+      st = sky_fail(ctx, SKY_E_DISK, "%s: cannot be written: %s", p->path, sky_error(ctx));
+    if (st != SKY_OK) sky_file_discard(p->path);
+  } else {
+    st = sky_level3_write_cogs(ctx, p->path, l, &source, tags);
+  }
 cleanup:
   sky_free(title);
   return st;

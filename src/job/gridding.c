@@ -119,7 +119,10 @@ static sky_status source_next(void *user, size_t *cell, sky_bin *sums) {
   sky_gridding *g = user;
   const sky_bin *own = NULL;
   *cell = SIZE_MAX;
-  if (sky_bins_next(g->bins, &g->at, &own)) *cell = g->at;
+  if (sky_bins_next(g->bins, &g->at, &own))
+    *cell = g->at;
+  else
+    g->at = g->head.grid.nx * g->head.grid.ny; /* not looked for again */
   for (size_t i = 0; i < g->n_run; i++)
     if (!g->run[i].ended && g->run[i].head.cell < *cell) *cell = (size_t)g->run[i].head.cell;
   if (*cell == SIZE_MAX) return SKY_OK;

@@ -337,7 +337,7 @@ sky_status sky_level3_write(sky_context *ctx, const char *path, const sky_level3
   SKY_GO_ALLOC(w.count, SKY_NEW(ctx, int32_t, ROWS * l->grid.nx));
   SKY_GO_ALLOC(w.gather, SKY_NEW(ctx, uint64_t, (N_SUMS + 1) * GATHERED));
   sky_progress_begin(ctx, "writing", l->grid.ny);
-  SKY_GO(sky_ncw_create(ctx, path, &w.nc));
+  SKY_GO(sky_ncw_create_file(ctx, path, &w.nc));
   SKY_GO(put_globals(&w, attrs));
   SKY_GO(sky_ncw_grid(w.nc, &l->grid));
   SKY_GO(put_time(&w));
