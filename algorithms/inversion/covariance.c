@@ -85,10 +85,31 @@ void sky_problem_correlate(sky_context *ctx, sky_problem *p) {
   sky_correlation_matrix(ctx, p->time, p->length_steps, step_distance, NULL, p->n_time, p->D);
 }
 
+/* -z times the derivative of gaspari_cohn. */
+static double gaspari_cohn_slope(double z) {
+  if (z >= 2) return 0;
+  const double z2 = z * z, z3 = z2 * z, z4 = z2 * z2, z5 = z4 * z;
+  if (z <= 1) return 5 * z5 / 4 - 2 * z4 - 15 * z3 / 8 + 10 * z2 / 3;
+  return -5 * z5 / 12 + 2 * z4 - 15 * z3 / 8 - 10 * z2 / 3 + 5 * z - 2 / (3 * z);
+}
+
 double sky_correlation_slope(sky_correlation model, double distance, double length) {
   const double h = distance / length;
-  if (model == SKY_CORR_SPHERICAL) return h < 1 ? 1.5 * h - 1.5 * h * h * h : 0;
-  return model == SKY_CORR_EXPONENTIAL ? h * exp(-h) : 0;
+  switch (model) {
+    case SKY_CORR_SPHERICAL:
+      return h < 1 ? 1.5 * h - 1.5 * h * h * h : 0;
+    case SKY_CORR_EXPONENTIAL:
+      return h * exp(-h);
+    case SKY_CORR_MATERN32:
+      return h * h * exp(-h);
+    case SKY_CORR_MATERN52:
+      return h * h * (1 + h) / 3 * exp(-h);
+    case SKY_CORR_GASPARI_COHN:
+      return gaspari_cohn_slope(2 * h);
+    case SKY_CORR_NONE:
+      break;
+  }
+  return 0;
 }
 
 static void slope_matrix(sky_context *ctx, sky_correlation model, double length,

@@ -90,7 +90,7 @@ static void test_gradient(void **state) {
     X[STATE + i] = sin((double)i);
   }
   const sky_drift drift = {.n = 2, .X = X};
-  for (int model = SKY_CORR_SPHERICAL; model <= SKY_CORR_EXPONENTIAL; model++)
+  for (int model = SKY_CORR_SPHERICAL; model <= SKY_CORR_GASPARI_COHN; model++)
     for (int restricted = 0; restricted < 2; restricted++) {
       bed b;
       fill_bed(&b, (sky_correlation)model);
