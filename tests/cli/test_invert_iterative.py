@@ -143,6 +143,14 @@ def levels():
         assert np.abs(np.array(got["posterior_sd"][:]).ravel() - np.sqrt(np.diag(P))).max() < 1e-10
         assert abs(a["posterior_total_sd"] - np.sqrt(P.sum())) < 1e-10 * np.sqrt(P.sum())
         assert abs(a["dofs"] - (n - 0.16 * np.trace(np.linalg.inv(psi)))) < 1e-9
+    a = solve(path, "--method", "geostatistical")
+    G = H @ np.ones(cells * nt)
+    beta = G @ np.linalg.solve(psi, np.array(f["y"][:])) / (G @ np.linalg.solve(psi, G))
+    assert abs(a["beta"][0] / beta - 1) < 1e-9, a
+    for words in (("--osse", "20"), ("--tune", "length"), ("--sign", "nonnegative"),
+                  ("--method", "smoother")):
+        r = run("-p", path, *words)
+        assert r.returncode == 3 and "not one of levels" in r.stderr, (words, r.stderr)
     for name, where, value, words in (("level_nx", 1, 2.5, "level_nx[1]: 2.5"),
                                       ("level_sigma", 0, -1, "level 0: sigma: -1"),
                                       ("cell_width", 7, 0, "cell 7")):

@@ -257,12 +257,42 @@ def regressors(path):
         left = p.n - np.trace(np.linalg.solve(psi, np.diag(p.r_sd**2)))
         assert abs(a["dofs"] + a["dofs_background"] - left) < 1e-8
         assert abs(a["jb"] + a["jo"] - d @ w) < 1e-8
+        it = solve(here, "--method", "iterative", "-o", out)
+        assert it["method"] == "iterative"
+        f = netCDF4.Dataset(out)
+        assert np.abs(np.array(f["posterior"][:]).ravel() - x).max() < 1e-8 * np.abs(x).max()
+        assert np.abs(np.array(f["background"][:]) - b).max() < 1e-8
+        assert abs(it["posterior_total_sd"] / a["posterior_total_sd"] - 1) < 1e-10
+    mode(path)
     bad = {**reg, "regressor_sd": ("regressor", np.array([1.0, -1.0]))}
     r = run("--problem", with_variables(path, "bad_sd", {"regressor": 2}, bad))
     assert r.returncode == 3 and "b_sd[1] = -1" in r.stderr, r.stderr
     short = {**reg, "regressor_sd": (("three",), np.ones(3))}
     r = run("--problem", with_variables(path, "short", {"regressor": 2, "three": 3}, short))
     assert r.returncode == 3 and "regressor_sd" in r.stderr, r.stderr
+
+
+def mode(path):
+    """Non-negative mode with regressors: the conditions of Karush, Kuhn and Tucker, densely."""
+    p = Problem(path)
+    rng = np.random.default_rng(8)
+    B = np.stack([rng.uniform(0.05, 0.4, p.n), rng.uniform(2, 4, p.n)])
+    s0 = np.array([3.0, 0.4])
+    here = with_variables(path, "mode", {"regressor": 2},
+                          {"regressor": (("regressor", "obs"), B),
+                           "regressor_mean": ("regressor", np.zeros(2)),
+                           "regressor_sd": ("regressor", s0)})
+    out = os.path.join(WORK, "mode_out.nc")
+    solve(here, "--sign", "nonnegative", "-o", out)
+    f = netCDF4.Dataset(out)
+    x = np.array(f["posterior_map"][:]).ravel()
+    Q = p.Q()
+    noise = B.T @ np.diag(s0**2) @ B + np.diag(p.r_sd**2)  # offsets integrated out
+    gradient = x - p.x0 - Q @ p.H.T @ np.linalg.solve(noise, p.y - p.H @ x)  # Q times it
+    multiplier = np.linalg.solve(Q, gradient)
+    assert x.min() >= 0 and (x == 0).sum() > 10
+    assert np.abs(multiplier[x > 0]).max() < 1e-6 * np.abs(multiplier).max()
+    assert multiplier[x == 0].min() > -1e-6 * np.abs(multiplier).max()
 
 
 # ---- diagnosis -----------------------------------------------------------------------------------
