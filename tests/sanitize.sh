@@ -40,6 +40,15 @@ thread)
       "$sky" merge "$work/2.shard" "$work/1.shard" -o "$work/merged.csv" --threads $threads -q
       cmp "$work/one.csv" "$work/merged.csv"
     done
+    "$sky" grid "$work"/city/soundings/S5P*CH4* -o "$work/grid.nc" --box=107,20,120,42 --cell "0.05 degree" \
+      --threads $threads -q >>"$work/log"
+    problem=$top/../shared/problems/S.nc
+    if [ -f "$problem" ]; then
+      for how in "--method exact" "--method iterative" "--diagnose" "--tune length,sigma_q" "--osse 20"; do
+        # shellcheck disable=SC2086
+        "$sky" invert -p "$problem" $how --threads $threads -q >>"$work/log"
+      done
+    fi
   done
   echo "no data race"
   ;;
