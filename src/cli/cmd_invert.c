@@ -28,7 +28,7 @@ static const sky_cli_option OPTIONS[] = {
     {"problem", 'p', "FILE", "problem file (NetCDF: y, x0, xc, yc, CSR Jacobian, covariance)"},
     {"output", 'o', "FILE", "write posterior, uncertainty and fit to this NetCDF file"},
     {"method", 'm', "NAME",
-     "exact, iterative (default by size), geostatistical (mean unknown), smoother (AR(1))"},
+     "exact, iterative (default: by size), geostatistical or smoother (AR(1))"},
     {"seed", 0, "S", "of the random numbers of --osse and --samples (default 1)"},
     SKY_INVERT_SOLVE_OPTIONS,
     SKY_INVERT_SIGN_OPTIONS,
@@ -266,7 +266,7 @@ sky_status sky_cmd_invert(sky_context *ctx, int argc, char **argv) {
                     common.args[0]);
   if (o.problem == NULL) return sky_fail(ctx, SKY_E_USAGE, "invert: --problem FILE is missing");
   bool bounded;
-  *(o.sign.samples != NULL ? &o.sign.seed : &o.modes.seed) = o.seed;
+  *(o.modes.osse != NULL ? &o.modes.seed : &o.sign.seed) = o.seed;
   SKY_TRY(sky_invert_sign_wanted(ctx, &o.sign, &bounded));
   if (bounded && o.gaussian != NULL)
     return sky_fail(ctx, SKY_E_USAGE, "invert: --%s does not go with --sign %s", o.gaussian,

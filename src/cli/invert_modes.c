@@ -62,12 +62,9 @@ static sky_status check_modes(sky_context *ctx, const sky_invert_modes *m) {
     return sky_fail(ctx, SKY_E_USAGE, "invert: --reml and --desroziers exclude each other");
   if (m->coarsen != NULL && !m->diagnose)
     return sky_fail(ctx, SKY_E_USAGE, "invert: --coarsen goes with --diagnose");
-  if (m->osse == NULL &&
-      (m->seed != NULL || m->noise_factor != NULL || m->noise_correlation != NULL))
-    return sky_fail(
-        ctx, SKY_E_USAGE,
-        "invert: --noise-factor and --noise-correlation go with --osse, --seed with it or "
-        "with --samples");
+  if (m->osse == NULL && (m->noise_factor != NULL || m->noise_correlation != NULL))
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "invert: --noise-factor and --noise-correlation go with --osse");
   if (m->diagnose && (geostatistical(m) || smoother(m) || m->osse != NULL))
     return sky_fail(ctx, SKY_E_USAGE, "invert: --diagnose is of the Bayesian solution alone");
   if ((geostatistical(m) || smoother(m)) && m->osse != NULL)

@@ -63,8 +63,8 @@ sky_status sky_invert_sign_wanted(sky_context *ctx, const sky_invert_sign *s, bo
                     s->sign);
   if (!*wanted && (s->samples != NULL || s->chains != NULL || s->seed != NULL))
     return sky_fail(ctx, SKY_E_USAGE,
-                    "--samples, --chains and --seed go with --sign nonnegative "
-                    "or lognormal (a Gaussian posterior is exact)");
+                    "--samples and --chains go with --sign nonnegative or lognormal (a Gaussian "
+                    "posterior is exact), --seed with --samples or --osse");
   if (s->samples == NULL && (s->chains != NULL || s->seed != NULL))
     return sky_fail(ctx, SKY_E_USAGE, "--chains and --seed go with --samples N");
   return SKY_OK;

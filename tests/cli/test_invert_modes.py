@@ -414,7 +414,8 @@ def osse(path):
         assert b["verdict"] == "not calibrated", (wrong, b)
     fails(2, "--osse '3'", "--problem", path, "--osse", "3")
     fails(2, "--noise-correlation '1'", "--problem", path, "--osse", "50", "--noise-correlation", "1")
-    fails(2, "go with --osse", "--problem", path, "--seed", "4")
+    fails(2, "or --osse", "--problem", path, "--seed", "4")
+    fails(2, "go with --osse", "--problem", path, "--noise-factor", "2")
 
 
 def main():
