@@ -401,10 +401,6 @@ void sky_levels_free(sky_levels *lv) {
   sky_free(lv);
 }
 
-size_t sky_levels_count(const sky_levels *lv) {
-  return lv->n_level;
-}
-
 double sky_levels_clipped(const sky_levels *lv, size_t k) {
   return lv->level[k].clipped;
 }

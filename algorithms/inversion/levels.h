@@ -40,7 +40,6 @@ void sky_levels_free(sky_levels *lv);
 /* Sum of the negative eigenvalues of level k's circulant that were set to 0, relative to the
  * trace: how far E_k may be from the model (0 for the compact models). */
 double sky_levels_clipped(const sky_levels *lv, size_t k);
-size_t sky_levels_count(const sky_levels *lv);
 double sky_levels_bytes(const sky_levels *lv);
 /* diag Q, [n_state]; owned by lv. */
 const double *sky_levels_variance(const sky_levels *lv);
