@@ -54,7 +54,9 @@ static bool is_geographic_type(PJ_TYPE type) {
 
 /* Projected systems must count in metres, because cell sizes and distances do. */
 static sky_status check_metres(sky_context *ctx, PJ_CONTEXT *pc, const PJ *crs, const char *name) {
-  PJ *cs = proj_crs_get_coordinate_system(pc, crs);
+  const PJ_TYPE type = proj_get_type(crs);
+  const bool flat = type != PJ_TYPE_VERTICAL_CRS && type != PJ_TYPE_GEOCENTRIC_CRS;
+  PJ *cs = flat ? proj_crs_get_coordinate_system(pc, crs) : NULL;
   double factor = 0;
   const bool known =
       cs != NULL && proj_cs_get_axis_info(pc, cs, 0, NULL, NULL, NULL, &factor, NULL, NULL, NULL);
@@ -65,10 +67,7 @@ static sky_status check_metres(sky_context *ctx, PJ_CONTEXT *pc, const PJ *crs, 
   return SKY_OK;
 }
 
-static sky_status set_crs(sky_context *ctx, const char *crs, sky_grid *g) {
-  if (strlen(crs) >= sizeof g->crs)
-    return sky_fail(ctx, SKY_E_RANGE, "crs '%s' is longer than %zu characters", crs,
-                    sizeof g->crs - 1);
+sky_status sky_crs_is_geographic(sky_context *ctx, const char *crs, bool *out) {
   PJ_CONTEXT *pc = proj_context_create();
   proj_log_level(pc, PJ_LOG_NONE);
   PJ *pj = proj_create(pc, crs);
@@ -77,13 +76,21 @@ static sky_status set_crs(sky_context *ctx, const char *crs, sky_grid *g) {
     st = sky_fail(ctx, SKY_E_RANGE, "crs '%s' is not known to PROJ (expected e.g. 'EPSG:4326')",
                   crs);
   } else {
-    g->geographic = is_geographic_type(proj_get_type(pj));
-    if (!g->geographic) st = check_metres(ctx, pc, pj, crs);
+    *out = is_geographic_type(proj_get_type(pj));
+    if (!*out) st = check_metres(ctx, pc, pj, crs);
   }
   proj_destroy(pj);
   proj_context_destroy(pc);
-  if (st == SKY_OK) memcpy(g->crs, crs, strlen(crs) + 1);
   return st;
+}
+
+static sky_status set_crs(sky_context *ctx, const char *crs, sky_grid *g) {
+  if (strlen(crs) >= sizeof g->crs)
+    return sky_fail(ctx, SKY_E_RANGE, "crs '%s' is longer than %zu characters", crs,
+                    sizeof g->crs - 1);
+  SKY_TRY(sky_crs_is_geographic(ctx, crs, &g->geographic));
+  memcpy(g->crs, crs, strlen(crs) + 1);
+  return SKY_OK;
 }
 
 bool sky_grid_same_system(const sky_grid *a, const sky_grid *b) {

@@ -18,6 +18,9 @@ typedef struct sky_grid {
   double *y_edge; /* [ny+1] ascending */
 } sky_grid;
 
+/* Whether a system counts in degrees (else in metres). SKY_E_RANGE for one that PROJ does not know
+ * or that counts in anything else. */
+SKY_NODISCARD sky_status sky_crs_is_geographic(sky_context *ctx, const char *crs, bool *out);
 /* Regular grid from its box; nx, ny from cell sizes that must divide the box (1e-6 of a cell), else
  * SKY_E_RANGE. A geographic box with west > east crosses the antimeridian. */
 SKY_NODISCARD sky_status sky_grid_from_box(sky_context *ctx, const char *crs, double west,

@@ -101,10 +101,8 @@ sky_status sky_grid_from_preset(sky_context *ctx, const char *id, const double b
   }
   sky_table_free(t);
   SKY_TRY(st);
-  sky_grid one = {0}; /* what the system counts in */
-  SKY_TRY(sky_grid_from_box(ctx, crs, 0, 0, 1, 1, 1, 1, &one));
-  const bool geographic = one.geographic;
-  sky_grid_free(&one);
+  bool geographic = false;
+  SKY_TRY(sky_crs_is_geographic(ctx, crs, &geographic));
   if (!geographic) SKY_TRY(project_box(ctx, crs, lonlat, b));
   for (int i = 0; i < 4; i++)
     b[i] = whole(b[i], cell, i < 2 ? floor : ceil);

@@ -766,7 +766,7 @@ static sky_status grid(sky_context *ctx, grid_run *r, const sky_cli_common *comm
   } else {
     r->head.options = r->a.bins;
     r->head.correlation = r->a.correlation;
-    SKY_TRY(sky_grid_args_make(ctx, &r->a.grid, &r->head.grid));
+    SKY_TRY(sky_grid_args_make(ctx, &r->a.grid, NULL, &r->head.grid));
     SKY_TRY(read_all(ctx, r));
   }
   if (r->n_period == 0 || (!merge && r->drops[SKY_DROP_NONE] == 0)) return nothing_good(ctx, r);

@@ -78,7 +78,7 @@ sky_status sky_cmd_indices(sky_context *ctx, int argc, char **argv) {
   if (common.n_args < 1)
     return sky_fail(ctx, SKY_E_USAGE, "indices: expected composites of surface reflectance");
   if (a.opt.out == NULL) return sky_fail(ctx, SKY_E_USAGE, "indices: option -o is needed");
-  SKY_TRY(sky_grid_args_make(ctx, &a.grid, &grid));
+  SKY_TRY(sky_grid_args_make(ctx, &a.grid, NULL, &grid));
   a.opt.files = common.args;
   a.opt.n_file = (size_t)common.n_args;
   a.opt.grid = &grid;

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "grids/preset.h"
 #include "src/cli/commands.h"
+#include "src/cli/grid_args.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
@@ -14,7 +14,8 @@
 #include "src/write/json_out.h"
 
 typedef struct regrid_args {
-  const char *like, *preset, *crs, *box, *cell, *kind;
+  const char *kind;
+  sky_grid_args grid;
   sky_regrid_options opt;
 } regrid_args;
 
@@ -36,15 +37,13 @@ static sky_status parse_kind(sky_context *ctx, const char *text, regrid_args *a)
 static sky_status handle(sky_context *ctx, void *user, const char *name, const char *value) {
   regrid_args *a = user;
   double number = NAN;
-  const struct {
-    const char *name, **to;
-  } texts[] = {{"like", &a->like}, {"preset", &a->preset}, {"crs", &a->crs},      {"box", &a->box},
-               {"cell", &a->cell}, {"out", &a->opt.out},   {"unit", &a->opt.unit}};
+  const struct { const char *name, **to; } texts[] = {{"out", &a->opt.out}, {"unit", &a->opt.unit}};
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     if (strcmp(name, texts[i].name) != 0) continue;
     *texts[i].to = value;
     return SKY_OK;
   }
+  if (sky_grid_args_take(&a->grid, name, value)) return SKY_OK;
   if (strcmp(name, "kind") == 0) return parse_kind(ctx, value, a);
   const bool good = sky_number_parse(value, &number, NULL);
   if (strcmp(name, "min-valid") == 0) {
@@ -67,15 +66,8 @@ static sky_status check_args(sky_context *ctx, const regrid_args *a, const sky_c
                     "regrid: option --kind is needed: intensive (densities, mole fractions), "
                     "extensive (amounts per cell) or class");
   if (a->opt.out == NULL) return sky_fail(ctx, SKY_E_USAGE, "regrid: option -o is needed");
-  const int ways = (a->like != NULL) + (a->preset != NULL) + (a->cell != NULL);
-  if (ways != 1)
-    return sky_fail(ctx, SKY_E_USAGE,
-                    "regrid: give the grid by one of --like RASTER, --preset NAME [--box W,S,E,N], "
-                    "or --cell SIZE [--box W,S,E,N [--crs CRS]]");
-  if (a->like != NULL && a->box != NULL)
-    return sky_fail(ctx, SKY_E_USAGE, "regrid: --box W,S,E,N does not go with --like");
-  if (a->crs != NULL && a->cell == NULL)
-    return sky_fail(ctx, SKY_E_USAGE, "regrid: --crs goes with --cell and --box");
+  if (sky_grid_args_check(ctx, &a->grid) != SKY_OK)
+    return sky_fail_in(ctx, SKY_E_USAGE, "regrid: ");
   const char *dot = strrchr(a->opt.out, '.');
   if (dot == NULL || (strcmp(dot, ".tif") != 0 && strcmp(dot, ".tiff") != 0))
     return sky_fail(ctx, SKY_E_USAGE, "regrid: -o %s does not end in .tif or .tiff", a->opt.out);
@@ -87,7 +79,7 @@ static sky_status check_args(sky_context *ctx, const regrid_args *a, const sky_c
 
 /* ---- the target ----------------------------------------------------------------------------- */
 
-static sky_status grid_like(sky_context *ctx, const char *path, sky_grid *out) {
+static sky_status grid_of(sky_context *ctx, const char *path, sky_grid *out) {
   const sky_raster_input in = {.path = path, .band = 1, .kind = SKY_PIXEL_VALUE};
   sky_source *s = NULL;
   SKY_TRY(sky_source_open(ctx, &in, NULL, &s));
@@ -101,7 +93,7 @@ static sky_status source_box(sky_context *ctx, const sky_regrid_options *opt, sk
                              double box[4]) {
   for (size_t i = 0; i < opt->n_file; i++) {
     sky_grid g = {0};
-    SKY_TRY(grid_like(ctx, opt->files[i], &g));
+    SKY_TRY(grid_of(ctx, opt->files[i], &g));
     const double own[4] = {g.x_edge[0], g.y_edge[0], g.x_edge[g.nx], g.y_edge[g.ny]};
     const bool same = i == 0 || sky_grid_same_system(first, &g);
     for (int k = 0; k < 4; k++)
@@ -119,87 +111,20 @@ static sky_status source_box(sky_context *ctx, const sky_regrid_options *opt, sk
   return SKY_OK;
 }
 
-/* "0.25", "0.3125,0.25", "30 m", "1 km"; *unit: "" if none is given. */
-static bool parse_cell(const char *text, double cell[2], const char **unit) {
-  const char *rest = NULL;
-  if (!sky_number_parse(text, &cell[0], &rest)) return false;
-  cell[1] = cell[0];
-  if (*rest == ',' && !sky_number_parse(rest + 1, &cell[1], &rest)) return false;
-  *unit = rest + strspn(rest, " ");
-  const bool km = strcmp(*unit, "km") == 0;
-  for (int i = 0; i < 2; i++)
-    cell[i] *= km ? 1000 : 1;
-  return cell[0] > 0 && cell[1] > 0 &&
-         (km || **unit == '\0' || strcmp(*unit, "m") == 0 || strcmp(*unit, "degree") == 0);
-}
-
-static sky_status parse_edges(sky_context *ctx, const char *text, double box[4]) {
-  const char *p = text;
-  for (int i = 0; i < 4; i++) {
-    const char *rest = NULL;
-    if (!sky_number_parse(p, &box[i], &rest) || *rest != (i < 3 ? ',' : '\0'))
-      return sky_fail(ctx, SKY_E_USAGE, "--box: '%s' is not W,S,E,N in the unit of --crs", text);
-    p = rest + 1;
-  }
-  return SKY_OK;
-}
-
-/* own: the system of the rasters and the box around them, where no --box is given. */
-static sky_status grid_of_cell(sky_context *ctx, const regrid_args *a, const sky_grid *own,
-                               double box[4], sky_grid *out) {
-  double cell[2];
-  const char *crs = a->crs != NULL ? a->crs : own != NULL ? own->crs : "EPSG:4326", *unit = a->cell;
-  if (own == NULL) SKY_TRY(parse_edges(ctx, a->box, box));
-  if (!parse_cell(a->cell, cell, &unit))
-    return sky_fail(ctx, SKY_E_USAGE,
-                    "--cell: '%s' is not a cell size (e.g. 0.25, 0.3125,0.25, 500 m, 1 km)",
-                    a->cell);
-  sky_grid one = {0}; /* what the crs counts in */
-  SKY_TRY(sky_grid_from_box(ctx, crs, 0, 0, 1, 1, 1, 1, &one));
-  const bool degrees = one.geographic, same = own == NULL || sky_grid_same_system(own, &one);
-  sky_grid_free(&one);
-  if (!same)
-    return sky_fail(ctx, SKY_E_USAGE, "regrid: --box W,S,E,N is needed with --crs %s: %s has '%s'",
-                    crs, a->opt.files[0], own->crs);
-  if (*unit != '\0' && degrees != (strcmp(unit, "degree") == 0))
-    return sky_fail(ctx, SKY_E_USAGE, "--cell: %s counts in %s, the cell is given as '%s'", crs,
-                    degrees ? "degrees" : "m", a->cell);
-  for (int i = 0; own != NULL && i < 4; i++) { /* out to whole multiples of the cell */
-    const double n = box[i] / cell[i % 2], near = nearbyint(n);
-    box[i] = cell[i % 2] * (fabs(n - near) < 1e-6 ? near : i < 2 ? floor(n) : ceil(n));
-  }
-  const sky_status st =
-      sky_grid_from_box(ctx, crs, box[0], box[1], box[2], box[3], cell[0], cell[1], out);
-  if (st != SKY_E_RANGE) return st;
-  return sky_fail_in(ctx, SKY_E_USAGE, "--box %s: ", a->box != NULL ? a->box : "of the rasters");
-}
-
 static void say_grid(sky_context *ctx, const char *name, const sky_grid *g) {
   sky_log(ctx, SKY_LOG_INFO, "grid %s: %s, %zu x %zu cells, edges %.9g,%.9g,%.9g,%.9g", name,
           g->crs, g->nx, g->ny, g->x_edge[0], g->y_edge[0], g->x_edge[g->nx], g->y_edge[g->ny]);
 }
 
-static sky_status grid_of_preset(sky_context *ctx, const regrid_args *a, const sky_grid *own,
-                                 double box[4], sky_grid *out) {
-  if (own == NULL) SKY_TRY(sky_cli_box(ctx, a->box, box));
-  if (own != NULL && !own->geographic)
-    return sky_fail(ctx, SKY_E_USAGE, "regrid: --box W,S,E,N in degrees is needed: %s has '%s'",
-                    a->opt.files[0], own->crs);
-  const sky_status st = sky_grid_from_preset(ctx, a->preset, box, out);
-  return st == SKY_E_RANGE ? sky_fail_in(ctx, SKY_E_USAGE, "--preset: ") : st;
-}
-
 static sky_status make_target(sky_context *ctx, const regrid_args *a, sky_grid *out) {
-  if (a->like != NULL) return grid_like(ctx, a->like, out);
   sky_grid first = {0};
-  double box[4];
-  const sky_grid *own = a->box == NULL ? &first : NULL;
-  sky_status st = own != NULL ? source_box(ctx, &a->opt, &first, box) : SKY_OK;
-  if (st == SKY_OK)
-    st = a->preset != NULL ? grid_of_preset(ctx, a, own, box, out)
-                           : grid_of_cell(ctx, a, own, box, out);
-  if (st == SKY_OK && (own != NULL || a->preset != NULL))
-    say_grid(ctx, a->preset != NULL ? a->preset : "of the rasters", out);
+  sky_grid_extent own = {0};
+  const bool around = a->grid.like == NULL && a->grid.box == NULL;
+  sky_status st = around ? source_box(ctx, &a->opt, &first, own.box) : SKY_OK;
+  own.crs = first.crs;
+  if (st == SKY_OK) st = sky_grid_args_make(ctx, &a->grid, around ? &own : NULL, out);
+  if (st == SKY_OK && (around || a->grid.preset != NULL))
+    say_grid(ctx, a->grid.preset != NULL ? a->grid.preset : "of the rasters", out);
   sky_grid_free(&first);
   return st;
 }

@@ -1,6 +1,7 @@
 /* grid_args.c: see grid_args.h. */
 #include "src/cli/grid_args.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,40 +80,69 @@ static sky_status parse_cell(sky_context *ctx, const char *text, const char *uni
   return SKY_OK;
 }
 
-static sky_status preset(sky_context *ctx, const sky_grid_args *a, sky_grid *out) {
+static sky_status preset(sky_context *ctx, const sky_grid_args *a, const sky_grid_extent *own,
+                         sky_grid *out) {
   double box[4];
-  if (a->box == NULL)
-    return sky_fail(ctx, SKY_E_USAGE, "--preset: --box W,S,E,N in degrees is needed");
-  SKY_TRY(sky_cli_box(ctx, a->box, box));
-  const sky_status st = sky_grid_from_preset(ctx, a->preset, box, out);
+  bool degrees = false;
+  if (a->box != NULL)
+    SKY_TRY(sky_cli_box(ctx, a->box, box));
+  else if (own != NULL)
+    SKY_TRY(sky_crs_is_geographic(ctx, own->crs, &degrees));
+  if (a->box == NULL && !degrees)
+    return sky_fail(ctx, SKY_E_USAGE, "--preset: --box W,S,E,N in degrees is needed%s%s",
+                    own != NULL ? "; the inputs have " : "", own != NULL ? own->crs : "");
+  const sky_status st = sky_grid_from_preset(ctx, a->preset, a->box != NULL ? box : own->box, out);
   return st == SKY_E_RANGE ? sky_fail_in(ctx, SKY_E_USAGE, "--preset: ") : st;
 }
 
-static bool is_geographic(sky_context *ctx, const char *crs) {
-  sky_grid g;
-  const bool geographic =
-      sky_grid_from_box(ctx, crs, 0, 0, 1, 1, 1, 1, &g) == SKY_OK && g.geographic;
-  sky_grid_free(&g);
-  return geographic;
+/* Out to whole multiples of the cell. */
+static void widen(const double in[4], const double cell[2], double box[4]) {
+  for (int i = 0; i < 4; i++) {
+    const double n = in[i] / cell[i % 2], near = nearbyint(n);
+    box[i] = cell[i % 2] * (fabs(n - near) < 1e-6 ? near : i < 2 ? floor(n) : ceil(n));
+  }
 }
 
-sky_status sky_grid_args_make(sky_context *ctx, const sky_grid_args *a, sky_grid *out) {
-  memset(out, 0, sizeof *out);
-  if ((a->like != NULL) + (a->preset != NULL) + (a->cell != NULL) != 1 ||
-      (a->like != NULL && a->box != NULL) || (a->crs != NULL && a->cell == NULL))
-    return sky_fail(ctx, SKY_E_USAGE,
-                    "a grid is needed, by one of --like FILE, --preset NAME --box W,S,E,N, or "
-                    "--cell SIZE with --box W,S,E,N and --crs CRS");
-  if (a->like != NULL) return like(ctx, a->like, out);
-  if (a->preset != NULL) return preset(ctx, a, out);
-  const char *crs = a->crs != NULL ? a->crs : "EPSG:4326";
-  const bool geographic = is_geographic(ctx, crs);
+static sky_status from_cell(sky_context *ctx, const sky_grid_args *a, const sky_grid_extent *own,
+                            sky_grid *out) {
+  const char *crs = a->crs != NULL ? a->crs : own != NULL ? own->crs : "EPSG:4326";
   double box[4] = {-180, -90, 180, 90}, cell[2];
-  if (a->box == NULL && !geographic)
+  bool degrees = false, own_degrees = false;
+  if (sky_crs_is_geographic(ctx, crs, &degrees) != SKY_OK)
+    return sky_fail_in(ctx, SKY_E_USAGE, a->crs != NULL ? "--crs: " : "");
+  SKY_TRY(parse_cell(ctx, a->cell, degrees ? "degree" : "m", cell));
+  if (a->box != NULL) {
+    SKY_TRY(parse_box(ctx, a->box, box));
+  } else if (own != NULL) {
+    if (a->crs != NULL) SKY_TRY(sky_crs_is_geographic(ctx, own->crs, &own_degrees));
+    if (strcmp(crs, own->crs) != 0 && !(degrees && own_degrees))
+      return sky_fail(ctx, SKY_E_USAGE, "--box W,S,E,N is needed with --crs %s: the inputs have %s",
+                      crs, own->crs);
+    widen(own->box, cell, box);
+  } else if (!degrees) {
     return sky_fail(ctx, SKY_E_USAGE, "--box: needed for crs '%s'", crs);
-  if (a->box != NULL) SKY_TRY(parse_box(ctx, a->box, box));
-  SKY_TRY(parse_cell(ctx, a->cell, geographic ? "degree" : "m", cell));
+  }
   const sky_status st =
       sky_grid_from_box(ctx, crs, box[0], box[1], box[2], box[3], cell[0], cell[1], out);
   return st == SKY_E_RANGE ? sky_fail_in(ctx, SKY_E_USAGE, "--box, --cell: ") : st;
+}
+
+sky_status sky_grid_args_check(sky_context *ctx, const sky_grid_args *a) {
+  if ((a->like != NULL) + (a->preset != NULL) + (a->cell != NULL) != 1)
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "give the grid by one of --like FILE, --preset NAME [--box W,S,E,N], or "
+                    "--cell SIZE [--box W,S,E,N [--crs CRS]]");
+  if (a->like != NULL && a->box != NULL)
+    return sky_fail(ctx, SKY_E_USAGE, "--box W,S,E,N does not go with --like");
+  if (a->crs != NULL && a->cell == NULL)
+    return sky_fail(ctx, SKY_E_USAGE, "--crs goes with --cell and --box");
+  return SKY_OK;
+}
+
+sky_status sky_grid_args_make(sky_context *ctx, const sky_grid_args *a, const sky_grid_extent *own,
+                              sky_grid *out) {
+  memset(out, 0, sizeof *out);
+  SKY_TRY(sky_grid_args_check(ctx, a));
+  if (a->like != NULL) return like(ctx, a->like, out);
+  return a->preset != NULL ? preset(ctx, a, own, out) : from_cell(ctx, a, own, out);
 }

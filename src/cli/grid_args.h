@@ -9,6 +9,12 @@ typedef struct sky_grid_args {
   const char *like, *preset, *crs, *box, *cell;
 } sky_grid_args;
 
+/* Where inputs lie: what an absent --crs and --box mean. */
+typedef struct sky_grid_extent {
+  const char *crs;
+  double box[4]; /* west, south, east, north in coordinates of crs */
+} sky_grid_extent;
+
 /* Rows for a command's table of options. */
 #define SKY_GRID_OPTIONS                                                            \
   {"like", 0, "FILE", "grid of this raster, or of this gridded product"},           \
@@ -20,7 +26,10 @@ typedef struct sky_grid_args {
 
 /* True if name is one of these options; its value is kept. */
 bool sky_grid_args_take(sky_grid_args *a, const char *name, const char *value);
-/* The grid that they say; SKY_E_USAGE otherwise. */
+/* SKY_E_USAGE unless they name one grid. */
+SKY_NODISCARD sky_status sky_grid_args_check(sky_context *ctx, const sky_grid_args *a);
+/* The grid that they say; SKY_E_USAGE otherwise. Without --box the one of own, out to whole
+ * multiples of the cell (own NULL: the globe, of a geographic system only). */
 SKY_NODISCARD sky_status sky_grid_args_make(sky_context *ctx, const sky_grid_args *a,
-                                            sky_grid *out);
+                                            const sky_grid_extent *own, sky_grid *out);
 #endif

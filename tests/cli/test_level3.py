@@ -409,7 +409,10 @@ def test_folder(files):
 def test_refusals():
     for args, code, text in (
             ([], 2, "no file"), (["a.nc"], 2, "-o OUT.nc"), (["a.nc", "-o", "x.csv"], 2, ".nc or"),
-            (["a.nc", "-o", "x.nc"], 2, "grid is needed"),
+            (["a.nc", "-o", "x.nc"], 2, "give the grid by one of"),
+            (["a.nc", "-o", "x.nc", "--cell", "1", "--crs", "EPSG:99999"], 2, "EPSG:99999"),
+            (["a.nc", "-o", "x.nc", "--cell", "1", "--crs", ""], 2, "not known to PROJ"),
+            (["a.nc", "-o", "x.nc", "--cell", "1", "--crs", "EPSG:5773"], 2, "neither geographic"),
             (["a.nc", "-o", "x.nc", "--cell", "-1"], 2, "--cell"),
             (["a.nc", "-o", "x.nc", "--cell", "7"], 2, "--cell"),
             (["a.nc", "-o", "x.nc", "--cell", "1", "--method", "exakt"], 2, "exact, oversample"),
