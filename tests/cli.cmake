@@ -7,3 +7,5 @@ sky_script(test_readme cli/test_readme.py LABELS cli)
 # Soundings onto a grid.
 sky_script(test_level3 cli/test_level3.py LABELS cli)
 sky_script(level3_real real/test_level3_real.py LABELS real)
+# Values that no option can take (minutes).
+sky_script(garbage_values fault/test_garbage.py LABELS long)
