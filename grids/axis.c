@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "grids/ellipsoid.h"
 #include "src/core/memory.h"
 
 #define DEG (M_PI / 180.0)

@@ -16,6 +16,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "grids/ellipsoid.h"
 #include "grids/geodesic.h"
 #include "grids/longitude.h"
 #include "src/core/memory.h"

@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "grids/grid_area.h"
 #include "grids/projection.h"
 #include "grids/regrid.h"
 #include "grids/zone.h"

@@ -22,6 +22,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "grids/ellipsoid.h"
 #include "grids/interval.h"
 #include "grids/longitude.h"
 #include "src/core/memory.h"

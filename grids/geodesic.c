@@ -11,6 +11,7 @@
 #include <geodesic.h>
 #include <math.h>
 
+#include "grids/ellipsoid.h"
 #include "src/core/sum.h"
 
 #define DEG (M_PI / 180.0)

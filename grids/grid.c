@@ -1,50 +1,20 @@
-/* grid.c: rectilinear grids and the true areas of their cells.
+/* grid.c: rectilinear grids.
  *
  * Invariants: edges strictly ascending; geographic latitudes within ±90; a geographic grid never
- * spans more than 360° of longitude, so no place on Earth lies in two cells.
- *
- * Area between two parallels on the ellipsoid, per radian of longitude (Snyder 1987, USGS PP 1395,
- * Eq. 3-12 times a²/2), with s = sin(latitude):
- *     Z(s) = b²/2 [ s/(1 - e²s²) + atanh(e s)/e ]
- * Differences Z(s2) - Z(s1) are formed from s2 - s1 = 2 cos(mean) sin(half difference), so that the
- * area of a small cell keeps all its digits. */
+ * spans more than 360° of longitude, so no place on Earth lies in two cells. */
 #include "grids/grid.h"
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "grids/cell_area.h"
-#include "grids/geodesic.h"
+#include "grids/ellipsoid.h"
 #include "grids/interval.h"
+#include "grids/projection.h"
 #include "src/core/memory.h"
 
-#define DEG (M_PI / 180.0)
-#define EARTH_RADIUS 6371008.8 /* m, mean radius (IUGG) */
 #define REGULAR_TOLERANCE 1e-3 /* of a cell: float32 noise of real axes */
 #define SAME_TOLERANCE 1e-4    /* of a cell: two float32 spellings of one grid */
-
-/* ---- the ellipsoid ------------------------------------------------------------------------- */
-
-double sky_ellipsoid_band(double south_deg, double north_deg) {
-  const double e2 = SKY_WGS84_F * (2 - SKY_WGS84_F), e = sqrt(e2);
-  const double b = SKY_WGS84_A * (1 - SKY_WGS84_F);
-  const double s1 = sin(south_deg * DEG), s2 = sin(north_deg * DEG);
-  const double ds =
-      2 * cos(0.5 * (south_deg + north_deg) * DEG) * sin(0.5 * (north_deg - south_deg) * DEG);
-  const double rational = ds * (1 + e2 * s1 * s2) / ((1 - e2 * s1 * s1) * (1 - e2 * s2 * s2));
-  return 0.5 * b * b * (rational + atanh(e * ds / (1 - e2 * s1 * s2)) / e);
-}
-
-double sky_ellipsoid_zone(double lat_deg) {
-  return sky_ellipsoid_band(0, lat_deg);
-}
-
-double sky_distance(double lon1, double lat1, double lon2, double lat2) {
-  const double u = sin(0.5 * (lat2 - lat1) * DEG), v = sin(0.5 * (lon2 - lon1) * DEG);
-  const double h = u * u + cos(lat1 * DEG) * cos(lat2 * DEG) * v * v;
-  return 2 * EARTH_RADIUS * asin(fmin(1, sqrt(h)));
-}
 
 /* ---- coordinate systems -------------------------------------------------------------------- */
 
@@ -312,7 +282,6 @@ bool sky_grid_contains(const sky_grid *outer, const sky_grid *inner) {
 }
 
 /* Interval of ascending edges that holds v; SIZE_MAX outside. */
-/* SIZE_MAX: outside. */
 static size_t find_interval(const double *edge, size_t n, double v) {
   return v >= edge[0] && v <= edge[n] ? sky_interval(edge, n, v) : SIZE_MAX;
 }
@@ -337,95 +306,6 @@ double sky_grid_distance(const sky_grid *g, size_t a, size_t b) {
   sky_grid_centre(g, a, &xa, &ya);
   sky_grid_centre(g, b, &xb, &yb);
   return g->geographic ? sky_distance(xa, ya, xb, yb) : hypot(xb - xa, yb - ya);
-}
-
-/* ---- areas --------------------------------------------------------------------------------- */
-
-static void areas_geographic(const sky_grid *g, double *area) {
-  for (size_t iy = 0; iy < g->ny; iy++) {
-    const double band = sky_ellipsoid_band(g->y_edge[iy], g->y_edge[iy + 1]);
-    for (size_t ix = 0; ix < g->nx; ix++)
-      area[iy * g->nx + ix] = band * (g->x_edge[ix + 1] - g->x_edge[ix]) * DEG;
-  }
-}
-
-static sky_status areas_projected(sky_context *ctx, const sky_grid *g, double *area) {
-  sky_status result = SKY_OK;
-#pragma omp parallel num_threads(sky_context_threads(ctx))
-  {
-    sky_projection t = {0};
-    sky_status st = sky_projection_open(ctx, g->crs, SKY_LONLAT, &t);
-#pragma omp for schedule(static)
-    for (size_t iy = 0; iy < g->ny; iy++) {
-      for (size_t ix = 0; ix < g->nx && st == SKY_OK; ix++) {
-        if (!sky_geodesic_cell(&t, g, ix, iy, &area[iy * g->nx + ix]))
-          st = sky_fail(ctx, SKY_E_RANGE, "crs '%s': no area for the cell at %.9g, %.9g", g->crs,
-                        g->x_edge[ix], g->y_edge[iy]);
-      }
-    }
-    if (st != SKY_OK) {
-#pragma omp critical(sky_grid_areas)
-      result = st;
-    }
-    sky_projection_close(&t);
-  }
-  if (result == SKY_OK) return SKY_OK;
-  return sky_fail(ctx, result, "crs '%s': cell areas on the ellipsoid cannot be computed", g->crs);
-}
-
-/* Cells of equal width and height, to rounding. */
-static bool regular(const sky_grid *g) {
-  const double dx = sky_grid_dx(g), dy = sky_grid_dy(g);
-  for (size_t i = 0; i < g->nx; i++)
-    if (fabs(g->x_edge[i + 1] - g->x_edge[i] - dx) > 1e-9 * dx) return false;
-  for (size_t i = 0; i < g->ny; i++)
-    if (fabs(g->y_edge[i + 1] - g->y_edge[i] - dy) > 1e-9 * dy) return false;
-  return true;
-}
-
-/* From the density of true area (cell_area.h), a hundred times faster than geodesic polygons. */
-static sky_status areas_regular(sky_context *ctx, const sky_grid *g, double *area) {
-  sky_cell_area *cells = NULL;
-  double *window = NULL;
-  size_t missing = 0;
-  sky_status st = SKY_OK;
-  SKY_GO(sky_cell_area_create(ctx, g, &cells));
-  SKY_GO_ALLOC(window, SKY_NEW(ctx, double, SKY_BAND *SKY_BAND));
-  for (size_t north = g->ny, band = 0; north > 0; band++) {
-    const size_t rows = north < SKY_BAND ? north : SKY_BAND;
-    north -= rows;
-    for (size_t ix = 0; ix < g->nx; ix += SKY_BAND) {
-      const size_t columns = g->nx - ix < SKY_BAND ? g->nx - ix : SKY_BAND;
-      SKY_GO(sky_cell_area_find(ctx, cells, band, ix, columns, window));
-      for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < columns; c++) {
-          area[(north + r) * g->nx + ix + c] = window[r * SKY_BAND + c];
-          missing += isnan(window[r * SKY_BAND + c]);
-        }
-    }
-  }
-  if (missing > 0) st = areas_projected(ctx, g, area); /* which names the cell */
-cleanup:
-  sky_cell_area_free(cells);
-  sky_free(window);
-  return st;
-}
-
-sky_status sky_grid_areas(sky_context *ctx, const sky_grid *g, double *area) {
-  if (!g->geographic && regular(g)) return areas_regular(ctx, g, area);
-  if (!g->geographic) return areas_projected(ctx, g, area);
-  areas_geographic(g, area);
-  return SKY_OK;
-}
-
-sky_status sky_polygon_area(sky_context *ctx, const char *crs, const double *x, const double *y,
-                            size_t n, double *area) {
-  sky_projection t = {0};
-  sky_status st = sky_projection_open(ctx, crs, SKY_LONLAT, &t);
-  if (st == SKY_OK && !sky_geodesic_area(&t, x, y, n, area))
-    st = sky_fail(ctx, SKY_E_RANGE, "crs '%s': polygon with a point off the ellipsoid", crs);
-  sky_projection_close(&t);
-  return st;
 }
 
 sky_status sky_grid_from_lonlat(sky_context *ctx, const sky_grid *g, size_t n, const double *lon,

@@ -1,4 +1,4 @@
-/* grid.h: a rectilinear grid, its cells and their true areas.
+/* grid.h: a rectilinear grid and its cells.
  *
  * Axes are edges, ascending: row 0 is the southernmost (smallest y), cell index = iy*nx + ix.
  * Geographic grids have edges in degrees (WGS 84); projected grids in metres. */
@@ -6,9 +6,6 @@
 #define SKY_GRIDS_GRID_H
 
 #include "skyflux/context.h"
-
-#define SKY_WGS84_A 6378137.0             /* m, semi-major axis (NIMA TR8350.2) */
-#define SKY_WGS84_F (1.0 / 298.257223563) /* flattening */
 
 typedef struct sky_grid {
   char crs[256];   /* "EPSG:4326", "+proj=aea … +type=crs" (what PROJ and GDAL both accept) */
@@ -57,26 +54,8 @@ bool sky_grid_contains(const sky_grid *outer, const sky_grid *inner);
  * by 360. SIZE_MAX outside. */
 size_t sky_grid_find(const sky_grid *g, double x, double y);
 
-/* Area of every cell on the WGS 84 ellipsoid, m2, [ny*nx]. Geographic: closed form (authalic
- * latitude, Snyder 1987 Eq. 3-12). Projected: the density of true area integrated over the cell
- * (cell_area.h) if the cells are of one size, else the geodesic polygon of the densified outline.
- */
-SKY_NODISCARD sky_status sky_grid_areas(sky_context *ctx, const sky_grid *g, double *area);
-
-/* ∫ of the ellipsoid's surface between the equator and latitude (deg), per radian of longitude, m2.
- */
-double sky_ellipsoid_zone(double lat_deg);
-/* The same between two latitudes (deg), positive if north > south; full precision for thin bands.
- */
-double sky_ellipsoid_band(double south_deg, double north_deg);
-/* Signed geodesic area (m2, counter-clockwise positive) of a polygon of n vertices in `crs`. */
-SKY_NODISCARD sky_status sky_polygon_area(sky_context *ctx, const char *crs, const double *x,
-                                          const double *y, size_t n, double *area);
-
-/* Great-circle distance, m (mean Earth radius 6371008.8 m); and the distance of two cell centres of
- * g (great-circle if geographic, Euclidean if projected). */
-double sky_distance(double lon1, double lat1, double lon2, double lat2);
 void sky_grid_centre(const sky_grid *g, size_t cell, double *x, double *y);
+/* Distance of two cell centres, m: great-circle if geographic, Euclidean if projected. */
 double sky_grid_distance(const sky_grid *g, size_t a, size_t b);
 
 /* Longitude and latitude (degrees, WGS 84) -> coordinates of the grid's CRS; geographic grids keep

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "grids/ellipsoid.h"
+#include "grids/grid_area.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 

@@ -15,6 +15,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "grids/ellipsoid.h"
 #include "src/core/memory.h"
 
 #define DEG (M_PI / 180)

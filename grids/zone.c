@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grids/ellipsoid.h"
+#include "grids/grid_area.h"
 #include "grids/cover.h"
 #include "grids/geodesic.h"
 #include "grids/longitude.h"

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "grids/ellipsoid.h"
 #include "algorithms/inversion/cholesky.h"
 #include "algorithms/inversion/levels.h"
 #include "grids/grid.h"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grids/grid_area.h"
 #include "grids/outline.h"
 #include "grids/preset.h"
 #include "src/core/file.h"

@@ -13,6 +13,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "grids/grid_area.h"
 #include "algorithms/inventory/gridder.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"

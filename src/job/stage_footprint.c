@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grids/ellipsoid.h"
 #include "algorithms/column/super.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"

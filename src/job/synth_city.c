@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grids/grid_area.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/job/synth_city_inputs.h"

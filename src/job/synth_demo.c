@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "grids/ellipsoid.h"
+#include "grids/grid_area.h"
 #include "algorithms/inversion/cholesky.h"
 #include "algorithms/inversion/covariance.h"
 #include "src/core/file.h"

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "grids/grid_area.h"
 #include "grids/bilinear.h"
 #include "src/core/memory.h"
 #include "src/core/species.h"

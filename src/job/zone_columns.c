@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grids/ellipsoid.h"
+#include "grids/grid_area.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "grids/grid_area.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/species.h"

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "grids/grid_area.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
 #include "src/core/species.h"

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "grids/ellipsoid.h"
 #include "src/core/memory.h"
 
 #define DEG (M_PI / 180.0)

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "grids/grid_area.h"
 #include "src/core/memory.h"
 #include "src/write/crs.h"
 #include "src/write/nc_write.h"

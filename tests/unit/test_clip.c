@@ -3,6 +3,7 @@
  * Expectations are the areas of grid.h, which do not know of the cutting. */
 #include <math.h>
 
+#include "grids/grid_area.h"
 #include "grids/mesh.h"
 #include "grids/regrid.h"
 #include "src/core/memory.h"

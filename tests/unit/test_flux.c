@@ -2,6 +2,8 @@
 #include <math.h>
 #include <unistd.h>
 
+#include "grids/ellipsoid.h"
+#include "grids/grid_area.h"
 #include "grids/regrid.h"
 #include "src/core/memory.h"
 #include "src/core/species.h"

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "grids/ellipsoid.h"
+#include "grids/grid_area.h"
 #include "grids/grid.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"

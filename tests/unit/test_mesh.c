@@ -2,6 +2,7 @@
  * the base grid, from plane geometry and from sums written out here. */
 #include <math.h>
 
+#include "grids/grid_area.h"
 #include "grids/mesh.h"
 #include "src/core/memory.h"
 #include "src/core/rng.h"

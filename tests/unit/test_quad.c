@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "grids/ellipsoid.h"
 #include "grids/quad.h"
 #include "src/core/memory.h"
 #include "src/core/rng.h"

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "grids/ellipsoid.h"
+#include "grids/grid_area.h"
 #include "grids/zone.h"
 #include "src/core/memory.h"
 #include "src/core/rng.h"
