@@ -12,8 +12,8 @@
 #include "src/write/cog_stream.h"
 #include "src/write/nc_write.h"
 
-#define ROWS 64        /* of a part of a field */
-#define COLUMNS 1024   /* of its chunks */
+#define ROWS SKY_NCW_ROWS /* of a part of a field */
+#define COLUMNS SKY_NCW_COLUMNS
 #define GATHERED 65536 /* cells of a part of the sums */
 #define LEVEL 1        /* of deflate: higher ones shrink these numbers by some percent only */
 
@@ -80,7 +80,7 @@ static sky_status define_field(writer *w, field f) {
   const char *name = w->name[f], *cf = standard_name(w->l->gas);
   const size_t chunk[2] = {least(ROWS, g->ny), least(COLUMNS, g->nx)};
   SKY_TRY(sky_ncw_var_chunked(w->nc, name, k->type, g->geographic ? "lat,lon" : "y,x", chunk, LEVEL,
-                              k->fill));
+                              &k->fill));
   SKY_TRY(sky_ncw_att(w->nc, name, "long_name", k->long_name));
   if (f == FIELD_MEAN && cf != NULL) SKY_TRY(sky_ncw_att(w->nc, name, "standard_name", cf));
   SKY_TRY(sky_ncw_att(w->nc, name, "units", k->unit != NULL ? k->unit : w->gas->column_unit));
@@ -117,12 +117,13 @@ static const struct sum_kind {
 
 static sky_status define_sums(writer *w) {
   const size_t chunk = least(GATHERED, w->n_cell);
+  const double none = 0;
   SKY_TRY(sky_ncw_dim(w->nc, "cell", w->n_cell));
-  SKY_TRY(sky_ncw_var_chunked(w->nc, "cell", 'u', "cell", &chunk, LEVEL, 0));
+  SKY_TRY(sky_ncw_var_chunked(w->nc, "cell", 'u', "cell", &chunk, LEVEL, &none));
   SKY_TRY(sky_ncw_att(w->nc, "cell", "long_name", "index of the cell, row by row from the south"));
   SKY_TRY(sky_ncw_att(w->nc, "cell", "compress", w->l->grid.geographic ? "lat lon" : "y x"));
   for (size_t i = 0; i < N_SUMS; i++) {
-    SKY_TRY(sky_ncw_var_chunked(w->nc, sums[i].name, 'u', "cell", &chunk, sums[i].level, 0));
+    SKY_TRY(sky_ncw_var_chunked(w->nc, sums[i].name, 'u', "cell", &chunk, sums[i].level, &none));
     SKY_TRY(sky_ncw_att(w->nc, sums[i].name, "long_name", sums[i].long_name));
     SKY_TRY(sky_ncw_att(w->nc, sums[i].name, "units", "1"));
   }
