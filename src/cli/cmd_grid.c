@@ -179,7 +179,8 @@ static sky_status merge_one(sky_context *ctx, sky_grid_run *r, size_t i) {
   SKY_TRY(sky_level3_open(ctx, r->files[i], &l, &sums));
   if (i == 0) SKY_GO(sky_grid_head(ctx, &l, &r->head));
   SKY_GO(sky_grid_period_of(ctx, r, SKY_GRID_WHOLE, &g));
-  const sky_bin_source source = {sums, sky_level3_rewind, sky_level3_next};
+  const sky_bin_source source = {
+      .user = sums, .rewind = sky_level3_rewind, .next = sky_level3_next};
   st = sky_gridding_put_level3(ctx, g, &l, &source);
   if (st != SKY_OK) sky_fail_in(ctx, st, "%s: ", r->files[i]);
 cleanup:

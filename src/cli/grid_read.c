@@ -145,7 +145,8 @@ static bool passed_over(const sky_grid_run *r, const char *path, sky_status st,
   for (int i = 0; i < r->n_named; i++)
     if (strcmp(r->named[i], path) == 0) return false;
   return (st == SKY_E_GAS && r->a.gas != NULL) || strstr(reason, "no known product") != NULL ||
-         strstr(reason, "not a NetCDF file") != NULL;
+         strstr(reason, "not a NetCDF file") != NULL ||
+         strstr(reason, "product: harmonised soundings of") != NULL;
 }
 
 static void pass_over(sky_grid_run *r, sky_granule_failures *f) {
@@ -195,12 +196,14 @@ static sky_status read_granules(sky_context *ctx, sky_grid_run *r, size_t first,
   return st;
 }
 
-/* A harmonised file of a gas that was not asked for. */
-static sky_status wrong_gas(sky_context *ctx, sky_grid_run *r, const char *path, const char *gas) {
+/* A harmonised file that has nothing of what was asked for, with the reason in ctx. */
+static sky_status refuse(sky_context *ctx, sky_grid_run *r, const char *path, sky_status why) {
+  const char *reason = sky_error(ctx);
+  const size_t length = strlen(path);
+  if (strncmp(reason, path, length) == 0 && strncmp(reason + length, ": ", 2) == 0)
+    reason += length + 2;
   sky_granule_failure item = {
-      .path = sky_strdup(ctx, path),
-      .reason = sky_sprintf(ctx, "holds soundings of %s, not of %s", gas, r->a.gas),
-      .status = SKY_E_GAS};
+      .path = sky_strdup(ctx, path), .reason = sky_strdup(ctx, reason), .status = why};
   sky_granule_failures one = {.n = 1, .item = SKY_NEW(ctx, sky_granule_failure, 1)};
   sky_status st = SKY_E_NOMEM;
   if (item.path == NULL || item.reason == NULL || one.item == NULL) {
@@ -219,8 +222,20 @@ static sky_status wrong_gas(sky_context *ctx, sky_grid_run *r, const char *path,
 
 #define PIECE ((size_t)131072) /* soundings of a harmonised file that are held */
 
+/* Soundings of other products are as if they were not in the file. */
+static void keep_product(sky_soundings *s, const char *product) {
+  for (size_t k = 0; k < s->n; k++)
+    if (!sky_product_wanted(product, s->granule_product[s->granule[k]]))
+      s->drop[k] = SKY_DROP_COUNT;
+  sky_soundings_remove(s, 1U << SKY_DROP_COUNT);
+}
+
 static sky_status read_harmonised(sky_context *ctx, sky_grid_run *r, size_t i) {
   size_t granules, *first = NULL;
+  const char *product = r->a.reading.product;
+  sky_status st = sky_soundings_choice(ctx, r->files[i], product, r->a.sel.quality);
+  if (st == SKY_E_FORMAT || st == SKY_E_USAGE) return refuse(ctx, r, r->files[i], st);
+  SKY_TRY(st);
   SKY_TRY(sky_soundings_index(ctx, r->files[i], &granules, &first));
   const size_t n = first[granules];
   sky_free(first);
@@ -230,16 +245,17 @@ static sky_status read_harmonised(sky_context *ctx, sky_grid_run *r, size_t i) {
     SKY_TRY(sky_soundings_read_rows(ctx, r->files[i], at, n - at < PIECE ? n - at : PIECE, NULL,
                                     &none, &s));
     if (r->a.gas != NULL && strcmp(s.gas, r->a.gas) != 0) {
-      const sky_status st = wrong_gas(ctx, r, r->files[i], s.gas);
+      st = sky_fail(ctx, SKY_E_GAS, "holds soundings of %s, not of %s", s.gas, r->a.gas);
       sky_soundings_free(&s);
-      return st;
+      return refuse(ctx, r, r->files[i], st);
     }
+    keep_product(&s, product);
     for (size_t k = 0; k < s.n; k++) {
       const sky_drop drop = sky_selection_drop(&r->a.sel, s.lon[k], s.lat[k], s.time[k]);
       if (drop != SKY_DROP_NONE) s.drop[k] = (uint8_t)drop;
       r->drops[s.drop[k]]++;
     }
-    const sky_status st = put_soundings(ctx, r, &s, i * SOURCES_PER_INPUT);
+    st = put_soundings(ctx, r, &s, i * SOURCES_PER_INPUT);
     sky_soundings_free(&s);
     sky_memory_trim();
     SKY_TRY(st);

@@ -103,7 +103,8 @@ sky_status sky_grid_zones(sky_context *ctx, const sky_grid_run *r, bool json, cJ
   if (r->a.baseline != NULL) {
     SKY_GO(sky_level3_open(ctx, r->a.baseline, &base, &sums));
   }
-  const sky_bin_source base_source = {sums, sky_level3_rewind, sky_level3_next};
+  const sky_bin_source base_source = {
+      .user = sums, .rewind = sky_level3_rewind, .next = sky_level3_next};
   SKY_GO(sky_gridding_source(g, &source));
   st = sky_zone_columns(ctx, &zones, sky_gridding_level3(g), &source,
                         r->a.baseline != NULL ? &base : NULL,

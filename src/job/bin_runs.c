@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "src/core/file.h"
 #include "src/core/memory.h"
@@ -109,6 +110,12 @@ sky_status sky_bin_runs_open(sky_bin_runs *r, const char *path) {
   if (one->file == NULL) return failed(r);
   setvbuf(one->file, NULL, _IONBF, 0);
   return SKY_OK;
+}
+
+size_t sky_bin_runs_cells(const sky_bin_runs *r) {
+  struct stat about;
+  if (r->n != 1 || fstat(fileno(r->run[0].file), &about) != 0) return 0;
+  return (size_t)about.st_size / sizeof(record);
 }
 
 /* ---- reading off ---------------------------------------------------------------------------- */

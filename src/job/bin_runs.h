@@ -25,6 +25,8 @@ int sky_bin_runs_descriptor(const sky_bin_runs *r, size_t i);
 /* Takes the file that another process holds under this path, e.g. "/proc/1/fd/7". */
 SKY_NODISCARD sky_status sky_bin_runs_open(sky_bin_runs *r, const char *path);
 
+/* Cells that a single run has; 0: not known, because several runs may share some. */
+size_t sky_bin_runs_cells(const sky_bin_runs *r);
 /* Cells of all runs, ascending; a new run invalidates it. */
 SKY_NODISCARD sky_status sky_bin_runs_rewind(sky_bin_runs *r);
 /* Smallest cell that is still to come, SIZE_MAX at the end. */

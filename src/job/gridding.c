@@ -53,6 +53,9 @@ size_t sky_gridding_memory(const sky_gridding *g) {
 }
 
 sky_status sky_gridding_spill(sky_gridding *g) {
+  const sky_bin *sums;
+  size_t cell = 0;
+  if (!sky_bins_next(g->bins, &cell, &sums)) return SKY_OK;
   SKY_TRY(sky_bin_runs_add(g->runs, g->bins));
   sky_bins_clear(g->bins);
   return SKY_OK;
@@ -86,7 +89,7 @@ static sky_status source_next(void *user, size_t *cell, sky_bin *sums) {
 }
 
 sky_status sky_gridding_source(sky_gridding *g, sky_bin_source *out) {
-  *out = (sky_bin_source){g, source_rewind, source_next};
+  *out = (sky_bin_source){.user = g, .rewind = source_rewind, .next = source_next};
   return source_rewind(g);
 }
 
@@ -94,13 +97,11 @@ sky_status sky_gridding_source(sky_gridding *g, sky_bin_source *out) {
 
 typedef struct batch { /* good soundings of one kind: pixels, or points */
   size_t n;
-  double *lon, *lat, *x, *y; /* [4*CHUNK] */
-  double *value, *sigma;     /* [CHUNK] */
+  double *x, *y;         /* [4*CHUNK] longitude and latitude, then the grid's coordinates */
+  double *value, *sigma; /* [CHUNK] */
 } batch;
 
 static void batch_free(batch *b) {
-  sky_free(b->lon);
-  sky_free(b->lat);
   sky_free(b->x);
   sky_free(b->y);
   sky_free(b->value);
@@ -109,8 +110,6 @@ static void batch_free(batch *b) {
 
 static sky_status batch_make(sky_context *ctx, size_t n, batch *b) {
   sky_status st = SKY_OK;
-  SKY_GO_ALLOC(b->lon, SKY_NEW(ctx, double, 4 * n));
-  SKY_GO_ALLOC(b->lat, SKY_NEW(ctx, double, 4 * n));
   SKY_GO_ALLOC(b->x, SKY_NEW(ctx, double, 4 * n));
   SKY_GO_ALLOC(b->y, SKY_NEW(ctx, double, 4 * n));
   SKY_GO_ALLOC(b->value, SKY_NEW(ctx, double, n));
@@ -129,7 +128,7 @@ static bool has_corners(const sky_soundings *s, size_t i) {
 static sky_status flush(sky_context *ctx, sky_gridding *g, batch *b, bool points) {
   const size_t places = points ? b->n : 4 * b->n;
   if (b->n == 0) return SKY_OK;
-  SKY_TRY(sky_grid_from_lonlat(ctx, &g->head.grid, places, b->lon, b->lat, b->x, b->y));
+  SKY_TRY(sky_grid_from_lonlat(ctx, &g->head.grid, places, b->x, b->y, b->x, b->y));
   SKY_TRY(sky_bins_put(ctx, g->bins, b->n, points, b->x, b->y, b->value, b->sigma));
   b->n = 0;
   return sky_bins_memory(g->bins) > g->memory ? sky_gridding_spill(g) : SKY_OK;
@@ -145,11 +144,11 @@ static sky_status put_kind(sky_context *ctx, sky_gridding *g, const sky_sounding
   for (size_t i = 0; i < s->n; i++) {
     if (!wanted(s, i, start, end) || has_corners(s, i) == points) continue;
     if (points) {
-      b->lon[b->n] = s->lon[i];
-      b->lat[b->n] = s->lat[i];
+      b->x[b->n] = s->lon[i];
+      b->y[b->n] = s->lat[i];
     } else {
-      memcpy(&b->lon[4 * b->n], &s->corner_lon[4 * i], 4 * sizeof *b->lon);
-      memcpy(&b->lat[4 * b->n], &s->corner_lat[4 * i], 4 * sizeof *b->lat);
+      memcpy(&b->x[4 * b->n], &s->corner_lon[4 * i], 4 * sizeof *b->x);
+      memcpy(&b->y[4 * b->n], &s->corner_lat[4 * i], 4 * sizeof *b->y);
     }
     b->value[b->n] = s->x[i];
     b->sigma[b->n++] = s->sigma[i];

@@ -203,7 +203,7 @@ static sky_status write_task(sky_context *ctx, int argc, char **argv, void **blo
   SKY_GO_ALLOC(attrs, SKY_NEW0(ctx, const char *, h.n_attr + 1));
   for (size_t i = 0; i < h.n_attr; i++)
     SKY_GO(take_text(&c, &attrs[i]));
-  const sky_bin_source source = {runs, runs_rewind, runs_next};
+  const sky_bin_source source = {runs, sky_bin_runs_cells(runs), runs_rewind, runs_next};
   st = sky_level3_write(ctx, argv[0], &l, &source, attrs);
 cleanup:
   sky_free(attrs);

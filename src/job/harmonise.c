@@ -290,10 +290,17 @@ static void put_attr(sky_text *t, const char *name, const char *value) {
   sky_text_add(t, "", 1);
 }
 
+/* The rule of quality that all parts were chosen by; "several" is none that can be asked for. */
+static const char *quality_of(const harvest *h) {
+  for (size_t k = 1; k < h->n_parts; ++k)
+    if (strcmp(h->part[k].quality, h->part[0].quality) != 0) return "several";
+  return h->n_parts > 0 ? h->part[0].quality : "default";
+}
+
 /* Attributes that say what was done; they must not tell a shard or the order of inputs. */
 static sky_status write_attrs(harvest *h, const char *product) {
   sky_text t = {.ctx = h->ctx};
-  char cleaning[96], background[64], value[256];
+  char cleaning[96], background[64], value[512];
   char *path = sky_sprintf(h->ctx, "%s/attrs", h->folder);
   sky_clean_text(h->q->clean, cleaning, sizeof cleaning);
   const sky_reader *r = sky_reader_find(product);
@@ -309,7 +316,10 @@ static sky_status write_attrs(harvest *h, const char *product) {
   for (size_t k = 0; h->q->attrs != NULL && h->q->attrs[k] != NULL; ++k)
     sky_text_add(&t, h->q->attrs[k], strlen(h->q->attrs[k]) + 1);
   sky_background_text(&h->q->background, background, sizeof background);
-  snprintf(value, sizeof value, "cleaning: %s; background: %s", cleaning, background);
+  const char *quality = quality_of(h);
+  const bool said = strcmp(quality, "default") != 0;
+  snprintf(value, sizeof value, "cleaning: %s; background: %s%s%s", cleaning, background,
+           said ? SKY_QUALITY_NOTE : "", said ? quality : "");
   put_attr(&t, "processing", value);
   sky_status st = path == NULL || t.failed ? SKY_E_NOMEM : SKY_OK;
   if (st == SKY_OK) st = sky_file_write_text(h->ctx, path, t.data, t.length);

@@ -4,6 +4,7 @@
 #define SKY_JOB_HARMONISE_PART_H
 
 #include "src/job/harmonise.h"
+#include "src/read/soundings.h"
 
 /* File "ticket" of the scratch folder: this, then the zones as written by sky_ticket_write. */
 typedef struct sky_ticket {
@@ -23,6 +24,7 @@ typedef struct sky_range { /* granules [from, to) of a harmonised file and their
 typedef struct sky_part { /* one granule; its soundings are the file NAME of the scratch folder */
   char name[48], granule[256], version[128];
   char gas[8], product[32], kernel_note[64];
+  char quality[SKY_QUALITY_MAX]; /* rule that it was chosen by */
   int32_t vertical, overpasses;
   unsigned with;
   uint64_t n, n_levels, drops[SKY_DROP_COUNT];

@@ -258,11 +258,12 @@ static sky_status check_cell(sky_context *ctx, size_t cell, const sky_bin *b) {
 static sky_status count_cells(writer *w) {
   size_t cell;
   sky_bin b;
+  w->n_cell = w->source->cells;
+  if (w->n_cell > 0) return SKY_OK;
   SKY_TRY(w->source->rewind(w->source->user));
-  for (w->n_cell = 0;; w->n_cell++) {
+  for (;; w->n_cell++) {
     SKY_TRY(w->source->next(w->source->user, &cell, &b));
     if (cell == SIZE_MAX) break;
-    SKY_TRY(check_cell(w->ctx, cell, &b));
   }
   if (w->n_cell == 0) return sky_fail(w->ctx, SKY_E_NODATA, "no cell of the grid has a sounding");
   return SKY_OK;
@@ -306,6 +307,7 @@ static sky_status put_cells(writer *w) {
         w->row[f][i] = fields[f].fill;
     while (cell < base + n) {
       const size_t at = place_of(g, cell / g->nx - row, cell % g->nx);
+      SKY_TRY(check_cell(w->ctx, cell, &b));
       for (size_t f = 0; f < N_FIELDS; f++)
         w->row[f][at] = field_value(w->l, (field)f, &b, w->gas->column_scale);
       gather(w, gathered++, cell, &b);
@@ -413,6 +415,7 @@ static sky_status put_blocks(writer *w, cogs *c) {
       for (size_t k = 0; k < n; k++)
         c->rows[i][k] = NAN;
     while (cell < base + n) {
+      SKY_TRY(check_cell(w->ctx, cell, &b));
       for (size_t i = 0; i < N_COGS; i++)
         c->rows[i][cell - base] = field_value(w->l, cog_files[i].f, &b, w->gas->column_scale);
       SKY_TRY(w->source->next(w->source->user, &cell, &b));
