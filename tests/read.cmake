@@ -20,6 +20,7 @@ target_link_libraries(column_tool PRIVATE skyflux_read skyflux_algorithms)
 sky_script(column_numpy real/test_column_numpy.py ARGS $<TARGET_FILE:column_tool> LABELS read real)
 # The background of soundings in an inversion.
 sky_script(background_job cli/test_background_job.py LABELS cli)
+sky_script(wind_background cli/test_wind_background.py LABELS cli)
 sky_script(chosen_again cli/test_chosen_again.py LABELS cli read)
 sky_script(soundings_stream cli/test_soundings_stream.py LABELS cli read)
 sky_script(boundary_real real/test_boundary_real.py LABELS read real)

@@ -507,8 +507,8 @@ static const sky_node *gas_fellow(const sky_node *list, size_t i) {
 }
 
 static sky_status sounding_steps(const sky_node *root, sky_faults *f) {
-  static const char *const KEYS[] = {"boundary", "boundary_footprints", "boundary_error", "clean",
-                                     "background"};
+  static const char *const KEYS[] = {"boundary", "boundary_footprints", "boundary_error", "wind",
+                                     "clean",    "background"};
   enum { N_CURTAINS = 3, N_NEEDED = 2 };
   const sky_node *list = sky_node_get(root, "soundings");
   for (size_t i = 0; i < sky_node_count(list); i++) {
@@ -520,6 +520,8 @@ static sky_status sounding_steps(const sky_node *root, sky_faults *f) {
       if (curtains && k < N_NEEDED && sky_node_get(item, KEYS[k]) == NULL)
         SKY_TRY(fault(f, item, KEYS[k], "is required with background boundary"));
     }
+    if (!is(item, "background", "upwind") && sky_node_given(item, "wind"))
+      SKY_TRY(fault(f, item, "wind", "has no effect without background upwind"));
     for (size_t k = 0; fellow != NULL && k < sizeof KEYS / sizeof *KEYS; k++)
       if (!same_value(sky_node_get(item, KEYS[k]), sky_node_get(fellow, KEYS[k])))
         SKY_TRY(fault(f, item, KEYS[k],
@@ -567,7 +569,9 @@ const sky_job_rule sky_job_rules[] = {
      "A table of activity needs `account`, and `account` such a table; `account.region` needs "
      "`electricity` regional or provincial; a sector has one proxy."},
     {sounding_steps,
-     "Entries of `soundings` with a gas in common have the same `clean`, `background` and "
-     "`boundary` keys; these need `background` boundary, and it needs them."},
+     "Entries of `soundings` with a gas in common have the same `clean`, `background`, `wind` and "
+     "`boundary` keys; these need `background` boundary, and it needs them; `wind` needs "
+     "`background` "
+     "upwind."},
     {NULL, NULL},
 };

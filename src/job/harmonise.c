@@ -103,7 +103,7 @@ void sky_background_text(const sky_background_choice *b, char *out, size_t size)
   if (b->method == SKY_BACKGROUND_PERCENTILE)
     snprintf(out, size, "percentile:%g", b->percentile);
   else
-    snprintf(out, size, "%s", METHODS[b->method]);
+    snprintf(out, size, "%s%s", METHODS[b->method], b->wind ? " (winds of a file)" : "");
 }
 
 /* --- parts -------------------------------------------------------------------------------------
@@ -229,12 +229,14 @@ static sky_status run_round(harvest *h) {
   return st;
 }
 
-/* Names of the boundary file and of the footprint files, for the workers. */
-static sky_status write_curtains(harvest *h) {
-  if (h->q->background.method != SKY_BACKGROUND_BOUNDARY) return SKY_OK;
+/* Names of the files that a background needs, for the workers: that of winds, or that of the
+ * boundary and those of the footprints. */
+static sky_status write_sources(harvest *h) {
+  const char *first = h->q->background.wind ? h->q->wind : h->q->boundary;
+  if (h->q->background.method != SKY_BACKGROUND_BOUNDARY && !h->q->background.wind) return SKY_OK;
   sky_text t = {.ctx = h->ctx};
-  char *path = sky_sprintf(h->ctx, "%s/curtains", h->folder);
-  sky_text_add(&t, h->q->boundary, strlen(h->q->boundary) + 1);
+  char *path = sky_sprintf(h->ctx, "%s/sources", h->folder);
+  sky_text_add(&t, first, strlen(first) + 1);
   for (size_t k = 0; k < h->q->n_footprints; ++k)
     sky_text_add(&t, h->q->footprints[k], strlen(h->q->footprints[k]) + 1);
   sky_status st = path == NULL || t.failed ? SKY_E_NOMEM : SKY_OK;
@@ -252,7 +254,7 @@ static sky_status read_all(harvest *h) {
                        .background = h->q->background,
                        .memory = sky_context_memory(h->ctx) / (size_t)sky_context_threads(h->ctx)};
   if (h->q->gas != NULL) snprintf(ticket.gas, sizeof ticket.gas, "%s", h->q->gas);
-  SKY_TRY(write_curtains(h));
+  SKY_TRY(write_sources(h));
   SKY_TRY(sky_ticket_write(h->ctx, h->folder, &ticket, h->q->zones));
   for (size_t i = 0; i < h->q->n_inputs; ++i)
     SKY_TRY(add_errand(h, i, NULL));

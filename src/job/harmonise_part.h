@@ -69,7 +69,8 @@ void sky_part_drop(sky_soundings *s, size_t i, sky_drop reason);
 /* clean: the steps that are asked for and not done yet (clean_soundings.c). */
 SKY_NODISCARD sky_status sky_clean_soundings(sky_context *ctx, sky_soundings *s, unsigned clean);
 /* Background of the good soundings (background_soundings.c); folder: the scratch folder, whose file
- * "curtains" names the boundary file and the footprint files, one text each. */
+ * "sources" names the file of winds, or the boundary file and the footprint files, one text each.
+ */
 SKY_NODISCARD sky_status sky_background_soundings(sky_context *ctx, sky_soundings *s,
                                                   const char *folder,
                                                   const sky_background_choice *choice);
