@@ -311,8 +311,8 @@ double sky_grid_distance(const sky_grid *g, size_t a, size_t b) {
 sky_status sky_grid_from_lonlat(sky_context *ctx, const sky_grid *g, size_t n, const double *lon,
                                 const double *lat, double *x, double *y) {
   if (g->geographic) {
-    memmove(x, lon, n * sizeof *x);
-    memmove(y, lat, n * sizeof *y);
+    if (x != lon) memmove(x, lon, n * sizeof *x);
+    if (y != lat) memmove(y, lat, n * sizeof *y);
     return SKY_OK;
   }
   sky_projection t = {0};

@@ -210,9 +210,8 @@ static bool holds_footprints(sky_context *ctx, const char *path) {
 /* What `skyflux grid` wrote. */
 static sky_status level3_json(sky_context *ctx, const char *path, cJSON **out) {
   sky_level3 l;
-  size_t n = 0, *cell = NULL;
-  sky_bin *sums = NULL;
-  SKY_TRY(sky_level3_read(ctx, path, &l, &n, &cell, &sums));
+  sky_level3_file *sums = NULL;
+  SKY_TRY(sky_level3_open(ctx, path, &l, &sums));
   const double box[4] = {l.grid.x_edge[0], l.grid.y_edge[0], l.grid.x_edge[l.grid.nx],
                          l.grid.y_edge[l.grid.ny]};
   double first = NAN, last = NAN;
@@ -234,11 +233,10 @@ static sky_status level3_json(sky_context *ctx, const char *path, cJSON **out) {
   cJSON_AddNumberToObject(
       o, "soundings", (double)(l.total.n - l.total.outside - l.total.crossed - l.total.degenerate));
   cJSON_AddNumberToObject(o, "soundings outside the grid", (double)l.total.outside);
-  cJSON_AddNumberToObject(o, "cells with soundings", (double)n);
+  cJSON_AddNumberToObject(o, "cells with soundings", (double)sky_level3_cells(sums));
   *out = o;
   sky_level3_free(&l);
-  sky_free(cell);
-  sky_free(sums);
+  sky_level3_close(sums);
   return SKY_OK;
 }
 

@@ -29,7 +29,7 @@
 typedef struct soundings_args {
   sky_selection sel;
   sky_reading_args reading;
-  const char *output, *gas, *zones, *zone_id, *zone, *boundary;
+  const char *output, *gas, *zones, *zone_id, *zone, *boundary, *wind;
   char **footprints;
   size_t n_footprints;
   double boundary_error; /* display unit of the gas */
@@ -75,11 +75,8 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
   if (taken) return SKY_OK;
   const struct {
     const char *name, **to;
-  } texts[] = {{"output", &a->output},
-               {"zones", &a->zones},
-               {"id", &a->zone_id},
-               {"zone", &a->zone},
-               {"boundary", &a->boundary}};
+  } texts[] = {{"output", &a->output}, {"zones", &a->zones},       {"id", &a->zone_id},
+               {"zone", &a->zone},     {"boundary", &a->boundary}, {"wind", &a->wind}};
   for (size_t k = 0; k < sizeof texts / sizeof *texts; ++k) {
     if (strcmp(name, texts[k].name) != 0) continue;
     *texts[k].to = value;
@@ -131,6 +128,10 @@ static sky_status check_args(sky_context *ctx, const soundings_args *a, int n_fi
     return sky_fail(ctx, SKY_E_USAGE,
                     "soundings: --boundary, --boundary-error and --footprints go with --background "
                     "boundary");
+  if (a->wind != NULL && a->background.method != SKY_BACKGROUND_UPWIND)
+    return sky_fail(ctx, SKY_E_USAGE, "soundings: --wind goes with --background upwind");
+  if (a->wind != NULL && !sky_file_exists(a->wind))
+    return sky_fail(ctx, SKY_E_MISSING, "--wind: %s: no such file", a->wind);
   if (a->zone != NULL && a->zones == NULL)
     return sky_fail(ctx, SKY_E_USAGE, "soundings: --zone needs --zones");
   return SKY_OK;
@@ -351,6 +352,7 @@ static sky_status harmonise(sky_context *ctx, const soundings_args *a,
   SKY_GO(collect(ctx, a, common, &files));
   SKY_GO(read_zones(ctx, a, &zones));
   sky_background_choice background = a->background;
+  background.wind = a->wind != NULL;
   if (a->gas != NULL) background.error = a->boundary_error / sky_species_find(a->gas)->column_scale;
   const sky_harmonise_request q = {.input = files.item,
                                    .n_inputs = files.n,
@@ -361,6 +363,7 @@ static sky_status harmonise(sky_context *ctx, const soundings_args *a,
                                    .quality_min = a->quality[0],
                                    .quality_max = a->quality[1],
                                    .background = background,
+                                   .wind = a->wind,
                                    .boundary = a->boundary,
                                    .footprints = a->footprints,
                                    .n_footprints = a->n_footprints,
@@ -399,6 +402,7 @@ sky_status sky_cmd_soundings(sky_context *ctx, int argc, char **argv) {
       {"quality-range", 0, "LOW,HIGH", "range of the product's own figure, beside the rule"},
       {"clean", 0, "STEPS", "duplicates (default), standard, none, or steps of docs/soundings.md"},
       {"background", 0, "METHOD", "percentile[:SHARE] of the overpass, upwind, smooth, boundary"},
+      {"wind", 0, "FILE", "of --background upwind: u10 and v10, not the product's own (ERA5)"},
       {"boundary", 0, "FILE", "of --background boundary: vmr_n, _e, _s, _w (openghg)"},
       {"boundary-error", 0, "E", "1-sigma of its curtains, ppm of CO2, ppb of CH4 and N2O (0)"},
       {"footprints", 0, "PATTERN", "of --background boundary: files with particle_locations_*"},

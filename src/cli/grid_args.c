@@ -39,7 +39,7 @@ static sky_status like(sky_context *ctx, const char *path, sky_grid *out) {
       return sky_fail(ctx, SKY_E_FORMAT,
                       "%s: not a gridded product of skyflux grid (--like takes those and rasters)",
                       path);
-    SKY_TRY(sky_level3_read(ctx, path, &l, NULL, NULL, NULL));
+    SKY_TRY(sky_level3_open(ctx, path, &l, NULL));
     const sky_status st = sky_grid_copy(ctx, &l.grid, out);
     sky_level3_free(&l);
     return st;

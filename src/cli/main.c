@@ -12,6 +12,7 @@
 #include "src/core/text.h"
 #include "src/engine/gdal_start.h"
 #include "src/engine/worker.h"
+#include "src/job/gridding_write.h"
 #include "src/job/harmonise.h"
 #include "src/read/granule.h"
 
@@ -93,14 +94,21 @@ static void print_failure(const sky_context *ctx, sky_status status) {
           strchr(message, '\n') != NULL || status == SKY_E_JOB ? "" : "skyflux: ", message);
 }
 
+static size_t add_tasks(sky_worker_task *to, const sky_worker_task *from, size_t n) {
+  memcpy(to, from, n * sizeof *to);
+  return n;
+}
+
 int main(int argc, char **argv) {
   int exit_code = 0;
-  setlocale(LC_ALL, "C"); /* numbers are read and written with a point */
-  const size_t n_granule = sky_granule_worker_task_count, n_all = sky_harmonise_worker_task_count;
+  setlocale(LC_ALL, "C");   /* numbers are read and written with a point */
+  signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit is an error with its path */
   sky_worker_task tasks[16];
-  memcpy(tasks, sky_granule_worker_tasks, n_granule * sizeof *tasks);
-  memcpy(tasks + n_granule, sky_harmonise_worker_tasks, n_all * sizeof *tasks);
-  if (sky_worker_main(argc, argv, tasks, n_granule + n_all, &exit_code)) return exit_code;
+  size_t n = 0;
+  n += add_tasks(tasks + n, sky_granule_worker_tasks, sky_granule_worker_task_count);
+  n += add_tasks(tasks + n, sky_harmonise_worker_tasks, sky_harmonise_worker_task_count);
+  n += add_tasks(tasks + n, sky_gridding_worker_tasks, sky_gridding_worker_task_count);
+  if (sky_worker_main(argc, argv, tasks, n, &exit_code)) return exit_code;
   if (argc < 2) {
     print_overview(stderr);
     return sky_status_exit_code(SKY_E_USAGE);

@@ -285,15 +285,16 @@ static sky_status preset_alone(const sky_node *root, sky_faults *f) {
                       "have no place in the grid of a preset (give crs, box and cell)");
 }
 
-static bool reads_gas(const sky_node *root, const char *gas) {
+/* The first entry of soundings that reads the gas, or NULL. */
+static const sky_node *reads_gas(const sky_node *root, const char *gas) {
   const sky_node *list = sky_node_get(root, "soundings");
   for (size_t i = 0; i < sky_node_count(list); i++) {
     const sky_node *gases = sky_node_get(sky_node_item(list, i), "gases");
     for (size_t k = 0; k < sky_node_count(gases); k++) {
-      if (is(sky_node_item(gases, k), NULL, gas)) return true;
+      if (is(sky_node_item(gases, k), NULL, gas)) return sky_node_item(list, i);
     }
   }
-  return false;
+  return NULL;
 }
 
 static sky_status steps_divide_period(const sky_node *root, sky_faults *f, const sky_node *item) {
@@ -348,6 +349,17 @@ static sky_status sink_layer(const sky_node *root, sky_faults *f, const sky_node
                "table of activity)");
 }
 
+/* The soundings must have a background, which is one estimate an overpass. */
+static sky_status own_background(const sky_node *root, sky_faults *f, const sky_node *item) {
+  const char *gas = sky_node_text(item, "gas");
+  if (!is(item, "background.mean", "soundings")) return SKY_OK;
+  if (!is(item, "background.per", "overpass"))
+    SKY_TRY(fault(f, item, "background.per",
+                  "expected overpass: the background of soundings is one estimate for each"));
+  if (gas == NULL || !is(reads_gas(root, gas), "background", "none")) return SKY_OK;
+  return fault(f, item, "background.mean", "soundings of this gas have background none");
+}
+
 static sky_status check_inversion(const sky_node *root, sky_faults *f, const sky_node *item) {
   static const char *const of_prior[] = {"unscaled",    "sink",        "sigma", "floor",
                                          "correlation", "length",      "time",  "background",
@@ -372,6 +384,7 @@ static sky_status check_inversion(const sky_node *root, sky_faults *f, const sky
   if (sky_node_get(item, "background") == NULL) {
     SKY_TRY(fault(f, item, "background", "required, as soundings see the background too"));
   }
+  SKY_TRY(own_background(root, f, item));
   SKY_TRY(steps_divide_period(root, f, item));
   SKY_TRY(sink_layer(root, f, item));
   if (sky_node_get(item, "sigma") == NULL) SKY_TRY(own_covariance(root, f, item));
@@ -494,8 +507,8 @@ static const sky_node *gas_fellow(const sky_node *list, size_t i) {
 }
 
 static sky_status sounding_steps(const sky_node *root, sky_faults *f) {
-  static const char *const KEYS[] = {"boundary", "boundary_footprints", "boundary_error", "clean",
-                                     "background"};
+  static const char *const KEYS[] = {"boundary", "boundary_footprints", "boundary_error", "wind",
+                                     "clean",    "background"};
   enum { N_CURTAINS = 3, N_NEEDED = 2 };
   const sky_node *list = sky_node_get(root, "soundings");
   for (size_t i = 0; i < sky_node_count(list); i++) {
@@ -507,6 +520,8 @@ static sky_status sounding_steps(const sky_node *root, sky_faults *f) {
       if (curtains && k < N_NEEDED && sky_node_get(item, KEYS[k]) == NULL)
         SKY_TRY(fault(f, item, KEYS[k], "is required with background boundary"));
     }
+    if (!is(item, "background", "upwind") && sky_node_given(item, "wind"))
+      SKY_TRY(fault(f, item, "wind", "has no effect without background upwind"));
     for (size_t k = 0; fellow != NULL && k < sizeof KEYS / sizeof *KEYS; k++)
       if (!same_value(sky_node_get(item, KEYS[k]), sky_node_get(fellow, KEYS[k])))
         SKY_TRY(fault(f, item, KEYS[k],
@@ -541,8 +556,8 @@ const sky_job_rule sky_job_rules[] = {
     {inversions,
      "An inversion with a `prior` needs either `information` or `background` and soundings of its "
      "gas; `sigma` is required unless the prior is a table of activity; a `sink` is of co2 and "
-     "goes "
-     "without `sigma`; keys without effect are refused."},
+     "goes without `sigma`; a `background.mean` of soundings needs their `background` and `per` "
+     "overpass; keys without effect are refused."},
     {inventory_formats,
      "`variable`, `units` and `stated_resolution` belong to flux files, `region` to "
      "workbooks; a prior is a flux file."},
@@ -554,7 +569,9 @@ const sky_job_rule sky_job_rules[] = {
      "A table of activity needs `account`, and `account` such a table; `account.region` needs "
      "`electricity` regional or provincial; a sector has one proxy."},
     {sounding_steps,
-     "Entries of `soundings` with a gas in common have the same `clean`, `background` and "
-     "`boundary` keys; these need `background` boundary, and it needs them."},
+     "Entries of `soundings` with a gas in common have the same `clean`, `background`, `wind` and "
+     "`boundary` keys; these need `background` boundary, and it needs them; `wind` needs "
+     "`background` "
+     "upwind."},
     {NULL, NULL},
 };

@@ -1,5 +1,6 @@
 /* background_soundings.c: the background of one granule's soundings by what the granule itself
  * tells. */
+#include <math.h>
 #include <string.h>
 
 #include "algorithms/column/background.h"
@@ -8,6 +9,7 @@
 #include "src/core/memory.h"
 #include "src/job/harmonise_part.h"
 #include "src/read/boundary.h"
+#include "src/read/wind.h"
 
 #define LEAST_SOUNDINGS 10 /* of an overpass, for a percentile */
 
@@ -100,7 +102,7 @@ static sky_status use_boundary(sky_context *ctx, sky_soundings *s, const uint8_t
   size_t length = 0;
   sky_curtains boundary = {0};
   sky_status st = SKY_OK;
-  SKY_GO_ALLOC(path, sky_sprintf(ctx, "%s/curtains", folder));
+  SKY_GO_ALLOC(path, sky_sprintf(ctx, "%s/sources", folder));
   SKY_GO(sky_file_read_text(ctx, path, &names, &length));
   SKY_GO(sky_boundary_read(ctx, names, &boundary));
   for (const char *at = names + strlen(names) + 1; at < names + length; at += strlen(at) + 1)
@@ -121,6 +123,56 @@ cleanup:
   return st;
 }
 
+/* --- upwind ------------------------------------------------------------------------------------
+ */
+
+/* Winds of a file at the good soundings; the others keep none. */
+static sky_status read_winds(sky_context *ctx, const sky_soundings *s, const uint8_t *use,
+                             const char *folder, double *east, double *north) {
+  char *path = NULL, *name = NULL;
+  size_t length = 0, good = 0, without = 0;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(path, sky_sprintf(ctx, "%s/sources", folder));
+  SKY_GO(sky_file_read_text(ctx, path, &name, &length));
+  SKY_GO(sky_wind_read(ctx, name, s->n, s->time, s->lon, s->lat, east, north));
+  for (size_t i = 0; i < s->n; ++i) {
+    good += use[i];
+    without += use[i] && isnan(east[i]);
+  }
+  if (without > 0)
+    sky_log(ctx, SKY_LOG_WARN, "%s: no wind in %s for %zu of %zu good soundings: no background",
+            s->granules[0], sky_file_base(name), without, good);
+cleanup:
+  sky_free(path);
+  sky_free(name);
+  return st;
+}
+
+static sky_status use_upwind(sky_context *ctx, sky_soundings *s, const sky_clean_set *set,
+                             const char *folder, bool of_file) {
+  double *own[2] = {NULL, NULL};
+  const double *east = s->wind_east, *north = s->wind_north;
+  sky_status st = SKY_OK;
+  if (!of_file && east == NULL)
+    return sky_fail(ctx, SKY_E_FORMAT,
+                    "%s: product %s carries no wind: no upwind sector can be told; a file of winds "
+                    "(--wind, soundings[].wind) tells it",
+                    s->granules[0], s->granule_product[0]);
+  if (of_file) {
+    SKY_GO_ALLOC(own[0], SKY_NEW(ctx, double, s->n));
+    SKY_GO_ALLOC(own[1], SKY_NEW(ctx, double, s->n));
+    SKY_GO(read_winds(ctx, s, set->use, folder, own[0], own[1]));
+    east = own[0];
+    north = own[1];
+  }
+  st = sky_background_upwind(ctx, set, east, north, &SKY_UPWIND_OPTIONS, s->background,
+                             s->background_sigma);
+cleanup:
+  sky_free(own[0]);
+  sky_free(own[1]);
+  return st;
+}
+
 sky_status sky_background_soundings(sky_context *ctx, sky_soundings *s, const char *folder,
                                     const sky_background_choice *choice) {
   uint8_t *use = SKY_NEW(ctx, uint8_t, s->n);
@@ -135,13 +187,7 @@ sky_status sky_background_soundings(sky_context *ctx, sky_soundings *s, const ch
     SKY_GO(sky_background_overpass(ctx, &set, choice->percentile, LEAST_SOUNDINGS, s->background,
                                    s->background_sigma));
   } else if (choice->method == SKY_BACKGROUND_UPWIND) {
-    if (s->wind_east == NULL) {
-      SKY_GO(sky_fail(ctx, SKY_E_FORMAT,
-                      "%s: product %s carries no wind: no upwind sector can be told",
-                      s->granules[0], s->granule_product[0]));
-    }
-    SKY_GO(sky_background_upwind(ctx, &set, s->wind_east, s->wind_north, &SKY_UPWIND_OPTIONS,
-                                 s->background, s->background_sigma));
+    SKY_GO(use_upwind(ctx, s, &set, folder, choice->wind));
   } else if (choice->method == SKY_BACKGROUND_SMOOTH) {
     const bool swath = is_swath(s, use);
     SKY_GO(sky_background_smooth(ctx, &set, swath ? s->scanline : NULL, swath ? s->pixel : NULL,

@@ -118,6 +118,8 @@ cleanup:
 
 #define TRIAL_SHARE 0.02 /* of the soundings that become anomalies */
 #define TRIAL_LEAST 50   /* soundings without which a granule is not tried */
+#define TRIAL_WANTED 400 /* anomalies of a granule, in as many rounds as that takes */
+#define TRIAL_ROUNDS 64  /* at most */
 #define NO_ANOMALY (-1)
 
 typedef struct trial_set {
@@ -176,7 +178,8 @@ static void copy_row(trial_set *t, size_t to, const double *corner_lat, const do
   memcpy(t->corner_lon + 4 * to, corner_lon, 4 * sizeof *corner_lon);
 }
 
-/* Draw `k` of row i; the stream is the granule's name, so that shards draw the same. */
+/* Draw `k` of row i; the stream is the granule's name and the round, so that shards draw the same.
+ */
 static double draw(uint64_t stream, size_t i, unsigned k) {
   return sky_rng_uniform(20240501, stream, 8 * i + k);
 }
@@ -251,15 +254,13 @@ static sky_status run_tests(sky_context *ctx, trial_set *t, const sky_species *g
   return SKY_OK;
 }
 
-sky_status sky_clean_trial(sky_context *ctx, const sky_soundings *s, unsigned clean,
-                           sky_trial *trial) {
+/* One copy with anomalies, and what the tests say. */
+static sky_status try_once(sky_context *ctx, const sky_soundings *s, size_t good, unsigned clean,
+                           uint64_t stream, sky_trial *trial) {
   const sky_species *gas = sky_species_find(s->gas);
-  const size_t good = sky_soundings_good(s);
-  const uint64_t stream = stream_of(s->granules[0]);
   double median, width;
   trial_set t = {0};
   sky_status st = SKY_OK;
-  if (good < TRIAL_LEAST) return SKY_OK;
   SKY_GO(trial_alloc(ctx, s, good, &t));
   for (size_t i = 0; i < s->n; ++i) {
     if (s->drop[i] != SKY_DROP_NONE) continue;
@@ -289,4 +290,17 @@ sky_status sky_clean_trial(sky_context *ctx, const sky_soundings *s, unsigned cl
 cleanup:
   trial_free(&t);
   return st;
+}
+
+/* A granule of a sparse instrument has room for some anomalies only: it is tried again with others,
+ * until there are enough to tell 98 % from less. */
+sky_status sky_clean_trial(sky_context *ctx, const sky_soundings *s, unsigned clean,
+                           sky_trial *trial) {
+  const size_t good = sky_soundings_good(s);
+  const uint64_t stream = stream_of(s->granules[0]);
+  if (good < TRIAL_LEAST) return SKY_OK;
+  const double rounds = ceil(TRIAL_WANTED / (TRIAL_SHARE * (double)good));
+  for (uint64_t k = 0; (double)k < fmin(rounds, TRIAL_ROUNDS); ++k)
+    SKY_TRY(try_once(ctx, s, good, clean, stream + k, trial));
+  return SKY_OK;
 }

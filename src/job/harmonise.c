@@ -103,7 +103,7 @@ void sky_background_text(const sky_background_choice *b, char *out, size_t size)
   if (b->method == SKY_BACKGROUND_PERCENTILE)
     snprintf(out, size, "percentile:%g", b->percentile);
   else
-    snprintf(out, size, "%s", METHODS[b->method]);
+    snprintf(out, size, "%s%s", METHODS[b->method], b->wind ? " (winds of a file)" : "");
 }
 
 /* --- parts -------------------------------------------------------------------------------------
@@ -229,12 +229,14 @@ static sky_status run_round(harvest *h) {
   return st;
 }
 
-/* Names of the boundary file and of the footprint files, for the workers. */
-static sky_status write_curtains(harvest *h) {
-  if (h->q->background.method != SKY_BACKGROUND_BOUNDARY) return SKY_OK;
+/* Names of the files that a background needs, for the workers: that of winds, or that of the
+ * boundary and those of the footprints. */
+static sky_status write_sources(harvest *h) {
+  const char *first = h->q->background.wind ? h->q->wind : h->q->boundary;
+  if (h->q->background.method != SKY_BACKGROUND_BOUNDARY && !h->q->background.wind) return SKY_OK;
   sky_text t = {.ctx = h->ctx};
-  char *path = sky_sprintf(h->ctx, "%s/curtains", h->folder);
-  sky_text_add(&t, h->q->boundary, strlen(h->q->boundary) + 1);
+  char *path = sky_sprintf(h->ctx, "%s/sources", h->folder);
+  sky_text_add(&t, first, strlen(first) + 1);
   for (size_t k = 0; k < h->q->n_footprints; ++k)
     sky_text_add(&t, h->q->footprints[k], strlen(h->q->footprints[k]) + 1);
   sky_status st = path == NULL || t.failed ? SKY_E_NOMEM : SKY_OK;
@@ -252,7 +254,7 @@ static sky_status read_all(harvest *h) {
                        .background = h->q->background,
                        .memory = sky_context_memory(h->ctx) / (size_t)sky_context_threads(h->ctx)};
   if (h->q->gas != NULL) snprintf(ticket.gas, sizeof ticket.gas, "%s", h->q->gas);
-  SKY_TRY(write_curtains(h));
+  SKY_TRY(write_sources(h));
   SKY_TRY(sky_ticket_write(h->ctx, h->folder, &ticket, h->q->zones));
   for (size_t i = 0; i < h->q->n_inputs; ++i)
     SKY_TRY(add_errand(h, i, NULL));
@@ -290,10 +292,17 @@ static void put_attr(sky_text *t, const char *name, const char *value) {
   sky_text_add(t, "", 1);
 }
 
+/* The rule of quality that all parts were chosen by; "several" is none that can be asked for. */
+static const char *quality_of(const harvest *h) {
+  for (size_t k = 1; k < h->n_parts; ++k)
+    if (strcmp(h->part[k].quality, h->part[0].quality) != 0) return "several";
+  return h->n_parts > 0 ? h->part[0].quality : "default";
+}
+
 /* Attributes that say what was done; they must not tell a shard or the order of inputs. */
 static sky_status write_attrs(harvest *h, const char *product) {
   sky_text t = {.ctx = h->ctx};
-  char cleaning[96], background[64], value[256];
+  char cleaning[96], background[64], value[512];
   char *path = sky_sprintf(h->ctx, "%s/attrs", h->folder);
   sky_clean_text(h->q->clean, cleaning, sizeof cleaning);
   const sky_reader *r = sky_reader_find(product);
@@ -309,7 +318,10 @@ static sky_status write_attrs(harvest *h, const char *product) {
   for (size_t k = 0; h->q->attrs != NULL && h->q->attrs[k] != NULL; ++k)
     sky_text_add(&t, h->q->attrs[k], strlen(h->q->attrs[k]) + 1);
   sky_background_text(&h->q->background, background, sizeof background);
-  snprintf(value, sizeof value, "cleaning: %s; background: %s", cleaning, background);
+  const char *quality = quality_of(h);
+  const bool said = strcmp(quality, "default") != 0;
+  snprintf(value, sizeof value, "cleaning: %s; background: %s%s%s", cleaning, background,
+           said ? SKY_QUALITY_NOTE : "", said ? quality : "");
   put_attr(&t, "processing", value);
   sky_status st = path == NULL || t.failed ? SKY_E_NOMEM : SKY_OK;
   if (st == SKY_OK) st = sky_file_write_text(h->ctx, path, t.data, t.length);

@@ -37,6 +37,7 @@ typedef struct sky_background_choice {
   sky_background_method method;
   double percentile; /* 0..1 */
   double error;      /* of the boundary's curtains, mol mol-1 */
+  bool wind;         /* upwind: by the request's file of winds, not the product's own */
 } sky_background_choice;
 /* "percentile", "percentile:0.05", "upwind", "smooth", "boundary". */
 SKY_NODISCARD sky_status sky_background_parse(sky_context *ctx, const char *text,
@@ -59,6 +60,7 @@ typedef struct sky_harmonise_request {
   const sky_zones *zones;          /* lon/lat; NULL: everywhere */
   double quality_min, quality_max; /* of the product's own figure; NaN: open */
   sky_background_choice background;
+  const char *wind;        /* file of winds (read/wind.h), if background.wind */
   const char *boundary;    /* file of curtains */
   char *const *footprints; /* files with particle locations */
   size_t n_footprints;

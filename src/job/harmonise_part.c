@@ -204,6 +204,7 @@ static void describe(const sky_soundings *s, sky_part *p) {
 typedef struct work_done { /* what a harmonised file has behind it */
   bool harmonised, background;
   unsigned clean;
+  char quality[SKY_QUALITY_MAX];
 } work_done;
 
 static sky_status finish(part_task *t, sky_soundings *s, const work_done *done) {
@@ -223,6 +224,7 @@ static sky_status finish(part_task *t, sky_soundings *s, const work_done *done) 
   if (t->ticket.background.method != SKY_BACKGROUND_NONE && !done->background)
     SKY_GO(sky_background_soundings(ctx, s, t->folder, &t->ticket.background));
   describe(s, p);
+  memcpy(p->quality, done->quality, sizeof p->quality);
   snprintf(p->name, sizeof p->name, "%s-%zu", t->id, t->n_parts);
   SKY_GO(sky_soundings_pack(s, &text));
   SKY_GO(write_text(ctx, t->folder, p->name, &text));
@@ -255,7 +257,7 @@ cleanup:
 static sky_status parse_notes(const part_task *t, const char *notes, work_done *done) {
   static const char CLEANING[] = "cleaning: ", BACKGROUND[] = "; background: ";
   char own[64], steps[160];
-  const char *background = strstr(notes, BACKGROUND);
+  const char *background = strstr(notes, BACKGROUND), *end = strstr(notes, SKY_QUALITY_NOTE);
   if (strncmp(notes, CLEANING, strlen(CLEANING)) != 0 || background == NULL)
     return sky_fail(t->ctx, SKY_E_FORMAT, "%s: attribute processing: '%s' is not ours", t->path,
                     notes);
@@ -263,7 +265,9 @@ static sky_status parse_notes(const part_task *t, const char *notes, work_done *
   snprintf(steps, sizeof steps, "%.*s", (int)(background - first), first);
   SKY_TRY(sky_clean_parse(t->ctx, steps, &done->clean));
   sky_background_text(&t->ticket.background, own, sizeof own);
-  done->background = strcmp(background + strlen(BACKGROUND), own) == 0;
+  background += strlen(BACKGROUND);
+  const size_t n = end != NULL ? (size_t)(end - background) : strlen(background);
+  done->background = strlen(own) == n && strncmp(background, own, n) == 0;
   return SKY_OK;
 }
 
@@ -280,7 +284,9 @@ static sky_status read_stretch(part_task *t, const size_t *first, size_t from, s
                     t->ticket.gas));
   }
   if (notes != NULL) SKY_GO(parse_notes(t, notes, &done));
+  sky_quality_noted(notes, done.quality, sizeof done.quality);
   for (size_t g = from; g < to; ++g) {
+    if (!sky_product_wanted(t->product, all.granule_product[g])) continue;
     SKY_GO(
         sky_soundings_slice(ctx, &all, first[g] - first[from], first[g + 1] - first[g], g, &one));
     SKY_GO(finish(t, &one, &done));
@@ -294,10 +300,18 @@ cleanup:
 }
 
 /* A large file is handed back as ranges, which other workers read. */
-static sky_status read_harmonised(part_task *t, sky_text *ranges, uint64_t *n_ranges) {
+static sky_status read_harmonised(part_task *t, char reason[200], sky_text *ranges,
+                                  uint64_t *n_ranges) {
   sky_context *ctx = t->ctx;
   size_t n = 0, *first = NULL;
   sky_status st = SKY_OK;
+  st = sky_soundings_choice(ctx, t->path, t->product, t->sel.quality);
+  if (st == SKY_E_FORMAT && t->listed) {
+    snprintf(reason, 200, "harmonised soundings without %s", t->product);
+    sky_error_clear(ctx);
+    return SKY_OK;
+  }
+  SKY_TRY(st);
   SKY_GO(sky_soundings_index(ctx, t->path, &n, &first));
   if (t->range.to > 0) {
     if (t->range.to > n)
@@ -383,7 +397,9 @@ static sky_status read_product(part_task *t, char reason[200]) {
   if (t->listed) pass_over(t, &g, reason);
   if (reason[0] == '\0') {
     SKY_GO(sky_granule_take(t->ctx, &g, t->ticket.gas, &t->sel, &s, drops));
-    SKY_GO(finish(t, &s, &(work_done){0}));
+    work_done none = {0};
+    sky_quality_note(t->sel.quality, none.quality, sizeof none.quality);
+    SKY_GO(finish(t, &s, &none));
   }
 cleanup:
   sky_granule_close(&g);
@@ -408,7 +424,7 @@ sky_status sky_task_part(sky_context *ctx, int argc, char **argv, void **blob, s
   sky_status st = SKY_OK;
   SKY_GO(parse_task(ctx, argc, argv, &t));
   SKY_GO(recognise(&t, &harmonised));
-  SKY_GO(harmonised ? read_harmonised(&t, &ranges, &head.n_ranges)
+  SKY_GO(harmonised ? read_harmonised(&t, head.passed_over, &ranges, &head.n_ranges)
                     : read_product(&t, head.passed_over));
   head.n_parts = t.n_parts;
   sky_text_add(&answer, (const char *)&head, sizeof head);

@@ -4,6 +4,7 @@
 #define SKY_JOB_HARMONISE_PART_H
 
 #include "src/job/harmonise.h"
+#include "src/read/soundings.h"
 
 /* File "ticket" of the scratch folder: this, then the zones as written by sky_ticket_write. */
 typedef struct sky_ticket {
@@ -23,6 +24,7 @@ typedef struct sky_range { /* granules [from, to) of a harmonised file and their
 typedef struct sky_part { /* one granule; its soundings are the file NAME of the scratch folder */
   char name[48], granule[256], version[128];
   char gas[8], product[32], kernel_note[64];
+  char quality[SKY_QUALITY_MAX]; /* rule that it was chosen by */
   int32_t vertical, overpasses;
   unsigned with;
   uint64_t n, n_levels, drops[SKY_DROP_COUNT];
@@ -67,7 +69,8 @@ void sky_part_drop(sky_soundings *s, size_t i, sky_drop reason);
 /* clean: the steps that are asked for and not done yet (clean_soundings.c). */
 SKY_NODISCARD sky_status sky_clean_soundings(sky_context *ctx, sky_soundings *s, unsigned clean);
 /* Background of the good soundings (background_soundings.c); folder: the scratch folder, whose file
- * "curtains" names the boundary file and the footprint files, one text each. */
+ * "sources" names the file of winds, or the boundary file and the footprint files, one text each.
+ */
 SKY_NODISCARD sky_status sky_background_soundings(sky_context *ctx, sky_soundings *s,
                                                   const char *folder,
                                                   const sky_background_choice *choice);

@@ -22,6 +22,7 @@
 #include "src/core/species.h"
 #include "src/core/sum.h"
 #include "src/core/timeutil.h"
+#include "src/job/background_offsets.h"
 #include "src/job/facts.h"
 #include "src/job/job_flux.h"
 #include "src/job/layer.h"
@@ -31,8 +32,6 @@
 #include "src/read/granule.h"
 #include "skyflux/problem.h"
 
-#define DAY 86400.0
-#define OVERPASS_GAP 1800.0 /* s without observation that starts a new overpass */
 #define MAX_STEPS 10000
 
 typedef struct jacobian {
@@ -58,6 +57,7 @@ typedef struct jacobian {
   size_t *receptor;
   double *observed, *r_sd, *baseline, *fixed, *y, *time, *count, *prior_part, *unseen;
   int32_t *group;
+  double *own_sd; /* of the soundings' background; NULL without */
   double *b0, *b_sd;
   /* CSR */
   int32_t *rowptr, *col;
@@ -71,8 +71,8 @@ static void jacobian_free(jacobian *j) {
   double *const arrays[] = {j->max_distance, j->max_time, j->row_outside, j->prior, j->prior_valid,
                             j->x0,           j->x_sd,     j->observed,    j->r_sd,  j->baseline,
                             j->fixed,        j->y,        j->time,        j->count, j->prior_part,
-                            j->unseen,       j->b0,       j->b_sd,        j->val,   j->q_factor,
-                            j->q_sign,       j->q_var};
+                            j->unseen,       j->b0,       j->b_sd,        j->val,   j->own_sd,
+                            j->q_factor,     j->q_sign,   j->q_var};
   for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
     sky_free(arrays[k]);
   sky_free(j->receptor);
@@ -351,6 +351,7 @@ static void superobserve(jacobian *j, size_t i, const sky_soundings *s, const si
   }
   j->observed[i] = x / (double)n;
   j->baseline[i] = isnan(mean) ? prior / (double)n : mean;
+  if (j->own_sd != NULL) j->baseline[i] = sky_background_mean(s, member, n, &j->own_sd[i]);
   j->time[i] = s->time[member[0]] + t / (double)n;
   j->count[i] = (double)n;
   j->r_sd[i] = sky_superobs_sigma(n, sigma, correlation, representation);
@@ -365,15 +366,27 @@ static size_t without_position(const sky_footprints *f) {
 
 static sky_status set_observations(sky_context *ctx, const sky_soundings *s, sky_facts *facts,
                                    jacobian *j) {
-  size_t *of = NULL, *member = NULL, matched = 0;
+  size_t *of = NULL, *member = NULL, matched = 0, without = 0;
   double *sigma = NULL;
   sky_status st = SKY_OK;
   SKY_GO(alloc_observations(ctx, j, j->native.n_receptors));
+  if (sky_background_of_soundings(j->inversion)) {
+    if (s->background == NULL)
+      SKY_GO(sky_fail(ctx, SKY_E_FORMAT,
+                      "%s: soundings have no background, which "
+                      "background.mean: soundings takes",
+                      s->gas));
+    SKY_GO_ALLOC(j->own_sd, SKY_NEW0(ctx, double, j->native.n_receptors));
+  }
   SKY_GO_ALLOC(of, SKY_NEW(ctx, size_t, s->n));
   SKY_GO_ALLOC(member, SKY_NEW(ctx, size_t, s->n));
   SKY_GO_ALLOC(sigma, SKY_NEW(ctx, double, s->n));
   for (size_t i = 0; i < s->n; i++) {
     of[i] = s->drop[i] != SKY_DROP_NONE ? SIZE_MAX : match(j, s->time[i], s->lon[i], s->lat[i]);
+    if (j->own_sd != NULL && of[i] != SIZE_MAX && !(s->background_sigma[i] >= 0)) {
+      of[i] = SIZE_MAX;
+      without++;
+    }
     matched += of[i] != SIZE_MAX;
   }
   for (size_t r = 0; r < j->native.n_receptors; r++) {
@@ -390,6 +403,14 @@ static sky_status set_observations(sky_context *ctx, const sky_soundings *s, sky
     }
   }
   const size_t good = sky_soundings_good(s);
+  if (without > 0)
+    sky_fact(facts, "inputs", sky_species_find(s->gas)->formula,
+             "%zu soundings that match a footprint have no background and are left out", without);
+  if (j->n_obs == 0 && without > 0)
+    SKY_GO(sky_fail(ctx, SKY_E_NODATA,
+                    "%s: none of %zu soundings that match a footprint has a "
+                    "background, which background.mean: soundings takes",
+                    s->gas, without));
   if (j->n_obs == 0) {
     st = sky_fail(ctx, SKY_E_NODATA,
                   "%s: none of %zu good soundings lies within max_distance of one of %zu footprint "
@@ -411,37 +432,22 @@ cleanup:
   return st;
 }
 
-/* Background offsets: one per job, UTC day or overpass; receptors come in time order per file, so
- * groups are found on sorted times. */
-static int by_time(const void *a, const void *b, void *user) {
-  const double *time = user;
-  const size_t i = *(const size_t *)a, k = *(const size_t *)b;
-  if (time[i] != time[k]) return time[i] < time[k] ? -1 : 1;
-  return i < k ? -1 : i > k;
-}
-
-static sky_status set_background(sky_context *ctx, jacobian *j) {
-  const char *per = sky_node_text(j->inversion, "background.per");
-  const double sd = sky_node_number(j->inversion, "background.sd");
-  size_t *order = SKY_NEW(ctx, size_t, j->n_obs);
-  if (order == NULL) return SKY_E_NOMEM;
-  for (size_t i = 0; i < j->n_obs; i++)
-    order[i] = i;
-  qsort_r(order, j->n_obs, sizeof *order, by_time, j->time);
-  for (size_t k = 0; k < j->n_obs; k++) {
-    const double now = j->time[order[k]], before = k > 0 ? j->time[order[k - 1]] : now;
-    const bool next = k == 0 ||
-                      (strcmp(per, "day") == 0 && floor(now / DAY) != floor(before / DAY)) ||
-                      (strcmp(per, "overpass") == 0 && now - before > OVERPASS_GAP);
-    j->n_groups += next;
-    j->group[order[k]] = (int32_t)j->n_groups - 1;
-  }
-  sky_free(order);
+static sky_status set_background(sky_context *ctx, const sky_species *gas, sky_facts *facts,
+                                 jacobian *j) {
+  double least = INFINITY, most = 0.0;
+  SKY_TRY(sky_background_offsets(ctx, j->inversion, j->n_obs, j->time, j->own_sd, j->group,
+                                 &j->n_groups, &j->b_sd));
   j->b0 = SKY_NEW0(ctx, double, j->n_groups);
-  j->b_sd = SKY_NEW(ctx, double, j->n_groups);
-  if (j->b0 == NULL || j->b_sd == NULL) return SKY_E_NOMEM;
-  for (size_t g = 0; g < j->n_groups; g++)
-    j->b_sd[g] = sd;
+  if (j->b0 == NULL) return SKY_E_NOMEM;
+  for (size_t g = 0; g < j->n_groups; g++) {
+    least = fmin(least, j->b_sd[g]);
+    most = fmax(most, j->b_sd[g]);
+  }
+  if (j->own_sd == NULL) return SKY_OK;
+  sky_fact(facts, "inputs", gas->formula,
+           "background of the soundings; its own uncertainty and background.sd make offsets of "
+           "%.3g to %.3g %s (1-sigma) for %zu overpasses",
+           least * gas->column_scale, most * gas->column_scale, gas->column_unit, j->n_groups);
   return SKY_OK;
 }
 
@@ -681,7 +687,7 @@ sky_status sky_stage_footprint(sky_context *ctx, const sky_job *job, const sky_s
   SKY_GO(set_steps(ctx, job, &j));
   SKY_GO(set_state(ctx, &j));
   SKY_GO(set_observations(ctx, &s, &facts, &j));
-  SKY_GO(set_background(ctx, &j));
+  SKY_GO(set_background(ctx, sky_species_find(stage->gas), &facts, &j));
   SKY_GO(build_rows(ctx, &j));
   SKY_GO(write_problem(ctx, out, &j, tags));
   record(&facts, stage->gas, &j);

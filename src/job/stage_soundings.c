@@ -55,6 +55,8 @@ static void selection_of(const sky_job *job, const sky_node *item, sky_selection
 static sky_status set_steps(sky_context *ctx, const sky_node *item, reading *r) {
   SKY_TRY(sky_clean_parse(ctx, sky_node_text(item, "clean"), &r->q.clean));
   SKY_TRY(sky_background_parse(ctx, sky_node_text(item, "background"), &r->q.background));
+  r->q.wind = sky_node_text(item, "wind");
+  r->q.background.wind = r->q.wind != NULL;
   if (r->q.background.method != SKY_BACKGROUND_BOUNDARY) return SKY_OK;
   r->q.background.error = sky_node_number(item, "boundary_error");
   r->q.boundary = sky_node_text(item, "boundary");

@@ -1,4 +1,4 @@
-/* level3.c: see level3.h. */
+/* level3.c: see level3.h. Sums come a chunk of the file at a time. */
 #include "src/read/level3.h"
 
 #include <stdio.h>
@@ -126,61 +126,108 @@ static sky_status read_head(sky_context *ctx, sky_nc *f, sky_level3 *l) {
   return read_granules(ctx, f, l);
 }
 
-static sky_status read_sums(sky_context *ctx, sky_nc *f, const sky_grid *g, size_t *n,
-                            size_t **cell, sky_bin **sums) {
-  static const char *const NAMES[] = {"sum_w",       "sum_wx_low", "sum_wx_high", "sum_ww_low",
-                                      "sum_ww_high", "sum_ws_low", "sum_ws_high", "sum_n"};
-  uint64_t *word = NULL;
+/* ---- sums ----------------------------------------------------------------------------------- */
+
+#define BLOCK ((size_t)65536) /* cells that are held: a chunk of write/level3.c */
+
+static const char *const WORDS[] = {"cell",        "sum_w",       "sum_wx_low",
+                                    "sum_wx_high", "sum_ww_low",  "sum_ww_high",
+                                    "sum_ws_low",  "sum_ws_high", "sum_n"};
+#define N_WORDS (sizeof WORDS / sizeof WORDS[0])
+
+struct sky_level3_file {
+  sky_context *ctx;
+  sky_nc *f;
+  size_t n_cell, n_grid;   /* with sums; of the grid */
+  size_t first, n, at;     /* block: cells [first, first+n), the next one */
+  uint64_t last;           /* cell before the block */
+  uint64_t *word[N_WORDS]; /* [BLOCK] */
+};
+
+static sky_status read_block(sky_level3_file *s) {
+  s->at = 0;
+  s->n = s->n_cell - s->first < BLOCK ? s->n_cell - s->first : BLOCK;
+  sky_nc_window(s->f, "cell", s->first, s->n);
+  for (size_t k = 0; k < N_WORDS; k++)
+    SKY_TRY(sky_nc_read_u64(s->ctx, s->f, WORDS[k], s->n, s->word[k]));
+  const uint64_t *cell = s->word[0];
+  for (size_t i = 0; i < s->n; i++) {
+    const uint64_t before = i > 0 ? cell[i - 1] : s->last;
+    if (cell[i] >= s->n_grid || (s->first + i > 0 && cell[i] <= before))
+      return sky_fail(s->ctx, SKY_E_FORMAT, "%s: /cell[%zu]: %llu is not a cell that follows",
+                      sky_nc_path(s->f), s->first + i, (unsigned long long)cell[i]);
+  }
+  if (s->n > 0) s->last = cell[s->n - 1];
+  return SKY_OK;
+}
+
+sky_status sky_level3_rewind(void *file) {
+  sky_level3_file *s = file;
+  s->first = 0;
+  s->last = 0;
+  return read_block(s);
+}
+
+static sky_u128 halves(const sky_level3_file *s, size_t low) {
+  return (sky_u128)s->word[low + 1][s->at] << 64 | s->word[low][s->at];
+}
+
+sky_status sky_level3_next(void *file, size_t *cell, sky_bin *sums) {
+  sky_level3_file *s = file;
+  if (s->at == s->n && s->n > 0) {
+    s->first += s->n;
+    SKY_TRY(read_block(s));
+  }
+  *cell = SIZE_MAX;
+  if (s->at == s->n) return SKY_OK;
+  *cell = (size_t)s->word[0][s->at];
+  memset(sums, 0, sizeof *sums);
+  sums->w = s->word[1][s->at];
+  sums->wx = (sky_i128)halves(s, 2);
+  sums->ww = halves(s, 4);
+  sums->ws = halves(s, 6);
+  sums->n = (uint32_t)s->word[8][s->at];
+  sums->n_sigma = (uint32_t)(s->word[8][s->at] >> 32);
+  s->at++;
+  return SKY_OK;
+}
+
+size_t sky_level3_cells(const sky_level3_file *s) {
+  return s->n_cell;
+}
+
+void sky_level3_close(sky_level3_file *s) {
+  if (s == NULL) return;
+  for (size_t k = 0; k < N_WORDS; k++)
+    sky_free(s->word[k]);
+  sky_nc_close(s->f);
+  sky_free(s);
+}
+
+/* Takes f over. */
+static sky_status open_sums(sky_context *ctx, sky_nc *f, const sky_grid *g, sky_level3_file **out) {
   sky_status st = SKY_OK;
-  *n = sky_nc_dim(f, "cell");
-  if (*n == SIZE_MAX || *n > sky_grid_cells(g))
-    return sky_fail(ctx, SKY_E_FORMAT, "%s: dimension cell is missing or larger than the grid",
-                    sky_nc_path(f));
-  SKY_GO_ALLOC(word, SKY_NEW(ctx, uint64_t, *n));
-  SKY_GO_ALLOC(*cell, SKY_NEW(ctx, size_t, *n));
-  SKY_GO_ALLOC(*sums, SKY_NEW0(ctx, sky_bin, *n));
-  SKY_GO(sky_nc_read_u64(ctx, f, "cell", *n, word));
-  for (size_t i = 0; i < *n; i++) {
-    (*cell)[i] = (size_t)word[i];
-    if (word[i] >= sky_grid_cells(g) || (i > 0 && word[i] <= word[i - 1]))
-      SKY_GO(sky_fail(ctx, SKY_E_FORMAT, "%s: /cell[%zu]: %zu is not a cell that follows",
-                      sky_nc_path(f), i, (*cell)[i]));
+  sky_level3_file *s = SKY_NEW0(ctx, sky_level3_file, 1);
+  if (s == NULL) {
+    sky_nc_close(f);
+    return SKY_E_NOMEM;
   }
-  for (size_t k = 0; k < sizeof NAMES / sizeof NAMES[0]; k++) {
-    SKY_GO(sky_nc_read_u64(ctx, f, NAMES[k], *n, word));
-    for (size_t i = 0; i < *n; i++) {
-      sky_bin *b = &(*sums)[i];
-      const sky_u128 high = (sky_u128)word[i] << 64;
-      switch (k) {
-        case 0:
-          b->w = word[i];
-          break;
-        case 1:
-          b->wx = word[i];
-          break;
-        case 2:
-          b->wx = (sky_i128)((sky_u128)b->wx | high);
-          break;
-        case 3:
-          b->ww = word[i];
-          break;
-        case 4:
-          b->ww |= high;
-          break;
-        case 5:
-          b->ws = word[i];
-          break;
-        case 6:
-          b->ws |= high;
-          break;
-        default:
-          b->n = (uint32_t)word[i];
-          b->n_sigma = (uint32_t)(word[i] >> 32);
-      }
-    }
+  s->ctx = ctx;
+  s->f = f;
+  s->n_grid = sky_grid_cells(g);
+  s->n_cell = sky_nc_dim(f, "cell");
+  if (s->n_cell == SIZE_MAX || s->n_cell > s->n_grid)
+    SKY_GO(sky_fail(ctx, SKY_E_FORMAT, "%s: dimension cell is missing or larger than the grid",
+                    sky_nc_path(f)));
+  for (size_t k = 0; k < N_WORDS; k++) {
+    SKY_GO_ALLOC(s->word[k], SKY_NEW(ctx, uint64_t, BLOCK));
+    sky_nc_stream(f, WORDS[k]);
   }
+  SKY_GO(sky_level3_rewind(s));
+  *out = s;
+  return SKY_OK;
 cleanup:
-  sky_free(word);
+  sky_level3_close(s);
   return st;
 }
 
@@ -196,28 +243,17 @@ sky_status sky_level3_recognise(sky_context *ctx, const char *path, bool *out) {
   return st;
 }
 
-sky_status sky_level3_read(sky_context *ctx, const char *path, sky_level3 *out, size_t *n,
-                           size_t **cell, sky_bin **sums) {
+sky_status sky_level3_open(sky_context *ctx, const char *path, sky_level3 *head,
+                           sky_level3_file **file) {
   sky_nc *f = NULL;
-  sky_status st = SKY_OK;
-  memset(out, 0, sizeof *out);
-  if (cell != NULL) {
-    *cell = NULL;
-    *sums = NULL;
-  }
+  memset(head, 0, sizeof *head);
+  if (file != NULL) *file = NULL;
   SKY_TRY(sky_nc_open(ctx, path, &f));
-  SKY_GO(read_head(ctx, f, out));
-  if (cell != NULL) SKY_GO(read_sums(ctx, f, &out->grid, n, cell, sums));
-cleanup:
-  sky_nc_close(f);
-  if (st != SKY_OK) {
-    sky_level3_free(out);
-    if (cell != NULL) {
-      sky_free(*cell);
-      sky_free(*sums);
-      *cell = NULL;
-      *sums = NULL;
-    }
-  }
+  sky_status st = read_head(ctx, f, head);
+  if (st == SKY_OK && file != NULL)
+    st = open_sums(ctx, f, &head->grid, file);
+  else
+    sky_nc_close(f);
+  if (st != SKY_OK) sky_level3_free(head);
   return st;
 }

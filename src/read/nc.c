@@ -109,6 +109,22 @@ void sky_nc_window(sky_nc *f, const char *dim, size_t first, size_t count) {
   f->rows = count;
 }
 
+void sky_nc_stream(sky_nc *f, const char *var) {
+  int group, id, ndims = 0, storage = NC_CONTIGUOUS;
+  size_t chunk[NC_MAX_VAR_DIMS], bytes = 0;
+  nc_type type;
+  sky_lane_lock();
+  if (find_var(f, var, &group, &id) == NC_NOERR && nc_inq_varndims(group, id, &ndims) == NC_NOERR &&
+      nc_inq_var_chunking(group, id, &storage, chunk) == NC_NOERR && storage == NC_CHUNKED &&
+      nc_inq_vartype(group, id, &type) == NC_NOERR &&
+      nc_inq_type(group, type, NULL, &bytes) == NC_NOERR) {
+    for (int k = 0; k < ndims; ++k)
+      bytes *= chunk[k];
+    (void)nc_set_var_chunk_cache(group, id, bytes, 1, 1.0F); /* else it only takes more memory */
+  }
+  sky_lane_unlock();
+}
+
 bool sky_nc_has(const sky_nc *f, const char *var) {
   int group, id, err;
   LANE(err = find_var(f, var, &group, &id));

@@ -28,6 +28,8 @@ const char *sky_nc_path(const sky_nc *f);
 /* From now on variables whose first dimension has this name are as if they had only the rows
  * [first, first+count) of it; text is read whole. */
 void sky_nc_window(sky_nc *f, const char *dim, size_t first, size_t count);
+/* Rows of var will be read once, in order: one chunk is held instead of the library's 16 MB. */
+void sky_nc_stream(sky_nc *f, const char *var);
 bool sky_nc_has(const sky_nc *f, const char *var);
 SKY_NODISCARD sky_status sky_nc_info(sky_context *ctx, sky_nc *f, const char *var, sky_nc_var *out);
 /* All values, malloc'd [count]. */

@@ -59,6 +59,18 @@ SKY_NODISCARD sky_status sky_soundings_read_rows(sky_context *ctx, const char *p
 /* Is this a harmonised file? */
 SKY_NODISCARD sky_status sky_soundings_recognise(sky_context *ctx, const char *path, bool *out);
 
+/* Can this be chosen from a harmonised file? product (NULL, "auto": any): SKY_E_FORMAT if it holds
+ * none of it. quality (NULL: nothing is asked): SKY_E_USAGE unless it was made with that list. */
+SKY_NODISCARD sky_status sky_soundings_choice(sky_context *ctx, const char *path,
+                                              const char *product, const char *quality);
+bool sky_product_wanted(const char *wanted, const char *product);
+/* The list of quality options as the attribute `processing` ends with it, behind SKY_QUALITY_NOTE;
+ * a file without one was made with "default". */
+#define SKY_QUALITY_NOTE "; quality: "
+#define SKY_QUALITY_MAX 160
+void sky_quality_note(const char *list, char *out, size_t size);
+void sky_quality_noted(const char *processing, char *out, size_t size);
+
 /* Append s to a block; take one set off the front of a block (lengths checked). */
 SKY_NODISCARD sky_status sky_soundings_pack(const sky_soundings *s, sky_text *out);
 SKY_NODISCARD sky_status sky_soundings_unpack(sky_context *ctx, const char **at, size_t *left,

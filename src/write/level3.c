@@ -12,8 +12,8 @@
 #include "src/write/cog_stream.h"
 #include "src/write/nc_write.h"
 
-#define ROWS 64        /* of a part of a field */
-#define COLUMNS 1024   /* of its chunks */
+#define ROWS SKY_NCW_ROWS /* of a part of a field */
+#define COLUMNS SKY_NCW_COLUMNS
 #define GATHERED 65536 /* cells of a part of the sums */
 #define LEVEL 1        /* of deflate: higher ones shrink these numbers by some percent only */
 
@@ -80,7 +80,7 @@ static sky_status define_field(writer *w, field f) {
   const char *name = w->name[f], *cf = standard_name(w->l->gas);
   const size_t chunk[2] = {least(ROWS, g->ny), least(COLUMNS, g->nx)};
   SKY_TRY(sky_ncw_var_chunked(w->nc, name, k->type, g->geographic ? "lat,lon" : "y,x", chunk, LEVEL,
-                              k->fill));
+                              &k->fill));
   SKY_TRY(sky_ncw_att(w->nc, name, "long_name", k->long_name));
   if (f == FIELD_MEAN && cf != NULL) SKY_TRY(sky_ncw_att(w->nc, name, "standard_name", cf));
   SKY_TRY(sky_ncw_att(w->nc, name, "units", k->unit != NULL ? k->unit : w->gas->column_unit));
@@ -117,12 +117,13 @@ static const struct sum_kind {
 
 static sky_status define_sums(writer *w) {
   const size_t chunk = least(GATHERED, w->n_cell);
+  const double none = 0;
   SKY_TRY(sky_ncw_dim(w->nc, "cell", w->n_cell));
-  SKY_TRY(sky_ncw_var_chunked(w->nc, "cell", 'u', "cell", &chunk, LEVEL, 0));
+  SKY_TRY(sky_ncw_var_chunked(w->nc, "cell", 'u', "cell", &chunk, LEVEL, &none));
   SKY_TRY(sky_ncw_att(w->nc, "cell", "long_name", "index of the cell, row by row from the south"));
   SKY_TRY(sky_ncw_att(w->nc, "cell", "compress", w->l->grid.geographic ? "lat lon" : "y x"));
   for (size_t i = 0; i < N_SUMS; i++) {
-    SKY_TRY(sky_ncw_var_chunked(w->nc, sums[i].name, 'u', "cell", &chunk, sums[i].level, 0));
+    SKY_TRY(sky_ncw_var_chunked(w->nc, sums[i].name, 'u', "cell", &chunk, sums[i].level, &none));
     SKY_TRY(sky_ncw_att(w->nc, sums[i].name, "long_name", sums[i].long_name));
     SKY_TRY(sky_ncw_att(w->nc, sums[i].name, "units", "1"));
   }
@@ -257,11 +258,12 @@ static sky_status check_cell(sky_context *ctx, size_t cell, const sky_bin *b) {
 static sky_status count_cells(writer *w) {
   size_t cell;
   sky_bin b;
+  w->n_cell = w->source->cells;
+  if (w->n_cell > 0) return SKY_OK;
   SKY_TRY(w->source->rewind(w->source->user));
-  for (w->n_cell = 0;; w->n_cell++) {
+  for (;; w->n_cell++) {
     SKY_TRY(w->source->next(w->source->user, &cell, &b));
     if (cell == SIZE_MAX) break;
-    SKY_TRY(check_cell(w->ctx, cell, &b));
   }
   if (w->n_cell == 0) return sky_fail(w->ctx, SKY_E_NODATA, "no cell of the grid has a sounding");
   return SKY_OK;
@@ -305,6 +307,7 @@ static sky_status put_cells(writer *w) {
         w->row[f][i] = fields[f].fill;
     while (cell < base + n) {
       const size_t at = place_of(g, cell / g->nx - row, cell % g->nx);
+      SKY_TRY(check_cell(w->ctx, cell, &b));
       for (size_t f = 0; f < N_FIELDS; f++)
         w->row[f][at] = field_value(w->l, (field)f, &b, w->gas->column_scale);
       gather(w, gathered++, cell, &b);
@@ -412,6 +415,7 @@ static sky_status put_blocks(writer *w, cogs *c) {
       for (size_t k = 0; k < n; k++)
         c->rows[i][k] = NAN;
     while (cell < base + n) {
+      SKY_TRY(check_cell(w->ctx, cell, &b));
       for (size_t i = 0; i < N_COGS; i++)
         c->rows[i][cell - base] = field_value(w->l, cog_files[i].f, &b, w->gas->column_scale);
       SKY_TRY(w->source->next(w->source->user, &cell, &b));

@@ -1,8 +1,8 @@
 /* level3.h: a gridded product -> CF-1.11 NetCDF with its sums (read back by read/level3.h), or
  * COGs.
  *
- * The sums of the cells come one after the other, ascending, twice (first to be counted): no more
- * of them is held than a few rows of the grid. */
+ * The sums of the cells come one after the other, ascending, if need be twice (first to be
+ * counted): no more of them is held than a few rows of the grid. */
 #ifndef SKY_WRITE_LEVEL3_H
 #define SKY_WRITE_LEVEL3_H
 
@@ -10,6 +10,7 @@
 
 typedef struct sky_bin_source {
   void *user;
+  size_t cells; /* how many come, if that is known without counting; else 0 */
   sky_status (*rewind)(void *user);
   /* The next cell with soundings, ascending; *cell = SIZE_MAX at the end. */
   sky_status (*next)(void *user, size_t *cell, sky_bin *sums);

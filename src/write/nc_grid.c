@@ -79,24 +79,47 @@ static sky_status put_mapping(sky_ncw *w, const sky_crs *crs) {
   return sky_ncw_put_i32(w, "crs", &nothing);
 }
 
+static size_t least(size_t a, size_t b) {
+  return a < b ? a : b;
+}
+
+/* A large field is stored in chunks, row of chunks by row of chunks. */
+static sky_status define_cells(sky_ncw *w, const sky_grid *g, const char *name) {
+  const size_t chunk[2] = {least(SKY_NCW_ROWS, g->ny), least(SKY_NCW_COLUMNS, g->nx)};
+  if (sky_grid_cells(g) <= SKY_NCW_ROWS * SKY_NCW_COLUMNS)
+    return sky_ncw_var(w, name, 'd', grid_dims(g));
+  return sky_ncw_var_chunked(w, name, 'd', grid_dims(g), chunk, 1, NULL);
+}
+
+/* As much of a grid as is computed at a time: some rows from `first` on. A view of g. */
+static sky_grid rows_of(const sky_grid *g, size_t first) {
+  sky_grid part = *g;
+  part.y_edge += first;
+  part.ny = least(SKY_NCW_ROWS, g->ny - first);
+  return part;
+}
+
 /* CF 5.6: a projected grid also carries the longitude and latitude of its cell centres. */
 static sky_status put_lonlat(sky_ncw *w, const sky_crs *crs, const sky_grid *g) {
   sky_context *ctx = sky_ncw_context(w);
   sky_status st = SKY_OK;
-  const size_t n = sky_grid_cells(g);
   double *value[2] = {NULL, NULL}; /* latitude, longitude */
-  SKY_GO_ALLOC(value[0], SKY_NEW(ctx, double, n));
-  SKY_GO_ALLOC(value[1], SKY_NEW(ctx, double, n));
-  for (size_t i = 0; i < n; i++)
-    sky_grid_centre(g, i, &value[1][i], &value[0][i]);
-  SKY_GO(sky_crs_to_lonlat(ctx, crs, n, value[1], value[0]));
   for (size_t k = 0; k < 2; k++) {
     const axis *a = &axes[1][k];
-    SKY_GO(sky_ncw_var(w, a->name, 'd', "y,x"));
+    SKY_GO_ALLOC(value[k], SKY_NEW(ctx, double, SKY_NCW_ROWS * g->nx));
+    SKY_GO(define_cells(w, g, a->name));
     SKY_GO(sky_ncw_att(w, a->name, "standard_name", a->standard_name));
     SKY_GO(sky_ncw_att(w, a->name, "long_name", a->long_name));
     SKY_GO(sky_ncw_att(w, a->name, "units", a->unit));
-    SKY_GO(sky_ncw_put(w, a->name, value[k]));
+  }
+  for (size_t row = 0; row < g->ny; row += SKY_NCW_ROWS) {
+    const sky_grid part = rows_of(g, row);
+    const size_t start[2] = {row, 0}, size[2] = {part.ny, part.nx}, n = sky_grid_cells(&part);
+    for (size_t i = 0; i < n; i++)
+      sky_grid_centre(&part, i, &value[1][i], &value[0][i]);
+    SKY_GO(sky_crs_to_lonlat(ctx, crs, n, value[1], value[0]));
+    for (size_t k = 0; k < 2; k++)
+      SKY_GO(sky_ncw_put_block(w, axes[1][k].name, start, size, value[k]));
   }
 
 cleanup:
@@ -109,15 +132,19 @@ static sky_status put_area(sky_ncw *w, const sky_grid *g) {
   sky_context *ctx = sky_ncw_context(w);
   sky_status st = SKY_OK;
   double *area = NULL;
-  SKY_GO_ALLOC(area, SKY_NEW(ctx, double, sky_grid_cells(g)));
-  SKY_GO(sky_grid_areas(ctx, g, area));
-  SKY_GO(sky_ncw_var(w, "cell_area", 'd', grid_dims(g)));
+  SKY_GO_ALLOC(area, SKY_NEW(ctx, double, SKY_NCW_ROWS * g->nx));
+  SKY_GO(define_cells(w, g, "cell_area"));
   SKY_GO(sky_ncw_att(w, "cell_area", "standard_name", "cell_area"));
   SKY_GO(sky_ncw_att(w, "cell_area", "long_name", "area of the cell on the WGS 84 ellipsoid"));
   SKY_GO(sky_ncw_att(w, "cell_area", "units", "m2"));
   SKY_GO(sky_ncw_att(w, "cell_area", "grid_mapping", "crs"));
   if (!g->geographic) SKY_GO(sky_ncw_att(w, "cell_area", "coordinates", "lat lon"));
-  SKY_GO(sky_ncw_put(w, "cell_area", area));
+  for (size_t row = 0; row < g->ny; row += SKY_NCW_ROWS) {
+    const sky_grid part = rows_of(g, row);
+    const size_t start[2] = {row, 0}, size[2] = {part.ny, part.nx};
+    SKY_GO(sky_grid_areas(ctx, &part, area));
+    SKY_GO(sky_ncw_put_block(w, "cell_area", start, size, area));
+  }
 
 cleanup:
   sky_free(area);

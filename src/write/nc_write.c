@@ -243,8 +243,18 @@ static int define_fill(int ncid, int id, char type, double fill) {
   return nc_def_var_fill(ncid, id, NC_FILL, value);
 }
 
+/* Of the library's default, 16 MB for each variable, nothing is ever used again. */
+static int hold_one_chunk(int ncid, int id, char type, const size_t *chunk, int ndims) {
+  size_t bytes = 0;
+  int rc = nc_inq_type(ncid, type_of(type), NULL, &bytes);
+  for (int k = 0; k < ndims; ++k)
+    bytes *= chunk[k];
+  if (rc == NC_NOERR) rc = nc_set_var_chunk_cache(ncid, id, bytes, 1, 1.0F);
+  return rc;
+}
+
 sky_status sky_ncw_var_chunked(sky_ncw *w, const char *name, char type, const char *dims,
-                               const size_t *chunk, int level, double fill) {
+                               const size_t *chunk, int level, const double *fill) {
   int ids[NC_MAX_VAR_DIMS], ndims = 0, id = -1;
   size_t count = 0;
   sky_lane_lock();
@@ -252,7 +262,8 @@ sky_status sky_ncw_var_chunked(sky_ncw *w, const char *name, char type, const ch
   if (rc == NC_NOERR) rc = nc_def_var(w->ncid, name, type_of(type), ndims, ids, &id);
   if (rc == NC_NOERR) rc = nc_def_var_chunking(w->ncid, id, NC_CHUNKED, chunk);
   if (rc == NC_NOERR && level > 0) rc = nc_def_var_deflate(w->ncid, id, NC_SHUFFLE, 1, level);
-  if (rc == NC_NOERR) rc = define_fill(w->ncid, id, type, fill);
+  if (rc == NC_NOERR && fill != NULL) rc = define_fill(w->ncid, id, type, *fill);
+  if (rc == NC_NOERR) rc = hold_one_chunk(w->ncid, id, type, chunk, ndims);
   sky_lane_unlock();
   return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", name);
 }

@@ -23,11 +23,13 @@ SKY_NODISCARD sky_status sky_ncw_dim(sky_ncw *w, const char *name, size_t size);
  * 'u' uint64, 's' string. dims: comma-separated names, "" = scalar. */
 SKY_NODISCARD sky_status sky_ncw_var(sky_ncw *w, const char *name, char type, const char *dims);
 /* The same, stored in chunks of this shape (deflated at `level`, 0: not), with its _FillValue: for
- * variables that are written in blocks, which should be whole chunks. What is never written costs
- * no room and reads as `fill`. */
+ * variables that are written in blocks, which must be whole chunks, each once: the library holds
+ * one. What is never written costs no room and reads as *fill (NULL: everything is written). */
 SKY_NODISCARD sky_status sky_ncw_var_chunked(sky_ncw *w, const char *name, char type,
                                              const char *dims, const size_t *chunk, int level,
-                                             double fill);
+                                             const double *fill);
+#define SKY_NCW_ROWS 64 /* chunks of a large field */
+#define SKY_NCW_COLUMNS 1024
 SKY_NODISCARD sky_status sky_ncw_att(sky_ncw *w, const char *var, const char *name,
                                      const char *text); /* var "" = global */
 /* double; but in the variable's own type for _FillValue, missing_value, valid_min, valid_max. */

@@ -85,4 +85,40 @@ run("--background", "boundary", code=2)
 run("--boundary", BOUND, code=2)
 done = run("--background", "boundary", "--boundary", BOUND, "--footprints", OTHER)
 assert f"{n + 1} of {n + 1} good soundings: no background" in done.stderr, done.stderr
+
+# The same in a job: its soundings are those of the command.
+day = when[0].strftime("%Y-%m-%d")
+assert all(t.strftime("%Y-%m") == day[:7] for t in when), day
+with open("job.yaml", "w") as f:
+    f.write(f"""
+job: {{name: curtains, output: job}}
+period: {{start: {day[:7]}-01, end: {day[:7]}-28}}
+grid: {{box: [-12, 49, 4, 61], cell: 1 degree}}
+soundings:
+  - files: [granule.nc4]
+    gases: [co2]
+    background: boundary
+    boundary: {BOUND}
+    boundary_footprints: [{FOOT}]
+    boundary_error: 2 ppm
+zones: {{file: z.geojson, id: id}}
+""")
+with open("z.geojson", "w") as f:
+    f.write('{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"id":"a"},'
+            '"geometry":{"type":"Polygon","coordinates":[[[-8,51],[2,51],[2,59],[-8,59],[-8,51]]]}}]}')
+done = subprocess.run([BINARY, "run", "job.yaml", "--stage", "soundings-co2", "--progress=none"],
+                      capture_output=True, text=True)
+assert done.returncode == 0, done.stderr
+assert "background: boundary" in done.stderr, done.stderr
+run("--background", "boundary", "--boundary", BOUND, "--footprints", FOOT, "--boundary-error", "2",
+    "--box=-12,49,4,61")
+seen = 0
+with netCDF4.Dataset("out.nc") as a, netCDF4.Dataset("job/stages/soundings-co2.nc") as b:
+    assert a.processing == b.processing
+    for k in ("sounding_id", "x", "background", "background_uncertainty", "enhancement"):
+        u, v = (np.ma.filled(f[k][:].astype("f8"), np.nan) for f in (a, b))
+        assert np.array_equal(u, v, equal_nan=True), k
+        seen = max(seen, int(np.isfinite(u).sum()))
+assert seen > 0
+print(f"{seen} soundings of the job have the background of the command")
 print("ok")
