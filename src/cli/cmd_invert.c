@@ -20,7 +20,7 @@ typedef struct options {
   const char *problem, *output, *seed;
   const char *gaussian; /* the last option given that only a Gaussian posterior has */
   sky_invert_modes modes;
-  sky_invert_solve solve;
+  sky_solve_options solve;
   sky_invert_sign sign;
 } options;
 
@@ -43,7 +43,7 @@ static sky_status take_option(sky_context *ctx, void *user, const char *name, co
   options *o = user;
   bool taken;
   if (strcmp(name, "problem") == 0)
-    o->problem = value;
+    o->problem = o->solve.problem = value;
   else if (strcmp(name, "output") == 0)
     o->output = value;
   else if (strcmp(name, "seed") == 0)
@@ -224,7 +224,7 @@ static sky_status solve(sky_context *ctx, const options *o, bool json, const sky
   for (size_t i = 0; i < p->n_state; i++)
     ones[i] = 1;
   const sky_functionals total = {.n_zone = 1, .W = ones};
-  SKY_GO(sky_invert_solve_run(ctx, &o->solve, o->problem, p, &total, &post, &report, &a.method));
+  SKY_GO(sky_invert_solve_run(ctx, &o->solve, p, &total, &post, &report, &a.method));
   collect(p, &post, &a);
   if (report.basis > 0) collect_report(&report, &a);
   if (json) SKY_GO(answer_numbers(ctx, &a, more));
