@@ -74,10 +74,11 @@ void sky_inverting_see(sky_inverting *v, const double *x0, size_t n_moved) {
   for (size_t z = 0; z < v->zones.n; z++) {
     const double *a = v->post.zone_A + z * v->n_state;
     sky_acc seen = {0};
-    for (size_t k = 0; v->x_compared != NULL && k < n_moved; k++) {
+    for (size_t k = 0; v->kernel && v->x_compared != NULL && k < n_moved; k++) {
       const size_t s = v->n_layer == 1 ? k : k / v->n_cell * step + k % v->n_cell;
       sky_acc_add(&seen, a[s] * (v->x_compared[k] - x0[s]));
     }
-    v->seen[z] = v->x_compared != NULL ? v->post.prior_total[z] + sky_acc_value(&seen) : NAN;
+    v->seen[z] =
+        v->kernel && v->x_compared != NULL ? v->post.prior_total[z] + sky_acc_value(&seen) : NAN;
   }
 }

@@ -187,6 +187,9 @@ sky_status sky_inverting_information(sky_context *ctx, const sky_job *job, const
       .n = info.n, .F = info.F, .g = info.g, .x0 = x0, .x_sd = x_sd, .gamma = info.gamma};
   const sky_functionals zones = sky_inverting_functionals(v);
   SKY_GO(sky_information_solve(ctx, &p, &zones, NULL, NULL, &v->post));
+  v->kernel = true;
+  v->method = "information";
+  v->estimate = "mean";
   sky_inverting_see(v, x0, n_emission);
   label_fields(v, &info);
   v->n_emission = n_emission;

@@ -7,7 +7,9 @@
 #include "src/job/facts.h"
 #include "src/job/layer.h"
 #include "src/job/stage.h"
-#include "skyflux/problem.h"
+#include "src/job/solve.h"
+#include "src/job/solve_sign.h"
+#include "src/read/problem_labels.h"
 
 typedef struct sky_inverting {
   const sky_node *node, *compared; /* compared: the inventory to be tested, or NULL */
@@ -38,6 +40,16 @@ typedef struct sky_inverting {
   size_t *replaced;          /* [n_replaced] base cells, ascending */
   double *base_sd, *base_ak; /* [base cells], with patches */
   sky_posterior post;
+  const char *method;   /* exact, iterative or geostatistical; of other signs exact */
+  const char *estimate; /* what a posterior total is: "mean", "mean of draws", "MAP" … */
+  bool kernel;          /* post.zone_A is there: a linear estimate of the observations */
+  double *smoothing_sd; /* [zones] kg yr-1: what the observations do not see; or NULL */
+  size_t n_given;       /* observations of the problem; post may hold fewer */
+  size_t *kept;         /* [post.n_obs] which of them, or NULL: all */
+  sky_iterate_report report;
+  sky_sampling how;  /* of draws; n_draw 0: none */
+  sky_signed sign;   /* with a sign other than gaussian */
+  double *cell_mode; /* [cells] mol m-2 s-1, time mean of the mode of the first layer */
 } sky_inverting;
 
 static inline double sky_or_zero(double x) {
@@ -71,6 +83,13 @@ SKY_NODISCARD sky_status sky_inverting_information(sky_context *ctx, const sky_j
                                                    const sky_stage *stage, sky_facts *facts,
                                                    sky_inverting *v);
 
+/* invert_prepare.c: outliers, tuned statistics and reweighting, as the job asks; said in facts. */
+SKY_NODISCARD sky_status sky_inverting_prepare(sky_context *ctx, const sky_job *job, sky_problem *p,
+                                               sky_problem_labels *l, sky_facts *facts,
+                                               sky_inverting *v);
+/* invert_sign.c: v->post from the mode or the draws of fluxes that are not negative. */
+SKY_NODISCARD sky_status sky_inverting_signed(sky_context *ctx, const sky_problem *p,
+                                              sky_inverting *v);
 /* invert_write.c, invert_record.c */
 SKY_NODISCARD sky_status sky_inverting_write(sky_context *ctx, const char *path,
                                              const sky_inverting *v, char *const *tags);

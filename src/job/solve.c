@@ -48,22 +48,44 @@ static sky_status save(sky_context *ctx, void *user, size_t index, size_t count,
   return st;
 }
 
-static sky_status open_checkpoint(sky_context *ctx, const sky_solve_options *o, sky_journal **out) {
-  char sum[65];
+/* What tuning, screening and reweighting changed since the file was read. */
+static sky_status statistics(sky_context *ctx, const sky_problem *p, char hex[65]) {
+  sky_text bytes = {.ctx = ctx};
+  sky_text_add(&bytes, (const char *)p->y, p->n_obs * sizeof *p->y);
+  sky_text_add(&bytes, (const char *)p->r_sd, p->n_obs * sizeof *p->r_sd);
+  sky_text_add(&bytes, (const char *)p->x_sd, p->n_state * sizeof *p->x_sd);
+  sky_text_add(&bytes, (const char *)&p->length_km, sizeof p->length_km);
+  sky_text_add(&bytes, (const char *)&p->length_steps, sizeof p->length_steps);
+  if (!bytes.failed) sky_sha256(bytes.data, bytes.length, hex);
+  const bool failed = bytes.failed;
+  sky_text_free(&bytes);
+  return failed ? SKY_E_NOMEM : SKY_OK;
+}
+
+static sky_status open_checkpoint(sky_context *ctx, const sky_solve_options *o,
+                                  const sky_problem *p, sky_journal **out) {
+  char sum[65], stated[65];
   *out = NULL;
   if (o->checkpoint == NULL) return SKY_OK;
   SKY_TRY(sky_file_sha256(ctx, o->problem, sum));
-  char *stamp = sky_sprintf(ctx, "products of skyflux %s invert\nproblem %s\nfloat32 %d\n",
-                            SKYFLUX_VERSION, sum, o->float32);
+  SKY_TRY(statistics(ctx, p, stated));
+  char *stamp = sky_sprintf(ctx,
+                            "products of skyflux %s invert\nproblem %s\nstatistics %s\nfloat32 "
+                            "%d\n",
+                            SKYFLUX_VERSION, sum, stated, o->float32);
   if (stamp == NULL) return SKY_E_NOMEM;
-  const sky_status st = sky_journal_open(ctx, o->checkpoint, (sky_shard){0, 0}, stamp, false, out);
+  const sky_shard all = {0, 0};
+  sky_status st = sky_journal_open(ctx, o->checkpoint, all, stamp, false, out);
+  if (st == SKY_E_USAGE && o->renew) {
+    sky_error_clear(ctx);
+    st = sky_journal_open(ctx, o->checkpoint, all, stamp, true, out);
+  }
   sky_free(stamp);
   if (st == SKY_E_USAGE)
-    return sky_fail(
-        ctx, st,
-        "checkpoint %s: belongs to another problem or precision, or to a process at work "
-        "(remove it, or name another file)",
-        o->checkpoint);
+    return sky_fail(ctx, st,
+                    "checkpoint %s: belongs to another problem, statistics or precision, or to a "
+                    "process at work (remove it, or name another file)",
+                    o->checkpoint);
   if (st == SKY_OK && sky_journal_count(*out) > 0)
     sky_log(ctx, SKY_LOG_INFO, "going on after %zu products in %s", sky_journal_count(*out),
             o->checkpoint);
@@ -74,7 +96,7 @@ static sky_status iterate(sky_context *ctx, const sky_solve_options *o, const sk
                           const sky_functionals *zones, sky_posterior *out,
                           sky_iterate_report *report) {
   sky_journal *journal = NULL;
-  SKY_TRY(open_checkpoint(ctx, o, &journal));
+  SKY_TRY(open_checkpoint(ctx, o, p, &journal));
   const sky_product_store store = {journal, load, save};
   const sky_iterate_options options = {
       .tolerance = o->tolerance > 0 ? o->tolerance : SKY_SOLVE_TOLERANCE,

@@ -13,6 +13,7 @@ typedef struct sky_solve_options {
   const char *method;     /* "exact" or "iterative"; NULL = by size */
   const char *problem;    /* file of the problem, to which a checkpoint belongs */
   const char *checkpoint; /* file, or NULL */
+  bool renew;             /* a checkpoint of another problem is emptied, not refused */
   double tolerance;       /* 0 = the default */
   bool float32;           /* values of H, of the iteration */
   bool kernels;           /* the iteration fills zone_A, too; takes layers and inventories then */

@@ -18,15 +18,18 @@
 #include "src/read/flux.h"
 
 static void inverting_free(sky_inverting *v) {
-  double *const arrays[] = {v->area,       v->prior_flux,      v->unscaled_flux, v->W,
-                            v->whole,      v->constant,        v->x_compared,    v->compared_sd,
-                            v->compared_E, v->compared_D,      v->seen,          v->base_sd,
-                            v->base_ak,    v->compared_factor, v->compared_var};
+  double *const arrays[] = {v->area,        v->prior_flux,      v->unscaled_flux, v->W,
+                            v->whole,       v->constant,        v->x_compared,    v->compared_sd,
+                            v->compared_E,  v->compared_D,      v->seen,          v->base_sd,
+                            v->base_ak,     v->compared_factor, v->compared_var,  v->cell_mode,
+                            v->smoothing_sd};
   for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
     sky_free(arrays[k]);
   for (size_t k = 0; k < 8; k++)
     sky_free(v->cell[k / 4][k % 4]);
   sky_free(v->replaced);
+  sky_free(v->kept);
+  sky_signed_free(&v->sign);
   sky_layer_free(&v->bottom_up);
   sky_job_coverage_free(v->cover, v->zones.n);
   sky_zones_free(&v->zones);
