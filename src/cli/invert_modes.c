@@ -171,9 +171,13 @@ static sky_status reweight(sky_context *ctx, const char *text, sky_problem *p, c
 }
 
 sky_status sky_invert_prepare(sky_context *ctx, const sky_invert_modes *m, const char *path,
-                              const char *output, sky_problem *p, sky_problem_labels *l,
-                              cJSON *answer, bool *done) {
+                              const char *output, sky_invert_zones *zones, sky_problem *p,
+                              sky_problem_labels *l, cJSON *answer, bool *done) {
   SKY_TRY(check_modes(ctx, m));
+  if ((smoother(m) || m->osse != NULL) &&
+      (zones->csv != NULL || zones->kernels != NULL || zones->by_time))
+    return sky_fail(ctx, SKY_E_USAGE, "invert: --zones-csv, --ak and --by-time do not go with %s",
+                    smoother(m) ? "--method smoother" : "--osse");
   SKY_TRY(sky_problem_labels_read(ctx, path, p, l));
   if (m->screen) SKY_TRY(screen(ctx, p, l, answer));
   if (m->tune != NULL) SKY_TRY(sky_invert_tune(ctx, m, l, p, answer));
@@ -181,5 +185,7 @@ sky_status sky_invert_prepare(sky_context *ctx, const sky_invert_modes *m, const
   *done = geostatistical(m) || smoother(m) || m->osse != NULL;
   if (smoother(m)) return sky_invert_smoother(ctx, m, p, output, answer);
   if (m->osse != NULL) return sky_invert_osse(ctx, m, p, l, answer);
-  return *done ? sky_invert_geostat(ctx, p, l, output, answer) : SKY_OK;
+  if (!*done) return SKY_OK;
+  SKY_TRY(sky_invert_zones_read(ctx, path, p, true, zones));
+  return sky_invert_geostat(ctx, p, l, output, zones, answer);
 }

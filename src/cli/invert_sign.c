@@ -1,8 +1,8 @@
 /* invert_sign.c: fluxes that cannot be negative: MAP by bounded.h or lognormal.h, and with
  * --samples the joint posterior by truncated.h or lognormal.h.
  *
- * Zones are the total over all state elements and that of every time step. Each is summed draw by
- * draw; mean, median and MAP stand under their own names. */
+ * Zones are the total over all state elements, then those of the problem file, or where it has none
+ * the time steps. Each is summed draw by draw; mean, median and MAP stand under their own names. */
 #include "src/cli/invert_sign.h"
 
 #include <math.h>
@@ -31,8 +31,8 @@ typedef struct answer {
 typedef struct run { /* one inversion and what it gave */
   sky_problem p;
   sky_sampling how;
-  size_t n_zone;
-  double *W;
+  sky_invert_zones *zones;
+  bool zones_told; /* they are in the answer, not only in the file */
   sky_signed s;
 } run;
 
@@ -89,17 +89,12 @@ static sky_status read_sampling(sky_context *ctx, const sky_invert_sign *s, sky_
 
 /* ---- solve ---------------------------------------------------------------------------------- */
 
-static sky_status fill_zones(sky_context *ctx, run *r) {
-  const sky_problem *p = &r->p;
-  const size_t m = p->n_state;
-  r->n_zone = 1 + (p->n_time > 1 ? p->n_time : 0);
-  r->W = SKY_NEW0(ctx, double, r->n_zone *m);
-  if (r->W == NULL) return SKY_E_NOMEM;
-  for (size_t i = 0; i < m; i++) {
-    r->W[i] = 1;
-    if (p->n_time > 1) r->W[(1 + i / p->n_cell) * m + i] = 1;
-  }
-  return SKY_OK;
+/* Draws of a problem without zones are kept for the total and for every time step. */
+static sky_status read_zones(sky_context *ctx, const char *path, run *r) {
+  SKY_TRY(sky_invert_zones_read(ctx, path, &r->p, false, r->zones));
+  if (r->zones->rows.n > 1 || r->p.n_time == 1) return SKY_OK;
+  sky_problem_zones_free(&r->zones->rows);
+  return sky_problem_zones_read(ctx, path, &r->p, true, &r->zones->rows);
 }
 
 /* ---- answer --------------------------------------------------------------------------------- */
@@ -160,19 +155,6 @@ static bool add_json(cJSON *json, const line *l) {
   return cJSON_AddNumberToObject(json, l->key, l->value) != NULL;
 }
 
-static sky_status print_json(sky_context *ctx, const answer *a) {
-  cJSON *json = cJSON_CreateObject();
-  bool complete = json != NULL;
-  for (size_t i = 0; i < a->count; i++)
-    complete = complete && add_json(json, &a->line[i]);
-  char *text = complete ? sky_json_text(ctx, json, true) : NULL;
-  cJSON_Delete(json);
-  if (text == NULL) return sky_fail(ctx, SKY_E_NOMEM, "out of memory");
-  fputs(text, stdout);
-  sky_free(text);
-  return SKY_OK;
-}
-
 static void print_table(const answer *a) {
   for (size_t i = 0; i < a->count; i++)
     if (a->line[i].words != NULL)
@@ -212,13 +194,14 @@ static const zone_column ZONE_COLUMNS[] = {
 enum { N_ZONE_COLUMNS = sizeof ZONE_COLUMNS / sizeof ZONE_COLUMNS[0] };
 
 static sky_status define_draws(sky_ncw *w, const run *r) {
-  SKY_TRY(sky_ncw_dim(w, "zone", r->n_zone));
+  SKY_TRY(sky_ncw_dim(w, "zone", r->zones->rows.n));
   SKY_TRY(sky_ncw_dim(w, "chain", r->how.n_chain));
   SKY_TRY(sky_ncw_dim(w, "draw", r->how.n_draw));
+  SKY_TRY(sky_ncw_var(w, "zone_name", 's', "zone"));
   SKY_TRY(define(w, "posterior_mean", "time,cell", "posterior mean, units of the problem"));
   SKY_TRY(define(w, "posterior_sd", "time,cell", "posterior standard deviation"));
   SKY_TRY(define(w, "total_draws", "chain,draw,zone",
-                 "totals of the joint draws: all, then every time step"));
+                 "totals of the joint draws: all, then zones or time steps"));
   SKY_TRY(define(w, "total_map", "zone", "total of the MAP, not a mean"));
   for (int k = 0; k < N_ZONE_COLUMNS; k++)
     SKY_TRY(define(w, ZONE_COLUMNS[k].name, "zone", ZONE_COLUMNS[k].long_name));
@@ -226,16 +209,17 @@ static sky_status define_draws(sky_ncw *w, const run *r) {
 }
 
 static sky_status put_draws(sky_context *ctx, sky_ncw *w, const run *r) {
-  double *column = SKY_NEW(ctx, double, r->n_zone);
+  double *column = SKY_NEW(ctx, double, r->zones->rows.n);
   sky_status st = column != NULL ? SKY_OK : SKY_E_NOMEM;
   for (int k = 0; st == SKY_OK && k < N_ZONE_COLUMNS; k++) {
-    for (size_t z = 0; z < r->n_zone; z++)
+    for (size_t z = 0; z < r->zones->rows.n; z++)
       memcpy(column + z, (const char *)&r->s.sampled.summary[z] + ZONE_COLUMNS[k].offset,
              sizeof *column);
     st = sky_ncw_put(w, ZONE_COLUMNS[k].name, column);
   }
   sky_free(column);
   SKY_TRY(st);
+  SKY_TRY(sky_ncw_put_strings(w, "zone_name", (const char *const *)r->zones->rows.name));
   SKY_TRY(sky_ncw_put(w, "posterior_mean", r->s.sampled.mean));
   SKY_TRY(sky_ncw_put(w, "posterior_sd", r->s.sampled.sd));
   SKY_TRY(sky_ncw_put(w, "total_draws", r->s.sampled.zone));
@@ -271,28 +255,76 @@ static sky_status write_file(sky_context *ctx, const char *path, const run *r, c
   return st;
 }
 
+/* ---- zones ---------------------------------------------------------------------------------- */
+
+/* Every row's totals under their own names: of the prior's mean, of the mode, of the draws. */
+static sky_status answer_zones(sky_context *ctx, const run *r, cJSON *json) {
+  const sky_problem_zones *rows = &r->zones->rows;
+  const size_t n = rows->n, m = r->p.n_state;
+  sky_zone_column column[N_ZONE_COLUMNS + 2] = {
+      {"prior_total", "prior total (mean)", NULL},
+      {"map_total", r->s.lognormal ? "total of the MAP-median" : "total of the MAP", NULL}};
+  double *table = SKY_NEW(ctx, double, (N_ZONE_COLUMNS + 2) * n);
+  if (table == NULL) return SKY_E_NOMEM;
+  for (size_t k = 0; k < N_ZONE_COLUMNS + 2; k++) {
+    if (k >= 2)
+      column[k] = (sky_zone_column){ZONE_COLUMNS[k - 2].name, ZONE_COLUMNS[k - 2].long_name, NULL};
+    column[k].value = table + k * n;
+  }
+  for (size_t z = 0; z < n; z++) {
+    table[z] = sky_dot(rows->W + z * m, r->p.x0, m);
+    table[n + z] = sky_dot(rows->W + z * m, sky_signed_mode(&r->s), m);
+    for (size_t k = 0; k < N_ZONE_COLUMNS; k++)
+      if (r->s.drawn)
+        memcpy(&table[(k + 2) * n + z],
+               (const char *)&r->s.sampled.summary[z] + ZONE_COLUMNS[k].offset, sizeof *table);
+      else
+        table[(k + 2) * n + z] = NAN;
+  }
+  const sky_status st = sky_invert_zones_answer(ctx, r->zones, column, N_ZONE_COLUMNS + 2, json);
+  sky_free(table);
+  return st;
+}
+
+static sky_status print_json(sky_context *ctx, const run *r, const answer *a) {
+  cJSON *json = cJSON_CreateObject();
+  bool complete = json != NULL;
+  for (size_t i = 0; i < a->count; i++)
+    complete = complete && add_json(json, &a->line[i]);
+  if (complete && r->zones_told) complete = answer_zones(ctx, r, json) == SKY_OK;
+  char *text = complete ? sky_json_text(ctx, json, true) : NULL;
+  cJSON_Delete(json);
+  if (text == NULL) return sky_fail(ctx, SKY_E_NOMEM, "out of memory");
+  fputs(text, stdout);
+  sky_free(text);
+  return SKY_OK;
+}
+
 sky_status sky_invert_sign_run(sky_context *ctx, const sky_invert_sign *s, const char *problem,
-                               const char *output, bool json) {
-  run r = {0};
+                               const char *output, sky_invert_zones *zones, bool json) {
+  run r = {.zones = zones};
   answer a = {0};
   sky_status st = SKY_OK;
   SKY_GO(read_sampling(ctx, s, &r.how));
   SKY_GO(sky_problem_read(ctx, problem, &r.p));
-  SKY_GO(fill_zones(ctx, &r));
-  SKY_GO(
-      sky_solve_signed(ctx, strcmp(s->sign, "lognormal") == 0, &r.how, &r.p, r.n_zone, r.W, &r.s));
+  r.zones_told = zones->by_time;
+  SKY_GO(read_zones(ctx, problem, &r));
+  r.zones_told |= zones->rows.n_zone > 0;
+  SKY_GO(sky_solve_signed(ctx, strcmp(s->sign, "lognormal") == 0, &r.how, &r.p, zones->rows.n,
+                          zones->rows.W, &r.s));
   collect(&r, &a);
   if (r.how.n_draw > 0 && r.s.sampled.summary[0].verdict != SKY_CHAINS_CONVERGED)
     sky_log(ctx, SKY_LOG_WARN, "the chains of the total have %s",
             sky_chain_verdict_text(r.s.sampled.summary[0].verdict));
   if (output != NULL) SKY_GO(write_file(ctx, output, &r, &a));
   if (json)
-    SKY_GO(print_json(ctx, &a));
+    SKY_GO(print_json(ctx, &r, &a));
   else
     print_table(&a);
+  if (!json && zones->csv != NULL) SKY_GO(answer_zones(ctx, &r, NULL));
 cleanup:
   sky_problem_free(&r.p);
   sky_signed_free(&r.s);
-  sky_free(r.W);
+  sky_invert_zones_free(zones);
   return st;
 }

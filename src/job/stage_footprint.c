@@ -334,7 +334,10 @@ static sky_status build_rows(sky_context *ctx, sky_jacobian *j) {
   SKY_GO(index_rows(ctx, j));
   SKY_GO_ALLOC(j->row_outside, SKY_NEW(ctx, double, j->native.n_rows));
   SKY_GO(sky_footprints_to_mesh(ctx, &j->native, &j->mesh, &j->rows, j->row_outside));
-  const size_t most = j->n_layer * j->rows.rowptr[j->rows.n_rows];
+  size_t most = 0; /* several observations may share a receptor */
+  for (size_t i = 0; i < j->n_obs; i++)
+    most += j->n_layer * (j->rows.rowptr[j->first_row[j->receptor[i] + 1]] -
+                          j->rows.rowptr[j->first_row[j->receptor[i]]]);
   if (most > INT32_MAX || j->n_cell * j->n_time > INT32_MAX) {
     st = sky_fail(ctx, SKY_E_SIZE, "footprints: %zu non-zeros; the problem file holds at most %d",
                   most, INT32_MAX);
