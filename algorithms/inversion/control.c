@@ -58,7 +58,9 @@ cleanup:
   return st;
 }
 
-/* Low rank + diagonal: the Cholesky factor of the dense Q, its rows scaled to sd. */
+/* Low rank + diagonal: the Cholesky factor of the dense Q, its rows scaled to sd. An element
+ * without variance has no covariance; a 1 in its place keeps the rest definite and is scaled away.
+ */
 static sky_status root_low_rank(sky_context *ctx, const sky_problem *p, const double *sd,
                                 sky_control *out) {
   const size_t m = p->n_state, n = out->n;
@@ -70,11 +72,14 @@ static sky_status root_low_rank(sky_context *ctx, const sky_problem *p, const do
         Q[i * m + j] += p->q_sign[k] * p->q_factor[k * m + i] * p->q_factor[k * m + j];
     Q[i * m + i] += p->q_var[i];
   }
+  for (size_t i = 0; i < m; i++)
+    for (size_t j = 0; j <= i; j++)
+      if (p->x_sd[i] == 0 || p->x_sd[j] == 0) Q[i * m + j] = i == j;
   sky_status st = sky_cholesky(ctx, m, Q);
   if (st != SKY_OK) st = sky_fail_in(ctx, st, "prior covariance: ");
   for (size_t i = 0; st == SKY_OK && i < m; i++)
     for (size_t j = 0; j <= i; j++)
-      out->C[i * n + j] = Q[i * m + j] * (sd[i] / p->x_sd[i]);
+      out->C[i * n + j] = p->x_sd[i] == 0 ? 0 : Q[i * m + j] * (sd[i] / p->x_sd[i]);
   sky_free(Q);
   return st;
 }

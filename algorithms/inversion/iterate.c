@@ -99,7 +99,8 @@ static sky_status product(iteration *it) {
 
 static sky_status check_memory(const iteration *it, size_t basis) {
   const double n = (double)it->n, k = (double)basis, nb = (double)it->nb;
-  const double own = 8 * (k * (n + 3 * nb) + 2 * k * k + 4 * nb * n);
+  const double rows = it->o->kernels ? 5 * (nb - 1) * (double)it->p->n_state : 0; /* zone_A */
+  const double own = 8 * (k * (n + 3 * nb) + 2 * k * k + 4 * nb * n + rows);
   const double need = own + sky_obs_operator_bytes(it->p, it->o->float32) +
                       sky_problem_bytes(it->p, 0) - 8 * (n * n + (double)it->p->n_cell * n);
   const double budget = (double)sky_context_memory(it->ctx);
@@ -369,10 +370,31 @@ static sky_status fill_traces(iteration *it) {
   return SKY_OK;
 }
 
+/* aᵀA = (Hᵀ R^-½ u_z)ᵀ, and what it shows of layers and of a compared inventory. The totals stay
+ * those of G, which are closer than W x̂. */
+static sky_status fill_kernels(iteration *it) {
+  const size_t n = it->n, nz = it->nz, m = it->p->n_state;
+  sky_posterior *out = it->out;
+  for (size_t first = 0; first < nz; first += it->op.batch) {
+    const size_t width = nz - first < it->op.batch ? nz - first : it->op.batch;
+    sky_obs_operator_lift(&it->op, it->u + (1 + first) * n, width);
+    memcpy(out->zone_A + first * m, it->op.u, width * m * sizeof *out->zone_A);
+  }
+  for (size_t z = 0; z < nz; z++) {
+    out->prior_sd[z] *= out->prior_sd[z];
+    out->zone_inventory_var[z] = 0;
+  }
+  SKY_TRY(sky_zone_inventory(it->ctx, it->zones, &it->op.q, out));
+  sky_posterior_zones(it->zones, it->p->n_cell, it->p->x0, out);
+  for (size_t z = 0; z < nz; z++)
+    out->total[z] = out->prior_total[z] + it->G[(z + 1) * it->nb];
+  return SKY_OK;
+}
+
 /* ---- the whole ------------------------------------------------------------------------------ */
 
-/* All of a posterior but zone_A, which is as large as all zones' states. */
-static sky_status alloc_posterior(sky_context *ctx, const sky_problem *p, size_t nz,
+/* All of a posterior; zone_A, which is as large as all zones' states, only if it is wanted. */
+static sky_status alloc_posterior(sky_context *ctx, const sky_problem *p, size_t nz, bool kernels,
                                   sky_posterior *out) {
   sky_status st = SKY_OK;
   SKY_TRY(sky_posterior_alloc(ctx, p->n_state, p->n_obs, p->n_background, 0, out));
@@ -384,6 +406,7 @@ static sky_status alloc_posterior(sky_context *ctx, const sky_problem *p, size_t
   sky_free(out->zone_A);
   out->zone_A = NULL;
   out->n_zone = nz;
+  if (kernels) SKY_GO_ALLOC(out->zone_A, SKY_NEW(ctx, double, nz * p->n_state));
   for (size_t i = 0; i < sizeof per_zone / sizeof per_zone[0]; i++) {
     sky_free(*per_zone[i]);
     SKY_GO_ALLOC(*per_zone[i], SKY_NEW0(ctx, double, nz));
@@ -396,7 +419,7 @@ cleanup:
   return st;
 }
 
-static sky_status check_options(sky_context *ctx, const sky_functionals *z,
+static sky_status check_options(sky_context *ctx, const sky_problem *p, const sky_functionals *z,
                                 const sky_iterate_options *o) {
   if (!(o->tolerance > 0 && o->tolerance < 1))
     return sky_fail(ctx, SKY_E_RANGE, "iteration: tolerance %g (expected above 0 and below 1)",
@@ -405,11 +428,11 @@ static sky_status check_options(sky_context *ctx, const sky_functionals *z,
     return sky_fail(ctx, SKY_E_RANGE,
                     "iteration: no zone (expected one at least: its convergence "
                     "is judged by the totals)");
+  if (o->kernels) return sky_zone_inventory_check(ctx, z, p->n_cell, p->q_var != NULL);
   if (z->n_layer > 1 || z->inventory_var != NULL || z->inventory_sd != NULL ||
       z->inventory_E != NULL || z->inventory_D != NULL)
     return sky_fail(ctx, SKY_E_RANGE,
-                    "iteration: layers, and an inventory with its own covariance, need the exact "
-                    "method");
+                    "iteration: layers, and an inventory with its own covariance, need kernels");
   return SKY_OK;
 }
 
@@ -430,6 +453,7 @@ static sky_status run(iteration *it) {
   fill_mean(it);
   fill_zones(it);
   SKY_GO(fill_traces(it));
+  if (it->o->kernels) SKY_GO(fill_kernels(it));
 cleanup:
   sky_free(Y);
   return st;
@@ -442,13 +466,13 @@ sky_status sky_problem_iterate(sky_context *ctx, const sky_problem *p, const sky
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
   memset(report, 0, sizeof *report);
-  SKY_TRY(check_options(ctx, zones, options));
+  SKY_TRY(check_options(ctx, p, zones, options));
   it.n = p->n_obs;
   it.nz = zones->n_zone;
   it.nb = it.nz + 1;
   SKY_TRY(sky_obs_operator_open(ctx, p, options->float32, &it.op));
   sky_progress_begin(ctx, "invert", it.nz + 2 * it.n);
-  SKY_GO(alloc_posterior(ctx, p, it.nz, out));
+  SKY_GO(alloc_posterior(ctx, p, it.nz, options->kernels, out));
   double **arrays[] = {&it.b, &it.u, &it.r, &it.W};
   for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
     SKY_GO_ALLOC(*arrays[i], SKY_NEW0(ctx, double, it.nb *it.n));

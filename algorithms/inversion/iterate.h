@@ -20,6 +20,7 @@ typedef struct sky_iterate_options {
   size_t complete;  /* with at most so many observations the basis is completed: everything exact */
   uint64_t seed;    /* of the probes of the trace */
   bool skip_trace;  /* no estimate of DOFS and evidence (NaN), which costs most products */
+  bool kernels;     /* zone_A as well, [n_zone*n_state]; needed with layers and inventories */
   const sky_product_store *store; /* or NULL */
 } sky_iterate_options;
 
@@ -34,8 +35,9 @@ typedef struct sky_iterate_report {
 } sky_iterate_report;
 
 /* As sky_problem_solve, but: sd, ak, zone_dofs, b_post_sd and dofs_background are NaN unless the
- * report says complete; dofs then is that of state and offsets together, estimated. zone_A is NULL.
- * Layers and an inventory with its own covariance are SKY_E_RANGE. At least one zone. */
+ * report says complete; dofs then is that of state and offsets together, estimated. zone_A is NULL
+ * unless `kernels` asks for it, and only then layers and an inventory with its own covariance are
+ * taken (else SKY_E_RANGE). At least one zone. */
 SKY_NODISCARD sky_status sky_problem_iterate(sky_context *ctx, const sky_problem *p,
                                              const sky_functionals *zones,
                                              const sky_iterate_options *options, sky_posterior *out,

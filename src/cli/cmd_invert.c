@@ -1,17 +1,19 @@
 /* cmd_invert.c: the command `skyflux invert`: one prepared problem -> its posterior.
  *
- * Totals are sums over all state elements, in the units of the file. Desroziers' sigma_r is
- * √(mean of residual × innovation), an estimate of the error of one observation
- * (Desroziers et al. 2005, Q. J. R. Meteorol. Soc. 131, 3385). */
+ * Totals are sums over all state elements, and over the zones of the file, in its units.
+ * Desroziers' sigma_r is √(mean of residual × innovation), an estimate of the error of one
+ * observation (Desroziers et al. 2005, Q. J. R. Meteorol. Soc. 131, 3385). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "algorithms/inversion/diagnose.h"
 #include "skyflux/problem.h"
 #include "src/cli/commands.h"
 #include "src/cli/invert_modes.h"
 #include "src/cli/invert_sign.h"
 #include "src/cli/invert_solve.h"
+#include "src/cli/invert_zones.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 #include "src/write/nc_write.h"
@@ -20,8 +22,9 @@ typedef struct options {
   const char *problem, *output, *seed;
   const char *gaussian; /* the last option given that only a Gaussian posterior has */
   sky_invert_modes modes;
-  sky_invert_solve solve;
+  sky_solve_options solve;
   sky_invert_sign sign;
+  sky_invert_zones zones;
 } options;
 
 static const sky_cli_option OPTIONS[] = {
@@ -32,6 +35,7 @@ static const sky_cli_option OPTIONS[] = {
     {"seed", 0, "S", "of the random numbers of --osse and --samples (default 1)"},
     SKY_INVERT_SOLVE_OPTIONS,
     SKY_INVERT_SIGN_OPTIONS,
+    SKY_INVERT_ZONE_OPTIONS,
     SKY_INVERT_OPTIONS,
     {NULL, 0, NULL, NULL}};
 
@@ -43,11 +47,13 @@ static sky_status take_option(sky_context *ctx, void *user, const char *name, co
   options *o = user;
   bool taken;
   if (strcmp(name, "problem") == 0)
-    o->problem = value;
+    o->problem = o->solve.problem = value;
   else if (strcmp(name, "output") == 0)
     o->output = value;
   else if (strcmp(name, "seed") == 0)
     o->seed = value;
+  else if (sky_invert_zones_take(&o->zones, name, value))
+    return SKY_OK;
   else {
     SKY_TRY(sky_invert_sign_option(ctx, &o->sign, name, value, &taken));
     if (taken) return SKY_OK;
@@ -152,6 +158,39 @@ static void print_table(const answer *a) {
     printf("%-34s %.10g\n", a->number[i].label, a->number[i].value);
 }
 
+/* ---- zones ---------------------------------------------------------------------------------- */
+
+enum { ZONE_COLUMNS = 9 };
+
+/* smoothing [rows] becomes the sd of what the observations do not see; NaN without kernels. */
+static sky_status smoothing_sd(sky_context *ctx, const sky_problem *p, const sky_posterior *post,
+                               const double *W, double *smoothing) {
+  for (size_t r = 0; r < post->n_zone; r++)
+    smoothing[r] = NAN;
+  if (post->zone_A == NULL) return SKY_OK;
+  SKY_TRY(sky_smoothing_error(ctx, p, post->n_zone, W, post->zone_A, smoothing));
+  for (size_t r = 0; r < post->n_zone; r++)
+    smoothing[r] = sqrt(fmax(smoothing[r], 0));
+  return SKY_OK;
+}
+
+static void zone_columns(const sky_posterior *post, const double *smoothing,
+                         sky_zone_column zone[ZONE_COLUMNS]) {
+  const sky_zone_column all[ZONE_COLUMNS] = {
+      {"prior_total", "prior total", post->prior_total},
+      {"prior_sd", "prior sd of the total", post->prior_sd},
+      {"posterior_total", "posterior total, mean", post->total},
+      {"posterior_sd", "posterior sd of the total", post->total_sd},
+      {"reduction", "degrees of freedom of the one total: 1 - variance after / before",
+       post->zone_reduction},
+      {"dofs", "sum of the averaging kernel's diagonal inside the zone", post->zone_dofs},
+      {"sensitivity", "response of the total to a uniform relative change of the prior",
+       post->zone_sensitivity},
+      {"smoothing_sd", "sd of what the observations do not see of the total", smoothing},
+      {"noise_sd", "sd of the total by the observations' errors", post->zone_noise_var}};
+  memcpy(zone, all, sizeof all);
+}
+
 /* ---- posterior file ------------------------------------------------------------------------- */
 
 typedef struct column { /* one variable of the posterior file; left out where it is NaN */
@@ -165,8 +204,17 @@ static sky_status define_column(sky_ncw *w, const column *c) {
   return sky_ncw_att(w, c->name, "long_name", c->long_name);
 }
 
-static sky_status put_posterior(sky_ncw *w, const sky_problem *p, const sky_posterior *post,
-                                const answer *a, const sky_diagnosis *diagnosis) {
+typedef struct results { /* what goes into the posterior file */
+  const sky_posterior *post;
+  const answer *a;
+  const sky_diagnosis *diagnosis;
+  const sky_invert_zones *zones;
+  const sky_zone_column *zone; /* [ZONE_COLUMNS] */
+} results;
+
+static sky_status put_posterior(sky_ncw *w, const sky_problem *p, const results *r) {
+  const sky_posterior *post = r->post;
+  const answer *a = r->a;
   const column columns[] = {
       {"xc", "cell", p->geographic ? "degrees_east" : "km", "cell centre, x", p->xc},
       {"yc", "cell", p->geographic ? "degrees_north" : "km", "cell centre, y", p->yc},
@@ -195,15 +243,15 @@ static sky_status put_posterior(sky_ncw *w, const sky_problem *p, const sky_post
     if (!isnan(columns[i].data[0])) SKY_TRY(define_column(w, &columns[i]));
   for (size_t i = 0; i < n; i++)
     if (!isnan(columns[i].data[0])) SKY_TRY(sky_ncw_put(w, columns[i].name, columns[i].data));
-  return sky_invert_put_diagnosis(w, diagnosis);
+  SKY_TRY(sky_invert_zones_put(w, r->zones, r->zone, ZONE_COLUMNS, post->zone_cov));
+  return sky_invert_put_diagnosis(w, r->diagnosis);
 }
 
 static sky_status write_posterior(sky_context *ctx, const char *path, const sky_problem *p,
-                                  const sky_posterior *post, const answer *a,
-                                  const sky_diagnosis *diagnosis) {
+                                  const results *r) {
   sky_ncw *w = NULL;
   SKY_TRY(sky_ncw_create(ctx, path, &w));
-  const sky_status st = put_posterior(w, p, post, a, diagnosis);
+  const sky_status st = put_posterior(w, p, r);
   if (st == SKY_OK) return sky_ncw_commit(w);
   sky_ncw_abort(w);
   return st;
@@ -212,34 +260,44 @@ static sky_status write_posterior(sky_context *ctx, const char *path, const sky_
 /* ---- command -------------------------------------------------------------------------------- */
 
 /* The plain solution; its numbers go behind those that are in `more`. */
-static sky_status solve(sky_context *ctx, const options *o, bool json, const sky_problem *p,
+static sky_status solve(sky_context *ctx, options *o, bool json, const sky_problem *p,
                         const sky_problem_labels *l, cJSON *more) {
   sky_posterior post = {0};
   sky_diagnosis diagnosis = {0};
-  double *ones = NULL;
+  sky_zone_column zone[ZONE_COLUMNS];
+  double *smoothing = NULL;
   sky_iterate_report report;
   answer a = {0};
   sky_status st = SKY_OK;
-  SKY_GO_ALLOC(ones, SKY_NEW(ctx, double, p->n_state));
-  for (size_t i = 0; i < p->n_state; i++)
-    ones[i] = 1;
-  const sky_functionals total = {.n_zone = 1, .W = ones};
-  SKY_GO(sky_invert_solve_run(ctx, &o->solve, o->problem, p, &total, &post, &report, &a.method));
+  const sky_problem_zones *rows = &o->zones.rows;
+  SKY_GO(sky_invert_zones_read(ctx, o->problem, p, true, &o->zones));
+  o->solve.kernels = o->zones.kernels != NULL; /* as large as the zones' states */
+  const sky_functionals wanted = {.n_zone = rows->n, .W = rows->W};
+  SKY_GO(sky_invert_solve_run(ctx, &o->solve, p, &wanted, &post, &report, &a.method));
+  SKY_GO_ALLOC(smoothing, SKY_NEW(ctx, double, 2 * rows->n));
+  SKY_GO(smoothing_sd(ctx, p, &post, rows->W, smoothing));
+  zone_columns(&post, smoothing, zone);
+  for (size_t r = 0; r < rows->n; r++)
+    smoothing[rows->n + r] = sqrt(post.zone_noise_var[r]);
+  zone[ZONE_COLUMNS - 1].value = smoothing + rows->n;
   collect(p, &post, &a);
   if (report.basis > 0) collect_report(&report, &a);
   if (json) SKY_GO(answer_numbers(ctx, &a, more));
+  SKY_GO(sky_invert_zones_answer(ctx, &o->zones, zone, ZONE_COLUMNS, more));
   if (o->modes.diagnose) SKY_GO(sky_invert_diagnose(ctx, &o->modes, p, l, &post, &diagnosis, more));
-  if (o->output != NULL) SKY_GO(write_posterior(ctx, o->output, p, &post, &a, &diagnosis));
+  const results r = {&post, &a, &diagnosis, &o->zones, zone};
+  if (o->output != NULL) SKY_GO(write_posterior(ctx, o->output, p, &r));
+  SKY_GO(sky_invert_zones_kernels(ctx, &o->zones, p, post.zone_A));
   if (!json) print_table(&a);
   SKY_GO(sky_invert_print(ctx, more, json));
 cleanup:
-  sky_free(ones);
+  sky_free(smoothing);
   sky_posterior_free(&post);
   sky_diagnosis_free(&diagnosis);
   return st;
 }
 
-static sky_status invert(sky_context *ctx, const options *o, bool json) {
+static sky_status invert(sky_context *ctx, options *o, bool json) {
   sky_problem p = {0};
   sky_problem_labels l = {0};
   cJSON *more = cJSON_CreateObject();
@@ -247,10 +305,11 @@ static sky_status invert(sky_context *ctx, const options *o, bool json) {
   sky_status st = more != NULL ? SKY_OK : sky_fail(ctx, SKY_E_NOMEM, "out of memory");
   SKY_GO(st);
   SKY_GO(sky_problem_read(ctx, o->problem, &p));
-  SKY_GO(sky_invert_prepare(ctx, &o->modes, o->problem, o->output, &p, &l, more, &done));
+  SKY_GO(sky_invert_prepare(ctx, &o->modes, o->problem, o->output, &o->zones, &p, &l, more, &done));
   SKY_GO(done ? sky_invert_print(ctx, more, json) : solve(ctx, o, json, &p, &l, more));
 cleanup:
   cJSON_Delete(more);
+  sky_invert_zones_free(&o->zones);
   sky_problem_labels_free(&l);
   sky_problem_free(&p);
   return st;
@@ -271,6 +330,6 @@ sky_status sky_cmd_invert(sky_context *ctx, int argc, char **argv) {
   if (bounded && o.gaussian != NULL)
     return sky_fail(ctx, SKY_E_USAGE, "invert: --%s does not go with --sign %s", o.gaussian,
                     o.sign.sign);
-  if (bounded) return sky_invert_sign_run(ctx, &o.sign, o.problem, o.output, common.json);
+  if (bounded) return sky_invert_sign_run(ctx, &o.sign, o.problem, o.output, &o.zones, common.json);
   return invert(ctx, &o, common.json);
 }

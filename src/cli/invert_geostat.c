@@ -16,7 +16,17 @@ static sky_status put_variable(sky_ncw *w, const char *name, const char *dims, c
   return sky_ncw_put(w, name, data);
 }
 
-static sky_status put_file(sky_ncw *w, const sky_problem *p, const sky_geostat *g) {
+enum { ZONE_COLUMNS = 2 };
+
+static void zone_columns(const sky_geostat *g, sky_zone_column column[ZONE_COLUMNS]) {
+  column[0] = (sky_zone_column){"posterior_total", "posterior total", g->total};
+  column[1] =
+      (sky_zone_column){"posterior_sd", "posterior sd of the total, drift included", g->total_sd};
+}
+
+static sky_status put_file(sky_ncw *w, const sky_problem *p, const sky_geostat *g,
+                           const sky_invert_zones *zones) {
+  sky_zone_column column[ZONE_COLUMNS];
   SKY_TRY(sky_ncw_att(w, "", "title", "posterior of a geostatistical inversion"));
   SKY_TRY(sky_ncw_att(w, "", "source", "skyflux " SKYFLUX_VERSION " invert"));
   SKY_TRY(sky_ncw_dim(w, "time", p->n_time));
@@ -33,14 +43,17 @@ static sky_status put_file(sky_ncw *w, const sky_problem *p, const sky_geostat *
                        g->beta_cov));
   SKY_TRY(
       put_variable(w, "simulated", "obs", "observation that the posterior predicts", g->simulated));
-  return put_variable(w, "residual", "obs", "observation minus posterior prediction", g->residual);
+  SKY_TRY(
+      put_variable(w, "residual", "obs", "observation minus posterior prediction", g->residual));
+  zone_columns(g, column);
+  return sky_invert_zones_put(w, zones, column, ZONE_COLUMNS, g->zone_cov);
 }
 
 static sky_status write_file(sky_context *ctx, const char *path, const sky_problem *p,
-                             const sky_geostat *g) {
+                             const sky_geostat *g, const sky_invert_zones *zones) {
   sky_ncw *w = NULL;
   SKY_TRY(sky_ncw_create(ctx, path, &w));
-  const sky_status st = put_file(w, p, g);
+  const sky_status st = put_file(w, p, g, zones);
   if (st == SKY_OK) return sky_ncw_commit(w);
   sky_ncw_abort(w);
   return st;
@@ -69,22 +82,21 @@ static sky_status answer_geostat(sky_context *ctx, const sky_problem *p, const s
 }
 
 sky_status sky_invert_geostat(sky_context *ctx, const sky_problem *p, const sky_problem_labels *l,
-                              const char *output, cJSON *answer) {
+                              const char *output, const sky_invert_zones *zones, cJSON *answer) {
   const sky_drift drift = {.n = l->n_drift > 0 ? l->n_drift : 1, .X = l->drift};
   sky_geostat g = {0};
-  double *ones = NULL;
+  sky_zone_column column[ZONE_COLUMNS];
   sky_status st = SKY_OK;
   if (drift.n > 64)
     return sky_fail(ctx, SKY_E_SIZE, "drift: %zu columns (expected at most 64)", drift.n);
-  SKY_GO_ALLOC(ones, SKY_NEW(ctx, double, p->n_state));
-  for (size_t i = 0; i < p->n_state; i++)
-    ones[i] = 1;
-  const sky_functionals total = {.n_zone = 1, .W = ones};
-  SKY_GO(sky_geostat_solve(ctx, p, &drift, &total, &g));
-  if (output != NULL) SKY_GO(write_file(ctx, output, p, &g));
+  const sky_functionals wanted = {.n_zone = zones->rows.n, .W = zones->rows.W};
+  SKY_GO(sky_geostat_solve(ctx, p, &drift, &wanted, &g));
+  if (output != NULL) SKY_GO(write_file(ctx, output, p, &g, zones));
+  SKY_GO(sky_invert_zones_kernels(ctx, zones, p, g.zone_A));
   SKY_GO(answer_geostat(ctx, p, &g, answer));
+  zone_columns(&g, column);
+  SKY_GO(sky_invert_zones_answer(ctx, zones, column, ZONE_COLUMNS, answer));
 cleanup:
   sky_geostat_free(&g);
-  sky_free(ones);
   return st;
 }

@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "algorithms/inversion/robust.h"
-#include "algorithms/inversion/select.h"
 #include "src/core/memory.h"
+#include "src/job/solve_prepare.h"
 #include "src/write/json_out.h"
 
 /* ---- options -------------------------------------------------------------------------------- */
@@ -152,52 +151,33 @@ sky_status sky_invert_print(sky_context *ctx, const cJSON *answer, bool json) {
 
 /* ---- before the solution --------------------------------------------------------------------- */
 
-static void keep_labels(const size_t *index, size_t n, int32_t *label) {
-  for (size_t k = 0; label != NULL && k < n; k++)
-    label[k] = label[index[k]]; /* index rises */
-}
-
-/* Drops outliers from p and its labels. */
 static sky_status screen(sky_context *ctx, sky_problem *p, sky_problem_labels *l, cJSON *answer) {
-  sky_dual d = {0};
-  sky_problem part;
-  size_t *index = NULL, n = 0;
-  sky_status st = SKY_OK;
-  SKY_GO_ALLOC(index, SKY_NEW(ctx, size_t, p->n_obs));
-  SKY_GO(sky_dual_make(ctx, p, &d));
-  for (size_t i = 0; i < p->n_obs; i++)
-    if (fabs(d.d[i]) <= SKY_OUTLIER * sqrt(d.psi[i * d.n + i])) index[n++] = i;
-  SKY_GO(sky_invert_number(ctx, answer, "screened_out", (double)(p->n_obs - n)));
-  if (n == 0) SKY_GO(sky_fail(ctx, SKY_E_NODATA, "screening leaves none of %zu observations", d.n));
-  SKY_GO(sky_problem_select(ctx, p, n, index, &part));
-  sky_problem_take_rows(p, &part);
-  keep_labels(index, n, l->overpass);
-  keep_labels(index, n, l->sensor);
-cleanup:
-  sky_dual_free(&d);
+  const size_t all = p->n_obs;
+  size_t *index = SKY_NEW(ctx, size_t, all), n = 0;
+  if (index == NULL) return SKY_E_NOMEM;
+  sky_status st = sky_solve_screen(ctx, p, l, index, &n);
+  if (st == SKY_OK) st = sky_invert_number(ctx, answer, "screened_out", (double)(all - n));
   sky_free(index);
   return st;
 }
 
 static sky_status reweight(sky_context *ctx, const char *text, sky_problem *p, cJSON *answer) {
-  double k, *r_sd = SKY_NEW(ctx, double, p->n_obs);
+  double k;
   size_t changed = 0, rounds = 0;
-  if (r_sd == NULL) return SKY_E_NOMEM;
-  sky_status st = sky_invert_option_number(ctx, "huber", text, 1, 0, 1e6, &k);
-  if (st == SKY_OK) st = sky_huber_weights(ctx, p, k, r_sd, &changed, &rounds);
-  if (st == SKY_OK) {
-    memcpy(p->r_sd, r_sd, p->n_obs * sizeof *r_sd);
-    st = sky_invert_number(ctx, answer, "huber_reweighted", (double)changed);
-  }
-  if (st == SKY_OK) st = sky_invert_number(ctx, answer, "huber_rounds", (double)rounds);
-  sky_free(r_sd);
-  return st;
+  SKY_TRY(sky_invert_option_number(ctx, "huber", text, 1, 0, 1e6, &k));
+  SKY_TRY(sky_solve_huber(ctx, k, p, &changed, &rounds));
+  SKY_TRY(sky_invert_number(ctx, answer, "huber_reweighted", (double)changed));
+  return sky_invert_number(ctx, answer, "huber_rounds", (double)rounds);
 }
 
 sky_status sky_invert_prepare(sky_context *ctx, const sky_invert_modes *m, const char *path,
-                              const char *output, sky_problem *p, sky_problem_labels *l,
-                              cJSON *answer, bool *done) {
+                              const char *output, sky_invert_zones *zones, sky_problem *p,
+                              sky_problem_labels *l, cJSON *answer, bool *done) {
   SKY_TRY(check_modes(ctx, m));
+  if ((smoother(m) || m->osse != NULL) &&
+      (zones->csv != NULL || zones->kernels != NULL || zones->by_time))
+    return sky_fail(ctx, SKY_E_USAGE, "invert: --zones-csv, --ak and --by-time do not go with %s",
+                    smoother(m) ? "--method smoother" : "--osse");
   SKY_TRY(sky_problem_labels_read(ctx, path, p, l));
   if (m->screen) SKY_TRY(screen(ctx, p, l, answer));
   if (m->tune != NULL) SKY_TRY(sky_invert_tune(ctx, m, l, p, answer));
@@ -205,5 +185,7 @@ sky_status sky_invert_prepare(sky_context *ctx, const sky_invert_modes *m, const
   *done = geostatistical(m) || smoother(m) || m->osse != NULL;
   if (smoother(m)) return sky_invert_smoother(ctx, m, p, output, answer);
   if (m->osse != NULL) return sky_invert_osse(ctx, m, p, l, answer);
-  return *done ? sky_invert_geostat(ctx, p, l, output, answer) : SKY_OK;
+  if (!*done) return SKY_OK;
+  SKY_TRY(sky_invert_zones_read(ctx, path, p, true, zones));
+  return sky_invert_geostat(ctx, p, l, output, zones, answer);
 }

@@ -8,6 +8,7 @@
 
 #include "algorithms/inversion/diagnose.h"
 #include "src/cli/cli.h"
+#include "src/cli/invert_zones.h"
 #include "src/read/problem_labels.h"
 #include "src/write/nc_write.h"
 
@@ -41,7 +42,8 @@ bool sky_invert_take(sky_invert_modes *m, const char *name, const char *value);
  * is added to `answer`. *done: the mode gave another answer than the plain solution
  * (geostatistical, experiment), which is in `answer` and in the file `output` (NULL = none). */
 SKY_NODISCARD sky_status sky_invert_prepare(sky_context *ctx, const sky_invert_modes *m,
-                                            const char *path, const char *output, sky_problem *p,
+                                            const char *path, const char *output,
+                                            sky_invert_zones *zones, sky_problem *p,
                                             sky_problem_labels *l, cJSON *answer, bool *done);
 /* Prints one object, or one line a value. */
 SKY_NODISCARD sky_status sky_invert_print(sky_context *ctx, const cJSON *answer, bool json);
@@ -49,7 +51,7 @@ SKY_NODISCARD sky_status sky_invert_print(sky_context *ctx, const cJSON *answer,
 /* The modes: each adds its numbers to `answer`. */
 SKY_NODISCARD sky_status sky_invert_geostat(sky_context *ctx, const sky_problem *p,
                                             const sky_problem_labels *l, const char *output,
-                                            cJSON *answer);
+                                            const sky_invert_zones *zones, cJSON *answer);
 /* Also leaves the tuned values in p. */
 SKY_NODISCARD sky_status sky_invert_tune(sky_context *ctx, const sky_invert_modes *m,
                                          const sky_problem_labels *l, sky_problem *p,

@@ -1,20 +1,18 @@
 /* invert_sign.c: fluxes that cannot be negative: MAP by bounded.h or lognormal.h, and with
  * --samples the joint posterior by truncated.h or lognormal.h.
  *
- * Zones are the total over all state elements and that of every time step. Each is summed draw by
- * draw; mean, median and MAP stand under their own names. */
+ * Zones are the total over all state elements, then those of the problem file, or where it has none
+ * the time steps. Each is summed draw by draw; mean, median and MAP stand under their own names. */
 #include "src/cli/invert_sign.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "algorithms/inversion/bounded.h"
-#include "algorithms/inversion/lognormal.h"
-#include "algorithms/inversion/truncated.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
 #include "src/core/sum.h"
+#include "src/job/solve_sign.h"
 #include "src/write/json_out.h"
 #include "src/write/nc_write.h"
 
@@ -32,13 +30,10 @@ typedef struct answer {
 
 typedef struct run { /* one inversion and what it gave */
   sky_problem p;
-  bool lognormal;
   sky_sampling how;
-  size_t n_zone;
-  double *W, *lower, *upper;
-  sky_bounded bounded;
-  sky_lognormal mode;
-  sky_sampled sampled;
+  sky_invert_zones *zones;
+  bool zones_told; /* they are in the answer, not only in the file */
+  sky_signed s;
 } run;
 
 sky_status sky_invert_sign_option(sky_context *ctx, sky_invert_sign *s, const char *name,
@@ -87,39 +82,19 @@ static sky_status read_sampling(sky_context *ctx, const sky_invert_sign *s, sky_
   SKY_TRY(whole(ctx, "seed", s->seed, 0, 0x1p53, 1, &seed));
   *how = (sky_sampling){.n_chain = (size_t)chains,
                         .n_draw = (size_t)samples,
-                        .n_warmup = (size_t)samples / 2 > 200 ? (size_t)samples / 2 : 200,
+                        .n_warmup = sky_signed_warmup((size_t)samples),
                         .seed = (uint64_t)seed};
   return SKY_OK;
 }
 
 /* ---- solve ---------------------------------------------------------------------------------- */
 
-static sky_status fill_zones(sky_context *ctx, run *r) {
-  const sky_problem *p = &r->p;
-  const size_t m = p->n_state;
-  r->n_zone = 1 + (p->n_time > 1 ? p->n_time : 0);
-  r->W = SKY_NEW0(ctx, double, r->n_zone *m);
-  r->lower = SKY_NEW0(ctx, double, m);
-  r->upper = SKY_NEW(ctx, double, m);
-  if (r->W == NULL || r->lower == NULL || r->upper == NULL) return SKY_E_NOMEM;
-  for (size_t i = 0; i < m; i++) {
-    r->W[i] = 1;
-    r->upper[i] = INFINITY;
-    if (p->n_time > 1) r->W[(1 + i / p->n_cell) * m + i] = 1;
-  }
-  return SKY_OK;
-}
-
-static sky_status solve(sky_context *ctx, run *r) {
-  const bool draws = r->how.n_draw > 0;
-  SKY_TRY(fill_zones(ctx, r));
-  if (r->lognormal && !draws) return sky_lognormal_solve(ctx, &r->p, &r->mode);
-  if (r->lognormal)
-    return sky_lognormal_sample(ctx, &r->p, r->W, r->n_zone, &r->how, &r->mode, &r->sampled);
-  SKY_TRY(sky_bounded_solve(ctx, &r->p, r->lower, r->upper, &r->bounded));
-  if (!draws) return SKY_OK;
-  return sky_truncated_sample(ctx, &r->p, r->lower, r->upper, r->W, r->n_zone, &r->how,
-                              &r->sampled);
+/* Draws of a problem without zones are kept for the total and for every time step. */
+static sky_status read_zones(sky_context *ctx, const char *path, run *r) {
+  SKY_TRY(sky_invert_zones_read(ctx, path, &r->p, false, r->zones));
+  if (r->zones->rows.n > 1 || r->p.n_time == 1) return SKY_OK;
+  sky_problem_zones_free(&r->zones->rows);
+  return sky_problem_zones_read(ctx, path, &r->p, true, &r->zones->rows);
 }
 
 /* ---- answer --------------------------------------------------------------------------------- */
@@ -132,33 +107,29 @@ static void add_words(answer *a, const char *key, const char *label, const char 
   a->line[a->count++] = (line){key, label, words, 0};
 }
 
-static const double *mode_of(const run *r) {
-  return r->lognormal ? r->mode.mode : r->bounded.x;
-}
-
 static void collect(const run *r, answer *a) {
   const sky_problem *p = &r->p;
   const size_t m = p->n_state;
-  const double jb = r->lognormal ? r->mode.jb : r->bounded.jb;
-  const double jo = r->lognormal ? r->mode.jo : r->bounded.jo;
-  add_words(a, "sign", "sign", r->lognormal ? "lognormal" : "nonnegative");
+  const double jb = r->s.lognormal ? r->s.mode.jb : r->s.bounded.jb;
+  const double jo = r->s.lognormal ? r->s.mode.jo : r->s.bounded.jo;
+  add_words(a, "sign", "sign", r->s.lognormal ? "lognormal" : "nonnegative");
   add(a, "observations", "observations", (double)p->n_obs);
   add(a, "unknowns", "unknowns", (double)m);
   add(a, "prior_total", "prior total (mean)", sky_sum(p->x0, m));
-  add(a, "map_total", r->lognormal ? "total of the MAP-median" : "total of the MAP",
-      sky_sum(mode_of(r), m));
+  add(a, "map_total", r->s.lognormal ? "total of the MAP-median" : "total of the MAP",
+      sky_sum(sky_signed_mode(&r->s), m));
   add(a, "jb", "Jb", jb);
   add(a, "jo", "Jo", jo);
   add(a, "j", "J = (Jb + Jo) / 2", 0.5 * (jb + jo));
-  if (r->lognormal) {
-    add(a, "gradient", "distance to the mode (posterior sd)", r->mode.gradient);
+  if (r->s.lognormal) {
+    add(a, "gradient", "distance to the mode (posterior sd)", r->s.mode.gradient);
   } else {
-    add(a, "active_zeros", "elements at zero", (double)r->bounded.n_lower);
-    add(a, "kkt_residual", "optimality residual (prior sd)", r->bounded.kkt_residual);
+    add(a, "active_zeros", "elements at zero", (double)r->s.bounded.n_lower);
+    add(a, "kkt_residual", "optimality residual (prior sd)", r->s.bounded.kkt_residual);
   }
   if (p->x_true != NULL) add(a, "true_total", "true total", sky_sum(p->x_true, m));
   if (r->how.n_draw == 0) return;
-  const sky_chain_summary *s = &r->sampled.summary[0];
+  const sky_chain_summary *s = &r->s.sampled.summary[0];
   add(a, "chains", "chains", (double)r->how.n_chain);
   add(a, "samples", "draws a chain", (double)r->how.n_draw);
   add(a, "mean_total", "posterior total, mean", s->mean);
@@ -172,8 +143,8 @@ static void collect(const run *r, answer *a) {
   add(a, "rhat", "R-hat", s->rhat);
   add(a, "ess_bulk", "effective draws, bulk", s->ess_bulk);
   add(a, "ess_tail", "effective draws, tails", s->ess_tail);
-  add(a, "divergent", "divergent draws", (double)r->sampled.divergent);
-  add(a, "acceptance", "mean acceptance", r->sampled.acceptance);
+  add(a, "divergent", "divergent draws", (double)r->s.sampled.divergent);
+  add(a, "acceptance", "mean acceptance", r->s.sampled.acceptance);
   add_words(a, "verdict", "chains", sky_chain_verdict_text(s->verdict));
 }
 
@@ -182,19 +153,6 @@ static bool add_json(cJSON *json, const line *l) {
   if (l->words != NULL) return cJSON_AddStringToObject(json, l->key, l->words) != NULL;
   if (!isfinite(l->value)) return cJSON_AddNullToObject(json, l->key) != NULL;
   return cJSON_AddNumberToObject(json, l->key, l->value) != NULL;
-}
-
-static sky_status print_json(sky_context *ctx, const answer *a) {
-  cJSON *json = cJSON_CreateObject();
-  bool complete = json != NULL;
-  for (size_t i = 0; i < a->count; i++)
-    complete = complete && add_json(json, &a->line[i]);
-  char *text = complete ? sky_json_text(ctx, json, true) : NULL;
-  cJSON_Delete(json);
-  if (text == NULL) return sky_fail(ctx, SKY_E_NOMEM, "out of memory");
-  fputs(text, stdout);
-  sky_free(text);
-  return SKY_OK;
 }
 
 static void print_table(const answer *a) {
@@ -236,13 +194,14 @@ static const zone_column ZONE_COLUMNS[] = {
 enum { N_ZONE_COLUMNS = sizeof ZONE_COLUMNS / sizeof ZONE_COLUMNS[0] };
 
 static sky_status define_draws(sky_ncw *w, const run *r) {
-  SKY_TRY(sky_ncw_dim(w, "zone", r->n_zone));
+  SKY_TRY(sky_ncw_dim(w, "zone", r->zones->rows.n));
   SKY_TRY(sky_ncw_dim(w, "chain", r->how.n_chain));
   SKY_TRY(sky_ncw_dim(w, "draw", r->how.n_draw));
+  SKY_TRY(sky_ncw_var(w, "zone_name", 's', "zone"));
   SKY_TRY(define(w, "posterior_mean", "time,cell", "posterior mean, units of the problem"));
   SKY_TRY(define(w, "posterior_sd", "time,cell", "posterior standard deviation"));
   SKY_TRY(define(w, "total_draws", "chain,draw,zone",
-                 "totals of the joint draws: all, then every time step"));
+                 "totals of the joint draws: all, then zones or time steps"));
   SKY_TRY(define(w, "total_map", "zone", "total of the MAP, not a mean"));
   for (int k = 0; k < N_ZONE_COLUMNS; k++)
     SKY_TRY(define(w, ZONE_COLUMNS[k].name, "zone", ZONE_COLUMNS[k].long_name));
@@ -250,20 +209,21 @@ static sky_status define_draws(sky_ncw *w, const run *r) {
 }
 
 static sky_status put_draws(sky_context *ctx, sky_ncw *w, const run *r) {
-  double *column = SKY_NEW(ctx, double, r->n_zone);
+  double *column = SKY_NEW(ctx, double, r->zones->rows.n);
   sky_status st = column != NULL ? SKY_OK : SKY_E_NOMEM;
   for (int k = 0; st == SKY_OK && k < N_ZONE_COLUMNS; k++) {
-    for (size_t z = 0; z < r->n_zone; z++)
-      memcpy(column + z, (const char *)&r->sampled.summary[z] + ZONE_COLUMNS[k].offset,
+    for (size_t z = 0; z < r->zones->rows.n; z++)
+      memcpy(column + z, (const char *)&r->s.sampled.summary[z] + ZONE_COLUMNS[k].offset,
              sizeof *column);
     st = sky_ncw_put(w, ZONE_COLUMNS[k].name, column);
   }
   sky_free(column);
   SKY_TRY(st);
-  SKY_TRY(sky_ncw_put(w, "posterior_mean", r->sampled.mean));
-  SKY_TRY(sky_ncw_put(w, "posterior_sd", r->sampled.sd));
-  SKY_TRY(sky_ncw_put(w, "total_draws", r->sampled.zone));
-  return sky_ncw_put(w, "total_map", r->sampled.zone_mode);
+  SKY_TRY(sky_ncw_put_strings(w, "zone_name", (const char *const *)r->zones->rows.name));
+  SKY_TRY(sky_ncw_put(w, "posterior_mean", r->s.sampled.mean));
+  SKY_TRY(sky_ncw_put(w, "posterior_sd", r->s.sampled.sd));
+  SKY_TRY(sky_ncw_put(w, "total_draws", r->s.sampled.zone));
+  return sky_ncw_put(w, "total_map", r->s.sampled.zone_mode);
 }
 
 static sky_status put(sky_context *ctx, sky_ncw *w, const run *r, const answer *a) {
@@ -279,10 +239,10 @@ static sky_status put(sky_context *ctx, sky_ncw *w, const run *r, const answer *
   SKY_TRY(define(w, "prior", "time,cell", "prior mean, units of the problem"));
   SKY_TRY(
       define(w, "posterior_map", "time,cell",
-             r->lognormal ? "exp of the mode of ln x (MAP-median)" : "mode between the bounds"));
+             r->s.lognormal ? "exp of the mode of ln x (MAP-median)" : "mode between the bounds"));
   if (draws) SKY_TRY(define_draws(w, r));
   SKY_TRY(sky_ncw_put(w, "prior", r->p.x0));
-  SKY_TRY(sky_ncw_put(w, "posterior_map", mode_of(r)));
+  SKY_TRY(sky_ncw_put(w, "posterior_map", sky_signed_mode(&r->s)));
   return draws ? put_draws(ctx, w, r) : SKY_OK;
 }
 
@@ -295,34 +255,76 @@ static sky_status write_file(sky_context *ctx, const char *path, const run *r, c
   return st;
 }
 
+/* ---- zones ---------------------------------------------------------------------------------- */
+
+/* Every row's totals under their own names: of the prior's mean, of the mode, of the draws. */
+static sky_status answer_zones(sky_context *ctx, const run *r, cJSON *json) {
+  const sky_problem_zones *rows = &r->zones->rows;
+  const size_t n = rows->n, m = r->p.n_state;
+  sky_zone_column column[N_ZONE_COLUMNS + 2] = {
+      {"prior_total", "prior total (mean)", NULL},
+      {"map_total", r->s.lognormal ? "total of the MAP-median" : "total of the MAP", NULL}};
+  double *table = SKY_NEW(ctx, double, (N_ZONE_COLUMNS + 2) * n);
+  if (table == NULL) return SKY_E_NOMEM;
+  for (size_t k = 0; k < N_ZONE_COLUMNS + 2; k++) {
+    if (k >= 2)
+      column[k] = (sky_zone_column){ZONE_COLUMNS[k - 2].name, ZONE_COLUMNS[k - 2].long_name, NULL};
+    column[k].value = table + k * n;
+  }
+  for (size_t z = 0; z < n; z++) {
+    table[z] = sky_dot(rows->W + z * m, r->p.x0, m);
+    table[n + z] = sky_dot(rows->W + z * m, sky_signed_mode(&r->s), m);
+    for (size_t k = 0; k < N_ZONE_COLUMNS; k++)
+      if (r->s.drawn)
+        memcpy(&table[(k + 2) * n + z],
+               (const char *)&r->s.sampled.summary[z] + ZONE_COLUMNS[k].offset, sizeof *table);
+      else
+        table[(k + 2) * n + z] = NAN;
+  }
+  const sky_status st = sky_invert_zones_answer(ctx, r->zones, column, N_ZONE_COLUMNS + 2, json);
+  sky_free(table);
+  return st;
+}
+
+static sky_status print_json(sky_context *ctx, const run *r, const answer *a) {
+  cJSON *json = cJSON_CreateObject();
+  bool complete = json != NULL;
+  for (size_t i = 0; i < a->count; i++)
+    complete = complete && add_json(json, &a->line[i]);
+  if (complete && r->zones_told) complete = answer_zones(ctx, r, json) == SKY_OK;
+  char *text = complete ? sky_json_text(ctx, json, true) : NULL;
+  cJSON_Delete(json);
+  if (text == NULL) return sky_fail(ctx, SKY_E_NOMEM, "out of memory");
+  fputs(text, stdout);
+  sky_free(text);
+  return SKY_OK;
+}
+
 sky_status sky_invert_sign_run(sky_context *ctx, const sky_invert_sign *s, const char *problem,
-                               const char *output, bool json) {
-  run r = {.lognormal = strcmp(s->sign, "lognormal") == 0};
+                               const char *output, sky_invert_zones *zones, bool json) {
+  run r = {.zones = zones};
   answer a = {0};
   sky_status st = SKY_OK;
   SKY_GO(read_sampling(ctx, s, &r.how));
   SKY_GO(sky_problem_read(ctx, problem, &r.p));
-  sky_progress_begin(ctx, "inversion",
-                     r.how.n_draw > 0 ? r.how.n_chain * (r.how.n_draw + r.how.n_warmup) : 1);
-  st = solve(ctx, &r);
-  sky_progress_end(ctx);
-  SKY_GO(st);
+  r.zones_told = zones->by_time;
+  SKY_GO(read_zones(ctx, problem, &r));
+  r.zones_told |= zones->rows.n_zone > 0;
+  SKY_GO(sky_solve_signed(ctx, strcmp(s->sign, "lognormal") == 0, &r.how, &r.p, zones->rows.n,
+                          zones->rows.W, &r.s));
   collect(&r, &a);
-  if (r.how.n_draw > 0 && r.sampled.summary[0].verdict != SKY_CHAINS_CONVERGED)
+  if (r.how.n_draw > 0 && r.s.sampled.summary[0].verdict != SKY_CHAINS_CONVERGED)
     sky_log(ctx, SKY_LOG_WARN, "the chains of the total have %s",
-            sky_chain_verdict_text(r.sampled.summary[0].verdict));
+            sky_chain_verdict_text(r.s.sampled.summary[0].verdict));
   if (output != NULL) SKY_GO(write_file(ctx, output, &r, &a));
   if (json)
-    SKY_GO(print_json(ctx, &a));
+    SKY_GO(print_json(ctx, &r, &a));
   else
     print_table(&a);
+  if (!json && zones->csv != NULL) SKY_GO(answer_zones(ctx, &r, NULL));
 cleanup:
   sky_problem_free(&r.p);
-  sky_bounded_free(&r.bounded);
-  sky_lognormal_free(&r.mode);
-  sky_sampled_free(&r.sampled);
-  sky_free(r.W);
-  sky_free(r.lower);
-  sky_free(r.upper);
+  sky_signed_free(&r.s);
+  sky_invert_zones_free(zones);
   return st;
 }

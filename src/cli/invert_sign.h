@@ -2,7 +2,7 @@
 #ifndef SKY_CLI_INVERT_SIGN_H
 #define SKY_CLI_INVERT_SIGN_H
 
-#include "skyflux/context.h"
+#include "src/cli/invert_zones.h"
 
 typedef struct sky_invert_sign {
   const char *sign;                    /* NULL = gaussian */
@@ -16,7 +16,8 @@ SKY_NODISCARD sky_status sky_invert_sign_option(sky_context *ctx, sky_invert_sig
 SKY_NODISCARD sky_status sky_invert_sign_wanted(sky_context *ctx, const sky_invert_sign *s,
                                                 bool *wanted);
 SKY_NODISCARD sky_status sky_invert_sign_run(sky_context *ctx, const sky_invert_sign *s,
-                                             const char *problem, const char *output, bool json);
+                                             const char *problem, const char *output,
+                                             sky_invert_zones *zones, bool json);
 
 #define SKY_INVERT_SIGN_OPTIONS                                                    \
   {"sign", 0, "MODEL", "gaussian (default), nonnegative, lognormal"},              \

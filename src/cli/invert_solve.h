@@ -2,14 +2,7 @@
 #ifndef SKY_CLI_INVERT_SOLVE_H
 #define SKY_CLI_INVERT_SOLVE_H
 
-#include "algorithms/inversion/iterate.h"
-
-typedef struct sky_invert_solve {
-  const char *method;     /* "exact", "iterative" or NULL = by size */
-  const char *checkpoint; /* or NULL */
-  double tolerance;       /* 0 = the default */
-  bool float32;
-} sky_invert_solve;
+#include "src/job/solve.h"
 
 #define SKY_INVERT_SOLVE_OPTIONS                                                                  \
   {"tolerance", 0, "T", "iterative: error of totals in their sd, and of the sd (1e-10)"},         \
@@ -18,12 +11,11 @@ typedef struct sky_invert_solve {
   }
 
 /* *taken: the option is one of these. */
-SKY_NODISCARD sky_status sky_invert_solve_option(sky_context *ctx, sky_invert_solve *o,
+SKY_NODISCARD sky_status sky_invert_solve_option(sky_context *ctx, sky_solve_options *o,
                                                  const char *name, const char *value, bool *taken);
-/* *method: "exact" or "iterative", with the reason in the log. path: the problem's file, to which a
- * checkpoint belongs. */
-SKY_NODISCARD sky_status sky_invert_solve_run(sky_context *ctx, const sky_invert_solve *o,
-                                              const char *path, const sky_problem *p,
-                                              const sky_functionals *zones, sky_posterior *out,
-                                              sky_iterate_report *report, const char **method);
+/* *method: "exact" or "iterative", with the reason in the log. */
+SKY_NODISCARD sky_status sky_invert_solve_run(sky_context *ctx, const sky_solve_options *o,
+                                              const sky_problem *p, const sky_functionals *zones,
+                                              sky_posterior *out, sky_iterate_report *report,
+                                              const char **method);
 #endif

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "src/core/jobfile_solver.h"
 #include "src/core/memory.h"
 #include "src/core/schema.h"
 
@@ -361,11 +362,13 @@ static sky_status own_background(const sky_node *root, sky_faults *f, const sky_
 }
 
 static sky_status check_inversion(const sky_node *root, sky_faults *f, const sky_node *item) {
-  static const char *const of_prior[] = {"unscaled",    "sink",        "sigma", "floor",
-                                         "correlation", "length",      "time",  "background",
-                                         "information", "boundary_sd", NULL};
-  static const char *const of_soundings[] = {"sink", "floor",      "correlation", "length",
-                                             "time", "background", "error",       NULL};
+  static const char *const of_prior[] = {
+      "unscaled", "sink",       "sigma",       "floor",       "correlation", "length",
+      "time",     "background", "information", "boundary_sd", "levels",      "regressors",
+      "solver",   "sign",       "samples",     "tune",        "kernels",     NULL};
+  static const char *const of_soundings[] = {
+      "sink",       "floor",  "correlation", "length",  "time", "background", "error", "levels",
+      "regressors", "solver", "sign",        "samples", "tune", "kernels",    NULL};
   static const char *const of_information[] = {"boundary_sd", NULL};
   const char *gas = sky_node_text(item, "gas");
   const bool information = sky_node_get(item, "information") != NULL;
@@ -558,6 +561,14 @@ const sky_job_rule sky_job_rules[] = {
      "gas; `sigma` is required unless the prior is a table of activity; a `sink` is of co2 and "
      "goes without `sigma`; a `background.mean` of soundings needs their `background` and `per` "
      "overpass; keys without effect are refused."},
+    {sky_rule_solvers,
+     "Keys of an inversion that exclude each other: `levels` go without `correlation`, `length` "
+     "and "
+     "with a projected grid; `sign` other than gaussian goes without `sink`, `levels`, `tune` of "
+     "the "
+     "restricted likelihood and with method auto or exact; `samples` need such a `sign`; keys of "
+     "one "
+     "method have no effect with another."},
     {inventory_formats,
      "`variable`, `units` and `stated_resolution` belong to flux files, `region` to "
      "workbooks; a prior is a flux file."},

@@ -53,13 +53,10 @@ static sky_status offset_sd(sky_context *ctx, size_t n, const int32_t *group, co
   return good ? SKY_OK : SKY_E_NOMEM;
 }
 
-sky_status sky_background_offsets(sky_context *ctx, const sky_node *inversion, size_t n,
-                                  double *time, const double *own, int32_t *group, size_t *n_groups,
-                                  double **sd) {
-  const char *per = sky_node_text(inversion, "background.per");
+sky_status sky_time_groups(sky_context *ctx, const char *per, size_t n, double *time,
+                           int32_t *group, size_t *n_groups) {
   size_t *order = SKY_NEW(ctx, size_t, n);
   *n_groups = 0;
-  *sd = NULL;
   if (order == NULL) return SKY_E_NOMEM;
   for (size_t i = 0; i < n; i++)
     order[i] = i;
@@ -69,5 +66,14 @@ sky_status sky_background_offsets(sky_context *ctx, const sky_node *inversion, s
     group[order[k]] = (int32_t)*n_groups - 1;
   }
   sky_free(order);
+  return SKY_OK;
+}
+
+sky_status sky_background_offsets(sky_context *ctx, const sky_node *inversion, size_t n,
+                                  double *time, const double *own, int32_t *group, size_t *n_groups,
+                                  double **sd) {
+  *sd = NULL;
+  SKY_TRY(
+      sky_time_groups(ctx, sky_node_text(inversion, "background.per"), n, time, group, n_groups));
   return offset_sd(ctx, n, group, own, sky_node_number(inversion, "background.sd"), *n_groups, sd);
 }

@@ -16,6 +16,10 @@ bool sky_background_of_soundings(const sky_node *inversion);
 /* Mean over n soundings, mol mol-1; *sigma: root mean square of its 1-sigma. */
 double sky_background_mean(const sky_soundings *s, const size_t *member, size_t n, double *sigma);
 
+/* Labels of a day, an overpass or the whole job (per: day, overpass, job), from 0 in the order of
+ * time [n]: group [n] and their number. */
+SKY_NODISCARD sky_status sky_time_groups(sky_context *ctx, const char *per, size_t n, double *time,
+                                         int32_t *group, size_t *n_groups);
 /* Groups by background.per, in the order of time [n]: group [n], the number of groups, and 1-sigma
  * of the offset of each, malloc'd. own [n]: 1-sigma of each background, or NULL. */
 SKY_NODISCARD sky_status sky_background_offsets(sky_context *ctx, const sky_node *inversion,

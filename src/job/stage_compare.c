@@ -171,9 +171,10 @@ static sky_status fill_gas(sky_context *ctx, table *t, size_t g, size_t n_gases,
 
 /* Why a row cannot be compared: the first reason that applies on each side. */
 static void why_not(const table *t, size_t z, const char *gas, const sky_zone_row *row,
-                    double inventory_covered, reasons *out) {
+                    double inventory_covered, const char *estimate, reasons *out) {
   const sky_node *inversion = sky_job_inversion(t->job, gas);
   const size_t room = sizeof out->inversion;
+  const bool linear = estimate == NULL || strcmp(estimate, "mean") == 0;
   out->inversion[0] = out->inventory[0] = out->best[0] = '\0';
   if (t->zones.zone[z].role == SKY_ZONE_BUFFER)
     snprintf(out->inversion, room, "buffer of the state: takes up what enters from outside");
@@ -190,7 +191,9 @@ static void why_not(const table *t, size_t z, const char *gas, const sky_zone_ro
   else if (row->covered_fraction < SKY_ZONE_COMPLETE)
     snprintf(out->inversion, room, "boundary: only %.1f %% of the zone lies in the grid",
              100.0 * row->covered_fraction);
-  else if (!(row->posterior_sd < row->prior_sd))
+  else if (isnan(row->posterior_sd))
+    snprintf(out->inversion, room, "the posterior is a %s, which has no error", estimate);
+  else if (!isnan(row->prior_sd) && !(row->posterior_sd < row->prior_sd) && linear)
     snprintf(out->inversion, room, "no observation sees the zone");
   if (row->inventory_id[0] == '\0' || isnan(row->inventory))
     snprintf(out->inventory, room, "no comparable line: %s",
@@ -200,6 +203,11 @@ static void why_not(const table *t, size_t z, const char *gas, const sky_zone_ro
     snprintf(out->inventory, room,
              "no comparable line: the inventory has data for only %.1f %% of the zone",
              100.0 * inventory_covered);
+  else if (!linear)
+    snprintf(out->inventory, room,
+             "no comparable line: fluxes that cannot be negative have no averaging kernel");
+  else if (isnan(row->prior_sd) && !isnan(row->posterior))
+    snprintf(out->inventory, room, "no comparable line: the inversion has no prior mean");
 }
 
 static sky_status prepare_tests(sky_context *ctx, table *t, size_t g, size_t n_gases,
@@ -208,6 +216,7 @@ static sky_status prepare_tests(sky_context *ctx, table *t, size_t g, size_t n_g
   char stage[64];
   sky_facts facts = {0};
   double chi2 = NAN;
+  const char *estimate = NULL;
   sky_status st = SKY_OK;
   SKY_GO(zone_values(ctx, t, "posterior", gas, "zone_null_sd", &null_sd));
   SKY_GO(zone_values(ctx, t, "posterior", gas, "zone_detectable", &change));
@@ -219,12 +228,13 @@ static sky_status prepare_tests(sky_context *ctx, table *t, size_t g, size_t n_g
     snprintf(stage, sizeof stage, "invert-%s", gas);
     SKY_GO(sky_facts_read(ctx, t->job, stage, &facts));
     chi2 = sky_facts_number(&facts, "chi2_innovation_per_obs");
+    estimate = sky_facts_text(&facts, "estimate");
   }
   for (size_t z = 0; z < t->zones.n; z++) {
     const size_t i = z * n_gases + g;
     const sky_zone_row *row = &t->row[i];
     reasons *why = &t->why[i];
-    why_not(t, z, gas, row, covered != NULL ? covered[z] : 1.0, why);
+    why_not(t, z, gas, row, covered != NULL ? covered[z] : 1.0, estimate, why);
     const char *first = why->inversion[0] != '\0' ? why->inversion : why->inventory;
     t->test[i] = (sky_comparison){
         .comparable = first[0] == '\0',

@@ -12,62 +12,19 @@
  * integral already: no per-level kernel is applied, and none twice. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "grids/ellipsoid.h"
-#include "algorithms/column/super.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
-#include "src/core/species.h"
 #include "src/core/sum.h"
-#include "src/core/timeutil.h"
-#include "src/job/background_offsets.h"
-#include "src/job/facts.h"
+#include "src/job/jacobian.h"
 #include "src/job/job_flux.h"
-#include "src/job/layer.h"
 #include "src/job/stage.h"
-#include "src/job/stage_file.h"
-#include "src/read/footprint.h"
 #include "src/read/granule.h"
-#include "skyflux/problem.h"
 
 #define MAX_STEPS 10000
 
-typedef struct jacobian {
-  const sky_node *inversion;
-  sky_mesh mesh;
-  sky_footprints native, rows; /* rows: on the mesh */
-  double *max_distance;        /* [receptors] m, of the job entry that the receptor came with */
-  double *max_time;            /* [receptors] s */
-  double *row_outside;         /* [rows] sensitivity outside the mesh */
-  double *prior;               /* [native cells] mol m-2 s-1, NaN no data; NULL: on the mesh only */
-  double *prior_valid;         /* [native cells] share of the cell with prior data */
-  sky_layer layer[2];          /* prior, sink */
-  size_t n_layer;
-  bool own;                /* the layers' own covariance in place of sigma */
-  size_t *first_row;       /* [receptors+1] rows of a receptor stand together */
-  double *x0, *x_sd;       /* [n_state] */
-  size_t n_cell, n_time;   /* n_cell: mesh cells of all layers */
-  double step_start, step; /* s */
-  size_t q_rank;           /* own covariance, on the state */
-  double *q_factor, *q_sign, *q_var;
-  /* observations, one per receptor that soundings matched */
-  size_t n_obs, n_groups;
-  size_t *receptor;
-  double *observed, *r_sd, *baseline, *fixed, *y, *time, *count, *prior_part, *unseen;
-  int32_t *group;
-  double *own_sd; /* of the soundings' background; NULL without */
-  double *b0, *b_sd;
-  /* CSR */
-  int32_t *rowptr, *col;
-  double *val;
-  size_t nnz;
-  /* audit over the rows of observations: all, outside the grid, inside it at other times */
-  double used_sum, used_outside, used_other_time;
-} jacobian;
-
-static void jacobian_free(jacobian *j) {
+static void jacobian_free(sky_jacobian *j) {
   double *const arrays[] = {j->max_distance, j->max_time, j->row_outside, j->prior, j->prior_valid,
                             j->x0,           j->x_sd,     j->observed,    j->r_sd,  j->baseline,
                             j->fixed,        j->y,        j->time,        j->count, j->prior_part,
@@ -78,6 +35,11 @@ static void jacobian_free(jacobian *j) {
   sky_free(j->receptor);
   sky_free(j->first_row);
   sky_free(j->group);
+  sky_free(j->sensor);
+  sky_free(j->overpass);
+  sky_free(j->sensor_name);
+  sky_free(j->regressor);
+  sky_free(j->regressor_sd);
   sky_free(j->rowptr);
   sky_free(j->col);
   for (size_t l = 0; l < j->n_layer; l++)
@@ -91,7 +53,8 @@ static void jacobian_free(jacobian *j) {
  */
 
 /* One file, with the matching rules of its entry for each of its receptors. */
-static sky_status read_file(sky_context *ctx, const sky_node *item, const char *path, jacobian *j) {
+static sky_status read_file(sky_context *ctx, const sky_node *item, const char *path,
+                            sky_jacobian *j) {
   sky_footprints part = {0};
   const size_t before = j->native.n_receptors;
   double *grown;
@@ -120,7 +83,7 @@ cleanup:
   return st;
 }
 
-static sky_status read_footprints(sky_context *ctx, const sky_job *job, jacobian *j) {
+static sky_status read_footprints(sky_context *ctx, const sky_job *job, sky_jacobian *j) {
   const sky_node *items = sky_node_get(job->root, "footprints");
   for (size_t i = 0; i < sky_node_count(items); i++) {
     const sky_node *item = sky_node_item(items, i);
@@ -149,7 +112,7 @@ static sky_status read_footprints(sky_context *ctx, const sky_job *job, jacobian
 }
 
 static sky_status read_layer(sky_context *ctx, const sky_job *job, const char *kind, const char *id,
-                             jacobian *j) {
+                             sky_jacobian *j) {
   sky_layer *layer = &j->layer[j->n_layer];
   SKY_TRY(sky_layer_read(ctx, job, kind, id, layer));
   j->n_layer++;
@@ -162,13 +125,14 @@ static sky_status read_layer(sky_context *ctx, const sky_job *job, const char *k
                   sky_jobfile_path(job->file), kind, id);
 }
 
-static sky_status read_layers(sky_context *ctx, const sky_job *job, jacobian *j) {
+static sky_status read_layers(sky_context *ctx, const sky_job *job, sky_jacobian *j) {
   const char *sink = sky_node_text(j->inversion, "sink");
   j->own = isnan(sky_node_number(j->inversion, "sigma"));
   SKY_TRY(read_layer(ctx, job, "inventory", sky_node_text(j->inversion, "prior"), j));
   if (sink != NULL) SKY_TRY(read_layer(ctx, job, "sink", sink, j));
   j->n_cell = j->n_layer * j->mesh.n_cell;
-  if (j->own || j->n_cell <= SKY_DENSE_CELL_LIMIT) return SKY_OK;
+  const bool levels = sky_node_get(j->inversion, "levels") != NULL;
+  if (j->own || levels || j->n_cell <= SKY_DENSE_CELL_LIMIT) return SKY_OK;
   return sky_fail(ctx, SKY_E_SIZE,
                   "grid: %zu cells; the spatial prior covariance is limited to %d cells per time "
                   "step",
@@ -177,7 +141,7 @@ static sky_status read_layers(sky_context *ctx, const sky_job *job, jacobian *j)
 
 /* Prior flux on the footprints' cells: as it is where grids agree, else by conservative sums of
  * mass. What exists on the mesh only is not asked for. */
-static sky_status read_prior(sky_context *ctx, const sky_job *job, jacobian *j) {
+static sky_status read_prior(sky_context *ctx, const sky_job *job, sky_jacobian *j) {
   const size_t n = sky_grid_cells(&j->native.grid);
   sky_flux f = {0};
   sky_audit audit;
@@ -204,7 +168,7 @@ cleanup:
  */
 
 /* One step over everything, or steps of `time.step` over the period. */
-static sky_status set_steps(sky_context *ctx, const sky_job *job, jacobian *j) {
+static sky_status set_steps(sky_context *ctx, const sky_job *job, sky_jacobian *j) {
   const double step = sky_node_number(j->inversion, "time.step");
   const double start = sky_node_time(job->root, "period.start");
   const double end = sky_node_time(job->root, "period.end");
@@ -238,7 +202,7 @@ static sky_status set_steps(sky_context *ctx, const sky_job *job, jacobian *j) {
 }
 
 /* Time step of a row; SIZE_MAX when its layer is outside the period. */
-static size_t row_step(const jacobian *j, size_t row) {
+static size_t row_step(const sky_jacobian *j, size_t row) {
   if (j->n_time == 1 && isnan(j->step)) return 0;
   const double t = j->native.flux_time[row];
   if (isnan(t)) return 0;
@@ -248,7 +212,7 @@ static size_t row_step(const jacobian *j, size_t row) {
 
 /* Σ_k sign_k f_k f_kᵀ + diag(variance) of every layer, zero outside it: no covariance between
  * layers. Cells without data have no flux and no error. */
-static sky_status set_own_covariance(sky_context *ctx, jacobian *j) {
+static sky_status set_own_covariance(sky_context *ctx, sky_jacobian *j) {
   const size_t n = j->n_cell, cells = j->mesh.n_cell;
   for (size_t l = 0; l < j->n_layer; l++)
     j->q_rank += j->layer[l].rank;
@@ -277,7 +241,7 @@ static sky_status set_own_covariance(sky_context *ctx, jacobian *j) {
   return SKY_OK;
 }
 
-static sky_status set_state(sky_context *ctx, jacobian *j) {
+static sky_status set_state(sky_context *ctx, sky_jacobian *j) {
   const double sigma = sky_node_number(j->inversion, "sigma");
   const double least = sky_node_number(j->inversion, "floor");
   const size_t cells = j->mesh.n_cell;
@@ -293,169 +257,11 @@ static sky_status set_state(sky_context *ctx, jacobian *j) {
   return j->own ? set_own_covariance(ctx, j) : SKY_OK;
 }
 
-/* --- observations -------------------------------------------------------------------------------
- */
-
-/* How far a time lies outside the period of receptor r: -1 inside [start, end), else s >= 0. */
-static double outside_period(const sky_footprints *f, size_t r, double time) {
-  const double early = f->time[r] - time, late = time - (f->time[r] + f->period[r]);
-  if (early > 0.0) return early;
-  return late < 0.0 || (late == 0.0 && f->period[r] == 0.0) ? -1.0 : late;
-}
-
-/* Receptor of one sounding: one whose period holds the time before one that only comes near it,
- * then the nearest in space, then the first. */
-static size_t match(const jacobian *j, double time, double lon, double lat) {
-  const sky_footprints *f = &j->native;
-  size_t best = SIZE_MAX;
-  double best_outside = INFINITY, best_distance = INFINITY;
-  for (size_t r = 0; r < f->n_receptors; r++) {
-    const double outside = outside_period(f, r, time);
-    if (outside > best_outside || (outside >= 0.0 && !(j->max_time[r] > 0.0)) ||
-        outside > j->max_time[r])
-      continue;
-    const double d = sky_distance(lon, lat, f->lon[r], f->lat[r]);
-    if (!(d <= j->max_distance[r])) continue; /* also a receptor without position */
-    if (outside == best_outside && d >= best_distance) continue;
-    best = r;
-    best_outside = outside;
-    best_distance = d;
-  }
-  return best;
-}
-
-static sky_status alloc_observations(sky_context *ctx, jacobian *j, size_t n) {
-  double **arrays[] = {&j->observed, &j->r_sd,  &j->baseline,   &j->fixed, &j->y,
-                       &j->time,     &j->count, &j->prior_part, &j->unseen};
-  j->receptor = SKY_NEW(ctx, size_t, n);
-  j->group = SKY_NEW0(ctx, int32_t, n);
-  if (j->receptor == NULL || j->group == NULL) return SKY_E_NOMEM;
-  for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
-    if ((*arrays[k] = SKY_NEW0(ctx, double, n)) == NULL) return SKY_E_NOMEM;
-  return SKY_OK;
-}
-
-/* Soundings of one receptor -> observation i. */
-static void superobserve(jacobian *j, size_t i, const sky_soundings *s, const size_t *member,
-                         size_t n, double *sigma) {
-  const double correlation = sky_node_number(j->inversion, "error.correlation");
-  const double representation = sky_node_number(j->inversion, "error.representation");
-  const double mean = sky_node_number(j->inversion, "background.mean");
-  const double scale = sky_node_number(j->inversion, "error.scale");
-  double x = 0.0, prior = 0.0, t = 0.0;
-  for (size_t k = 0; k < n; k++) {
-    x += s->x[member[k]];
-    prior += s->prior[member[k]];
-    t += s->time[member[k]] - s->time[member[0]];
-    sigma[k] = scale * s->sigma[member[k]];
-  }
-  j->observed[i] = x / (double)n;
-  j->baseline[i] = isnan(mean) ? prior / (double)n : mean;
-  if (j->own_sd != NULL) j->baseline[i] = sky_background_mean(s, member, n, &j->own_sd[i]);
-  j->time[i] = s->time[member[0]] + t / (double)n;
-  j->count[i] = (double)n;
-  j->r_sd[i] = sky_superobs_sigma(n, sigma, correlation, representation);
-}
-
-static size_t without_position(const sky_footprints *f) {
-  size_t n = 0;
-  for (size_t r = 0; r < f->n_receptors; r++)
-    n += isnan(f->lon[r]) || isnan(f->lat[r]);
-  return n;
-}
-
-static sky_status set_observations(sky_context *ctx, const sky_soundings *s, sky_facts *facts,
-                                   jacobian *j) {
-  size_t *of = NULL, *member = NULL, matched = 0, without = 0;
-  double *sigma = NULL;
-  sky_status st = SKY_OK;
-  SKY_GO(alloc_observations(ctx, j, j->native.n_receptors));
-  if (sky_background_of_soundings(j->inversion)) {
-    if (s->background == NULL)
-      SKY_GO(sky_fail(ctx, SKY_E_FORMAT,
-                      "%s: soundings have no background, which "
-                      "background.mean: soundings takes",
-                      s->gas));
-    SKY_GO_ALLOC(j->own_sd, SKY_NEW0(ctx, double, j->native.n_receptors));
-  }
-  SKY_GO_ALLOC(of, SKY_NEW(ctx, size_t, s->n));
-  SKY_GO_ALLOC(member, SKY_NEW(ctx, size_t, s->n));
-  SKY_GO_ALLOC(sigma, SKY_NEW(ctx, double, s->n));
-  for (size_t i = 0; i < s->n; i++) {
-    of[i] = s->drop[i] != SKY_DROP_NONE ? SIZE_MAX : match(j, s->time[i], s->lon[i], s->lat[i]);
-    if (j->own_sd != NULL && of[i] != SIZE_MAX && !(s->background_sigma[i] >= 0)) {
-      of[i] = SIZE_MAX;
-      without++;
-    }
-    matched += of[i] != SIZE_MAX;
-  }
-  for (size_t r = 0; r < j->native.n_receptors; r++) {
-    size_t n = 0;
-    for (size_t i = 0; i < s->n; i++)
-      if (of[i] == r) member[n++] = i;
-    if (n == 0) continue;
-    j->receptor[j->n_obs] = r;
-    superobserve(j, j->n_obs++, s, member, n, sigma);
-    if (!(j->r_sd[j->n_obs - 1] >= 0)) {
-      SKY_GO(sky_fail(ctx, SKY_E_RANGE,
-                      "%s: soundings of product %s state no uncertainty, which an inversion needs",
-                      s->gas, s->product));
-    }
-  }
-  const size_t good = sky_soundings_good(s);
-  if (without > 0)
-    sky_fact(facts, "inputs", sky_species_find(s->gas)->formula,
-             "%zu soundings that match a footprint have no background and are left out", without);
-  if (j->n_obs == 0 && without > 0)
-    SKY_GO(sky_fail(ctx, SKY_E_NODATA,
-                    "%s: none of %zu soundings that match a footprint has a "
-                    "background, which background.mean: soundings takes",
-                    s->gas, without));
-  if (j->n_obs == 0) {
-    st = sky_fail(ctx, SKY_E_NODATA,
-                  "%s: none of %zu good soundings lies within max_distance of one of %zu footprint "
-                  "receptors (%zu of them without a position) and in its period",
-                  s->gas, good, j->native.n_receptors, without_position(&j->native));
-    goto cleanup;
-  }
-  sky_fact(facts, "inputs", sky_species_find(s->gas)->formula,
-           "%zu of %zu soundings match a footprint and form %zu super-observations (%zu of %zu "
-           "footprints unused); %zu soundings dropped: %s",
-           matched, good, j->n_obs, j->native.n_receptors - j->n_obs, j->native.n_receptors,
-           good - matched, sky_drop_name(SKY_DROP_FOOTPRINT));
-  sky_fact_number(facts, "soundings_matched", (double)matched);
-  sky_fact_number(facts, "observations", (double)j->n_obs);
-cleanup:
-  sky_free(of);
-  sky_free(member);
-  sky_free(sigma);
-  return st;
-}
-
-static sky_status set_background(sky_context *ctx, const sky_species *gas, sky_facts *facts,
-                                 jacobian *j) {
-  double least = INFINITY, most = 0.0;
-  SKY_TRY(sky_background_offsets(ctx, j->inversion, j->n_obs, j->time, j->own_sd, j->group,
-                                 &j->n_groups, &j->b_sd));
-  j->b0 = SKY_NEW0(ctx, double, j->n_groups);
-  if (j->b0 == NULL) return SKY_E_NOMEM;
-  for (size_t g = 0; g < j->n_groups; g++) {
-    least = fmin(least, j->b_sd[g]);
-    most = fmax(most, j->b_sd[g]);
-  }
-  if (j->own_sd == NULL) return SKY_OK;
-  sky_fact(facts, "inputs", gas->formula,
-           "background of the soundings; its own uncertainty and background.sd make offsets of "
-           "%.3g to %.3g %s (1-sigma) for %zu overpasses",
-           least * gas->column_scale, most * gas->column_scale, gas->column_unit, j->n_groups);
-  return SKY_OK;
-}
-
 /* --- the rows -----------------------------------------------------------------------------------
  */
 
 /* Prior contribution on the footprint's own cells, and sensitivity where the prior has no data. */
-static void prior_signal(const jacobian *j, size_t row, sky_acc *signal, sky_acc *unseen) {
+static void prior_signal(const sky_jacobian *j, size_t row, sky_acc *signal, sky_acc *unseen) {
   for (size_t k = j->native.rowptr[row]; k < j->native.rowptr[row + 1]; k++) {
     const size_t c = (size_t)j->native.col[k];
     if (!isnan(j->prior[c])) sky_acc_add(signal, j->native.val[k] * j->prior[c]);
@@ -464,7 +270,7 @@ static void prior_signal(const jacobian *j, size_t row, sky_acc *signal, sky_acc
 }
 
 /* The same where the prior exists on the mesh only: H x0 is all of its signal. */
-static void mesh_unseen(const jacobian *j, size_t row, sky_acc *unseen) {
+static void mesh_unseen(const sky_jacobian *j, size_t row, sky_acc *unseen) {
   sky_acc_add(unseen, j->row_outside[row]);
   for (size_t k = j->rows.rowptr[row]; k < j->rows.rowptr[row + 1]; k++) {
     const double valid = j->layer[0].valid[j->rows.col[k]];
@@ -474,7 +280,7 @@ static void mesh_unseen(const jacobian *j, size_t row, sky_acc *unseen) {
 
 /* Observation i: dense accumulation over its layers in time, then the non-zeros in ascending state
  * order; every layer of the state is seen alike. */
-static void build_row(jacobian *j, size_t i, double *dense) {
+static void build_row(sky_jacobian *j, size_t i, double *dense) {
   const size_t n_state = j->n_cell * j->n_time, r = j->receptor[i], cells = j->mesh.n_cell;
   sky_acc signal = {0}, unseen = {0}, mesh = {0};
   memset(dense, 0, n_state * sizeof(double));
@@ -508,7 +314,7 @@ static void build_row(jacobian *j, size_t i, double *dense) {
   j->y[i] = j->observed[i] - j->baseline[i] - j->fixed[i];
 }
 
-static sky_status index_rows(sky_context *ctx, jacobian *j) {
+static sky_status index_rows(sky_context *ctx, sky_jacobian *j) {
   const size_t n = j->native.n_receptors;
   j->first_row = SKY_NEW0(ctx, size_t, n + 1);
   if (j->first_row == NULL) return SKY_E_NOMEM;
@@ -522,13 +328,16 @@ static sky_status index_rows(sky_context *ctx, jacobian *j) {
   return SKY_OK;
 }
 
-static sky_status build_rows(sky_context *ctx, jacobian *j) {
+static sky_status build_rows(sky_context *ctx, sky_jacobian *j) {
   double *dense = NULL;
   sky_status st = SKY_OK;
   SKY_GO(index_rows(ctx, j));
   SKY_GO_ALLOC(j->row_outside, SKY_NEW(ctx, double, j->native.n_rows));
   SKY_GO(sky_footprints_to_mesh(ctx, &j->native, &j->mesh, &j->rows, j->row_outside));
-  const size_t most = j->n_layer * j->rows.rowptr[j->rows.n_rows];
+  size_t most = 0; /* several observations may share a receptor */
+  for (size_t i = 0; i < j->n_obs; i++)
+    most += j->n_layer * (j->rows.rowptr[j->first_row[j->receptor[i] + 1]] -
+                          j->rows.rowptr[j->first_row[j->receptor[i]]]);
   if (most > INT32_MAX || j->n_cell * j->n_time > INT32_MAX) {
     st = sky_fail(ctx, SKY_E_SIZE, "footprints: %zu non-zeros; the problem file holds at most %d",
                   most, INT32_MAX);
@@ -549,127 +358,8 @@ cleanup:
   return st;
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
-
-static sky_status write_problem(sky_context *ctx, const char *path, const jacobian *j,
-                                char *const *tags) {
-  const char *model = sky_node_text(j->inversion, "correlation");
-  const double length = sky_node_number(j->inversion, "length");
-  const double t_length = sky_node_number(j->inversion, "time.length");
-  const char *t_model = sky_node_text(j->inversion, "time.correlation");
-  double *x = NULL, *y = NULL;
-  char cov[160];
-  sky_status st = SKY_OK;
-  SKY_GO_ALLOC(x, SKY_NEW(ctx, double, j->n_cell));
-  SKY_GO_ALLOC(y, SKY_NEW(ctx, double, j->n_cell));
-  const bool regular = j->mesh.n_patch == 1;
-  const double axis_scale = j->mesh.patch[0].geographic ? 1.0 : 1e-3; /* degree, or m -> km */
-  for (size_t c = 0; c < j->n_cell; c++) {
-    sky_mesh_centre(&j->mesh, c % j->mesh.n_cell, &x[c], &y[c]);
-    x[c] *= axis_scale;
-    y[c] *= axis_scale;
-  }
-  snprintf(cov, sizeof cov,
-           "%s in space and %s in time, Q=S kron(D,E) S, state index = t*ncell + cell",
-           model == NULL ? "none" : model, j->n_time > 1 ? t_model : "none");
-  const sky_stage_dim dims[] = {{"obs", j->n_obs},
-                                {"rowp", j->n_obs + 1},
-                                {"nnz", j->nnz},
-                                {"state", j->n_cell * j->n_time},
-                                {"cell", j->n_cell},
-                                {"time", j->n_time},
-                                {"background", j->n_groups},
-                                {"rank", j->q_rank}};
-  const char *const axis = j->mesh.patch[0].geographic ? "degree" : "km";
-  const sky_stage_var vars[] = {
-      {"y", "obs", "mol mol-1", j->y, NULL},
-      {"r_sd", "obs", "mol mol-1", j->r_sd, NULL},
-      {"x0", "state", "mol m-2 s-1", j->x0, NULL},
-      {"x_sd", "state", "mol m-2 s-1", j->x_sd, NULL},
-      {"H_data", "nnz", "m2 s mol-1", j->val, NULL},
-      {"H_col", "nnz", "1", NULL, j->col},
-      {"H_rowptr", "rowp", "1", NULL, j->rowptr},
-      {"xc", "cell", axis, x, NULL},
-      {"yc", "cell", axis, y, NULL},
-      {"group", "obs", "1", NULL, j->group},
-      {"b0", "background", "mol mol-1", j->b0, NULL},
-      {"b_sd", "background", "mol mol-1", j->b_sd, NULL},
-      {"observed", "obs", "mol mol-1", j->observed, NULL},
-      {"baseline", "obs", "mol mol-1", j->baseline, NULL},
-      {"fixed", "obs", "mol mol-1", j->fixed, NULL},
-      {"prior_signal", "obs", "mol mol-1", j->prior_part, NULL},
-      {"sensitivity_without_prior", "obs", "m2 s mol-1", j->unseen, NULL},
-      {"n_soundings", "obs", "1", j->count, NULL},
-      {"obs_time", "obs", "seconds since 1970-01-01 00:00:00", j->time, NULL},
-      {"q_variance", "state", "mol2 m-4 s-2", j->q_var, NULL},
-      {"q_factor", "rank,state", "mol m-2 s-1", j->q_factor, NULL},
-      {"q_sign", "rank", "1", j->q_sign, NULL},
-  };
-  const sky_stage_att atts[] = {
-      {"cov", cov, 0}, /* these three say nothing of an own covariance */
-      {"Lx_km", NULL, isnan(length) ? 1.0 : length / 1e3}, /* absent only with the model "none" */
-      {"Lt_steps", NULL, isnan(t_length) ? 1.0 : t_length / j->step},
-      {"nx", NULL, (double)(regular ? j->mesh.patch[0].nx : j->n_cell)},
-      {"ny", NULL, (double)(regular ? j->mesh.patch[0].ny : 1)},
-      {"nt", NULL, (double)j->n_time},
-  };
-  const size_t more = !j->own ? 0 : j->q_rank == 0 ? 1 : 3, skip = j->own ? 3 : 0;
-  st = sky_stage_file_write(ctx, path, dims, sizeof dims / sizeof *dims - (more < 3), vars,
-                            sizeof vars / sizeof *vars - 3 + more, atts + skip,
-                            sizeof atts / sizeof *atts - skip, tags);
-cleanup:
-  sky_free(x);
-  sky_free(y);
-  return st;
-}
-
-static void record(sky_facts *facts, const char *gas, const jacobian *j) {
-  const sky_species *species = sky_species_find(gas);
-  sky_acc unseen = {0}, on_grid = {0};
-  double least = INFINITY, most = -INFINITY;
-  for (size_t i = 0; i < j->n_obs; i++) {
-    sky_acc_add(&unseen, j->unseen[i]);
-    least = fmin(least, j->prior_part[i]);
-    most = fmax(most, j->prior_part[i]);
-  }
-  for (size_t k = 0; k < j->nnz; k++) /* once, not once a layer */
-    if ((size_t)j->col[k] % j->n_cell < j->mesh.n_cell) sky_acc_add(&on_grid, j->val[k]);
-  if (sky_acc_value(&on_grid) == 0)
-    sky_fact(facts, "warnings", species->formula,
-             "all footprints of %zu observations are zero on the grid", j->n_obs);
-  sky_fact(facts, "diagnostics", species->formula,
-           "forward: the prior flux adds %.4g to %.4g %s to the columns, with all of the footprint",
-           least * species->column_scale, most * species->column_scale, species->column_unit);
-  sky_fact(
-      facts, "audit", "footprints",
-      "sum over the rows of %zu observations %.6f in the files, %.6f in H, %.6f outside the grid, "
-      "%.6f outside the time steps (mol mol-1 per mol m-2 s-1)",
-      j->n_obs, j->used_sum, sky_acc_value(&on_grid), j->used_outside, j->used_other_time);
-  if (j->prior == NULL)
-    sky_fact(facts, "audit", "footprints",
-             "the prior exists on the grid only: sensitivity %.6f outside it, or where the prior "
-             "has no data, sees no %s; a background offset has to hold what comes from there",
-             sky_acc_value(&unseen), species->formula);
-  else if (sky_acc_value(&unseen) > 0.0)
-    sky_fact(facts, "audit", "footprints",
-             "sensitivity %.6f lies where the prior file has no data (outside it): no %s is "
-             "simulated from there",
-             sky_acc_value(&unseen), species->formula);
-  sky_fact(facts, "diagnostics", species->formula,
-           "averaging kernel per level: not applicable, the footprints are column integrals "
-           "(one file for all gases); representation error stated in the job: %.3g %s",
-           sky_node_number(j->inversion, "error.representation") * species->column_scale,
-           species->column_unit);
-  sky_fact_number(facts, "footprint_sum", j->used_sum);
-  sky_fact_number(facts, "footprint_on_grid", sky_acc_value(&on_grid));
-  sky_fact_number(facts, "footprint_outside", j->used_outside);
-  sky_fact_number(facts, "footprint_other_time", j->used_other_time);
-  sky_fact_number(facts, "footprint_without_prior", sky_acc_value(&unseen));
-}
-
 sky_status sky_stage_footprint(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
-  jacobian j = {.inversion = sky_job_inversion(job, stage->gas)};
+  sky_jacobian j = {.inversion = sky_job_inversion(job, stage->gas)};
   sky_soundings s = {0};
   sky_facts facts = {0};
   char name[64], *in = NULL, *out = NULL, **tags = NULL;
@@ -686,11 +376,11 @@ sky_status sky_stage_footprint(sky_context *ctx, const sky_job *job, const sky_s
   SKY_GO(read_prior(ctx, job, &j));
   SKY_GO(set_steps(ctx, job, &j));
   SKY_GO(set_state(ctx, &j));
-  SKY_GO(set_observations(ctx, &s, &facts, &j));
-  SKY_GO(set_background(ctx, sky_species_find(stage->gas), &facts, &j));
+  SKY_GO(sky_jacobian_observe(ctx, &s, &facts, &j));
+  SKY_GO(sky_jacobian_background(ctx, stage->gas, &facts, &j));
   SKY_GO(build_rows(ctx, &j));
-  SKY_GO(write_problem(ctx, out, &j, tags));
-  record(&facts, stage->gas, &j);
+  SKY_GO(sky_jacobian_write(ctx, out, &j, tags));
+  sky_jacobian_record(&facts, stage->gas, &j);
   SKY_GO(sky_facts_write(&facts, job, stage->name));
 cleanup:
   sky_tags_free(tags);

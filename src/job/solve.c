@@ -1,0 +1,195 @@
+/* solve.c: see solve.h.
+ *
+ * A checkpoint is a journal of the products A v of the iteration, in their order: everything else
+ * follows from them, so a run that goes on ends with the bytes of one that was not killed. */
+#include "src/job/solve.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "algorithms/inversion/offsets.h"
+#include "algorithms/inversion/posterior.h"
+#include "src/core/file.h"
+#include "src/core/memory.h"
+#include "src/core/sum.h"
+#include "src/engine/journal.h"
+
+#define COMPLETE 2048 /* observations up to which an iteration is carried to the end */
+#define PROBE_SEED 20261130
+
+/* ---- checkpoint ----------------------------------------------------------------------------- */
+
+static sky_status load(sky_context *ctx, void *user, size_t index, size_t count, double *data,
+                       bool *found) {
+  const sky_journal *j = user;
+  const sky_journal_record *r = sky_journal_find(j, index);
+  *found = r != NULL;
+  if (r == NULL) return SKY_OK;
+  if (r->size != count * sizeof *data)
+    return sky_fail(ctx, SKY_E_READ, "checkpoint: product %zu has %llu bytes (expected %zu)", index,
+                    (unsigned long long)r->size, count * sizeof *data);
+  sky_text bytes = {.ctx = ctx};
+  const sky_status st = sky_journal_read(ctx, j, r, &bytes);
+  if (st == SKY_OK) memcpy(data, bytes.data, count * sizeof *data);
+  sky_text_free(&bytes);
+  return st;
+}
+
+static sky_status save(sky_context *ctx, void *user, size_t index, size_t count,
+                       const double *data) {
+  sky_text part = {.ctx = ctx}, record = {.ctx = ctx};
+  sky_text_add(&part, (const char *)data, count * sizeof *data);
+  sky_journal_put(&record, index, false, &part);
+  sky_status st = SKY_E_NOMEM;
+  if (!part.failed && !record.failed) st = sky_journal_append(ctx, user, &record);
+  sky_text_free(&part);
+  sky_text_free(&record);
+  return st;
+}
+
+/* What tuning, screening and reweighting changed since the file was read. */
+static sky_status statistics(sky_context *ctx, const sky_problem *p, char hex[65]) {
+  sky_text bytes = {.ctx = ctx};
+  sky_text_add(&bytes, (const char *)p->y, p->n_obs * sizeof *p->y);
+  sky_text_add(&bytes, (const char *)p->r_sd, p->n_obs * sizeof *p->r_sd);
+  sky_text_add(&bytes, (const char *)p->x_sd, p->n_state * sizeof *p->x_sd);
+  sky_text_add(&bytes, (const char *)&p->length_km, sizeof p->length_km);
+  sky_text_add(&bytes, (const char *)&p->length_steps, sizeof p->length_steps);
+  if (!bytes.failed) sky_sha256(bytes.data, bytes.length, hex);
+  const bool failed = bytes.failed;
+  sky_text_free(&bytes);
+  return failed ? SKY_E_NOMEM : SKY_OK;
+}
+
+static sky_status open_checkpoint(sky_context *ctx, const sky_solve_options *o,
+                                  const sky_problem *p, sky_journal **out) {
+  char sum[65], stated[65];
+  *out = NULL;
+  if (o->checkpoint == NULL) return SKY_OK;
+  SKY_TRY(sky_file_sha256(ctx, o->problem, sum));
+  SKY_TRY(statistics(ctx, p, stated));
+  char *stamp = sky_sprintf(ctx,
+                            "products of skyflux %s invert\nproblem %s\nstatistics %s\nfloat32 "
+                            "%d\n",
+                            SKYFLUX_VERSION, sum, stated, o->float32);
+  if (stamp == NULL) return SKY_E_NOMEM;
+  const sky_shard all = {0, 0};
+  sky_status st = sky_journal_open(ctx, o->checkpoint, all, stamp, false, out);
+  if (st == SKY_E_USAGE && o->renew) {
+    sky_error_clear(ctx);
+    st = sky_journal_open(ctx, o->checkpoint, all, stamp, true, out);
+  }
+  sky_free(stamp);
+  if (st == SKY_E_USAGE)
+    return sky_fail(ctx, st,
+                    "checkpoint %s: belongs to another problem, statistics or precision, or to a "
+                    "process at work (remove it, or name another file)",
+                    o->checkpoint);
+  if (st == SKY_OK && sky_journal_count(*out) > 0)
+    sky_log(ctx, SKY_LOG_INFO, "going on after %zu products in %s", sky_journal_count(*out),
+            o->checkpoint);
+  return st;
+}
+
+static sky_status iterate(sky_context *ctx, const sky_solve_options *o, const sky_problem *p,
+                          const sky_functionals *zones, sky_posterior *out,
+                          sky_iterate_report *report) {
+  sky_journal *journal = NULL;
+  SKY_TRY(open_checkpoint(ctx, o, p, &journal));
+  const sky_product_store store = {journal, load, save};
+  const sky_iterate_options options = {
+      .tolerance = o->tolerance > 0 ? o->tolerance : SKY_SOLVE_TOLERANCE,
+      .float32 = o->float32,
+      .kernels = o->kernels,
+      .complete = COMPLETE,
+      .seed = PROBE_SEED,
+      .store = journal != NULL ? &store : NULL,
+  };
+  const sky_status st = sky_problem_iterate(ctx, p, zones, &options, out, report);
+  sky_journal_close(journal);
+  if (st == SKY_OK && o->checkpoint != NULL) unlink(o->checkpoint);
+  return st;
+}
+
+/* ---- choice --------------------------------------------------------------------------------- */
+
+const char *sky_solve_method(sky_context *ctx, const sky_solve_options *o, const sky_problem *p,
+                             size_t n_zone) {
+  const double need = sky_problem_bytes(p, n_zone), budget = (double)sky_context_memory(ctx);
+  if (o->method != NULL) return o->method;
+  const bool exact = p->n_obs <= SKY_SOLVE_MOST_EXACT && need <= budget;
+  sky_log(ctx, SKY_LOG_INFO,
+          "method: %s (an exact solution of %zu observations takes %.0f MB of %.0f MB; it is "
+          "chosen up to %d observations)",
+          exact ? "exact" : "iterative", p->n_obs, ceil(need / 1e6), budget / 1e6,
+          SKY_SOLVE_MOST_EXACT);
+  return exact ? "exact" : "iterative";
+}
+
+sky_status sky_solve_gaussian(sky_context *ctx, const sky_solve_options *o, const char *method,
+                              const sky_problem *p, const sky_functionals *zones,
+                              sky_posterior *out, sky_iterate_report *report) {
+  memset(report, 0, sizeof *report);
+  if (strcmp(method, "iterative") == 0) return iterate(ctx, o, p, zones, out, report);
+  return sky_problem_solve(ctx, p, zones, out);
+}
+
+/* ---- geostatistics -------------------------------------------------------------------------- */
+
+void sky_solve_simulate(const sky_problem *p, const double *x, const double *b, double *out) {
+  for (size_t i = 0; i < p->n_obs; i++) {
+    sky_acc sum = {0, 0};
+    for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
+      sky_acc_add(&sum, p->val[k] * x[p->col[k]]);
+    sky_offsets_add(p, i, b, &sum);
+    out[i] = sky_acc_value(&sum);
+  }
+}
+
+static void unknown(double *v, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    v[i] = NAN;
+}
+
+static void take_geostat(const sky_problem *p, const sky_functionals *zones, const sky_geostat *g,
+                         sky_posterior *out) {
+  const size_t m = p->n_state, nz = zones->n_zone;
+  memcpy(out->x, g->x, m * sizeof *g->x);
+  memcpy(out->sd, g->sd, m * sizeof *g->sd);
+  memcpy(out->ak, g->ak, m * sizeof *g->ak);
+  if (p->n_background > 0) memcpy(out->b, g->b, p->n_background * sizeof *g->b);
+  memcpy(out->residual, g->residual, p->n_obs * sizeof *g->residual);
+  memcpy(out->simulated, g->simulated, p->n_obs * sizeof *g->simulated);
+  sky_solve_simulate(p, p->x0, p->b0, out->simulated_prior);
+  memcpy(out->total_sd, g->total_sd, nz * sizeof *g->total_sd);
+  memcpy(out->zone_cov, g->zone_cov, nz * nz * sizeof *g->zone_cov);
+  memcpy(out->zone_A, g->zone_A, nz * m * sizeof *g->zone_A);
+  unknown(out->b_post_sd, p->n_background);
+  out->dofs = g->dofs;
+  out->chi2 = g->chi2;
+  out->jb = g->jb;
+  out->jo = g->jo;
+  out->dofs_background = p->n_background > 0 ? NAN : 0;
+  out->neg_log_evidence = NAN;
+  memcpy(out->total, g->total, nz * sizeof *g->total);
+}
+
+sky_status sky_solve_geostat(sky_context *ctx, const sky_problem *p, const sky_drift *drift,
+                             const sky_functionals *zones, sky_posterior *out) {
+  sky_geostat g = {0};
+  sky_status st = SKY_OK;
+  memset(out, 0, sizeof *out);
+  SKY_GO(sky_geostat_solve(ctx, p, drift, zones, &g));
+  SKY_GO(sky_posterior_alloc(ctx, p->n_state, p->n_obs, p->n_background, zones->n_zone, out));
+  take_geostat(p, zones, &g, out);
+  sky_posterior_zones(zones, p->n_cell, p->x0, out);
+  double *const of_prior[] = {out->prior_sd,           out->zone_reduction, out->zone_noise_var,
+                              out->zone_inventory_var, out->zone_null_sd,   out->zone_detectable};
+  for (size_t k = 0; k < sizeof of_prior / sizeof *of_prior; k++)
+    unknown(of_prior[k], zones->n_zone);
+  unknown(out->zone_inventory_cov, zones->n_zone * zones->n_zone);
+cleanup:
+  sky_geostat_free(&g);
+  return st;
+}
