@@ -1,5 +1,6 @@
 /* sink_rasters.c: see sink_rasters.h. One table of each site and transition, looked up pixel by
- * pixel.
+ * pixel: the entry is a sum of the site's first one, the class before, and the class after, each
+ * looked up by code, so that no pixel needs a branch. Nodata is one class more, of NaN.
  */
 #include "src/job/sink_rasters.h"
 
@@ -14,6 +15,8 @@
 #define HECTARES_PER_TONNE_M2 10.0 /* kg/m2 -> t/ha */
 #define CELLS (SKY_BAND * SKY_BAND)
 #define MAPS 3
+#define LOWEST (-32768) /* codes of the table of classes: int16 and uint16 */
+#define CODES 98304
 
 typedef struct target {
   const char *suffix;
@@ -37,8 +40,10 @@ static const target targets[MAPS] = {
 
 typedef struct work {
   const sky_sink *s;
-  size_t n, input[2], climate, soil; /* numbers of the inputs; SIZE_MAX: none */
-  double *value[MAPS];               /* [sites*n*n] */
+  size_t n, climate, soil; /* classes; numbers of the inputs, SIZE_MAX: none */
+  size_t side, sites;      /* n + 1: nodata is class n; and site `sites` has none at all */
+  uint32_t *cls;           /* [CODES] of a code */
+  double *value[MAPS];     /* [(sites+1)*side*side] */
   sky_cog *cog[MAPS];
 } work;
 
@@ -51,9 +56,10 @@ static double stock_of(const sky_sink_set *set, size_t cls) {
   return sum;
 }
 
+/* known: [sites*n*n] */
 static sky_status fill_site(sky_context *ctx, const work *w, size_t site, const bool *known) {
   const sky_sink_set *set = &w->s->sites.site[site].set;
-  const size_t n = w->n, last = w->s->n_period;
+  const size_t n = w->n, side = w->side, last = w->s->n_period;
   const double years = w->s->opt.years[last] - w->s->opt.years[last - 1];
   sky_linear l = {0};
   SKY_TRY(sky_linear_make(ctx, set, &l));
@@ -64,7 +70,8 @@ static sky_status fill_site(sky_context *ctx, const work *w, size_t site, const 
       const double v = m == 0   ? stock_of(set, t % n)
                        : m == 1 ? l.f[t] * HECTARES_PER_TONNE_M2
                                 : -l.f[t] * HECTARES_PER_TONNE_M2;
-      w->value[m][site * n * n + t] = known[site * n * n + t] ? v + 0.0 : NAN;
+      if (known[site * n * n + t])
+        w->value[m][(site * side + t / n) * side + t % n] = v + 0.0; /* no -0 */
     }
   }
   sky_linear_free(&l);
@@ -74,12 +81,15 @@ static sky_status fill_site(sky_context *ctx, const work *w, size_t site, const 
 /* Factors were only asked for where a zone has the change of class. */
 static sky_status fill_tables(sky_context *ctx, work *w) {
   const sky_strata *a = &w->s->areas;
-  const size_t n = w->n, last = w->s->n_period, sites = w->s->sites.n;
+  const size_t n = w->n, last = w->s->n_period, sites = w->sites;
+  const size_t entries = (sites + 1) * w->side * w->side;
   bool *known = SKY_NEW0(ctx, bool, sites *n *n);
   sky_status st = known == NULL ? SKY_E_NOMEM : SKY_OK;
   for (int m = 0; m < MAPS && st == SKY_OK; m++) {
-    w->value[m] = SKY_NEW(ctx, double, sites *n *n);
+    w->value[m] = SKY_NEW(ctx, double, entries);
     if (w->value[m] == NULL) st = SKY_E_NOMEM;
+    for (size_t i = 0; i < entries && st == SKY_OK; i++)
+      w->value[m][i] = NAN;
   }
   for (size_t k = 0; k < a->n && st == SKY_OK; k++) {
     const sky_stratum *s = &a->stratum[k];
@@ -94,52 +104,69 @@ static sky_status fill_tables(sky_context *ctx, work *w) {
 
 /* ---- pixels --------------------------------------------------------------------------------- */
 
-/* Index of a code's class; SIZE_MAX: none. */
-static size_t class_of(const work *w, int32_t code) {
+/* Number of a code's class; n: none. */
+static uint32_t class_of(const work *w, int32_t code) {
   const sky_legend *l = &w->s->legend;
   const size_t row = code == SKY_PIXEL_NODATA ? SIZE_MAX : sky_legend_find(l, code);
-  if (row == SIZE_MAX || l->row[row].number == 0) return SIZE_MAX;
-  return w->s->opt.pools != NULL ? row : (size_t)l->row[row].number - 1;
+  if (row == SIZE_MAX || l->row[row].number == 0) return (uint32_t)w->n;
+  return (uint32_t)(w->s->opt.pools != NULL ? row : (size_t)l->row[row].number - 1);
 }
 
-static size_t site_of(const work *w, int32_t climate, int32_t soil) {
+static sky_status fill_classes(sky_context *ctx, work *w) {
+  w->cls = SKY_NEW(ctx, uint32_t, CODES);
+  if (w->cls == NULL) return SKY_E_NOMEM;
+  for (int32_t i = 0; i < CODES; i++)
+    w->cls[i] = class_of(w, LOWEST + i);
+  return SKY_OK;
+}
+
+static inline uint32_t class_at(const work *w, int32_t code) {
+  const uint32_t at = (uint32_t)code - (uint32_t)LOWEST;
+  return at < CODES ? w->cls[at] : class_of(w, code);
+}
+
+static uint32_t site_of(const work *w, int32_t climate, int32_t soil) {
   const sky_strata *a = &w->s->areas;
   for (size_t i = 0; i < a->n_place; i++)
-    if (a->place[i].climate == climate && a->place[i].soil == soil) return w->s->sites.of_place[i];
-  return SIZE_MAX;
-}
-
-static int32_t code_at(const sky_raster_block *b, size_t input, size_t cell) {
-  return input == SIZE_MAX ? SKY_TENSOR_ANY : ((const int32_t *)b->pixel[input])[cell];
-}
-
-/* Entry of the tables of each cell, SIZE_MAX: nodata; equal neighbours are looked up once. */
-static void find_entries(const work *w, const sky_raster_block *b, size_t *entry) {
-  int32_t last[4] = {0};
-  size_t found = SIZE_MAX;
-  bool first = true;
-  for (size_t y = 0; y < b->window.ny; y++) {
-    for (size_t x = 0; x < b->window.nx; x++) {
-      const size_t cell = y * SKY_BAND + x;
-      const int32_t code[4] = {code_at(b, w->input[0], cell), code_at(b, w->input[1], cell),
-                               code_at(b, w->climate, cell), code_at(b, w->soil, cell)};
-      if (first || memcmp(code, last, sizeof code) != 0) {
-        const size_t i = class_of(w, code[0]), j = class_of(w, code[1]);
-        const size_t site = site_of(w, code[2], code[3]);
-        const bool good = i != SIZE_MAX && j != SIZE_MAX && site != SIZE_MAX;
-        found = good ? (site * w->n + i) * w->n + j : SIZE_MAX;
-        memcpy(last, code, sizeof code);
-        first = false;
-      }
-      entry[cell] = found;
-    }
-  }
+    if (a->place[i].climate == climate && a->place[i].soil == soil)
+      return (uint32_t)w->s->sites.of_place[i];
+  return (uint32_t)w->sites;
 }
 
 typedef struct worker {
-  size_t entry[CELLS];
+  uint32_t site[SKY_BAND], entry[CELLS]; /* of a row; of the tables */
   double pixel[CELLS];
 } worker;
+
+/* Sites of a row of cells; equal neighbours are looked up once. */
+static void find_sites(const work *w, const sky_raster_block *b, size_t y, uint32_t *site) {
+  const int32_t *map[2] = {NULL, NULL};
+  int32_t last[2] = {SKY_TENSOR_ANY, SKY_TENSOR_ANY};
+  uint32_t found = site_of(w, last[0], last[1]);
+  if (w->climate != SIZE_MAX) map[0] = (const int32_t *)b->pixel[w->climate] + y * SKY_BAND;
+  if (w->soil != SIZE_MAX) map[1] = (const int32_t *)b->pixel[w->soil] + y * SKY_BAND;
+  for (size_t x = 0; x < b->window.nx; x++) {
+    const int32_t code[2] = {map[0] != NULL ? map[0][x] : SKY_TENSOR_ANY,
+                             map[1] != NULL ? map[1][x] : SKY_TENSOR_ANY};
+    if (code[0] != last[0] || code[1] != last[1]) {
+      found = site_of(w, code[0], code[1]);
+      memcpy(last, code, sizeof last);
+    }
+    site[x] = found;
+  }
+}
+
+static void find_entries(const work *w, const sky_raster_block *b, worker *k) {
+  const uint32_t side = (uint32_t)w->side;
+  for (size_t y = 0; y < b->window.ny; y++) {
+    const int32_t *before = (const int32_t *)b->pixel[0] + y * SKY_BAND;
+    const int32_t *after = (const int32_t *)b->pixel[1] + y * SKY_BAND;
+    uint32_t *entry = k->entry + y * SKY_BAND;
+    find_sites(w, b, y, k->site);
+    for (size_t x = 0; x < b->window.nx; x++)
+      entry[x] = (k->site[x] * side + class_at(w, before[x])) * side + class_at(w, after[x]);
+  }
+}
 
 static sky_status start(sky_context *ctx, void *user, void **out) {
   (void)user;
@@ -154,14 +181,13 @@ static sky_status map(sky_context *ctx, void *user, void *by, const sky_raster_b
   *part = NULL;
   if (b->pixel == NULL)
     return sky_fail(ctx, SKY_E_READ, "a block of the maps could not be read for the rasters");
-  find_entries(w, b, k->entry);
+  find_entries(w, b, k);
   for (int m = 0; m < MAPS; m++) {
     if (w->cog[m] == NULL) continue;
+    const double *value = w->value[m];
     for (size_t y = 0; y < b->window.ny; y++)
-      for (size_t x = 0; x < b->window.nx; x++) {
-        const size_t e = k->entry[y * SKY_BAND + x];
-        k->pixel[y * SKY_BAND + x] = e == SIZE_MAX ? NAN : w->value[m][e];
-      }
+      for (size_t i = y * SKY_BAND; i < y * SKY_BAND + b->window.nx; i++)
+        k->pixel[i] = value[k->entry[i]];
     SKY_TRY(sky_cog_put(ctx, w->cog[m], b->column, b->band, k->pixel, SKY_BAND));
   }
   return SKY_OK;
@@ -171,7 +197,7 @@ static sky_status map(sky_context *ctx, void *user, void *by, const sky_raster_b
 
 static sky_status open_cogs(sky_context *ctx, work *w, const char *prefix,
                             const char *const *tags) {
-  const sky_cog_options how = {.tags = tags, .pixels = SKY_PIXEL_VALUE};
+  const sky_cog_options how = {.codec = SKY_COG_ZSTD, .tags = tags, .pixels = SKY_PIXEL_VALUE};
   for (int m = 0; m < MAPS; m++) {
     if (targets[m].stocks && !w->s->stocks) continue;
     char *path = sky_sprintf(ctx, "%s_%s.tif", prefix, targets[m].suffix);
@@ -206,7 +232,12 @@ static sky_status paint(sky_context *ctx, work *w, sky_raster_set *set) {
 
 sky_status sky_sink_write_rasters(sky_context *ctx, const sky_sink *s, const char *prefix) {
   sky_status st = SKY_OK;
-  work w = {.s = s, .n = s->n_class, .input = {0, 1}, .climate = SIZE_MAX, .soil = SIZE_MAX};
+  work w = {.s = s,
+            .n = s->n_class,
+            .climate = SIZE_MAX,
+            .soil = SIZE_MAX,
+            .side = s->n_class + 1,
+            .sites = s->sites.n};
   static const char *const tags[] = {"SOURCE=skyflux " SKYFLUX_VERSION " sink", NULL};
   const char *const *map = s->opt.maps + s->n_period - 1;
   sky_raster_input in[4] = {{.path = map[0]}, {.path = map[1]}};
@@ -219,6 +250,7 @@ sky_status sky_sink_write_rasters(sky_context *ctx, const sky_sink *s, const cha
     in[i].kind = SKY_PIXEL_CLASS;
     in[i].sampling = SKY_SAMPLE_CLASS;
   }
+  SKY_GO(fill_classes(ctx, &w));
   SKY_GO(fill_tables(ctx, &w));
   SKY_GO(sky_raster_set_open(ctx, in, n, n > 2 ? s->grid : NULL, &set));
   SKY_GO(open_cogs(ctx, &w, prefix, tags));
@@ -228,6 +260,7 @@ cleanup:
     sky_cog_abort(w.cog[m]);
     sky_free(w.value[m]);
   }
+  sky_free(w.cls);
   sky_raster_set_close(set);
   return st;
 }
