@@ -14,7 +14,7 @@
 
 #define HECTARES_PER_TONNE_M2 10.0 /* kg/m2 -> t/ha */
 #define CELLS (SKY_BAND * SKY_BAND)
-#define MAPS 3
+#define MAPS SKY_SINK_RASTERS
 #define LOWEST (-32768) /* codes of the table of classes: int16 and uint16 */
 #define CODES 98304
 
@@ -195,11 +195,23 @@ static sky_status map(sky_context *ctx, void *user, void *by, const sky_raster_b
 
 /* ---- the pass ------------------------------------------------------------------------------- */
 
-static sky_status open_cogs(sky_context *ctx, work *w, const char *prefix,
-                            const char *const *tags) {
+static bool is_asked(const char *const *only, size_t n, const char *name) {
+  for (size_t i = 0; i < n && only != NULL; i++)
+    if (strcmp(only[i], name) == 0) return true;
+  return only == NULL;
+}
+
+static sky_status open_cogs(sky_context *ctx, work *w, const char *prefix, const char *const *only,
+                            size_t n) {
+  static const char *const tags[] = {"SOURCE=skyflux " SKYFLUX_VERSION " sink", NULL};
   const sky_cog_options how = {.codec = SKY_COG_ZSTD, .tags = tags, .pixels = SKY_PIXEL_VALUE};
   for (int m = 0; m < MAPS; m++) {
-    if (targets[m].stocks && !w->s->stocks) continue;
+    if (!is_asked(only, n, targets[m].suffix)) continue;
+    if (targets[m].stocks && !w->s->stocks) {
+      if (only == NULL) continue;
+      return sky_fail(ctx, SKY_E_RANGE, "rasters: no '%s', as factors %s have no stocks",
+                      targets[m].suffix, w->s->set->name);
+    }
     char *path = sky_sprintf(ctx, "%s_%s.tif", prefix, targets[m].suffix);
     if (path == NULL) return SKY_E_NOMEM;
     const sky_status st = sky_cog_open(ctx, path, w->s->grid, &targets[m].field, &how, &w->cog[m]);
@@ -230,7 +242,8 @@ static sky_status paint(sky_context *ctx, work *w, sky_raster_set *set) {
   return SKY_OK;
 }
 
-sky_status sky_sink_write_rasters(sky_context *ctx, const sky_sink *s, const char *prefix) {
+sky_status sky_sink_write_rasters(sky_context *ctx, const sky_sink *s, const char *prefix,
+                                  const char *const *only, size_t n_only) {
   sky_status st = SKY_OK;
   work w = {.s = s,
             .n = s->n_class,
@@ -238,7 +251,6 @@ sky_status sky_sink_write_rasters(sky_context *ctx, const sky_sink *s, const cha
             .soil = SIZE_MAX,
             .side = s->n_class + 1,
             .sites = s->sites.n};
-  static const char *const tags[] = {"SOURCE=skyflux " SKYFLUX_VERSION " sink", NULL};
   const char *const *map = s->opt.maps + s->n_period - 1;
   sky_raster_input in[4] = {{.path = map[0]}, {.path = map[1]}};
   size_t n = 2;
@@ -253,7 +265,7 @@ sky_status sky_sink_write_rasters(sky_context *ctx, const sky_sink *s, const cha
   SKY_GO(fill_classes(ctx, &w));
   SKY_GO(fill_tables(ctx, &w));
   SKY_GO(sky_raster_set_open(ctx, in, n, n > 2 ? s->grid : NULL, &set));
-  SKY_GO(open_cogs(ctx, &w, prefix, tags));
+  SKY_GO(open_cogs(ctx, &w, prefix, only, n_only));
   SKY_GO(paint(ctx, &w, set));
 cleanup:
   for (int m = 0; m < MAPS; m++) {
