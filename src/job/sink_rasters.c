@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/text.h"
 #include "src/job/sink_areas.h"
@@ -201,10 +202,44 @@ static bool is_asked(const char *const *only, size_t n, const char *name) {
   return only == NULL;
 }
 
-static sky_status open_cogs(sky_context *ctx, work *w, const char *prefix, const char *const *only,
-                            size_t n) {
+/* All that the pixels follow from: the maps, and what the tables make of their codes. A run that
+ * was killed goes on with the tiles that it has written (cog_stream.h). */
+static sky_status make_stamp(sky_context *ctx, const work *w, const sky_raster_set *set,
+                             sky_text *to) {
+  const size_t entries = (w->sites + 1) * w->side * w->side;
+  const sky_strata *a = &w->s->areas;
+  char hex[65];
+  sky_sha256(w->cls, CODES * sizeof *w->cls, hex);
+  sky_text_printf(to, "classes %zu %s\n", w->n, hex);
+  for (int m = 0; m < MAPS; m++) {
+    sky_sha256(w->value[m], entries * sizeof *w->value[m], hex);
+    sky_text_printf(to, "%s %s\n", targets[m].suffix, hex);
+  }
+  for (size_t i = 0; i < a->n_place; i++)
+    sky_text_printf(to, "place %d %d %zu\n", (int)a->place[i].climate, (int)a->place[i].soil,
+                    w->s->sites.of_place[i]);
+  return sky_raster_set_stamp(ctx, set, to);
+}
+
+/* Whether a raster lacks a block of the window. */
+static bool wanted(void *user, const sky_window *win) {
+  const work *w = user;
+  const size_t ny = w->s->grid->ny, top = ny - win->iy0 - win->ny, end = ny - win->iy0;
+  for (int m = 0; m < MAPS; m++)
+    for (size_t band = top / SKY_BAND; w->cog[m] != NULL && band * SKY_BAND < end; band++)
+      for (size_t column = win->ix0 / SKY_BAND; column * SKY_BAND < win->ix0 + win->nx; column++)
+        if (!sky_cog_has(w->cog[m], column, band)) return true;
+  return false;
+}
+
+static sky_status open_cogs(sky_context *ctx, work *w, const char *prefix, const char *stamp,
+                            const char *const *only, size_t n) {
   static const char *const tags[] = {"SOURCE=skyflux " SKYFLUX_VERSION " sink", NULL};
-  const sky_cog_options how = {.codec = SKY_COG_ZSTD, .tags = tags, .pixels = SKY_PIXEL_VALUE};
+  const sky_cog_options how = {.codec = SKY_COG_ZSTD,
+                               .tags = tags,
+                               .pixels = SKY_PIXEL_VALUE,
+                               .stamp = stamp,
+                               .fresh = w->s->opt.pass.fresh};
   for (int m = 0; m < MAPS; m++) {
     if (!is_asked(only, n, targets[m].suffix)) continue;
     if (targets[m].stocks && !w->s->stocks) {
@@ -231,6 +266,7 @@ static sky_status paint(sky_context *ctx, work *w, sky_raster_set *set) {
                                     .worker_bytes = sizeof(worker),
                                     .start = start,
                                     .stop = sky_free,
+                                    .wanted = wanted,
                                     .map = map};
   sky_raster_report report;
   SKY_TRY(sky_raster_pass(ctx, set, "rasters", &how, &kernel, &report));
@@ -255,6 +291,7 @@ sky_status sky_sink_write_rasters(sky_context *ctx, const sky_sink *s, const cha
   sky_raster_input in[4] = {{.path = map[0]}, {.path = map[1]}};
   size_t n = 2;
   sky_raster_set *set = NULL;
+  sky_text stamp = {.ctx = ctx};
   if (s->opt.climate != NULL) in[w.climate = n++].path = s->opt.climate;
   if (s->opt.soil_map != NULL) in[w.soil = n++].path = s->opt.soil_map;
   for (size_t i = 0; i < n; i++) {
@@ -265,7 +302,12 @@ sky_status sky_sink_write_rasters(sky_context *ctx, const sky_sink *s, const cha
   SKY_GO(fill_classes(ctx, &w));
   SKY_GO(fill_tables(ctx, &w));
   SKY_GO(sky_raster_set_open(ctx, in, n, n > 2 ? s->grid : NULL, &set));
-  SKY_GO(open_cogs(ctx, &w, prefix, only, n_only));
+  SKY_GO(make_stamp(ctx, &w, set, &stamp));
+  if (stamp.failed) {
+    st = SKY_E_NOMEM;
+    goto cleanup;
+  }
+  SKY_GO(open_cogs(ctx, &w, prefix, stamp.data, only, n_only));
   SKY_GO(paint(ctx, &w, set));
 cleanup:
   for (int m = 0; m < MAPS; m++) {
@@ -273,6 +315,7 @@ cleanup:
     sky_free(w.value[m]);
   }
   sky_free(w.cls);
+  sky_text_free(&stamp);
   sky_raster_set_close(set);
   return st;
 }
