@@ -16,11 +16,12 @@ typedef struct sky_sink_cells {
   double *variance; /* [cells] (kg C yr-1)2 */
 } sky_sink_cells;
 
-/* tensor: its zones are the cells, which do not overlap. accuracy: as in sky_sink_compute; cell_sd:
- * relative standard deviation of a class's uptake in one cell about the mean of the class. */
-SKY_NODISCARD sky_status sky_sink_cells_make(sky_context *ctx, const sky_tensor *tensor,
-                                             const sky_sink_set *set, double accuracy,
-                                             double cell_sd, sky_sink_cells *out);
+/* site: of the uptake, as in sky_sink_compute; the zones of their tensors are the cells, which do
+ * not overlap. how: its accuracy and correlation; there is no reference. cell_sd: relative standard
+ * deviation of a class's uptake in one cell about the mean of the class. */
+SKY_NODISCARD sky_status sky_sink_cells_make(sky_context *ctx, const sky_sink_site *site,
+                                             size_t n_site, const sky_sink_how *how, double cell_sd,
+                                             sky_sink_cells *out);
 void sky_sink_cells_free(sky_sink_cells *c); /* NULL-safe, zeroes */
 
 #endif

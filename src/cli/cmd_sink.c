@@ -352,7 +352,7 @@ static sky_status write_indicators(sky_context *ctx, const sink_args *a, const s
 static sky_status write_all(sky_context *ctx, const sink_args *a, bool json, const sky_sink *s) {
   if (a->out != NULL) SKY_TRY(sky_sink_write_csv(ctx, s, a->out));
   if (a->areas != NULL) SKY_TRY(sky_sink_write_areas(ctx, s, a->areas));
-  if (a->rasters != NULL) SKY_TRY(sky_sink_write_rasters(ctx, s, a->rasters));
+  if (a->rasters != NULL) SKY_TRY(sky_sink_write_rasters(ctx, s, a->rasters, NULL, 0));
   if (a->spread != NULL) SKY_TRY(sky_sink_write_spread(ctx, s, a->compare, a->spread));
   if (a->indicators != NULL) SKY_TRY(write_indicators(ctx, a, s));
   if (json) return print_json(ctx, s);

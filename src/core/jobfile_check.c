@@ -259,8 +259,11 @@ static sky_status check_list(sky_faults *f, const sky_schema *schema, const sky_
   if (n < key->min || n > key->max) {
     if (key->min == key->max) {
       SKY_TRY(sky_fault_at(f, list, "%zu items, expected %g", list->n_child, key->min));
-    } else {
+    } else if (n == 0) {
       SKY_TRY(sky_fault_at(f, list, "the list is empty"));
+    } else {
+      SKY_TRY(sky_fault_at(f, list, "%zu item%s, expected %g to %g", list->n_child,
+                           n == 1 ? "" : "s", key->min, key->max));
     }
   }
   for (size_t i = 0; i < list->n_child; i++) {

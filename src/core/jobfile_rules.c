@@ -5,31 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "src/core/jobfile_solver.h"
-#include "src/core/memory.h"
-#include "src/core/schema.h"
+#include "src/core/jobfile_rules.h"
 
 #define WGS84 "EPSG:4326"
-
-/* Where a fault of node[path] stands: at the key if it is there, else at its map. */
-static sky_status fault(sky_faults *f, const sky_node *node, const char *path,
-                        const char *message) {
-  const sky_node *at = sky_node_get(node, path);
-  return at != NULL ? sky_fault_at(f, at, "%s", message)
-                    : sky_fault_key(f, node, path, "%s", message);
-}
-
-static bool is(const sky_node *node, const char *path, const char *text) {
-  const char *own = sky_node_text(node, path);
-  return own != NULL && text != NULL && strcmp(own, text) == 0;
-}
-
-static const sky_node *find(const sky_node *list, const char *key, const char *value) {
-  for (size_t i = 0; i < sky_node_count(list); i++) {
-    if (is(sky_node_item(list, i), key, value)) return sky_node_item(list, i);
-  }
-  return NULL;
-}
 
 static bool any_information(const sky_node *root) {
   const sky_node *list = sky_node_get(root, "inversions");
@@ -263,15 +241,6 @@ static sky_status correlations(const sky_node *root, sky_faults *f) {
   return SKY_OK;
 }
 
-/* Every key of the list that the user gave is a fault. */
-static sky_status no_effect(sky_faults *f, const sky_node *map, const char *const *keys,
-                            const char *message) {
-  for (; *keys != NULL; keys++) {
-    if (sky_node_given(map, *keys)) SKY_TRY(fault(f, map, *keys, message));
-  }
-  return SKY_OK;
-}
-
 /* A preset brings crs and cell; its box counts in degrees. */
 static sky_status preset_alone(const sky_node *root, sky_faults *f) {
   const sky_node *grid = sky_node_get(root, "grid"), *preset = sky_node_get(grid, "preset");
@@ -344,6 +313,7 @@ static sky_status sink_layer(const sky_node *root, sky_faults *f, const sky_node
   if (!is(item, "gas", "co2")) {
     SKY_TRY(fault(f, item, "sink", "sinks are of co2 only"));
   }
+  SKY_TRY(sky_rule_sink_layer(f, find(sky_node_get(root, "sinks"), "id", id), item));
   if (sky_node_get(item, "sigma") == NULL) return SKY_OK;
   return fault(f, item, "sink",
                "needs the layers' own covariance, so sigma must be left out (and the prior be a "
@@ -423,39 +393,6 @@ static sky_status inventory_formats(const sky_node *root, sky_faults *f) {
     }
     SKY_TRY(sky_fault_at(f, sky_node_get(sky_node_item(list, i), "prior"),
                          "'%s' is a workbook, and a prior must be a gridded flux", id));
-  }
-  return SKY_OK;
-}
-
-/* ---- sinks ---- */
-
-static sky_status check_sink(sky_faults *f, const sky_node *item) {
-  static const char *const of_factors[] = {"soil", NULL};
-  const bool factors = sky_node_get(item, "factors") != NULL;
-  const bool pools = sky_node_get(item, "pools") != NULL;
-  const sky_node *years = sky_node_get(item, "years");
-  const double first = sky_node_number(sky_node_item(years, 0), NULL);
-  const double second = sky_node_number(sky_node_item(years, 1), NULL);
-  if (!isnan(first) && !isnan(second) && !(first >= 1900 && first < second && second <= 2200)) {
-    SKY_TRY(sky_fault_at(f, years, "%g and %g are not two years in ascending order (1900 to 2200)",
-                         first, second));
-  }
-  if (sky_node_number(item, "accuracy") == 0) {
-    SKY_TRY(fault(f, item, "accuracy", "0 is not above 0 (e.g. 0.85)"));
-  }
-  if (factors && pools) {
-    SKY_TRY(fault(f, item, "pools", "both factors and pools are given; one of them decides"));
-  } else if (!factors && !pools) {
-    SKY_TRY(fault(f, item, "factors", "required without pools: skyflux list sink-sets"));
-  }
-  return pools ? no_effect(f, item, of_factors, "has no effect with pools, which have their own")
-               : SKY_OK;
-}
-
-static sky_status sinks(const sky_node *root, sky_faults *f) {
-  const sky_node *list = sky_node_get(root, "sinks");
-  for (size_t i = 0; i < sky_node_count(list); i++) {
-    SKY_TRY(check_sink(f, sky_node_item(list, i)));
   }
   return SKY_OK;
 }
@@ -572,10 +509,13 @@ const sky_job_rule sky_job_rules[] = {
     {inventory_formats,
      "`variable`, `units` and `stated_resolution` belong to flux files, `region` to "
      "workbooks; a prior is a flux file."},
-    {sinks,
-     "A sink has either `factors` or `pools` (then no `soil`), its `years` ascend and lie in 1900 "
-     "to "
-     "2200, its `accuracy` is above 0."},
+    {sky_rule_sinks,
+     "A sink has either `maps` with `years` and `legend`, or a `flux` with its `sigma`. Maps: as "
+     "many `years`, ascending within 1900 to 2200; either `factors`, `pools` or `climate` with "
+     "`climate_sets`; either `soil` or `soil_map` with `soil_types`, without `pools`; management "
+     "needs a soil; `accuracy` is above 0, and `map_correlation` needs it; `reference` takes two "
+     "maps and no `accuracy`, `persistence` three maps, `measures` need `gwp`; keys without effect "
+     "are refused. An inversion cannot start from a sink with `reference` or `persistence`."},
     {accounts,
      "A table of activity needs `account`, and `account` such a table; `account.region` needs "
      "`electricity` regional or provincial; a sector has one proxy."},

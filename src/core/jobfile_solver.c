@@ -1,17 +1,10 @@
-/* jobfile_solver.c: see jobfile_solver.h. A rule of sky_job_rules (jobfile_rules.c). */
-#include "src/core/jobfile_solver.h"
-
+/* jobfile_solver.c: what the keys of an inversion's solution must be to each other. */
 #include <math.h>
 #include <string.h>
 
-#include "src/core/memory.h"
+#include "src/core/jobfile_rules.h"
 
 #define WGS84 "EPSG:4326"
-
-static bool is(const sky_node *node, const char *path, const char *text) {
-  const char *own = sky_node_text(node, path);
-  return own != NULL && strcmp(own, text) == 0;
-}
 
 /* A fault of item[path], if the user gave it. */
 static sky_status refuse(sky_faults *f, const sky_node *item, const char *path,

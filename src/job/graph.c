@@ -9,8 +9,8 @@
 
 #include "src/core/file.h"
 #include "src/core/memory.h"
-#include "src/job/sink_table.h"
 #include "src/job/job_flux.h"
+#include "src/job/sink_entry.h"
 #include "src/job/stage.h"
 #include "src/read/zones_ogr.h"
 
@@ -184,20 +184,22 @@ static sky_status add_inventories(sky_context *ctx, const sky_job *job, sky_stag
   return SKY_OK;
 }
 
+static sky_status take_output(sky_context *ctx, void *user, char *path) {
+  return add_output(ctx, user, path);
+}
+
 static sky_status add_sinks(sky_context *ctx, const sky_job *job, sky_stage_list *list) {
   const sky_node *items = sky_node_get(job->root, "sinks");
   for (size_t i = 0; items != NULL && i < sky_node_count(items); i++) {
-    const sky_node *item = sky_node_item(items, i), *maps = sky_node_get(item, "maps");
-    const char *id = sky_node_text(item, "id"), *legend = sky_node_text(item, "legend");
+    const sky_node *item = sky_node_item(items, i);
+    const char *id = sky_node_text(item, "id"), *path;
     sky_stage *s;
     SKY_TRY(add_stage(ctx, list, "sink", id, &s));
     snprintf(s->id, sizeof s->id, "%s", id);
-    SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/sink-%s.nc", id)));
-    SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "sink-%s.csv", id)));
-    for (size_t k = 0; k < sky_node_count(maps); k++)
-      SKY_TRY(add_input(ctx, s, sky_node_text(sky_node_item(maps, k), "")));
-    if (sky_sink_legend_is_file(legend)) SKY_TRY(add_input(ctx, s, legend));
-    SKY_TRY(add_input(ctx, s, sky_node_text(item, "pools")));
+    SKY_TRY(sky_sink_entry_outputs(ctx, item, take_output, s));
+    SKY_TRY(add_inputs(ctx, s, sky_node_get(item, "maps")));
+    for (size_t k = 0; (path = sky_sink_entry_input(item, k)) != NULL; k++)
+      SKY_TRY(add_input(ctx, s, path));
     SKY_TRY(add_geometry_inputs(ctx, job, s));
   }
   return SKY_OK;

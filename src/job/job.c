@@ -12,7 +12,7 @@
 #include "src/core/species.h"
 #include "src/core/units.h"
 #include "src/job/harmonise.h"
-#include "src/job/sink_table.h"
+#include "src/job/sink_entry.h"
 #include "src/job/zone_relation.h"
 #include "src/read/granule.h"
 #include "src/read/zones_ogr.h"
@@ -452,25 +452,10 @@ static sky_status check_steps(sky_context *ctx, const sky_job *job) {
   return SKY_OK;
 }
 
-/* Maps on one grid, and a legend that there is; which classes they hold is seen when they are read.
- */
 static sky_status check_sinks(sky_context *ctx, const sky_job *job) {
   const sky_node *list = sky_node_get(job->root, "sinks");
-  for (size_t i = 0; i < sky_node_count(list); i++) {
-    const sky_node *item = sky_node_item(list, i), *maps = sky_node_get(item, "maps");
-    const sky_sink_options opt = {.maps = {sky_node_text(sky_node_item(maps, 0), ""),
-                                           sky_node_text(sky_node_item(maps, 1), "")},
-                                  .n_date = 2,
-                                  .legend = sky_node_text(item, "legend")};
-    sky_sink sink;
-    sky_status st = sky_sink_open(ctx, &opt, &sink);
-    sky_sink_close(&sink);
-    if (st == SKY_OK) continue;
-    char *where = sky_node_where(ctx, job->file, item);
-    st = sky_fail_in(ctx, st, "%s", where != NULL ? where : "");
-    sky_free(where);
-    return st;
-  }
+  for (size_t i = 0; i < sky_node_count(list); i++)
+    SKY_TRY(sky_sink_entry_check(ctx, job, sky_node_item(list, i)));
   return SKY_OK;
 }
 

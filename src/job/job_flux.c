@@ -30,21 +30,21 @@ static bool serves_as_prior(const sky_job *job, const char *id) {
          sky_job_find(job, "inversions", "unscaled", id) != NULL;
 }
 
-sky_status sky_job_flux(sky_context *ctx, const sky_job *job, const char *id, sky_flux *out,
-                        bool *other_time) {
-  const sky_node *node = sky_job_find(job, "inventories", "id", id);
+/* The file of an item of inventories or sinks. */
+static sky_status read_flux(sky_context *ctx, const sky_job *job, const sky_node *node,
+                            const char *path, const char *gas, bool as_prior, sky_flux *out,
+                            bool *other_time) {
   const double resolution = sky_node_number(node, "stated_resolution");
   const int year = (int)sky_node_integer(node, "year", 0);
   const double year_start = year > 0 ? (double)sky_days_from_civil(year, 1, 1) * DAY : NAN;
   const double year_end = year > 0 ? (double)sky_days_from_civil(year + 1, 1, 1) * DAY : NAN;
-  const char *path = sky_node_text(node, "file");
   sky_flux_options opt = {
-      .gas = sky_node_text(node, "gas"),
+      .gas = gas,
       .variable = sky_node_text(node, "variable"),
       .units = sky_node_text(node, "units"),
       .start = fmax(sky_node_time(job->root, "period.start"), year_start), /* NaN = open */
       .end = fmin(sky_node_time(job->root, "period.end"), year_end),
-      .as_prior = serves_as_prior(job, id),
+      .as_prior = as_prior,
       .stated_dx = resolution,
       .stated_dy = resolution,
   };
@@ -55,6 +55,19 @@ sky_status sky_job_flux(sky_context *ctx, const sky_job *job, const char *id, sk
   opt.start = year_start;
   opt.end = year_end;
   return sky_flux_read(ctx, path, &opt, out);
+}
+
+sky_status sky_job_flux(sky_context *ctx, const sky_job *job, const char *id, sky_flux *out,
+                        bool *other_time) {
+  const sky_node *node = sky_job_find(job, "inventories", "id", id);
+  return read_flux(ctx, job, node, sky_node_text(node, "file"), sky_node_text(node, "gas"),
+                   serves_as_prior(job, id), out, other_time);
+}
+
+sky_status sky_job_sink_flux(sky_context *ctx, const sky_job *job, const char *id, sky_flux *out,
+                             bool *other_time) {
+  const sky_node *node = sky_job_find(job, "sinks", "id", id);
+  return read_flux(ctx, job, node, sky_node_text(node, "flux"), "co2", true, out, other_time);
 }
 
 static sky_status carry(sky_context *ctx, const sky_flux *f, const double *amount,

@@ -22,6 +22,10 @@ sky_inventory_format sky_job_inventory_format(const sky_node *item);
 SKY_NODISCARD sky_status sky_job_flux(sky_context *ctx, const sky_job *job, const char *id,
                                       sky_flux *out, bool *other_time);
 
+/* The same of sinks[id].flux, which has no year: CO2, a prior. */
+SKY_NODISCARD sky_status sky_job_sink_flux(sky_context *ctx, const sky_job *job, const char *id,
+                                           sky_flux *out, bool *other_time);
+
 /* Mean flux of each cell of dst, mol m-2 s-1, by conservative sums of flux × area; cells without
  * any data are NaN, parts of cells without data count as 0. valid [cells]: share of the area with
  * data. audit in mol s-1; it closes to 1e-6 or SKY_E_MASS. */

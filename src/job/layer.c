@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "src/core/memory.h"
+#include "src/core/sum.h"
 #include "src/job/stage_file.h"
 
 sky_status sky_layer_create(sky_context *ctx, size_t n_cell, size_t n_zone, sky_layer *out) {
@@ -40,6 +41,26 @@ void sky_layer_free(sky_layer *l) {
   sky_free(l->sign);
   sky_free(l->variance);
   memset(l, 0, sizeof *l);
+}
+
+double sky_layer_zone_sd(const sky_layer *l, const double *area, const sky_coverage *cover,
+                         double kg) {
+  sky_acc var = {0, 0};
+  for (size_t k = 0; k < l->rank; k++) {
+    sky_acc sum = {0, 0};
+    for (size_t i = 0; i < cover->n; i++) {
+      const size_t c = cover->cell[i];
+      sky_acc_add(&sum, cover->fraction[i] * area[c] * kg * l->factor[k * l->n_cell + c]);
+    }
+    const double shared = sky_acc_value(&sum);
+    sky_acc_add(&var, l->sign[k] * shared * shared);
+  }
+  for (size_t i = 0; i < cover->n; i++) {
+    const size_t c = cover->cell[i];
+    const double weight = cover->fraction[i] * area[c] * kg;
+    sky_acc_add(&var, weight * weight * l->variance[c]);
+  }
+  return sqrt(sky_acc_value(&var));
 }
 
 sky_status sky_layer_write(sky_context *ctx, const char *path, const sky_layer *l,

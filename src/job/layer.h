@@ -31,6 +31,10 @@ SKY_NODISCARD sky_status sky_layer_create(sky_context *ctx, size_t n_cell, size_
                                           sky_layer *out);
 void sky_layer_free(sky_layer *l); /* NULL-safe, zeroes */
 
+/* √(wᵀQw) of a zone by the layer's own error, kg yr-1; area: [cells] m2, kg: yr-1 of 1 mol s-1. */
+double sky_layer_zone_sd(const sky_layer *l, const double *area, const sky_coverage *cover,
+                         double kg);
+
 SKY_NODISCARD sky_status sky_layer_write(sky_context *ctx, const char *path, const sky_layer *l,
                                          char *const *tags);
 /* stages/KIND-ID.nc; kind "inventory" or "sink". */

@@ -2,6 +2,7 @@
 #include "src/job/sink_areas.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "src/core/memory.h"
 #include "src/engine/zonal.h"
@@ -80,6 +81,7 @@ sky_status sky_sink_areas(sky_context *ctx, const sky_areas_options *opt, const 
   sky_raster_set *set = NULL;
   sky_zonal zonal = {0};
   const sky_zonal_options how = {.weight = SKY_WEIGHT_AREA, .classes = true};
+  bool passed = false;
   SKY_GO(sky_strata_create(ctx, zones->n, opt->n_map,
                            opt->by_code ? opt->legend->n : SKY_SINK_CLASSES, &strata));
   for (size_t d = 0; d < opt->n_map; d++)
@@ -90,6 +92,7 @@ sky_status sky_sink_areas(sky_context *ctx, const sky_areas_options *opt, const 
   SKY_GO(sky_raster_set_open(ctx, w.input, w.n_input, beside ? opt->grid : NULL, &set));
   tell_facts(ctx, &w, set);
   SKY_GO(sky_zonal_make(ctx, set, zones, &how, &opt->pass, &zonal));
+  passed = true;
   SKY_GO(all_read(ctx, &zonal.report));
   for (size_t z = 0; z < zonal.n_zone; z++)
     SKY_GO(take_zone(ctx, &w, z, &zonal.zone[z]));
@@ -97,6 +100,8 @@ sky_status sky_sink_areas(sky_context *ctx, const sky_areas_options *opt, const 
   *out = strata;
   strata = (sky_strata){0};
 cleanup:
+  /* What is wrong with the maps or the legend will be changed, and the areas with it. */
+  if (passed && st != SKY_OK && opt->pass.journal != NULL) unlink(opt->pass.journal);
   sky_zonal_free(&zonal);
   sky_raster_set_close(set);
   sky_strata_free(&strata);

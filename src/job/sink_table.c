@@ -48,13 +48,24 @@ static sky_status read_legend(sky_context *ctx, const char *name, sky_legend *ou
   return st;
 }
 
+/* A picture of a map, or a file of years: which band would be the classes is anyone's guess. */
+static sky_status one_band(sky_context *ctx, const sky_raster *r) {
+  const int n = sky_raster_bands(r);
+  if (n == 1) return SKY_OK;
+  return sky_fail(ctx, SKY_E_FORMAT,
+                  "%s: %d bands, a map of classes has 1 (gdal_translate -b N takes one out)",
+                  sky_raster_path(r), n);
+}
+
 sky_status sky_sink_open(sky_context *ctx, const sky_sink_options *opt, sky_sink *s) {
   sky_status st = SKY_OK;
   sky_raster *other = NULL;
   *s = (sky_sink){.opt = *opt};
   SKY_GO(sky_raster_open(ctx, opt->maps[0], &s->map));
+  SKY_GO(one_band(ctx, s->map));
   for (size_t d = 1; d < opt->n_date; d++) {
     SKY_GO(sky_raster_open(ctx, opt->maps[d], &other));
+    SKY_GO(one_band(ctx, other));
     SKY_GO(sky_raster_same_grid(ctx, s->map, other));
     sky_raster_close(other);
     other = NULL;
@@ -253,6 +264,22 @@ static sky_status fill_periods(sky_context *ctx, sky_sink *s) {
   return st;
 }
 
+/* A zone outside is said in its row; but if all of them are, a crs is wrong more often than not. */
+static sky_status some_zone_inside(sky_context *ctx, const sky_sink *s) {
+  const sky_grid *g = s->grid;
+  for (size_t z = 0; z < s->n_zone; z++)
+    if (s->areas.inside[z] > 0) return SKY_OK;
+  if (s->n_zone == 0) return SKY_OK;
+  const sky_zone *zone = &s->zones.zone[0];
+  return sky_fail(
+      ctx, SKY_E_NODATA,
+      "no zone lies in the maps, which span %.9g to %.9g, %.9g to %.9g in %s; zone '%s' "
+      "has a corner at %.9g, %.9g there: the crs of the maps or of the zones is wrong, "
+      "or they are of different places",
+      g->x_edge[0], g->x_edge[g->nx], g->y_edge[0], g->y_edge[g->ny], g->crs, zone->id,
+      zone->ring->x[0], zone->ring->y[0]);
+}
+
 sky_status sky_sink_make(sky_context *ctx, sky_sink *s) {
   sky_status st = SKY_OK;
   s->n_class = s->opt.pools != NULL ? s->legend.n : SKY_SINK_CLASSES;
@@ -267,6 +294,7 @@ sky_status sky_sink_make(sky_context *ctx, sky_sink *s) {
     SKY_GO(sky_zone_area(ctx, &s->zones.zone[z], s->grid, &s->area[z]));
   SKY_GO(make_areas(ctx, s));
   if (s->opt.pass.shard.shards > 0) goto cleanup;
+  SKY_GO(some_zone_inside(ctx, s));
   find_classes(s);
   SKY_GO(check_legend(ctx, s));
   if (s->opt.reference != NULL) SKY_GO(read_reference(ctx, s));

@@ -21,7 +21,8 @@
 #include "src/core/text.h"
 #include "src/job/facts.h"
 #include "src/job/layer.h"
-#include "src/job/sink_table.h"
+#include "src/job/sink_entry.h"
+#include "src/job/sink_flux.h"
 #include "src/job/stage.h"
 #include "src/read/flux.h"
 #include "src/write/crs.h"
@@ -34,7 +35,7 @@
 typedef struct work {
   const sky_job *job;
   const sky_node *node;
-  const char **allowed;
+  sky_sink_entry entry;
   sky_sink sink;
   sky_mesh mesh;
   double *area; /* [cells] m2 */
@@ -44,7 +45,7 @@ typedef struct work {
 } work;
 
 static void work_free(work *w) {
-  sky_free(w->allowed);
+  sky_sink_entry_free(&w->entry);
   sky_sink_close(&w->sink);
   sky_mesh_free(&w->mesh);
   sky_free(w->area);
@@ -85,30 +86,8 @@ static sky_status add_zones(sky_context *ctx, work *w) {
 }
 
 static sky_status run_sink(sky_context *ctx, work *w) {
-  const sky_node *maps = sky_node_get(w->node, "maps"), *years = sky_node_get(w->node, "years");
-  const sky_node *allowed = sky_node_get(w->node, "allow_unverified");
-  const size_t n_allowed = sky_node_count(allowed);
-  w->allowed = SKY_NEW(ctx, const char *, n_allowed);
-  if (w->allowed == NULL) return SKY_E_NOMEM;
-  for (size_t i = 0; i < n_allowed; i++)
-    w->allowed[i] = sky_node_text(sky_node_item(allowed, i), "");
-  const sky_sink_options opt = {
-      .maps = {sky_node_text(sky_node_item(maps, 0), ""),
-               sky_node_text(sky_node_item(maps, 1), "")},
-      .zones = sky_node_text(w->job->root, "zones.file"),
-      .legend = sky_node_text(w->node, "legend"),
-      .factors = sky_node_text(w->node, "factors"),
-      .pools = sky_node_text(w->node, "pools"),
-      .soil = sky_node_text(w->node, "soil"),
-      .years = {sky_node_number(sky_node_item(years, 0), ""),
-                sky_node_number(sky_node_item(years, 1), "")},
-      .n_date = 2,
-      .accuracy = sky_node_number(w->node, "accuracy"),
-      .places = NAN,
-      .allowed = w->allowed,
-      .n_allowed = n_allowed,
-  };
-  SKY_TRY(sky_sink_open(ctx, &opt, &w->sink));
+  SKY_TRY(sky_sink_entry_read(ctx, w->job, w->node, &w->entry));
+  SKY_TRY(sky_sink_open(ctx, &w->entry.opt, &w->sink));
   SKY_TRY(sky_job_mesh(ctx, w->job, &w->mesh));
   SKY_TRY(add_zones(ctx, w));
   return sky_sink_make(ctx, &w->sink);
@@ -116,14 +95,40 @@ static sky_status run_sink(sky_context *ctx, work *w) {
 
 /* ---- the layer ------------------------------------------------------------------------------ */
 
-/* The cells' part of the tensor; owns nothing. */
-static sky_tensor tensor_of_cells(const work *w) {
-  sky_tensor t = w->sink.tensor;
+/* The cells' part of a tensor of all zones; owns nothing. */
+static sky_tensor of_cells(const work *w, const sky_tensor *all) {
+  sky_tensor t = *all;
   t.area += w->sink.n_zone * t.n_class * t.n_class;
   t.nodata += w->sink.n_zone;
   t.inside += w->sink.n_zone;
   t.n_zone = w->mesh.n_cell;
   return t;
+}
+
+/* Uptake of the cells and its error, over all sites. */
+static sky_status make_cells(sky_context *ctx, work *w) {
+  const sky_sink *s = &w->sink;
+  const sky_sites *sites = &s->sites;
+  const sky_sink_how how = {.accuracy = s->opt.accuracy, .correlation = s->opt.correlation};
+  sky_tensor *all = SKY_NEW0(ctx, sky_tensor, sites->n);
+  sky_tensor *cells = SKY_NEW0(ctx, sky_tensor, sites->n); /* views of all */
+  sky_sink_site *site = SKY_NEW0(ctx, sky_sink_site, sites->n);
+  sky_status st = all == NULL || cells == NULL || site == NULL ? SKY_E_NOMEM : SKY_OK;
+  for (size_t i = 0; i < sites->n && st == SKY_OK; i++) {
+    st = sky_tensor_make(ctx, &s->areas, sites->of_place, i, s->n_period - 1, &all[i]);
+    if (st != SKY_OK) break;
+    cells[i] = of_cells(w, &all[i]);
+    site[i] = (sky_sink_site){&cells[i], &sites->site[i].set, sites->site[i].factor};
+  }
+  if (st == SKY_OK)
+    st = sky_sink_cells_make(ctx, site, sites->n, &how, sky_node_number(w->node, "cell_sd"),
+                             &w->cells);
+  for (size_t i = 0; i < sites->n && all != NULL; i++)
+    sky_tensor_free(&all[i]);
+  sky_free(all);
+  sky_free(cells);
+  sky_free(site);
+  return st;
 }
 
 /* The cells hold what the mesh's box holds, no more and no less. */
@@ -159,11 +164,10 @@ static double flux_of(const work *w, size_t cell) {
 }
 
 static sky_status fill_cells(sky_context *ctx, work *w, const char *id) {
-  const sky_tensor t = tensor_of_cells(w);
+  const sky_tensor t = of_cells(w, &w->sink.tensor);
   sky_layer *l = &w->layer;
   SKY_TRY(audit_cells(ctx, w, &t, id));
-  SKY_TRY(sky_sink_cells_make(ctx, &t, w->sink.set, w->sink.opt.accuracy,
-                              sky_node_number(w->node, "cell_sd"), &w->cells));
+  SKY_TRY(make_cells(ctx, w));
   const size_t n = l->n_cell;
   l->rank = w->cells.rank;
   l->factor = SKY_NEW(ctx, double, l->rank *n);
@@ -183,27 +187,6 @@ static sky_status fill_cells(sky_context *ctx, work *w, const char *id) {
   return SKY_OK;
 }
 
-/* √(wᵀQw) of a zone, kg yr-1. */
-static double zone_sd(const work *w, const sky_coverage *cover, double kg) {
-  const sky_layer *l = &w->layer;
-  sky_acc var = {0, 0};
-  for (size_t k = 0; k < l->rank; k++) {
-    sky_acc sum = {0, 0};
-    for (size_t i = 0; i < cover->n; i++) {
-      const size_t c = cover->cell[i];
-      sky_acc_add(&sum, cover->fraction[i] * w->area[c] * kg * l->factor[k * l->n_cell + c]);
-    }
-    const double shared = sky_acc_value(&sum);
-    sky_acc_add(&var, shared * shared);
-  }
-  for (size_t i = 0; i < cover->n; i++) {
-    const size_t c = cover->cell[i];
-    const double weight = cover->fraction[i] * w->area[c] * kg;
-    sky_acc_add(&var, weight * weight * l->variance[c]);
-  }
-  return sqrt(sky_acc_value(&var));
-}
-
 static sky_status fill_zones(sky_context *ctx, work *w) {
   const sky_sink *s = &w->sink;
   const double kg = sky_species_find("co2")->molar_mass * SKY_SECONDS_PER_YEAR;
@@ -219,7 +202,7 @@ static sky_status fill_zones(sky_context *ctx, work *w) {
         s->rows[z * (s->n_class + 1) + s->n_class].uptake.value * SKY_CO2_PER_C;
     /* The layer says nothing about a zone that is not all in it. */
     if (cover[z].area_in >= SKY_ZONE_COMPLETE * cover[z].area_zone)
-      w->layer.zone_sd[z] = zone_sd(w, &cover[z], kg);
+      w->layer.zone_sd[z] = sky_layer_zone_sd(&w->layer, w->area, &cover[z], kg);
   }
   sky_job_coverage_free(cover, zones.n);
   sky_zones_free(&zones);
@@ -283,9 +266,9 @@ static void put_zone(const sky_sink *s, size_t zone, sky_text *t) {
         t,
         " Stock change %.15g to %.15g: %s t C (95 %% range %s to %s; positive = the land "
         "gained carbon; %s).",
-        s->opt.years[0], s->opt.years[1], plain(v[SKY_SINK_STOCK_CHANGE], a),
-        plain(v[SKY_SINK_STOCK_LOW], b), plain(v[SKY_SINK_STOCK_HIGH], c),
-        sky_sink_stock_label(s, row));
+        s->opt.years[s->n_period - 1], s->opt.years[s->n_period],
+        plain(v[SKY_SINK_STOCK_CHANGE], a), plain(v[SKY_SINK_STOCK_LOW], b),
+        plain(v[SKY_SINK_STOCK_HIGH], c), sky_sink_stock_label(s, row));
   put_zero_classes(s, zone, t);
 }
 
@@ -325,13 +308,16 @@ static void method_facts(work *w, const char *id) {
     sky_fact(&w->facts, "Sinks", sky_sink_no_gain(s, i) ? "counted as zero" : "left out", "%s: %s",
              cls->name, cls->note);
   }
+  const sky_sink_options *o = &s->opt;
   sky_fact(&w->facts, "sources", id,
            "land cover of %.15g and %.15g, cells %.4g by %.4g %s, legend %s, %s %s%s%s",
-           s->opt.years[0], s->opt.years[1], sky_grid_dx(s->grid), sky_grid_dy(s->grid),
-           s->grid->geographic ? "degrees" : "m", s->legend.name,
-           s->opt.pools != NULL ? "pools" : "factors", s->set->name,
-           s->opt.soil != NULL ? ", soil " : ", soil carbon not computed",
-           s->opt.soil != NULL ? s->opt.soil : "");
+           o->years[s->n_period - 1], o->years[s->n_period], sky_grid_dx(s->grid),
+           sky_grid_dy(s->grid), s->grid->geographic ? "degrees" : "m", s->legend.name,
+           o->pools != NULL ? "pools" : "factors", o->climate != NULL ? "by climate" : s->set->name,
+           o->soil != NULL || o->soil_map != NULL ? ", soil " : ", soil carbon not computed",
+           o->soil != NULL       ? o->soil
+           : o->soil_map != NULL ? "by map"
+                                 : "");
 }
 
 /* Rows that nobody checked, used because the job allows them. */
@@ -351,26 +337,39 @@ static void warn_unverified(work *w, const char *id) {
                (int)s->legend.row[i].low, s->legend.row[i].name, s->legend.name);
 }
 
-sky_status sky_stage_sink(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
-  work w = {.job = job, .node = sky_job_find(job, "sinks", "id", stage->id)};
-  char *layer = NULL, *table = NULL, **tags = NULL;
+static sky_status write_layer(sky_context *ctx, const work *w, const sky_stage *stage) {
+  char *path = NULL, **tags = NULL, *name = sky_sprintf(ctx, "sink-%s.nc", stage->id);
   sky_status st = SKY_OK;
-  SKY_GO(sky_facts_create(ctx, &w.facts));
-  SKY_GO(run_sink(ctx, &w));
-  SKY_GO(make_layer(ctx, &w, stage->id));
-  SKY_GO(zone_facts(ctx, &w));
-  method_facts(&w, stage->id);
-  warn_unverified(&w, stage->id);
-  SKY_GO_ALLOC(layer, sky_job_path(ctx, job, stage->outputs[1]));
-  SKY_GO_ALLOC(table, sky_job_path(ctx, job, stage->outputs[2]));
-  SKY_GO(sky_job_tags(ctx, job, stage, &tags));
-  SKY_GO(sky_layer_write(ctx, layer, &w.layer, tags));
-  SKY_GO(sky_sink_write_csv(ctx, &w.sink, table));
-  SKY_GO(sky_facts_write(&w.facts, job, stage->name));
+  SKY_GO_ALLOC(path, name != NULL ? sky_job_stage_path(ctx, w->job, name) : NULL);
+  SKY_GO(sky_job_tags(ctx, w->job, stage, &tags));
+  SKY_GO(sky_layer_write(ctx, path, &w->layer, tags));
 cleanup:
   sky_tags_free(tags);
-  sky_free(table);
-  sky_free(layer);
+  sky_free(path);
+  sky_free(name);
+  return st;
+}
+
+static sky_status from_maps(sky_context *ctx, work *w, const sky_stage *stage) {
+  SKY_TRY(run_sink(ctx, w));
+  if (sky_sink_entry_has_layer(w->node)) SKY_TRY(make_layer(ctx, w, stage->id));
+  SKY_TRY(zone_facts(ctx, w));
+  method_facts(w, stage->id);
+  warn_unverified(w, stage->id);
+  return sky_sink_entry_write(ctx, w->job, w->node, &w->sink);
+}
+
+sky_status sky_stage_sink(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
+  work w = {.job = job, .node = sky_job_find(job, "sinks", "id", stage->id)};
+  sky_status st = SKY_OK;
+  SKY_GO(sky_facts_create(ctx, &w.facts));
+  if (sky_sink_entry_is_flux(w.node))
+    SKY_GO(sky_sink_flux_layer(ctx, job, stage->id, &w.facts, &w.layer));
+  else
+    SKY_GO(from_maps(ctx, &w, stage));
+  if (sky_sink_entry_has_layer(w.node)) SKY_GO(write_layer(ctx, &w, stage));
+  SKY_GO(sky_facts_write(&w.facts, job, stage->name));
+cleanup:
   work_free(&w);
   return st;
 }

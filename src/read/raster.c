@@ -85,6 +85,13 @@ cleanup:
   return st;
 }
 
+int sky_raster_bands(const sky_raster *r) {
+  int n = 0;
+  for (int b = 1; b <= GDALGetRasterCount(r->data); b++)
+    n += GDALGetRasterColorInterpretation(GDALGetRasterBand(r->data, b)) != GCI_AlphaBand;
+  return n;
+}
+
 /* ---- reading -------------------------------------------------------------------------------- */
 
 static sky_status to_class(sky_context *ctx, const sky_raster *r, double v, size_t line,

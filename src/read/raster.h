@@ -20,6 +20,7 @@ SKY_NODISCARD sky_status sky_raster_open(sky_context *ctx, const char *path, sky
 void sky_raster_close(sky_raster *r); /* NULL-safe */
 const sky_grid *sky_raster_grid(const sky_raster *r);
 const char *sky_raster_path(const sky_raster *r);
+int sky_raster_bands(const sky_raster *r); /* of the file, without alpha */
 
 /* Classes of a window, [rows*columns], row 0 the southernmost; masked pixels are SKY_CLASS_NODATA.
  * SKY_E_RANGE names the pixel whose value is not a whole number of 32 bits. */

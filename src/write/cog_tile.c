@@ -14,6 +14,9 @@
 
 #define HALF (SKY_COG_TILE / 2)
 
+typedef double d2 __attribute__((vector_size(16)));
+typedef int64_t i2 __attribute__((vector_size(16)));
+
 static const struct {
   const char *name;
   size_t bytes;
@@ -44,11 +47,24 @@ double sky_pixel_nodata(const sky_cog_options *o) {
 
 /* ---- pixels <-> values ---------------------------------------------------------------------- */
 
-static size_t store_float(const double *value, size_t n, float *pixel) {
-  for (size_t i = 0; i < n; i++) {
-    if (fabs(value[i]) > (double)FLT_MAX) return i; /* not NaN */
-    pixel[i] = (float)value[i];
+static bool too_large(double v) {
+  return fabs(v) > (double)FLT_MAX; /* not NaN */
+}
+
+/* Without a branch, two at a time: nearly all rows are good. */
+static size_t store_float(const double *restrict value, size_t n, float *restrict pixel) {
+  const d2 most = {(double)FLT_MAX, (double)FLT_MAX};
+  i2 beyond = {0, 0};
+  d2 x;
+  for (size_t i = 0; i + 2 <= n; i += 2) {
+    memcpy(&x, value + i, sizeof x);
+    beyond |= (x > most) | (x < -most);
   }
+  if (n % 2 == 1) beyond[0] |= too_large(value[n - 1]);
+  for (size_t i = 0; (beyond[0] | beyond[1]) != 0; i++)
+    if (too_large(value[i])) return i;
+  for (size_t i = 0; i < n; i++)
+    pixel[i] = (float)value[i];
   return n;
 }
 
@@ -167,24 +183,45 @@ sky_tile_stats sky_tile_stats_merge(const sky_tile_stats *s, size_t n) {
   return all;
 }
 
-/* One row, by two passes over values that stay in the cache. Four sums side by side: a fixed order
- * that the compiler may put in one register. */
-static sky_tile_stats row_stats(const double *v, size_t n) {
-  double sum[4] = {0}, ssd[4] = {0}, low = INFINITY, high = -INFINITY;
-  uint64_t m = 0;
-  for (size_t i = 0; i < n; i++) {
-    m += v[i] == v[i];
-    low = v[i] < low ? v[i] : low;
-    high = v[i] > high ? v[i] : high;
-    sum[i % 4] += v[i] == v[i] ? v[i] : 0;
+/* The lanes of v where there is a value, else 0. */
+static inline d2 valid_or_zero(d2 v) {
+  return (d2)((i2)v & (v == v));
+}
+static inline d2 lesser(d2 a, d2 b) { /* a where b is NaN */
+  const i2 less = b < a;
+  return (d2)(((i2)b & less) | ((i2)a & ~less));
+}
+
+/* One row, by two passes over values that stay in the cache, in four lanes: a fixed order. n is
+ * rounded up to a multiple of 4 with NaN. */
+static sky_tile_stats row_stats(double *v, size_t n) {
+  const d2 zero = {0, 0}, all = {INFINITY, INFINITY};
+  d2 sum[2] = {zero, zero}, ssd[2] = {zero, zero}, low[2] = {all, all}, high[2] = {all, all}, x;
+  i2 count = {0, 0};
+  while (n % 4 != 0)
+    v[n++] = NAN;
+  for (size_t i = 0; i < n; i += 4) {
+    for (size_t k = 0; k < 2; k++) {
+      memcpy(&x, v + i + 2 * k, sizeof x);
+      count -= x == x; /* true is -1 */
+      low[k] = lesser(low[k], x);
+      high[k] = lesser(high[k], -x);
+      sum[k] += valid_or_zero(x);
+    }
   }
+  const int64_t m = count[0] + count[1];
   if (m == 0) return (sky_tile_stats){0};
-  const double mean = ((sum[0] + sum[1]) + (sum[2] + sum[3])) / (double)m;
-  for (size_t i = 0; i < n; i++) {
-    const double d = v[i] == v[i] ? v[i] - mean : 0;
-    ssd[i % 4] += d * d;
+  const double mean = ((sum[0][0] + sum[0][1]) + (sum[1][0] + sum[1][1])) / (double)m;
+  for (size_t i = 0; i < n; i += 4) {
+    for (size_t k = 0; k < 2; k++) {
+      memcpy(&x, v + i + 2 * k, sizeof x);
+      const d2 d = valid_or_zero(x - mean);
+      ssd[k] += d * d;
+    }
   }
-  return (sky_tile_stats){m, low, high, mean, (ssd[0] + ssd[1]) + (ssd[2] + ssd[3])};
+  const d2 least = lesser(low[0], low[1]), most = lesser(high[0], high[1]);
+  return (sky_tile_stats){(uint64_t)m, fmin(least[0], least[1]), -fmin(most[0], most[1]), mean,
+                          (ssd[0][0] + ssd[0][1]) + (ssd[1][0] + ssd[1][1])};
 }
 
 void sky_tile_describe(const sky_pixel_format *f, const void *pixel, size_t nx, size_t ny,

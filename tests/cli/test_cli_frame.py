@@ -121,7 +121,7 @@ def template():
 TOGETHER = {
     "products": "products[0].fields: product my-product needs a field with role uncertainty",
     "account": "account: has no effect, as no inventory is a table of activity",
-    "sinks": "sinks[0].pools: both factors and pools are given; one of them decides",
+    "sinks": "sinks[0].maps: has no effect with flux",
     "sink": "inversions[0].sink: no sink has the id 'land'",
     "unscaled": "inversions[0].unscaled: no inventory has the id 'soil-sink'",
     "information": "inversions[0].background: has no effect with information",

@@ -586,7 +586,7 @@ def check_refusals(scene):
     job = WORK / "rule.yaml"
     job.write_text(job.read_text().replace("[2018, 2023]", "[2023, 2018]"))
     done = subprocess.run([BINARY, "check", str(job)], cwd=WORK, capture_output=True, text=True)
-    assert "2023 and 2018 are not two years in ascending order" in done.stderr, done.stderr
+    assert "sinks[0].years[1]: 2018 is not a year in ascending order (1900 to 2200)" in done.stderr, done.stderr
 
 
 shutil.rmtree(WORK, ignore_errors=True)

@@ -1,4 +1,5 @@
-"""NEE of VPRM in an inversion: the invented city's CO2 starts from it (prior), or has it added (unscaled).
+"""NEE of VPRM in an inversion: the invented city's CO2 starts from it (prior), has it added (unscaled),
+or has it as a second moved layer beside the account (a sink that is a flux), which numpy solves again.
 
 Meteorology and season are synthetic and stated here; the flux is on the job's projected system.
 Arguments: skyflux, data folder, work folder, source folder."""
@@ -67,6 +68,55 @@ def load(stage):
         return {k: v[:].astype(float) for k, v in d.variables.items()}
 
 
+def near(got, want, tolerance, what):
+    off = np.max(np.abs(np.asarray(got) - want)) / np.max(np.abs(want))
+    assert off <= tolerance, (what, off)
+
+
+def check_second_layer(flux):
+    """sinks[].flux: cells, their error, zones; then the state of both layers by dense algebra."""
+    sigma, own, floor = 0.4, 0.3, 2e-8
+    entry = (f"sinks:\n  - {{id: bio, flux: {WORK}/nee.nc, variable: nee, sigma: {sigma}, cell_sd: {own}, "
+             "floor: 2e-8 mol m-2 s-1}\n\n# Top-down")
+
+    def edit(text):
+        a, b = text.index("sinks:"), text.index("# Top-down")
+        return (text[:a] + entry + text[b + len("# Top-down"):]).replace("sink: land", "sink: bio")
+    job("second", edit)
+    layer, account, p, q = (load(x) for x in ("sink-bio", "inventory-account-co2", "problem-co2",
+                                             "posterior-co2"))
+    n = len(flux)
+    assert (layer["cell_flux"] == flux).all() and (layer["error_sign"] == 1).all()
+    assert layer["error_factor"].shape == (1, n)
+    near(layer["error_factor"][0], sigma * flux, 1e-14, "shared")
+    near(layer["error_variance"], (own * flux)**2 + floor**2, 1e-14, "own")
+    # zones: the inventory of the same file sums its own cells of 2 km instead of the mesh's
+    near(layer["zone_total"], load("inventory-nee")["zone_total"], 1e-5, "zone totals")
+    ratio = layer["zone_sd"] / np.abs(layer["zone_total"])  # what cells share does not average out
+    assert (ratio > sigma).all() and (ratio < sigma + own).all() and ratio.min() < 1.01 * sigma, ratio
+
+    r = len(account["error_sign"])
+    assert len(p["x0"]) == 2 * n and (p["x0"][n:] == flux).all()
+    assert (p["q_factor"][r:, n:] == layer["error_factor"]).all() and not p["q_factor"][r:, :n].any()
+    assert (p["q_variance"][n:] == layer["error_variance"]).all()
+    H, row, col = np.zeros((len(p["y"]), 2 * n)), p["H_rowptr"].astype(int), p["H_col"].astype(int)
+    for i in range(len(H)):
+        H[i, col[row[i]:row[i + 1]]] = p["H_data"][row[i]:row[i + 1]]
+    B = p["group"][:, None] == np.arange(len(p["b0"]))
+    F = p["q_factor"]
+    QHt = F.T @ (p["q_sign"][:, None] * (F @ H.T)) + p["q_variance"][:, None] * H.T
+    S = H @ QHt + B @ np.diag(p["b_sd"]**2) @ B.T + np.diag(p["r_sd"]**2)
+    K = QHt @ np.linalg.inv(S)
+    x = p["x0"] + K @ (p["y"] - H @ p["x0"] - B @ p["b0"])
+    var = p["q_sign"] @ F**2 + p["q_variance"] - (QHt * K).sum(1)
+    near(q["sink_posterior"], x[n:], 1e-9, "posterior of the second layer")
+    near(q["sink_sd"]**2, var[n:], 1e-9, "its variance")
+    near(q["cell_posterior"], x[:n], 1e-9, "posterior of the account")
+    near(q["sink_zone_prior"], layer["zone_total"], 1e-12, "zones")
+    assert (q["sink_zone_posterior_sd"] < q["sink_zone_prior_sd"]).any()
+    assert np.abs(x[n:] - flux).max() > 0.01 * np.abs(flux).max()  # the soundings do move it
+
+
 def main():
     shutil.rmtree(WORK, ignore_errors=True)
     os.makedirs(WORK)
@@ -110,6 +160,7 @@ def main():
     assert (before["x0"] == after["x0"]).all()  # the state is that of the prior and the sink
     for key in ("cell_prior", "cell_posterior"):
         assert np.allclose(added[key] - plain[key], flux, rtol=1e-9, atol=0), key
+    check_second_layer(flux)
     return 0
 
 

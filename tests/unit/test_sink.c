@@ -722,8 +722,10 @@ static void test_cells(void **state) {
   user_set(ctx, "code,gain,gain_sd\n1,2,0.5\n2,,\n", &set);
   double a[18] = {3, 0, 0, 1, 0, 0, 0, 0, 0, /**/ 0, 2, 0, 0, 2, 0, 0, 0, 0}, zero[3] = {0};
   const sky_tensor t = areas(2, 3, a, zero);
+  const sky_sink_site site = {&t, &set, NULL};
+  sky_sink_how how = {.accuracy = 0.85};
   sky_sink_cells c;
-  assert_int_equal(sky_sink_cells_make(ctx, &t, &set, 0.85, 0.3, &c), SKY_OK);
+  assert_int_equal(sky_sink_cells_make(ctx, &site, 1, &how, 0.3, &c), SKY_OK);
   assert_int_equal(c.n_cell, 2);
   assert_int_equal(c.rank, 3); /* the gain, and false changes both ways */
   assert_close(c.uptake[0], -8000, 1e-12);
@@ -735,14 +737,42 @@ static void test_cells(void **state) {
   for (size_t k = 2; k < 6; k++)
     assert_close(c.factor[k], shared, 1e-12);
   sky_sink_cells_free(&c);
-  assert_int_equal(sky_sink_cells_make(ctx, &t, &set, NAN, 0.3, &c), SKY_OK);
-  assert_int_equal(c.rank, 1);
-  sky_sink_cells_free(&c);
-  for (uint64_t nth = 1; nth <= 7; nth++) {
+  for (uint64_t nth = 1; nth <= 8; nth++) {
     sky_memory_fail_at(ctx, nth);
-    assert_int_equal(sky_sink_cells_make(ctx, &t, &set, 0.85, 0.3, &c), SKY_E_NOMEM);
+    assert_int_equal(sky_sink_cells_make(ctx, &site, 1, &how, 0.3, &c), SKY_E_NOMEM);
     sky_memory_fail_at(ctx, 0);
   }
+  how.correlation = 0.25; /* of the mistakes, a quarter is in both maps */
+  assert_int_equal(sky_sink_cells_make(ctx, &site, 1, &how, 0.3, &c), SKY_OK);
+  assert_close(c.factor[2], 0.75 * shared, 1e-12);
+  sky_sink_cells_free(&c);
+  how = (sky_sink_how){.accuracy = NAN};
+  assert_int_equal(sky_sink_cells_make(ctx, &site, 1, &how, 0.3, &c), SKY_OK);
+  assert_int_equal(c.rank, 1);
+  sky_sink_cells_free(&c);
+
+  /* The land in two places whose factor is one table row: the same cells, one row of errors. As
+   * rows of their own, the places' errors are two. */
+  double half[18], rest[18];
+  for (size_t k = 0; k < 18; k++) {
+    half[k] = 0.25e-4 * a[k]; /* ha again */
+    rest[k] = 0.75e-4 * a[k];
+  }
+  const sky_tensor t1 = areas(2, 3, half, zero), t2 = areas(2, 3, rest, zero);
+  const size_t one[1] = {0}, two[1] = {1};
+  sky_sink_site both[2] = {{&t1, &set, one}, {&t2, &set, one}};
+  assert_int_equal(sky_sink_cells_make(ctx, both, 2, &how, 0.3, &c), SKY_OK);
+  assert_int_equal(c.rank, 1);
+  assert_close(c.uptake[0], -8000, 1e-12);
+  assert_close(c.factor[0], -2000, 1e-12);
+  assert_close(c.variance[0], 0.3 * 8000 * 0.3 * 8000, 1e-12);
+  sky_sink_cells_free(&c);
+  both[1].factor = two;
+  assert_int_equal(sky_sink_cells_make(ctx, both, 2, &how, 0.3, &c), SKY_OK);
+  assert_int_equal(c.rank, 2);
+  assert_close(c.factor[0], -500, 1e-12);
+  assert_close(c.factor[2], -1500, 1e-12);
+  sky_sink_cells_free(&c);
   sky_sink_set_free(&set);
 }
 
