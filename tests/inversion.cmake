@@ -6,6 +6,7 @@ target_link_libraries(sky_fixture_problem PUBLIC skyflux_algorithms PkgConfig::C
 sky_test(test_cholesky SOURCES unit/test_cholesky.c LIBS sky_fixture_problem)
 sky_test(test_covariance SOURCES unit/test_covariance.c LIBS sky_fixture_problem)
 sky_test(test_sparse SOURCES unit/test_sparse.c LIBS sky_fixture_problem)
+sky_test(test_noise SOURCES unit/test_noise.c LIBS sky_fixture_problem)
 sky_test(test_iterate SOURCES unit/test_iterate.c LIBS sky_fixture_problem)
 sky_test(test_levels SOURCES unit/test_levels.c LIBS sky_fixture_problem)
 sky_test(test_bayes SOURCES unit/test_bayes.c LIBS sky_fixture_problem)
@@ -26,6 +27,7 @@ sky_script(test_invert_iterative_S cli/test_invert_iterative.py ARGS S)
 sky_script(test_invert_iterative_M cli/test_invert_iterative.py ARGS M LABELS long)
 sky_script(test_invert_iterative_large cli/test_invert_iterative.py ARGS large LABELS long)
 sky_script(test_invert_M cli/test_invert.py ARGS M)
+sky_script(test_invert_noise cli/test_invert_noise.py)
 
 # Fluxes that cannot be negative: modes, chains and samplers.
 add_executable(sampler_tool support/sampler_tool.c)

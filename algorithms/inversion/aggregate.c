@@ -127,7 +127,8 @@ sky_status sky_aggregation_error(sky_context *ctx, const sky_problem *p, size_t 
   SKY_GO(sky_problem_gram(ctx, &part, G));
   for (size_t i = 0; i < n * n; i++)
     d.G[i] += G[i];
-  SKY_GO(sky_dual_factor(ctx, p->r_sd, &d));
+  const sky_noise noise = sky_problem_noise(p);
+  SKY_GO(sky_dual_factor(ctx, &noise, &d));
   out->dofs_coarse = trace_of(n, d.inverse, G);
   for (size_t i = 0; i < n; i++) {
     const double var = fmax(Ragg[i * n + i], 0);

@@ -14,6 +14,7 @@
 #include "algorithms/inversion/bayes.h"
 #include "algorithms/inversion/cholesky.h"
 #include "algorithms/inversion/levels.h"
+#include "algorithms/inversion/noise.h"
 #include "algorithms/inversion/offsets.h"
 #include "algorithms/inversion/posterior.h"
 #include "src/core/memory.h"
@@ -136,6 +137,9 @@ sky_status sky_problem_check(sky_context *ctx, const sky_problem *p) {
   SKY_TRY(check_values(ctx, "x0", p->x0, p->n_state, false));
   SKY_TRY(check_values(ctx, "x_sd", p->x_sd, p->n_state, true));
   SKY_TRY(check_covariance(ctx, p));
+  if (p->track != NULL && sky_track_size(p->track) != p->n_obs)
+    return sky_fail(ctx, SKY_E_RANGE, "problem: a track of %zu places (expected %zu)",
+                    sky_track_size(p->track), p->n_obs);
   SKY_TRY(check_jacobian(ctx, p));
   return sky_offsets_check(ctx, p);
 }
@@ -281,9 +285,10 @@ static void gram_step(solver *s, size_t t) {
 
 static void add_noise(solver *s) {
   const sky_problem *p = s->p;
+  const sky_noise noise = sky_problem_noise(p);
   for (size_t i = 0; i < p->n_obs; i++) {
     double *row = s->psi + i * p->n_obs;
-    row[i] += p->r_sd[i] * p->r_sd[i];
+    sky_noise_covariance(&noise, i, row);
     sky_offsets_covariance(p, i, row);
   }
 }
@@ -330,13 +335,10 @@ static void solve_mean(solver *s) {
     out->b[g] = p->b0[g] + step;
   }
   sky_problem_observe(s->ctx, p, out->x, out->b, out->simulated);
-  sky_acc jo = {0, 0};
-  for (size_t i = 0; i < n; i++) {
-    const double rw = p->r_sd[i] * s->w[i]; /* R w = y - H x̂ - B b̂, also where r_sd is 0 */
-    sky_acc_add(&jo, rw * rw);
+  for (size_t i = 0; i < n; i++)
     out->residual[i] = p->y[i] - out->simulated[i];
-  }
-  out->jo = sky_acc_value(&jo);
+  const sky_noise noise = sky_problem_noise(p);
+  out->jo = sky_noise_variance(&noise, s->w, 1); /* R w = y - H x̂ - B b̂, also where r_sd is 0 */
   out->chi2 = sky_dot(s->d, s->w, n);
   out->neg_log_evidence = 0.5 * (out->chi2 + sky_cholesky_logdet(n, s->psi) + (double)n * LOG_2PI);
 }
@@ -416,11 +418,8 @@ static void reduce_covariance(solver *s, size_t nz, const double *Z, double *cov
 
 /* aᵀ K (R + B Σ_b Bᵀ) Kᵀ a with k = Kᵀa = Ψ⁻¹HQa, one column of K; sums: scratch [n_background] */
 static double noise_variance(const sky_problem *p, const double *k, size_t stride, double *sums) {
-  sky_acc sum = {0, 0};
-  for (size_t i = 0; i < p->n_obs; i++) {
-    const double e = p->r_sd[i] * k[i * stride];
-    sky_acc_add(&sum, e * e);
-  }
+  const sky_noise noise = sky_problem_noise(p);
+  sky_acc sum = {sky_noise_variance(&noise, k, stride), 0};
   sky_offsets_sums(p, k, stride, sums);
   for (size_t g = 0; g < p->n_background; g++) {
     const double e = p->b_sd[g] * sums[g];

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "algorithms/inversion/cholesky.h"
+#include "algorithms/inversion/noise.h"
 #include "algorithms/inversion/covariance.h"
 #include "algorithms/inversion/offsets.h"
 #include "algorithms/inversion/posterior.h"
@@ -122,8 +123,9 @@ static sky_status prepare(bounded *s) {
       s->H[i * m + (size_t)p->col[k]] = p->val[k];
   sky_covariance_apply(s->ctx, &s->q, s->H, n, s->qv, s->G);
   sky_gram(s->ctx, n, m, s->H, s->G, s->psi);
+  const sky_noise noise = sky_problem_noise(p);
   for (size_t i = 0; i < n; i++) {
-    s->psi[i * n + i] += p->r_sd[i] * p->r_sd[i];
+    sky_noise_covariance(&noise, i, s->psi + i * n);
     sky_offsets_covariance(p, i, s->psi + i * n);
   }
   const sky_status st = sky_cholesky(s->ctx, n, s->psi);
@@ -257,11 +259,11 @@ static void finish(bounded *s) {
   sky_cholesky_backward(s->ctx, n, s->psi, 1, s->w);
   offsets(p, s->w, out->b);
   residual(p, out->x, out->b, s->w);
-  sky_acc jo = {0, 0}, jb = {0, 0};
-  for (size_t i = 0; i < n; i++) {
-    sky_acc_add(&jo, s->w[i] * s->w[i] / (p->r_sd[i] * p->r_sd[i]));
-    s->w[i] /= p->r_sd[i] * p->r_sd[i];
-  }
+  const sky_noise noise = sky_problem_noise(p);
+  sky_acc jb = {0, 0};
+  sky_noise_whiten(&noise, s->w);
+  out->jo = sky_dot(s->w, s->w, n);
+  sky_noise_whiten_transposed(&noise, s->w);
   double *force = s->G, *step = s->G + m; /* G is not needed again; n >= 2 is made sure of */
   adjoint(p, s->w, out->lambda, force);
   sky_covariance_apply(s->ctx, &s->q, force, 1, s->work, step);
@@ -284,7 +286,6 @@ static void finish(bounded *s) {
     }
   out->kkt_residual = worst;
   out->jb = sky_acc_value(&jb);
-  out->jo = sky_acc_value(&jo);
 }
 
 sky_status sky_bounded_solve(sky_context *ctx, const sky_problem *p, const double *lower,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "algorithms/inversion/cholesky.h"
+#include "algorithms/inversion/noise.h"
 #include "algorithms/inversion/offsets.h"
 #include "algorithms/inversion/posterior.h"
 #include "src/core/memory.h"
@@ -86,14 +87,15 @@ static sky_status root_low_rank(sky_context *ctx, const sky_problem *p, const do
 
 static sky_status information(sky_context *ctx, const sky_problem *p, sky_control *out) {
   const size_t n = p->n_obs, all = out->n;
+  const sky_noise noise = sky_problem_noise(p);
   double *rows = SKY_NEW0(ctx, double, all *n); /* (R^-½ [H B])ᵀ */
   if (rows == NULL) return SKY_E_NOMEM;
   for (size_t i = 0; i < n; i++)
     for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
-      rows[(size_t)p->col[k] * n + i] = p->val[k] / p->r_sd[i];
+      rows[(size_t)p->col[k] * n + i] = p->val[k];
   sky_offsets_columns(p, rows + p->n_state * n);
-  for (size_t k = p->n_state * n; k < all * n; k++)
-    rows[k] /= p->r_sd[k % n];
+  for (size_t k = 0; k < all; k++)
+    sky_noise_whiten(&noise, rows + k * n);
   sky_gram(ctx, all, n, rows, rows, out->F);
   sky_free(rows);
   return SKY_OK;
@@ -140,7 +142,7 @@ cleanup:
 }
 
 double sky_control_residual(const sky_problem *p, const double *v, double *r) {
-  sky_acc cost = {0, 0};
+  const sky_noise noise = sky_problem_noise(p);
   for (size_t i = 0; i < p->n_obs; i++) {
     double sum = p->y[i];
     for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
@@ -149,18 +151,18 @@ double sky_control_residual(const sky_problem *p, const double *v, double *r) {
     sky_offsets_add(p, i, v + p->n_state, &offset);
     sum -= sky_acc_value(&offset);
     r[i] = sum;
-    const double u = sum / p->r_sd[i];
-    sky_acc_add(&cost, u * u);
   }
-  return sky_acc_value(&cost);
+  sky_noise_whiten(&noise, r);
+  return sky_dot(r, r, p->n_obs);
 }
 
-void sky_control_adjoint(const sky_problem *p, const double *r, double *out) {
+void sky_control_adjoint(const sky_problem *p, double *r, double *out) {
+  const sky_noise noise = sky_problem_noise(p);
+  sky_noise_whiten_transposed(&noise, r);
   memset(out, 0, (p->n_state + p->n_background) * sizeof *out);
   for (size_t i = 0; i < p->n_obs; i++) {
-    const double f = r[i] / (p->r_sd[i] * p->r_sd[i]);
     for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
-      out[p->col[k]] += p->val[k] * f;
-    sky_offsets_scatter(p, i, f, out + p->n_state);
+      out[p->col[k]] += p->val[k] * r[i];
+    sky_offsets_scatter(p, i, r[i], out + p->n_state);
   }
 }

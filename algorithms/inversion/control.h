@@ -22,9 +22,9 @@ void sky_control_free(sky_control *c); /* NULL-safe, zeroes */
 /* L [n*n] (lower) with L Lᵀ = I + Cᵀ S F S C, S = diag(scale [n]); scale NULL = 1. */
 SKY_NODISCARD sky_status sky_control_hessian(sky_context *ctx, const sky_control *c,
                                              const double *scale, double *L);
-/* r [n_obs] = y - H x - B b with v = (x, b); |R^-½ r|² is returned. */
+/* r [n_obs] = R^-½ (y - H x - B b) with v = (x, b); |r|² is returned. */
 double sky_control_residual(const sky_problem *p, const double *v, double *r);
-/* out [n] = [H B]ᵀ R⁻¹ r. */
-void sky_control_adjoint(const sky_problem *p, const double *r, double *out);
+/* out [n] = [H B]ᵀ R^-½ᵀ r; r is overwritten. */
+void sky_control_adjoint(const sky_problem *p, double *r, double *out);
 
 #endif

@@ -17,13 +17,13 @@ typedef struct point {
 } point;
 
 /* Mean of residual × innovation over that of the variance: factor² of a sensor. */
-static double ratio_r(const sky_dual *d, const double *r, const sky_hyper_choice *c,
+static double ratio_r(const sky_dual *d, const sky_noise *r, const sky_hyper_choice *c,
                       int32_t group) {
   sky_acc found = {0, 0}, stated = {0, 0};
   for (size_t i = 0; i < d->n; i++) {
     if (group >= 0 && c->sensor[i] != group) continue;
-    sky_acc_add(&found, r[i] * r[i] * d->w[i] * d->d[i]);
-    sky_acc_add(&stated, r[i] * r[i]);
+    sky_acc_add(&found, sky_noise_row(r, i, d->w) * d->d[i]);
+    sky_acc_add(&stated, sky_noise_element(r, i, i));
   }
   return sky_acc_value(&found) / sky_acc_value(&stated);
 }
@@ -51,12 +51,13 @@ static sky_status iterate(sky_context *ctx, const sky_problem *p, const sky_hype
   }
   for (size_t i = 0; i < n * n; i++)
     d->G[i] = scale * s->G0[i] + s->B[i];
-  SKY_TRY(sky_dual_factor(ctx, s->r, d));
+  const sky_noise noise = {n, s->r, p->track};
+  SKY_TRY(sky_dual_factor(ctx, &noise, d));
   *change = 0;
   for (size_t k = 0; k < t->n; k++) {
     sky_hyper *h = &t->param[k];
     const double ratio =
-        h->kind == SKY_HYPER_SIGMA_Q ? ratio_q(d, s->G0, scale) : ratio_r(d, s->r, c, h->group);
+        h->kind == SKY_HYPER_SIGMA_Q ? ratio_q(d, s->G0, scale) : ratio_r(d, &noise, c, h->group);
     if (!(ratio > 0))
       return sky_fail(ctx, SKY_E_RANGE,
                       "tune: Desroziers' variance of parameter %zu is %g times the stated one "

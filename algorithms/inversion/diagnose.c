@@ -17,12 +17,13 @@
 
 static void fill_observations(const sky_problem *p, const sky_dual *d, sky_diagnosis *out) {
   const size_t n = d->n;
+  const sky_noise noise = sky_problem_noise(p);
   sky_acc square = {0, 0}, chi2 = {0, 0};
   for (size_t i = 0; i < n; i++) {
     const double inverse = d->inverse[i * n + i];
     out->loo_error[i] = d->w[i] / inverse;
     out->loo_sd[i] = 1 / sqrt(inverse);
-    out->influence[i] = 1 - p->r_sd[i] * p->r_sd[i] * inverse;
+    out->influence[i] = 1 - sky_noise_row(&noise, i, d->inverse + i * n);
     out->innovation[i] = d->d[i] / sqrt(d->psi[i * n + i]);
     out->n_outlier += fabs(out->innovation[i]) > SKY_OUTLIER;
     sky_acc_add(&square, out->loo_error[i] * out->loo_error[i]);
@@ -40,13 +41,22 @@ static sky_status fill_eigenvalues(sky_context *ctx, const sky_problem *p, const
   const size_t n = d->n;
   for (size_t i = 0; i < n; i++)
     if (p->r_sd[i] == 0) return SKY_OK; /* an infinite eigenvalue: none is reported */
+  const sky_noise noise = sky_problem_noise(p);
   double *M = NULL;
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(M, SKY_NEW(ctx, double, n *n));
   SKY_GO_ALLOC(out->eigenvalue, SKY_NEW(ctx, double, n));
-  for (size_t i = 0; i < n; i++)
-    for (size_t j = 0; j < n; j++)
-      M[i * n + j] = d->G[i * n + j] / (p->r_sd[i] * p->r_sd[j]);
+  memcpy(M, d->G, n * n * sizeof *M);
+  for (int side = 0; side < 2; side++) { /* R^-½ G, then its transpose again */
+    for (size_t i = 0; i < n; i++)
+      sky_noise_whiten(&noise, M + i * n);
+    for (size_t i = 0; i < n; i++)
+      for (size_t j = 0; j < i; j++) {
+        const double m = M[i * n + j];
+        M[i * n + j] = M[j * n + i];
+        M[j * n + i] = m;
+      }
+  }
   const lapack_int info =
       LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'N', 'U', (lapack_int)n, M, (lapack_int)n, out->eigenvalue);
   if (info != 0)
@@ -68,12 +78,12 @@ cleanup:
  * Σa² = tr((Ψ⁻¹G)²) is not formed and the half-widths are NaN. */
 static void fill_criteria(const sky_problem *p, const sky_dual *d, sky_diagnosis *out) {
   const size_t n = d->n;
-  sky_acc jo = {0, 0}, a2 = {0, 0}, rest2 = {0, 0};
-  for (size_t i = 0; i < n; i++)
-    sky_acc_add(&jo, p->r_sd[i] * p->r_sd[i] * d->w[i] * d->w[i]);
+  const sky_noise noise = sky_problem_noise(p);
+  const double jo = sky_noise_variance(&noise, d->w, 1);
+  sky_acc a2 = {0, 0}, rest2 = {0, 0};
   const double chi2 = sky_dot(d->d, d->w, n), rest = (double)n - out->dofs;
-  out->jo_per_rest = sky_acc_value(&jo) / rest;
-  out->jb_per_dofs = (chi2 - sky_acc_value(&jo)) / out->dofs;
+  out->jo_per_rest = jo / rest;
+  out->jb_per_dofs = (chi2 - jo) / out->dofs;
   out->chi2_per_obs = chi2 / (double)n;
   out->chi2_half = 2 * sqrt(2 / (double)n);
   out->jb_half = out->jo_half = NAN;

@@ -21,13 +21,16 @@ static sky_status check_memory(sky_context *ctx, const sky_problem *p) {
                   p->n_obs, ceil(need / 1e6), (double)sky_context_memory(ctx) / 1e6);
 }
 
-sky_status sky_dual_factor(sky_context *ctx, const double *r_sd, sky_dual *d) {
+sky_status sky_dual_factor(sky_context *ctx, const sky_noise *r, sky_dual *d) {
   const size_t n = d->n;
   double *rows = SKY_NEW0(ctx, double, n *n); /* L⁻¹, transposed: row i solves L x = e_i */
   if (rows == NULL) return SKY_E_NOMEM;
   memcpy(d->psi, d->G, n * n * sizeof *d->psi);
-  for (size_t i = 0; i < n; i++)
-    d->psi[i * n + i] += r_sd[i] * r_sd[i];
+  for (size_t i = 0; i < n; i++) {
+    sky_noise_covariance(r, i, d->psi + i * n);
+    for (size_t j = 0; j < i; j++)
+      d->psi[j * n + i] = d->psi[i * n + j];
+  }
   memcpy(d->L, d->psi, n * n * sizeof *d->L);
   const sky_status st = sky_cholesky(ctx, n, d->L);
   if (st == SKY_OK) {
@@ -65,7 +68,8 @@ sky_status sky_dual_make(sky_context *ctx, const sky_problem *p, sky_dual *out) 
     for (size_t j = 0; j < i; j++)
       out->G[j * n + i] = out->G[i * n + j];
   }
-  SKY_GO(sky_dual_factor(ctx, p->r_sd, out));
+  const sky_noise noise = sky_problem_noise(p);
+  SKY_GO(sky_dual_factor(ctx, &noise, out));
 cleanup:
   if (st != SKY_OK) sky_dual_free(out);
   return st;

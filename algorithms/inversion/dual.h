@@ -3,7 +3,7 @@
 #ifndef SKY_ALGORITHMS_DUAL_H
 #define SKY_ALGORITHMS_DUAL_H
 
-#include "skyflux/problem.h"
+#include "algorithms/inversion/noise.h"
 
 typedef struct sky_dual {
   size_t n;        /* observations */
@@ -16,8 +16,8 @@ typedef struct sky_dual {
 
 /* Checks the problem and the memory budget (5 arrays of n*n beside the problem) first. */
 SKY_NODISCARD sky_status sky_dual_make(sky_context *ctx, const sky_problem *p, sky_dual *out);
-/* psi, L, inverse, w again for other r_sd [n] or another G; d stays. */
-SKY_NODISCARD sky_status sky_dual_factor(sky_context *ctx, const double *r_sd, sky_dual *d);
+/* psi, L, inverse, w again for another R or another G; d stays. */
+SKY_NODISCARD sky_status sky_dual_factor(sky_context *ctx, const sky_noise *r, sky_dual *d);
 /* Zone by zone [n_zone*n]: rows (H Q a)ᵀ; prior [n_zone*n_zone] = W Q Wᵀ. */
 SKY_NODISCARD sky_status sky_dual_zones(sky_context *ctx, const sky_problem *p, size_t n_zone,
                                         const double *W, double *HQW, double *prior);

@@ -200,8 +200,15 @@ static sky_status slope(sky_context *ctx, const bench *b, const sky_hyper_choice
       break;
   }
   memset(dpsi, 0, n * n * sizeof *dpsi);
-  for (size_t i = 0; i < n; i++)
-    if (in_group(choice->sensor, h->group, i)) dpsi[i * n + i] = 2 * b->p.r_sd[i] * b->p.r_sd[i];
+  const sky_noise noise = sky_problem_noise(&b->p);
+  for (size_t i = 0; i < n; i++) { /* (1_i + 1_j) R_ij */
+    sky_noise_covariance(&noise, i, dpsi + i * n);
+    for (size_t j = 0; j <= i; j++) {
+      dpsi[i * n + j] *=
+          in_group(choice->sensor, h->group, i) + in_group(choice->sensor, h->group, j);
+      dpsi[j * n + i] = dpsi[i * n + j];
+    }
+  }
   return SKY_OK;
 }
 

@@ -50,8 +50,9 @@ static void innovation(iteration *it) {
     sky_acc offset = {0, 0};
     sky_offsets_add(p, i, p->b0, &offset);
     prior[i] += sky_acc_value(&offset);
-    d[i] = (p->y[i] - prior[i]) * it->op.scale[i];
+    d[i] = p->y[i] - prior[i];
   }
+  sky_noise_whiten(&it->op.r, d);
 }
 
 /* b_z and the prior covariance of the totals, a few zones at a time. */
@@ -268,7 +269,7 @@ static void fill_zones(iteration *it) {
     out->prior_sd[z] = sqrt(prior_var);
     out->total_sd[z] = sqrt(post_var);
     out->zone_reduction[z] = prior_var > 0 ? 1 - post_var / prior_var : 0;
-    double noise = sky_dot(u, u, n); /* kᵀ(R + BΣBᵀ)k with k = R^-½ u */
+    double noise = sky_dot(u, u, n); /* kᵀ(R + BΣBᵀ)k with k = R^-½ᵀ u */
     sky_obs_operator_groups(&it->op, u, it->op.sums);
     for (size_t g = 0; g < p->n_background; g++)
       noise += p->b_sd[g] * p->b_sd[g] * it->op.sums[g] * it->op.sums[g];
@@ -344,9 +345,7 @@ static void fill_unknown(size_t n, double *v) {
 static sky_status fill_traces(iteration *it) {
   const sky_problem *p = it->p;
   sky_posterior *out = it->out;
-  double logdet = 0;
-  for (size_t i = 0; i < it->n; i++)
-    logdet += 2 * log(p->r_sd[i]);
+  double logdet = sky_noise_logdet(&it->op.r);
   if (it->report->complete) {
     logdet += sky_cholesky_logdet(it->n, it->L);
     SKY_TRY(fill_maps(it));

@@ -35,17 +35,15 @@ sky_status sky_obs_operator_open(sky_context *ctx, const sky_problem *p, bool fl
   out->ctx = ctx;
   out->p = p;
   out->q = sky_problem_covariance(p);
+  out->r = sky_problem_noise(p);
   out->batch = batch_of(p);
   sky_blas_single();
   SKY_GO(sky_sparse_create(ctx, p->n_obs, p->n_state, p->rowptr, p->col, p->val, float32, &out->H));
-  SKY_GO_ALLOC(out->scale, SKY_NEW(ctx, double, p->n_obs));
   SKY_GO_ALLOC(out->y, SKY_NEW(ctx, double, out->batch * p->n_obs));
   SKY_GO_ALLOC(out->u, SKY_NEW(ctx, double, out->batch * p->n_state));
   SKY_GO_ALLOC(out->qu, SKY_NEW(ctx, double, out->batch * p->n_state));
   SKY_GO_ALLOC(out->work, SKY_NEW(ctx, double, kronecker(p) ? out->batch * p->n_state : 0));
   SKY_GO_ALLOC(out->sums, SKY_NEW(ctx, double, p->n_background));
-  for (size_t i = 0; i < p->n_obs; i++)
-    out->scale[i] = 1 / p->r_sd[i];
 cleanup:
   if (st != SKY_OK) sky_obs_operator_close(out);
   return st;
@@ -54,7 +52,6 @@ cleanup:
 void sky_obs_operator_close(sky_obs_operator *op) {
   if (op == NULL) return;
   sky_sparse_free(&op->H);
-  sky_free(op->scale);
   sky_free(op->y);
   sky_free(op->u);
   sky_free(op->qu);
@@ -71,8 +68,9 @@ double sky_obs_operator_bytes(const sky_problem *p, bool float32) {
 
 void sky_obs_operator_lift(sky_obs_operator *op, const double *v, size_t count) {
   const size_t n = op->p->n_obs;
-  for (size_t i = 0; i < count * n; i++)
-    op->y[i] = op->scale[i % n] * v[i];
+  memcpy(op->y, v, count * n * sizeof *v);
+  for (size_t k = 0; k < count; k++)
+    sky_noise_whiten_transposed(&op->r, op->y + k * n);
   sky_sparse_transpose_apply(op->ctx, &op->H, op->y, count, op->u);
   sky_covariance_apply(op->ctx, &op->q, op->u, count, op->work, op->qu);
 }
@@ -81,19 +79,19 @@ void sky_obs_operator_observe(const sky_obs_operator *op, const double *x, size_
                               double *out) {
   const size_t n = op->p->n_obs;
   sky_sparse_apply(op->ctx, &op->H, x, count, out);
-  for (size_t i = 0; i < count * n; i++)
-    out[i] *= op->scale[i % n];
+  for (size_t k = 0; k < count; k++)
+    sky_noise_whiten(&op->r, out + k * n);
 }
 
 void sky_obs_operator_groups(const sky_obs_operator *op, const double *v, double *sums) {
   const sky_problem *p = op->p;
   if (p->n_background == 0) return;
-  memset(sums, 0, p->n_background * sizeof *sums);
-  for (size_t i = 0; i < p->n_obs; i++)
-    sky_offsets_scatter(p, i, op->scale[i] * v[i], sums);
+  memcpy(op->y, v, p->n_obs * sizeof *v);
+  sky_noise_whiten_transposed(&op->r, op->y);
+  sky_offsets_sums(p, op->y, 1, sums);
 }
 
-/* out += R^-½ B Σ_b Bᵀ R^-½ v + v */
+/* out += R^-½ B Σ_b Bᵀ R^-½ᵀ v + v */
 static void add_offsets(sky_obs_operator *op, const double *v, double *out) {
   const sky_problem *p = op->p;
   for (size_t i = 0; i < p->n_obs; i++)
@@ -105,8 +103,11 @@ static void add_offsets(sky_obs_operator *op, const double *v, double *out) {
   for (size_t i = 0; i < p->n_obs; i++) {
     sky_acc offset = {0, 0};
     sky_offsets_add(p, i, op->sums, &offset);
-    out[i] += op->scale[i] * sky_acc_value(&offset);
+    op->y[i] = sky_acc_value(&offset);
   }
+  sky_noise_whiten(&op->r, op->y);
+  for (size_t i = 0; i < p->n_obs; i++)
+    out[i] += op->y[i];
 }
 
 void sky_obs_operator_apply(sky_obs_operator *op, const double *v, size_t count, double *out) {

@@ -1,6 +1,6 @@
 /* obs_operator.h: what a problem does to a vector of observation space, preconditioned by R:
  *
- *   A = R^-½ Ψ R^-½ = I + R^-½ (H Q Hᵀ + B Σ_b Bᵀ) R^-½                           (iterate.md)
+ *   A = R^-½ Ψ R^-½ᵀ = I + R^-½ (H Q Hᵀ + B Σ_b Bᵀ) R^-½ᵀ                         (iterate.md)
  *
  * symmetric, eigenvalues >= 1. Vectors [n_obs] or [n_state] stand one after another. Same bits for
  * any thread count. */
@@ -8,6 +8,7 @@
 #define SKY_ALGORITHMS_OBS_OPERATOR_H
 
 #include "algorithms/inversion/covariance.h"
+#include "algorithms/inversion/noise.h"
 #include "algorithms/inversion/sparse.h"
 
 typedef struct sky_obs_operator {
@@ -15,8 +16,8 @@ typedef struct sky_obs_operator {
   const sky_problem *p; /* borrowed */
   sky_covariance q;
   sky_sparse H;
-  size_t batch;          /* vectors that go through the state at once */
-  double *scale;         /* [n_obs] 1/r_sd */
+  size_t batch; /* vectors that go through the state at once */
+  sky_noise r;
   double *y;             /* [batch*n_obs] */
   double *u, *qu, *work; /* [batch*n_state] */
   double *sums;          /* [n_background] */
@@ -30,11 +31,11 @@ double sky_obs_operator_bytes(const sky_problem *p, bool float32);
 
 /* out [count*n_obs] = A v */
 void sky_obs_operator_apply(sky_obs_operator *op, const double *v, size_t count, double *out);
-/* At most batch vectors: op->u = Hᵀ R^-½ v and op->qu = Q op->u. */
+/* At most batch vectors: op->u = Hᵀ R^-½ᵀ v and op->qu = Q op->u. */
 void sky_obs_operator_lift(sky_obs_operator *op, const double *v, size_t count);
 /* out [count*n_obs] = R^-½ H x */
 void sky_obs_operator_observe(const sky_obs_operator *op, const double *x, size_t count,
                               double *out);
-/* sums [n_background] = Bᵀ R^-½ v of one vector */
+/* op->y is overwritten. sums [n_background] = Bᵀ R^-½ᵀ v of one vector */
 void sky_obs_operator_groups(const sky_obs_operator *op, const double *v, double *sums);
 #endif

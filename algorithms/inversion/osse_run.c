@@ -126,6 +126,7 @@ typedef struct experiment {
   double *HQW, *cov;          /* [nz*n], [nz*nz] */
   double *sd, *total, *truth; /* [nz] */
   double *dx, *db, *w;        /* [n_state], [n_background], [n] */
+  double dofs;                /* n - tr(R Ψ⁻¹) */
 } experiment;
 
 /* Four streams of random numbers a member: state, offsets, noise, spare. */
@@ -141,8 +142,12 @@ static void draw_innovation(sky_context *ctx, experiment *e, uint64_t member) {
   for (size_t i = 0; i < p->n_obs; i++) {
     const double z = sky_rng_normal(seed, stream + 2, i);
     noise = i == 0 ? z : rho * noise + fresh * z;
-    e->d.d[i] += e->plan->noise_factor * p->r_sd[i] * noise;
+    e->w[i] = e->plan->noise_factor * noise;
   }
+  const sky_noise r = sky_problem_noise(p);
+  sky_noise_colour(&r, e->w);
+  for (size_t i = 0; i < p->n_obs; i++)
+    e->d.d[i] += e->w[i];
 }
 
 /* All but the member's own numbers is shared: only Ψ⁻¹d is solved again. */
@@ -152,19 +157,13 @@ static void solve_member(sky_context *ctx, experiment *e, sky_osse *out) {
   memcpy(e->w, e->d.d, n * sizeof *e->w);
   sky_cholesky_forward(ctx, n, e->d.L, 1, e->w);
   sky_cholesky_backward(ctx, n, e->d.L, 1, e->w);
-  const double chi2 = sky_dot(e->d.d, e->w, n);
-  sky_acc jo = {0, 0}, left = {0, 0};
-  for (size_t i = 0; i < n; i++) {
-    const double r2 = p->r_sd[i] * p->r_sd[i];
-    sky_acc_add(&jo, r2 * e->w[i] * e->w[i]);
-    sky_acc_add(&left, r2 * e->d.inverse[i * n + i]);
-  }
+  const sky_noise r = sky_problem_noise(p);
+  const double chi2 = sky_dot(e->d.d, e->w, n), jo = sky_noise_variance(&r, e->w, 1);
   for (size_t z = 0; z < e->nz; z++) { /* both relative to the prior total */
     e->total[z] = sky_dot(e->HQW + z * n, e->w, n);
     e->truth[z] = sky_dot(e->W + z * p->n_state, e->dx, p->n_state);
   }
-  sky_osse_add(out, e->total, e->sd, e->truth, chi2 - sky_acc_value(&jo), sky_acc_value(&jo),
-               (double)n - sky_acc_value(&left));
+  sky_osse_add(out, e->total, e->sd, e->truth, chi2 - jo, jo, e->dofs);
 }
 
 /* sd of every zone: √(aᵀQa - (HQa)ᵀΨ⁻¹HQa) */
@@ -195,6 +194,11 @@ static sky_status prepare(sky_context *ctx, experiment *e) {
   SKY_GO_ALLOC(e->db, SKY_NEW(ctx, double, p->n_background));
   SKY_GO_ALLOC(e->w, SKY_NEW(ctx, double, p->n_obs));
   SKY_GO(zone_sds(ctx, e));
+  const sky_noise r = sky_problem_noise(p);
+  sky_acc left = {0, 0};
+  for (size_t i = 0; i < p->n_obs; i++)
+    sky_acc_add(&left, sky_noise_row(&r, i, e->d.inverse + i * p->n_obs));
+  e->dofs = (double)p->n_obs - sky_acc_value(&left);
 cleanup:
   return st;
 }

@@ -7,6 +7,7 @@
 #include "algorithms/fusion/compare.h"
 #include "algorithms/inversion/cholesky.h"
 #include "algorithms/inversion/levels.h"
+#include "algorithms/inversion/noise.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 
@@ -47,6 +48,7 @@ void sky_problem_free(sky_problem *p) {
   sky_free(p->q_sign);
   sky_free(p->q_var);
   sky_levels_free(p->levels);
+  sky_track_free(p->track);
   sky_free(p->xc);
   sky_free(p->yc);
   sky_free(p->group);

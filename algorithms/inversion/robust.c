@@ -25,18 +25,23 @@ static double reweight(const sky_problem *p, const sky_dual *d, double k, double
 
 sky_status sky_huber_weights(sky_context *ctx, const sky_problem *p, double k, double *r_sd,
                              size_t *n_changed, size_t *rounds) {
+  const sky_noise noise = {p->n_obs, r_sd, NULL};
   sky_dual d = {0};
   double change = 1;
   sky_status st = SKY_OK;
   if (!(k > 0) || !isfinite(k))
     return sky_fail(ctx, SKY_E_RANGE, "huber: %g (expected a number > 0)", k);
+  if (p->track != NULL)
+    return sky_fail(ctx, SKY_E_RANGE,
+                    "huber: the loss is one of single residuals: errors correlated along a track "
+                    "have none");
   for (size_t i = 0; i < p->n_obs; i++)
     if (!(p->r_sd[i] > 0))
       return sky_fail(ctx, SKY_E_RANGE, "huber: r_sd[%zu] = %g (expected > 0)", i, p->r_sd[i]);
   memcpy(r_sd, p->r_sd, p->n_obs * sizeof *r_sd);
   SKY_GO(sky_dual_make(ctx, p, &d));
   for (*rounds = 0; *rounds < ROUNDS && change > CLOSE; ++*rounds) {
-    if (*rounds > 0) SKY_GO(sky_dual_factor(ctx, r_sd, &d));
+    if (*rounds > 0) SKY_GO(sky_dual_factor(ctx, &noise, &d));
     change = reweight(p, &d, k, r_sd);
   }
   if (change > CLOSE)

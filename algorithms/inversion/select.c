@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "algorithms/inversion/noise.h"
 #include "src/core/memory.h"
 
 size_t sky_select_label(size_t n, const int32_t *label, int32_t value, bool equal, size_t *index) {
@@ -18,6 +19,7 @@ void sky_selection_free(sky_problem *p) {
   sky_free(p->val);
   sky_free(p->y);
   sky_free(p->r_sd);
+  sky_track_free(p->track);
   sky_free(p->group);
   sky_free(p->regressor);
   memset(p, 0, sizeof *p);
@@ -44,6 +46,7 @@ sky_status sky_problem_select(sky_context *ctx, const sky_problem *p, size_t n, 
   out->rowptr = NULL;
   out->col = out->group = NULL;
   out->val = out->y = out->r_sd = out->regressor = NULL;
+  out->track = NULL;
   for (size_t k = 0; k < n; k++)
     nnz += p->rowptr[index[k] + 1] - p->rowptr[index[k]];
   SKY_GO_ALLOC(out->rowptr, SKY_NEW0(ctx, size_t, n + 1));
@@ -55,6 +58,7 @@ sky_status sky_problem_select(sky_context *ctx, const sky_problem *p, size_t n, 
   if (p->n_regressor > 0) SKY_GO_ALLOC(out->regressor, SKY_NEW(ctx, double, n * p->n_regressor));
   for (size_t k = 0; k < n; k++)
     copy_row(p, index[k], k, out);
+  if (p->track != NULL) SKY_GO(sky_track_select(ctx, p->track, n, index, &out->track));
 cleanup:
   if (st != SKY_OK) sky_selection_free(out);
   return st;

@@ -67,6 +67,9 @@ static sky_status check_model(sky_context *ctx, const sky_problem *p, size_t lag
                         "time)",
                         i, j, p->D[i * nt + j], want);
     }
+  if (p->track != NULL)
+    return sky_fail(ctx, SKY_E_RANGE,
+                    "smoother: errors correlated along a track would link its steps");
   for (size_t i = 0; i < p->n_obs; i++)
     if (!(p->r_sd[i] > 0))
       return sky_fail(ctx, SKY_E_RANGE, "smoother: r_sd[%zu] = %g (expected > 0)", i, p->r_sd[i]);

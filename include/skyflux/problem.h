@@ -1,6 +1,7 @@
 /* problem.h: a linear Gaussian inverse problem and its exact solution.
  *
- *   y = H x + B b + e,   x ~ N(x0, Q),  b ~ N(b0, diag(b_sd²)),  e ~ N(0, diag(r_sd²))
+ *   y = H x + B b + e,   x ~ N(x0, Q),  b ~ N(b0, diag(b_sd²)),  e ~ N(0, R)
+ *   R = diag(r_sd²), or correlated along the track of an overpass
  *   Q = S (D ⊗ E) S,  state index = t*n_cell + cell,  S = diag(x_sd)
  *   or Q = F diag(s) Fᵀ + diag(v), s_k = ±1: low rank + diagonal, as bottom-up accounts state it
  *   or Q = Σ_k W_k C_k W_kᵀ: stationary fields on regular grids, averaged over the cells of a mesh
@@ -31,6 +32,7 @@ typedef enum sky_correlation {
 } sky_correlation;
 
 typedef struct sky_levels sky_levels; /* a prior as an operator: stationary fields on a mesh */
+typedef struct sky_track sky_track;   /* correlation of errors along the tracks of overpasses */
 
 typedef struct sky_problem {
   size_t n_obs, n_state, n_cell, n_time; /* n_state = n_cell*n_time */
@@ -38,6 +40,7 @@ typedef struct sky_problem {
   int32_t *col;                          /* [nnz] state index, ascending in a row */
   double *val;                           /* [nnz] */
   double *y, *r_sd;                      /* [n_obs] */
+  sky_track *track;                      /* owned, or NULL: errors are independent */
   double *x0, *x_sd;                     /* [n_state]; x_sd = sqrt(diag Q) */
   double *x_true;                        /* [n_state] or NULL */
   sky_correlation space, time;    /* models that E and D were made from, and their lengths; */
@@ -156,10 +159,11 @@ SKY_NODISCARD sky_status sky_information_solve(sky_context *ctx, const sky_infor
  * In place of cov, Lx_km, Lt_steps and sigma_q: q_variance(state) and, where there are factors,
  * q_factor(rank,state) and q_sign(rank), with Q = Σ_k q_sign_k q_factor_k q_factor_kᵀ +
  * diag(q_variance). Optional: x_true(state); x_sd(state), r_sd(obs) in place of sigma_q, sigma_r;
- * group(obs), b0, b_sd(background) for background offsets; regressor(regressor,obs) with
- * regressor_mean, regressor_sd(regressor) for errors that follow a known pattern; xc, yc with the
- * unit degree (or degrees_east, degrees_north) are longitude and latitude (great-circle distances),
- * with km or no unit plane coordinates. */
+ * along_track(obs) with overpass(obs), r_length and r_share for errors correlated along a track
+ * (src/read/problem_noise.h); group(obs), b0, b_sd(background) for background offsets;
+ * regressor(regressor,obs) with regressor_mean, regressor_sd(regressor) for errors that follow a
+ * known pattern; xc, yc with the unit degree (or degrees_east, degrees_north) are longitude and
+ * latitude (great-circle distances), with km or no unit plane coordinates. */
 SKY_NODISCARD sky_status sky_problem_read(sky_context *ctx, const char *path, sky_problem *out);
 
 #ifdef __cplusplus

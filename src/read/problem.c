@@ -14,6 +14,7 @@
 #include "src/core/memory.h"
 #include "src/read/nc.h"
 #include "src/read/problem_levels.h"
+#include "src/read/problem_noise.h"
 
 /* A variable of exactly `count` finite numbers; count SIZE_MAX: any, told in *found. */
 static sky_status read_vector(sky_context *ctx, sky_nc *f, const char *var, size_t count,
@@ -287,6 +288,7 @@ sky_status sky_problem_read(sky_context *ctx, const char *path, sky_problem *out
     SKY_GO(read_vector(ctx, f, "x_true", out->n_state, NULL, &out->x_true));
   SKY_GO(read_background(ctx, f, out));
   SKY_GO(fill_covariance(ctx, f, out));
+  SKY_GO(sky_problem_read_noise(ctx, f, out));
 cleanup:
   sky_nc_close(f);
   if (st != SKY_OK) sky_problem_free(out);
