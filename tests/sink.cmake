@@ -1,8 +1,11 @@
 # Ecosystem sinks: area tensor, stock change and its errors, the class reader, the command, the stage.
 sky_test(test_sink SOURCES unit/test_sink.c LIBS skyflux_algorithms LABELS unit)
+sky_test(test_sink_defects SOURCES unit/test_sink_defects.c LIBS skyflux_algorithms LABELS unit)
 sky_test(test_sink_measures SOURCES unit/test_sink_measures.c LIBS skyflux_algorithms LABELS unit)
 sky_test(test_raster SOURCES unit/test_raster.c LIBS skyflux_read LABELS read)
 sky_script(sink_command cli/test_sink.py LABELS cli)
+sky_script(sink_defects cli/test_sink_defects.py LABELS cli)
+sky_script(sink_golden golden/test_sink_gold.py LABELS cli)
 sky_script(sink_tensor cli/test_sink_tensor.py LABELS cli)
 sky_script(sink_indicators cli/test_sink_indicators.py LABELS cli)
 sky_script(sink_job cli/test_sink_job.py LABELS cli)

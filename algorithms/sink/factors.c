@@ -160,6 +160,7 @@ static bool needed(const loader *l, role r, size_t cls) {
 }
 
 static void widen(sky_sink_factor *f, double low, double high) {
+  if (f->own) return;
   f->sd = sqrt(f->sd * f->sd + (high - low) * (high - low) / 12);
 }
 
@@ -360,6 +361,8 @@ sky_status sky_sink_set_builtin(sky_context *ctx, const char *name, const sky_si
               .set = &s,
               .rows = {.ctx = ctx,
                        .allowed = need->allowed,
+                       .overrides = need->overrides,
+                       .overrides_path = need->overrides_path,
                        .n_allowed = need->n_allowed,
                        .refused = {.ctx = ctx}}};
   SKY_TRY(check_name(ctx, name));

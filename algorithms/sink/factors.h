@@ -61,6 +61,8 @@ typedef struct sky_sink_need { /* what the maps ask of the set, [n_class] */
   const char *grazing;         /* of grassland ("severely degraded" …); NULL: as the reference */
   const char *const *allowed;  /* keys of unverified rows */
   size_t n_allowed;
+  const sky_table *overrides; /* a user's own values of rows (factor_rows.h), NULL */
+  const char *overrides_path;
 } sky_sink_need;
 
 /* Set `name` for the 11 classes. SKY_E_USAGE: unknown set or soil; SKY_E_RANGE: a class without a

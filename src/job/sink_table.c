@@ -167,6 +167,7 @@ static sky_status make_sites(sky_context *ctx, sky_sink *s) {
                                 .pools = s->opt.pools,
                                 .soil = s->opt.soil,
                                 .plots = s->opt.plots,
+                                .overrides = s->opt.overrides,
                                 .tillage = s->opt.tillage,
                                 .input = s->opt.input,
                                 .grazing = s->opt.grazing,
@@ -408,8 +409,8 @@ static void put_number(sky_text *t, double v) {
 
 static sky_status put_inputs(sky_context *ctx, const sky_sink *s, sky_text *t) {
   const sky_sink_options *o = &s->opt;
-  const char *const beside[] = {o->climate, o->climate_sets, o->soil_map, o->soil_types,
-                                o->plots,   o->reference,    o->zones};
+  const char *const beside[] = {o->climate, o->climate_sets, o->soil_map,  o->soil_types,
+                                o->plots,   o->reference,    o->overrides, o->zones};
   const size_t n = o->n_date + sizeof beside / sizeof beside[0];
   sky_text_put(t, "# skyflux " SKYFLUX_VERSION " sink\n");
   for (size_t i = 0; i < n; i++) {
@@ -446,8 +447,11 @@ static sky_status put_sources(sky_context *ctx, const sky_sink *s, sky_text *t) 
   sky_text_put(t, "\n");
   for (size_t i = 0; i < s->sites.n_factor && o->pools == NULL; i++) {
     const sky_sink_factor *f = s->sites.factor[i];
-    sky_text_printf(t, "# factor %s = %.9g +- %.4g %s%s\n", f->key, f->value, f->sd, f->unit,
-                    f->verified ? "" : " (not verified)");
+    sky_text_printf(t, "# factor %s = %.9g +- %.4g %s%s%s\n", f->key, f->value, f->sd, f->unit,
+                    f->own ? ", from " : "",
+                    f->own        ? f->source
+                    : f->verified ? ""
+                                  : " (not verified)");
   }
   return SKY_OK;
 }

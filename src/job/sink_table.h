@@ -20,6 +20,7 @@ typedef struct sky_sink_options {
   const char *factors, *pools;           /* one of them; pools: FILE.csv */
   const char *soil;                      /* NULL: soil carbon is not computed */
   const char *plots;                     /* inventory, instead of the biomass of factors; NULL */
+  const char *overrides;                 /* own values of factor rows; NULL */
   const char *tillage, *input, *grazing; /* of soils; NULL: as the reference */
   const char *climate, *climate_sets;    /* instead of factors: map, and the set of each code */
   const char *soil_map, *soil_types;     /* instead of soil: map, and the type of each code */
