@@ -5,6 +5,7 @@ sky_test(test_sink_measures SOURCES unit/test_sink_measures.c LIBS skyflux_algor
 sky_test(test_raster SOURCES unit/test_raster.c LIBS skyflux_read LABELS read)
 sky_script(sink_command cli/test_sink.py LABELS cli)
 sky_script(sink_defects cli/test_sink_defects.py LABELS cli)
+sky_script(sink_fractions cli/test_sink_fractions.py LABELS cli)
 sky_script(sink_golden golden/test_sink_gold.py LABELS cli)
 sky_script(sink_tensor cli/test_sink_tensor.py LABELS cli)
 sky_script(sink_indicators cli/test_sink_indicators.py LABELS cli)

@@ -52,6 +52,8 @@ static const sink_option options[] = {
     TEXT(YEARS, "years", sink.years, "Y1,Y2,...", "years of the maps"),
     TEXT(LEGEND, "legend", sink.legend, "NAME",
          "what the classes mean: skyflux list legends, or FILE.csv"),
+    TEXT(INPUT, "fractions", sink.fractions, "FILE.csv",
+         "class fractions instead of maps: columns year, class, file, band, unit"),
     TEXT(FLAG, "persistence", sink.persistence, NULL,
          "a class that is back at the next date never left (three dates)"),
     GROUP("carbon"),
@@ -243,7 +245,28 @@ static sky_status check_indicators(sky_context *ctx, const sky_sink_args *a) {
   return sky_sink_gwp_find(ctx, a->gwp, &gwp);
 }
 
-static sky_status check_args(sky_context *ctx, const sky_sink_args *a,
+/* What class fractions do not go with: they have no single class, climate or accuracy. */
+static sky_status check_fractions(sky_context *ctx, const sky_sink_args *a, int files) {
+  const sky_sink_options *o = &a->sink;
+  const char *other = o->n_date > 0          ? "--years"
+                      : o->legend != NULL    ? "--legend"
+                      : o->pools != NULL     ? "--pools"
+                      : o->climate != NULL   ? "--climate"
+                      : o->soil_map != NULL  ? "--soil-map"
+                      : o->reference != NULL ? "--reference"
+                      : o->persistence       ? "--persistence"
+                      : !isnan(o->accuracy)  ? "--accuracy"
+                      : a->rasters != NULL   ? "--rasters"
+                                             : NULL;
+  if (a->id == NULL) return sky_fail(ctx, SKY_E_USAGE, "sink: option --id is needed");
+  if (other != NULL)
+    return sky_fail(ctx, SKY_E_USAGE, "sink: %s does not go with --fractions", other);
+  if (files == 1) return SKY_OK;
+  return sky_fail(ctx, SKY_E_USAGE,
+                  "sink: with --fractions expected a file of zones alone, got %d files", files);
+}
+
+static sky_status check_maps(sky_context *ctx, const sky_sink_args *a,
                              const sky_cli_common *common) {
   const sky_sink_options *o = &a->sink;
   const char *missing = a->id == NULL       ? "--id"
@@ -258,6 +281,14 @@ static sky_status check_args(sky_context *ctx, const sky_sink_args *a,
   if ((size_t)common->n_args != o->n_date + 1)
     return sky_fail(ctx, SKY_E_USAGE, "sink: --years has %zu years for %d maps", o->n_date,
                     common->n_args - 1);
+  return SKY_OK;
+}
+
+static sky_status check_args(sky_context *ctx, const sky_sink_args *a,
+                             const sky_cli_common *common) {
+  const sky_sink_options *o = &a->sink;
+  SKY_TRY(o->fractions != NULL ? check_fractions(ctx, a, common->n_args)
+                               : check_maps(ctx, a, common));
   if ((o->factors != NULL) + (o->pools != NULL) + (o->climate_sets != NULL) != 1)
     return sky_fail(ctx, SKY_E_USAGE,
                     "sink: give either --factors (see skyflux list sink-sets), --pools FILE.csv or "

@@ -92,7 +92,8 @@ void sky_sink_print_table(const sky_sink *s) {
   printf(
       "\nstock change: %s; positive = the land gains carbon\nremoval: positive = uptake, %.9g t "
       "CO2 per t C; without loss data a gain is gross growth, not a net sink\n",
-      s->reference.n_class > 0 ? "area estimate from a reference sample"
+      s->fractions.n > 0         ? "least change that fits the class fractions, not area estimate"
+      : s->reference.n_class > 0 ? "area estimate from a reference sample"
       : isnan(s->opt.accuracy) ? "map difference, not area estimate (map error unknown: --accuracy)"
                                : "map difference, not area estimate (interval with map error)",
       SKY_CO2_PER_C);

@@ -8,19 +8,21 @@
 #define SKY_JOB_SINK_TABLE_H
 
 #include "src/engine/raster_pass.h"
+#include "src/job/sink_fractions.h"
 #include "src/job/sink_sites.h"
 #include "src/read/raster.h"
 
 typedef struct sky_sink_options {
-  const char *maps[SKY_TENSOR_DATES];    /* paths */
-  double years[SKY_TENSOR_DATES];        /* ascending */
-  size_t n_date;                         /* of both, at least 2 */
-  const char *zones;                     /* path, for the list of inputs, NULL = none */
-  const char *legend;                    /* built-in, or FILE.csv */
-  const char *factors, *pools;           /* one of them; pools: FILE.csv */
-  const char *soil;                      /* NULL: soil carbon is not computed */
-  const char *plots;                     /* inventory, instead of the biomass of factors; NULL */
-  const char *overrides;                 /* own values of factor rows; NULL */
+  const char *maps[SKY_TENSOR_DATES]; /* paths */
+  double years[SKY_TENSOR_DATES];     /* ascending */
+  size_t n_date;                      /* of both, at least 2 */
+  const char *zones;                  /* path, for the list of inputs, NULL = none */
+  const char *legend;                 /* built-in, or FILE.csv */
+  const char *fractions;              /* instead of maps, years, legend: sink_fractions.h; NULL */
+  const char *factors, *pools;        /* one of them; pools: FILE.csv */
+  const char *soil;                   /* NULL: soil carbon is not computed */
+  const char *plots;                  /* inventory, instead of the biomass of factors; NULL */
+  const char *overrides;              /* own values of factor rows; NULL */
   const char *tillage, *input, *grazing; /* of soils; NULL: as the reference */
   const char *climate, *climate_sets;    /* instead of factors: map, and the set of each code */
   const char *soil_map, *soil_types;     /* instead of soil: map, and the type of each code */
@@ -35,8 +37,9 @@ typedef struct sky_sink_options {
 
 typedef struct sky_sink {
   sky_sink_options opt;
-  sky_raster *map;      /* the first */
-  const sky_grid *grid; /* of all maps */
+  sky_raster *map;         /* the first */
+  const sky_grid *grid;    /* of all maps */
+  sky_fractions fractions; /* n 0: none */
   sky_legend legend;
   bool *seen;        /* [legend rows] a pixel has it */
   sky_zones zones;   /* in the CRS of grid, by the caller: the zones of the table, then others */
@@ -76,7 +79,8 @@ const char *sky_sink_row_class(const sky_sink *s, const sky_sink_row *row); /* "
 const char *sky_sink_stock_label(const sky_sink *s, const sky_sink_row *row);
 const char *sky_sink_uptake_label(const sky_sink *s, const sky_sink_row *row);
 const char *sky_sink_reason(const sky_sink *s, size_t zone, char out[SKY_SINK_REASON]);
-bool sky_sink_empty(const sky_sink *s, size_t zone); /* no class at both dates */
+double sky_sink_covered(const sky_sink *s, size_t zone); /* share that lies in the maps */
+bool sky_sink_empty(const sky_sink *s, size_t zone);     /* no class at both dates */
 /* Class i has no annual gain in the set. */
 bool sky_sink_no_gain(const sky_sink *s, size_t i);
 
