@@ -73,6 +73,16 @@ static const sink_option options[] = {
          "of grassland: 'high intensity grazing', 'severely degraded', improved"),
     TEXT(INPUT, "plots", sink.plots, "FILE.csv",
          "plots of an inventory, instead of the biomass of the factors"),
+    TEXT(INPUT, "biomass", sink.local.biomass, "FILE",
+         "raster of above-ground biomass, t/ha, instead of the factors'"),
+    TEXT(WORD, "biomass-sd", sink.local.biomass_sd, "SD",
+         "its standard deviation: a share, or a raster"),
+    TEXT(INPUT, "soil-carbon", sink.local.soil, "FILE",
+         "raster of soil carbon, t C/ha, instead of the factors'"),
+    TEXT(WORD, "soil-carbon-sd", sink.local.soil_sd, "SD",
+         "its standard deviation: a share, or a raster"),
+    TEXT(INPUT, "forest-age", sink.local.ages, "FILE.csv",
+         "shares of forest by age: columns zone_id, young, old, primary"),
     TEXT(INPUT, "pools", sink.pools, "FILE.csv",
          "your own carbon pools by map code, instead of --factors"),
     TEXT(INPUT, "override", sink.overrides, "FILE.csv",
@@ -213,6 +223,22 @@ static sky_status check_pairs(sky_context *ctx, const sky_sink_options *o) {
   return SKY_OK;
 }
 
+/* What is known of single zones. */
+static sky_status check_local(sky_context *ctx, const sky_sink_args *a) {
+  const sky_sink_options *o = &a->sink;
+  if (!sky_local_any(&o->local)) return sky_local_check(ctx, &o->local);
+  if (o->pools != NULL || o->plots != NULL || a->rasters != NULL)
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "sink: --%s does not go with --biomass, --soil-carbon or --forest-age",
+                    o->pools != NULL   ? "pools"
+                    : o->plots != NULL ? "plots"
+                                       : "rasters");
+  if (o->fractions != NULL && (o->local.biomass != NULL || o->local.soil != NULL))
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "sink: --biomass and --soil-carbon need a map of classes, not --fractions");
+  return sky_local_check(ctx, &o->local);
+}
+
 static sky_status check_errors(sky_context *ctx, const sky_sink_options *o) {
   if (o->reference != NULL && (o->n_date != 2 || !isnan(o->accuracy)))
     return sky_fail(ctx, SKY_E_USAGE,
@@ -294,6 +320,7 @@ static sky_status check_args(sky_context *ctx, const sky_sink_args *a,
                     "sink: give either --factors (see skyflux list sink-sets), --pools FILE.csv or "
                     "--climate with --climate-sets");
   SKY_TRY(check_pairs(ctx, o));
+  SKY_TRY(check_local(ctx, a));
   SKY_TRY(check_errors(ctx, o));
   SKY_TRY(check_indicators(ctx, a));
   if (a->rasters != NULL && (o->persistence || o->reference != NULL))

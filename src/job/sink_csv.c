@@ -87,9 +87,10 @@ static sky_status put_input(sky_context *ctx, const char *path, sky_text *t) {
 
 static sky_status put_inputs(sky_context *ctx, const sky_sink *s, sky_text *t) {
   const sky_sink_options *o = &s->opt;
-  const char *const beside[] = {o->fractions, o->climate,    o->climate_sets,
-                                o->soil_map,  o->soil_types, o->plots,
-                                o->reference, o->overrides,  o->zones};
+  const sky_local_options *l = &o->local;
+  const char *const beside[] = {l->biomass, l->soil,         l->ages,      o->fractions,
+                                o->climate, o->climate_sets, o->soil_map,  o->soil_types,
+                                o->plots,   o->reference,    o->overrides, o->zones};
   const size_t n = o->n_date + sizeof beside / sizeof beside[0];
   sky_text_put(t, "# skyflux " SKYFLUX_VERSION " sink\n");
   for (size_t d = 0; d < 2; d++)
@@ -132,6 +133,7 @@ static sky_status put_sources(sky_context *ctx, const sky_sink *s, sky_text *t) 
                     : f->verified ? ""
                                   : " (not verified)");
   }
+  sky_local_put(s->local, s->n_zone, t);
   return SKY_OK;
 }
 

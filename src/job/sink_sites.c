@@ -128,7 +128,8 @@ static sky_status load(sky_context *ctx, const sky_site_options *opt, const sky_
                                 .allowed = opt->allowed,
                                 .n_allowed = opt->n_allowed,
                                 .overrides = overrides,
-                                .overrides_path = opt->overrides};
+                                .overrides_path = opt->overrides,
+                                .local = opt->local};
     SKY_TRY(sky_sink_set_builtin(ctx, site->factors, &need, &site->set));
     return opt->plots != NULL ? use_plots(ctx, opt->plots, &site->set) : SKY_OK;
   }

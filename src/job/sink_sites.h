@@ -16,6 +16,7 @@ typedef struct sky_site_options {
   const char *overrides;                 /* table of own values of factor rows, with sets; NULL */
   const char *tillage, *input, *grazing; /* NULL: as the reference */
   const char *climate_sets, *soil_types; /* tables; NULL */
+  const sky_sink_local *local; /* what is known of the one zone that the sites are for; NULL */
   const sky_legend *legend;
   const bool *also; /* [n_class] may be anywhere, and change, whatever the maps show; NULL */
   const char *const *allowed;

@@ -22,6 +22,7 @@ void sky_sink_close(sky_sink *s) {
   sky_free(s->shown);
   sky_free(s->changed);
   sky_sites_free(&s->sites);
+  sky_free(s->local);
   sky_free(s->rows);
   sky_free(s->change);
   sky_reference_free(&s->reference);
@@ -176,21 +177,25 @@ static sky_status make_areas(sky_context *ctx, sky_sink *s) {
   return sky_sink_areas(ctx, &opt, &s->zones, s->seen, &s->areas);
 }
 
+static sky_site_options site_options(const sky_sink *s) {
+  return (sky_site_options){.factors = s->opt.factors,
+                            .pools = s->opt.pools,
+                            .soil = s->opt.soil,
+                            .plots = s->opt.plots,
+                            .overrides = s->opt.overrides,
+                            .tillage = s->opt.tillage,
+                            .input = s->opt.input,
+                            .grazing = s->opt.grazing,
+                            .climate_sets = s->opt.climate_sets,
+                            .soil_types = s->opt.soil_types,
+                            .legend = &s->legend,
+                            .also = s->reference.n_class > 0 ? s->changed : NULL,
+                            .allowed = s->opt.allowed,
+                            .n_allowed = s->opt.n_allowed};
+}
+
 static sky_status make_sites(sky_context *ctx, sky_sink *s) {
-  const sky_site_options opt = {.factors = s->opt.factors,
-                                .pools = s->opt.pools,
-                                .soil = s->opt.soil,
-                                .plots = s->opt.plots,
-                                .overrides = s->opt.overrides,
-                                .tillage = s->opt.tillage,
-                                .input = s->opt.input,
-                                .grazing = s->opt.grazing,
-                                .climate_sets = s->opt.climate_sets,
-                                .soil_types = s->opt.soil_types,
-                                .legend = &s->legend,
-                                .also = s->reference.n_class > 0 ? s->changed : NULL,
-                                .allowed = s->opt.allowed,
-                                .n_allowed = s->opt.n_allowed};
+  const sky_site_options opt = site_options(s);
   SKY_TRY(sky_sites_make(ctx, &s->areas, s->n_zone, &opt, &s->sites));
   s->set = &s->sites.site[0].set;
   for (size_t i = 0; i < s->sites.n; i++)
@@ -235,13 +240,84 @@ static sky_sink_how how_of(const sky_sink *s, double years) {
                         .reference = s->reference.n_class > 0 ? &s->reference : NULL};
 }
 
+/* One zone, with what is known of it: views of the tensors of a period, and sites of its own. */
+typedef struct zone_sites {
+  sky_sites sites;
+  sky_tensor *tensor;
+  sky_sink_site *site;
+} zone_sites;
+
+static void zone_free(zone_sites *v) {
+  sky_sites_free(&v->sites);
+  sky_free(v->tensor);
+  sky_free(v->site);
+}
+
+static void zone_look(const zone_sites *v, const period_sites *p, size_t zone) {
+  for (size_t i = 0; i < p->n; i++) {
+    const sky_tensor *t = &p->tensor[i];
+    v->tensor[i] = (sky_tensor){1, t->n_class, t->area + zone * t->n_class * t->n_class,
+                                t->nodata + zone, t->inside + zone};
+    v->site[i] = (sky_sink_site){&v->tensor[i], &v->sites.site[i].set, v->sites.site[i].factor};
+  }
+}
+
+/* Places are the same, so its sites are in the order of all sites. zone_free it in any case. */
+static sky_status zone_make(sky_context *ctx, const sky_sink *s, size_t zone, zone_sites *v) {
+  sky_site_options opt = site_options(s);
+  opt.local = &s->local[zone];
+  *v = (zone_sites){.tensor = SKY_NEW(ctx, sky_tensor, s->sites.n)};
+  v->site = SKY_NEW(ctx, sky_sink_site, s->sites.n);
+  if (v->tensor == NULL || v->site == NULL) return SKY_E_NOMEM;
+  return sky_sites_make(ctx, &s->areas, s->n_zone, &opt, &v->sites);
+}
+
+static sky_status fill_zones(sky_context *ctx, sky_sink *s, const period_sites *p,
+                             const sky_sink_how *how, sky_sink_row *out) {
+  const size_t step = s->n_class + 1;
+  sky_status st = SKY_OK;
+  for (size_t z = 0; z < s->n_zone && st == SKY_OK; z++) {
+    zone_sites v;
+    st = zone_make(ctx, s, z, &v);
+    if (st == SKY_OK) {
+      zone_look(&v, p, z);
+      st = sky_sink_compute(ctx, v.site, p->n, how, out + z * step);
+    }
+    for (size_t c = 0; c < step && st == SKY_OK; c++)
+      out[z * step + c].zone = z;
+    zone_free(&v);
+  }
+  return st;
+}
+
+static sky_status change_zones(sky_context *ctx, sky_sink *s, const period_sites *before,
+                               const period_sites *now, const sky_sink_how *how) {
+  sky_status st = SKY_OK;
+  for (size_t z = 0; z < s->n_zone && st == SKY_OK; z++) {
+    zone_sites a, b;
+    st = zone_make(ctx, s, z, &a);
+    const sky_status other = zone_make(ctx, s, z, &b);
+    if (st == SKY_OK) st = other;
+    if (st == SKY_OK) {
+      zone_look(&a, before, z);
+      zone_look(&b, now, z);
+      st = sky_sink_uptake_change(ctx, a.site, b.site, now->n, how,
+                                  s->change + z * (s->n_class + 1));
+    }
+    zone_free(&a);
+    zone_free(&b);
+  }
+  return st;
+}
+
 /* Rows of one period; those of the last stand first. */
 static sky_status fill_period(sky_context *ctx, sky_sink *s, size_t period, const period_sites *p) {
   const size_t rows = s->n_zone * (s->n_class + 1);
   const double *years = s->opt.years + period;
   const sky_sink_how how = how_of(s, years[1] - years[0]);
   sky_sink_row *out = s->rows + (s->n_period - 1 - period) * rows;
-  SKY_TRY(sky_sink_compute(ctx, p->site, p->n, &how, out));
+  SKY_TRY(s->local != NULL ? fill_zones(ctx, s, p, &how, out)
+                           : sky_sink_compute(ctx, p->site, p->n, &how, out));
   for (size_t i = 0; i < rows; i++)
     out[i].period = period;
   return SKY_OK;
@@ -259,8 +335,9 @@ static sky_status fill_periods(sky_context *ctx, sky_sink *s) {
   }
   if (st == SKY_OK && s->n_period > 1) {
     s->change = SKY_NEW(ctx, sky_sink_estimate, s->n_zone * (s->n_class + 1));
-    st = s->change == NULL
-             ? SKY_E_NOMEM
+    st = s->change == NULL ? SKY_E_NOMEM
+         : s->local != NULL
+             ? change_zones(ctx, s, &before, &now, &how)
              : sky_sink_uptake_change(ctx, before.site, now.site, now.n, &how, s->change);
   }
   period_free(&before);
@@ -286,6 +363,9 @@ sky_status sky_sink_make(sky_context *ctx, sky_sink *s) {
   SKY_GO(check_legend(ctx, s));
   if (s->opt.reference != NULL) SKY_GO(read_reference(ctx, s));
   SKY_GO(make_sites(ctx, s));
+  if (sky_local_any(&s->opt.local))
+    SKY_GO(sky_local_make(ctx, &s->opt.local, s->opt.maps[0], &s->legend, s->grid, &s->zones,
+                          s->n_zone, s->opt.pass.tile, &s->local));
   SKY_GO(sky_tensor_make(ctx, &s->areas, NULL, 0, s->n_period - 1, &s->tensor));
   SKY_GO(fill_periods(ctx, s));
 cleanup:

@@ -9,6 +9,7 @@
 
 #include "src/engine/raster_pass.h"
 #include "src/job/sink_fractions.h"
+#include "src/job/sink_local.h"
 #include "src/job/sink_sites.h"
 #include "src/read/raster.h"
 
@@ -26,6 +27,7 @@ typedef struct sky_sink_options {
   const char *tillage, *input, *grazing; /* of soils; NULL: as the reference */
   const char *climate, *climate_sets;    /* instead of factors: map, and the set of each code */
   const char *soil_map, *soil_types;     /* instead of soil: map, and the type of each code */
+  sky_local_options local;               /* Tier 2 of each zone */
   double accuracy, places;               /* NaN: not stated (sky_sink_how) */
   double correlation;                    /* of map errors */
   const char *reference; /* sample: columns map_1, map_2, true_1, true_2, units; two dates; NULL */
@@ -51,6 +53,7 @@ typedef struct sky_sink {
   bool *shown;             /* [n_class] some zone of the table has it */
   bool *changed;           /* [n_class] some zone of the table changes into or out of it */
   sky_sites sites;         /* what holds where */
+  sky_sink_local *local;   /* [n_zone] Tier 2; NULL: none */
   const sky_sink_set *set; /* of the first site: names of the classes */
   bool stocks;             /* some site has them */
   sky_reference reference; /* n_class 0: none */

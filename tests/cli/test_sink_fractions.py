@@ -183,7 +183,7 @@ def check_errors():
     fails(3, ["percent.tif: pixel (0, 3) has a share of 50 of class 7", "unit"], *base, table("bad.csv", bad))
     fails(3, ["class 7 (cropland) has no map of 2010"], *base, table("bad.csv", good[:-1]))
     fails(3, ["bad.csv:6: class 7 of 2010 occurs twice"], *base, table("bad.csv", good + [good[-1]]))
-    fails(3, ["bad.csv:6", "two years in all"], *base, table("bad.csv", good + [[2015, 1, "half.tif"]]))
+    fails(3, ["bad.csv:4", "two years in all"], *base, table("bad.csv", good + [[2015, 1, "half.tif"]]))
     fails(3, ["bad.csv", "no column 'file'"], *base, table("bad.csv", [["year", "class"], [2000, 1]]))
     unit = [["year", "class", "file", "unit"]] + [row + ["%"] for row in good[1:]]
     fails(3, ["bad.csv:2: unit '%' is not one of 1, percent"], *base, table("bad.csv", unit))
