@@ -10,6 +10,7 @@
 #include "src/job/sink_indicators.h"
 #include "src/job/sink_rasters.h"
 #include "src/job/sink_spread.h"
+#include "src/job/sink_yearly.h"
 #include "src/read/zones_ogr.h"
 
 /* The stamp of what is computed, and the journal beside the output. */
@@ -42,6 +43,10 @@ static sky_status write_all(sky_context *ctx, const sky_sink_args *a, bool json,
   if (a->areas != NULL) SKY_TRY(sky_sink_write_areas(ctx, s, a->areas));
   if (a->rasters != NULL) SKY_TRY(sky_sink_write_rasters(ctx, s, a->rasters));
   if (a->spread != NULL) SKY_TRY(sky_sink_write_spread(ctx, s, a->compare, a->spread));
+  if (a->yearly != NULL) {
+    const sky_yearly_options yearly = {a->flux_years, a->management};
+    SKY_TRY(sky_sink_write_yearly(ctx, s, &yearly, a->yearly));
+  }
   if (a->indicators != NULL) SKY_TRY(write_indicators(ctx, a, s));
   if (json) return sky_sink_print_json(ctx, s);
   sky_sink_print_table(s);

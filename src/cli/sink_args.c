@@ -101,6 +101,12 @@ static const sink_option options[] = {
     TEXT(OUTPUT, "areas", areas, "FILE.csv", "the area tensor: zone, classes, climate, soil"),
     TEXT(OUTPUT, "rasters", rasters, "PREFIX",
          "PREFIX_stock.tif, _stock_change.tif and _removal.tif"),
+    TEXT(OUTPUT, "yearly", yearly, "FILE.csv",
+         "carbon of single years from all transitions before them"),
+    TEXT(BESIDE, "flux-years", flux_years, "YEARS",
+         "of --yearly, e.g. 2005,2010-2020 (default: between the maps)"),
+    TEXT(BESIDE, "management", management, "FILE.csv",
+         "of --yearly, by date: columns year, tillage, input, grazing"),
     TEXT(OUTPUT, "spread", spread, "FILE.csv",
          "the removal by each set of --compare, and their range"),
     TEXT(BESIDE, "compare", compare, "SET,SET,...", "factor sets to be set beside each other"),
@@ -256,6 +262,18 @@ static sky_status check_indicators(sky_context *ctx, const sky_sink_args *a) {
   if ((a->compare == NULL) != (a->spread == NULL) || (a->spread != NULL && a->sink.pools != NULL))
     return sky_fail(ctx, SKY_E_USAGE,
                     "sink: --compare SETS and --spread FILE.csv go together, and not with --pools");
+  if (a->yearly == NULL && (a->flux_years != NULL || a->management != NULL))
+    return sky_fail(ctx, SKY_E_USAGE, "sink: --%s goes with --yearly",
+                    a->management != NULL ? "management" : "flux-years");
+  if (a->yearly != NULL &&
+      (a->sink.pools != NULL || a->sink.reference != NULL || sky_local_any(&a->sink.local)))
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "sink: --yearly is of factor sets: not with --pools, --reference, --biomass, "
+                    "--soil-carbon or --forest-age");
+  if (a->management != NULL &&
+      (a->sink.tillage != NULL || a->sink.input != NULL || a->sink.grazing != NULL))
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "sink: give either --management or --tillage, --input and --grazing");
   if (a->measures != NULL && a->indicators == NULL)
     return sky_fail(ctx, SKY_E_USAGE,
                     "sink: --measures go into the table of --indicators, which "

@@ -11,7 +11,7 @@
 
 typedef struct sky_sink_args {
   const char *id, *name, *level, *out, *areas, *measures, *gwp, *indicators, *rasters, *compare,
-      *spread;
+      *spread, *yearly, *flux_years, *management;
   cJSON *words; /* all that the result depends on */
   char *stamp, *journal;
   sky_sink_options sink;

@@ -177,7 +177,7 @@ static sky_status make_areas(sky_context *ctx, sky_sink *s) {
   return sky_sink_areas(ctx, &opt, &s->zones, s->seen, &s->areas);
 }
 
-static sky_site_options site_options(const sky_sink *s) {
+sky_site_options sky_sink_site_options(const sky_sink *s) {
   return (sky_site_options){.factors = s->opt.factors,
                             .pools = s->opt.pools,
                             .soil = s->opt.soil,
@@ -195,7 +195,7 @@ static sky_site_options site_options(const sky_sink *s) {
 }
 
 static sky_status make_sites(sky_context *ctx, sky_sink *s) {
-  const sky_site_options opt = site_options(s);
+  const sky_site_options opt = sky_sink_site_options(s);
   SKY_TRY(sky_sites_make(ctx, &s->areas, s->n_zone, &opt, &s->sites));
   s->set = &s->sites.site[0].set;
   for (size_t i = 0; i < s->sites.n; i++)
@@ -264,7 +264,7 @@ static void zone_look(const zone_sites *v, const period_sites *p, size_t zone) {
 
 /* Places are the same, so its sites are in the order of all sites. zone_free it in any case. */
 static sky_status zone_make(sky_context *ctx, const sky_sink *s, size_t zone, zone_sites *v) {
-  sky_site_options opt = site_options(s);
+  sky_site_options opt = sky_sink_site_options(s);
   opt.local = &s->local[zone];
   *v = (zone_sites){.tensor = SKY_NEW(ctx, sky_tensor, s->sites.n)};
   v->site = SKY_NEW(ctx, sky_sink_site, s->sites.n);

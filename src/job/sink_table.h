@@ -70,6 +70,8 @@ SKY_NODISCARD sky_status sky_sink_open(sky_context *ctx, const sky_sink_options 
 /* Areas of all zones, factors of all classes in them, rows of the zones of the table. Of a shard of
  * the pass, nothing. */
 SKY_NODISCARD sky_status sky_sink_make(sky_context *ctx, sky_sink *s);
+/* Of all places, as the options have it. */
+sky_site_options sky_sink_site_options(const sky_sink *s);
 void sky_sink_close(sky_sink *s); /* NULL-safe members, zeroes */
 
 /* Whether a row belongs into the table: classes that occur, in zones that have any; the zone itself
