@@ -6,6 +6,7 @@
 #include <math.h>
 #include <time.h>
 
+#include "algorithms/sink/memory.h"
 #include "algorithms/sink/root_shoot.h"
 #include "algorithms/sink/stock.h"
 #include "algorithms/sink/vprm.h"
@@ -90,6 +91,44 @@ static void row_04_no_loop_over_years(void **state) {
   const double few = seconds_of(ctx, &set, &t, 3), many = seconds_of(ctx, &set, &t, 3000);
   print_message("row 4: %.3g s for 3 years, %.3g s for 3000\n", few, many);
   assert_true(many < 5 * few); /* a loop would need 1000 times as long */
+  sky_sink_set_free(&set);
+}
+
+static double memory_of(const sky_memory *m, const uint16_t *cls, double from, double to,
+                        double *const *grad) {
+  double part[SKY_MEMORY_PARTS] = {0};
+  sky_memory_add(m, cls, from, to, 1, part, grad);
+  return part[0] + part[1] + part[2];
+}
+
+/* Between two dates far apart as year by year; the derivatives as differences say. */
+static void row_04_memory_of_transitions(void **state) {
+  sky_context *ctx = *state;
+  sky_sink_set set;
+  const double years[4] = {1990, 2003, 2010, 2020};
+  static const uint16_t cls[4][4] = {{0, 6, 6, 0}, {6, 0, 0, 6}, {0, 6, 0, 6}, {6, 6, 0, 0}};
+  forest_and_crops(ctx, "ipcc-subtropical-humid", &set);
+  const sky_memory m = {.n_date = 4, .years = years, .set = {&set, &set, &set, &set}};
+  for (size_t k = 0; k < 4; k++) {
+    double sum = 0, grad[64] = {0}, *const grads[4] = {grad, grad, grad, grad};
+    for (double y = 1990; y < 2400; y++)
+      sum += memory_of(&m, cls[k], y, y + 1, NULL);
+    const double all = memory_of(&m, cls[k], 1990, 2400, grads);
+    assert_true(fabs(all - sum) < 1e-11);
+    if (cls[k][0] == cls[k][3]) assert_true(fabs(all) < 1e-11); /* nothing is left of it */
+    assert_true(set.n_factor <= 64);
+    memset(grad, 0, sizeof grad);
+    (void)memory_of(&m, cls[k], 2011.5, 2013, grads);
+    for (size_t f = 0; f < set.n_factor; f++) {
+      double *v = &set.factor[f].value, at = *v, step = 1e-6 * at;
+      *v = at + step;
+      const double up = memory_of(&m, cls[k], 2011.5, 2013, NULL);
+      *v = at - step;
+      const double down = memory_of(&m, cls[k], 2011.5, 2013, NULL);
+      *v = at;
+      assert_true(fabs((up - down) / (2 * step) - grad[f]) <= 1e-6 * fabs(grad[f]) + 1e-9);
+    }
+  }
   sky_sink_set_free(&set);
 }
 
@@ -542,12 +581,13 @@ static void overrides_without_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      SKY_UNIT(row_04_no_loop_over_years),      SKY_UNIT(row_05_root_to_shoot_branches),
-      SKY_UNIT(row_05_branches_of_the_sets),    SKY_UNIT(row_06_land_use_factors_of_2019),
-      SKY_UNIT(row_06_soil_is_not_an_integer),  SKY_UNIT(row_07_classes_are_summed),
-      SKY_UNIT(row_08_one_temperature_floor),   SKY_UNIT(row_09_third_term_has_t_squared),
-      SKY_UNIT(row_11_factors_carry_their_row), SKY_UNIT(row_11_competing_tables_widen),
-      SKY_UNIT(row_11_user_overrides_a_row),    SKY_UNIT(row_12_spread_of_sites),
-      SKY_UNIT(variance_with_the_site_term),    SKY_UNIT(overrides_without_memory)};
+      SKY_UNIT(row_04_no_loop_over_years),       SKY_UNIT(row_04_memory_of_transitions),
+      SKY_UNIT(row_05_root_to_shoot_branches),   SKY_UNIT(row_05_branches_of_the_sets),
+      SKY_UNIT(row_06_land_use_factors_of_2019), SKY_UNIT(row_06_soil_is_not_an_integer),
+      SKY_UNIT(row_07_classes_are_summed),       SKY_UNIT(row_08_one_temperature_floor),
+      SKY_UNIT(row_09_third_term_has_t_squared), SKY_UNIT(row_11_factors_carry_their_row),
+      SKY_UNIT(row_11_competing_tables_widen),   SKY_UNIT(row_11_user_overrides_a_row),
+      SKY_UNIT(row_12_spread_of_sites),          SKY_UNIT(variance_with_the_site_term),
+      SKY_UNIT(overrides_without_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
