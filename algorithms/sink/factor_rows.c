@@ -111,6 +111,91 @@ static sky_status numbers(sky_factor_rows *l, const sky_table *t, size_t row, sk
                                                                       : SKY_OK;
 }
 
+/* ---- a user's own values -------------------------------------------------------------------- */
+
+static size_t find_override(const sky_table *t, const char *key) {
+  const size_t column = sky_table_find(t, "key");
+  size_t row = 0;
+  while (row < sky_table_rows(t) && strcmp(sky_table_cell(t, row, column), key) != 0)
+    row++;
+  return row;
+}
+
+/* *done: the factor has a value of the user's. */
+static sky_status use_override(sky_factor_rows *l, sky_sink_factor *f, bool *done) {
+  const sky_table *t = l->overrides;
+  *done = false;
+  if (t == NULL) return SKY_OK;
+  const size_t row = find_override(t, f->key);
+  if (row == sky_table_rows(t)) return SKY_OK;
+  char *source =
+      sky_sprintf(l->ctx, "%s: %s", l->overrides_path, sky_factor_cell(t, row, "source"));
+  if (source == NULL) return SKY_E_NOMEM;
+  sky_free(f->source);
+  f->source = source;
+  f->verified = f->own = *done = true;
+  SKY_TRY(sky_table_number(l->ctx, t, row, sky_table_find(t, "value"), &f->value));
+  SKY_TRY(sky_table_number(l->ctx, t, row, sky_table_find(t, "sd"), &f->sd));
+  if (isnan(f->sd)) f->sd = 0;
+  return SKY_OK;
+}
+
+static sky_status known_key(sky_factor_rows *l, const char *want, bool *found) {
+  static const char *const file[SKY_FACTOR_TABLES] = {"ipcc_defaults", "blue_carbon",
+                                                      "nonco2_factors", "china_densities"};
+  *found = false;
+  for (size_t i = 0; i < SKY_FACTOR_TABLES && !*found; i++) {
+    const sky_table *t = NULL;
+    SKY_TRY(sky_factor_rows_source(l, file[i], &t));
+    for (size_t row = 0; row < sky_table_rows(t) && !*found; row++) {
+      char *key = make_key(l, file[i], t, row);
+      if (key == NULL) return SKY_E_NOMEM;
+      *found = strcmp(key, want) == 0;
+      sky_free(key);
+    }
+  }
+  return SKY_OK;
+}
+
+static sky_status check_override(sky_factor_rows *l, const sky_table *t, const char *path,
+                                 size_t row) {
+  const char *key = sky_factor_cell(t, row, "key");
+  const int line = sky_table_line(t, row);
+  double value = NAN, sd = NAN;
+  bool known;
+  SKY_TRY(known_key(l, key, &known));
+  if (!known)
+    return sky_fail(l->ctx, SKY_E_RANGE,
+                    "%s:%d: '%s' is no key of a factor row (the table of -o lists those in use)",
+                    path, line, key);
+  if (find_override(t, key) != row)
+    return sky_fail(l->ctx, SKY_E_RANGE, "%s:%d: '%s' occurs twice", path, line, key);
+  SKY_TRY(sky_table_number(l->ctx, t, row, sky_table_find(t, "value"), &value));
+  SKY_TRY(sky_table_number(l->ctx, t, row, sky_table_find(t, "sd"), &sd));
+  if (isnan(value) || sd < 0)
+    return sky_fail(l->ctx, SKY_E_RANGE,
+                    "%s:%d: value %g, sd %g, expected a number and an sd of at least 0", path, line,
+                    value, sd);
+  if (*sky_factor_cell(t, row, "source") == '\0')
+    return sky_fail(l->ctx, SKY_E_RANGE, "%s:%d: a value needs its source", path, line);
+  return SKY_OK;
+}
+
+sky_status sky_factor_overrides_check(sky_context *ctx, const sky_table *t, const char *path) {
+  static const char *const column[4] = {"key", "value", "sd", "source"};
+  sky_factor_rows l = {.ctx = ctx, .refused = {.ctx = ctx}};
+  sky_status st = SKY_OK;
+  for (size_t i = 0; i < 4; i++)
+    if (sky_table_find(t, column[i]) == SIZE_MAX)
+      return sky_fail(ctx, SKY_E_FORMAT, "%s: no column '%s'", path, column[i]);
+  for (size_t row = 0; row < sky_table_rows(t) && st == SKY_OK; row++)
+    st = check_override(&l, t, path, row);
+  sky_factor_rows_free(&l);
+  return st;
+}
+
+/* ---- rows ----------------------------------------------------------------------------------- */
+
 /* The factor of a table row; a row that was taken before is the same factor. */
 sky_status sky_factor_rows_take(sky_factor_rows *l, const char *file, const sky_table *t,
                                 size_t row, size_t *index) {
@@ -135,11 +220,14 @@ sky_status sky_factor_rows_take(sky_factor_rows *l, const char *file, const sky_
   f->unit = sky_strdup(l->ctx, sky_factor_cell(t, row, "unit"));
   if (f->source == NULL || f->unit == NULL) return SKY_E_NOMEM;
   f->verified = strcmp(sky_factor_cell(t, row, "verified"), "yes") == 0;
+  SKY_TRY(numbers(l, t, row, f));
+  bool own;
+  SKY_TRY(use_override(l, f, &own));
   if (!f->verified && !allowed(l, key)) {
     sky_text_printf(&l->refused, "%s'%s'", l->n_refused > 0 ? ", " : "", key);
     l->n_refused++;
   }
-  return numbers(l, t, row, f);
+  return SKY_OK;
 }
 
 sky_status sky_factor_rows_source(sky_factor_rows *l, const char *file, const sky_table **table) {

@@ -19,6 +19,7 @@ typedef struct sky_sink_factor {
   double value, sd; /* sd 0 where none is published */
   double place_sd;  /* of one place about that mean; 0 where none is published */
   bool verified;
+  bool own; /* the user's value of a row; its sd is all there is to its error */
 } sky_sink_factor;
 
 typedef struct sky_factor_source { /* an embedded factor table */
@@ -26,8 +27,10 @@ typedef struct sky_factor_source { /* an embedded factor table */
   sky_table *table;
 } sky_factor_source;
 
-typedef struct sky_factor_rows { /* ctx and allowed are set by the caller, all else 0 */
+typedef struct sky_factor_rows { /* ctx, allowed, overrides are set by the caller, all else 0 */
   sky_context *ctx;
+  const sky_table *overrides; /* borrowed: columns key, value, sd, source; NULL */
+  const char *overrides_path;
   const char *const *allowed; /* keys of unverified rows */
   size_t n_allowed;
   sky_sink_factor *factor;
@@ -51,6 +54,11 @@ SKY_NODISCARD sky_status sky_factor_rows_take(sky_factor_rows *l, const char *fi
 SKY_NODISCARD sky_status sky_factor_rows_find(sky_factor_rows *l, const char *file,
                                               const char *const key[SKY_FACTOR_COLUMNS],
                                               const char *table, size_t *index);
+/* A user's own values of rows: every key is that of a row, none twice, each with a number, an sd of
+ * at least 0 (empty: 0) and a source. SKY_E_FORMAT, SKY_E_RANGE with the line. A row that is
+ * overridden counts as verified: by the user. */
+SKY_NODISCARD sky_status sky_factor_overrides_check(sky_context *ctx, const sky_table *overrides,
+                                                    const char *path);
 /* SKY_E_RANGE lists the rows that are not allowed; instead: " or …", what else can be done. */
 SKY_NODISCARD sky_status sky_factor_rows_check(sky_factor_rows *l, const char *instead);
 /* A cell by the header of its column; "" without such a column. */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "algorithms/sink/root_shoot.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/text.h"
@@ -57,7 +58,10 @@ typedef struct loader {
   sky_sink_set *set;
   sky_table *sets;
   sky_factor_rows rows;
-  size_t of[ROLE_COUNT]; /* factors of the class at hand, SIZE_MAX = none */
+  size_t of[ROLE_COUNT];       /* factors of the class at hand, SIZE_MAX = none */
+  size_t primary;              /* growth of primary forest */
+  size_t age[SKY_FOREST_AGES]; /* shares of forest */
+  size_t root_row;             /* of the sets */
 } loader;
 
 /* ---- ownership ------------------------------------------------------------------------------ */
@@ -160,7 +164,84 @@ static bool needed(const loader *l, role r, size_t cls) {
 }
 
 static void widen(sky_sink_factor *f, double low, double high) {
+  if (f->own) return;
   f->sd = sqrt(f->sd * f->sd + (high - low) * (high - low) / 12);
+}
+
+/* ---- what is known of a zone ---------------------------------------------------------------- */
+
+static sky_status own_factor(loader *l, const char *what, const char *source, const char *unit,
+                             const sky_sink_class *c, double value, double sd, size_t *index) {
+  SKY_TRY(sky_factor_rows_grow(&l->rows));
+  sky_sink_factor *f = &l->rows.factor[l->rows.n];
+  *f = (sky_sink_factor){.value = value, .sd = sd, .verified = true, .own = true};
+  *index = l->rows.n++;
+  f->key = sky_sprintf(l->ctx, "zone %s:%s of %s", l->need->local->where, what, c->name);
+  f->source = sky_strdup(l->ctx, source);
+  f->unit = sky_strdup(l->ctx, unit);
+  return f->key != NULL && f->source != NULL && f->unit != NULL ? SKY_OK : SKY_E_NOMEM;
+}
+
+static bool is_aged(const loader *l, const sky_sink_class *c) {
+  return c->number == 1 && l->need->local != NULL && !isnan(l->need->local->age[0]);
+}
+
+/* R goes with the biomass that the zone has. */
+static sky_status use_biomass(loader *l, const sky_sink_class *c, double agb, double sd) {
+  const char *detail =
+      l->root_row == SIZE_MAX ? "" : sky_factor_cell(l->sets, l->root_row, "detail");
+  if (l->of[ROLE_AGB] != SIZE_MAX)
+    SKY_TRY(own_factor(l, "above-ground biomass", l->need->local->agb_source, "t d.m./ha", c, agb,
+                       sd, &l->of[ROLE_AGB]));
+  if (l->of[ROLE_ROOT] == SIZE_MAX || strncmp(detail, "AGB ", 4) != 0) return SKY_OK;
+  return sky_root_shoot_find(&l->rows, sky_factor_cell(l->sets, l->root_row, "zone"),
+                             sky_factor_cell(l->sets, l->root_row, "stratum"), agb,
+                             &l->of[ROLE_ROOT]);
+}
+
+static sky_status use_ages(loader *l, const char *set, const sky_sink_class *c) {
+  static const char *const what[SKY_FOREST_AGES] = {"share up to 20 years", "share above 20 years",
+                                                    "share of primary"};
+  const sky_sink_local *own = l->need->local;
+  if (own->age[2] > 0 && l->primary == SIZE_MAX)
+    return sky_fail(l->ctx, SKY_E_RANGE,
+                    "%s: zone '%s' has primary forest, of which set '%s' has no growth; count it "
+                    "as older than 20 years",
+                    own->age_source, own->where, set);
+  for (size_t k = 0; k < SKY_FOREST_AGES; k++)
+    SKY_TRY(own_factor(l, what[k], own->age_source, "1", c, own->age[k], 0, &l->age[k]));
+  return SKY_OK;
+}
+
+static sky_status use_local(loader *l, const char *set, sky_sink_class *c) {
+  const sky_sink_local *own = l->need->local;
+  const size_t i = (size_t)c->number - 1;
+  if (own == NULL) return SKY_OK;
+  if (!isnan(own->agb[i])) SKY_TRY(use_biomass(l, c, own->agb[i], own->agb_sd[i]));
+  return is_aged(l, c) && l->of[ROLE_GROWTH] != SIZE_MAX ? use_ages(l, set, c) : SKY_OK;
+}
+
+static sky_status use_soil(loader *l, sky_sink_class *c) {
+  const sky_sink_local *own = l->need->local;
+  const size_t i = (size_t)c->number - 1;
+  size_t index;
+  if (own == NULL || isnan(own->soil[i]) || !l->need->changed[i]) return SKY_OK;
+  SKY_TRY(own_factor(l, "soil carbon", own->soil_source, "t C/ha", c, own->soil[i], own->soil_sd[i],
+                     &index));
+  c->pool[SKY_POOL_SOIL].n = 0;
+  pool_add(&c->pool[SKY_POOL_SOIL], index, SIZE_MAX, SIZE_MAX);
+  return SKY_OK;
+}
+
+/* Growth of forest whose ages are known: each age with its share. */
+static void build_aged(loader *l, sky_sink_pool *p) {
+  const size_t rate[SKY_FOREST_AGES] = {l->of[ROLE_GROWTH_YOUNG], l->of[ROLE_GROWTH], l->primary};
+  for (size_t k = 0; k < SKY_FOREST_AGES; k++) {
+    if (l->rows.factor[l->age[k]].value == 0) continue;
+    pool_add(p, l->age[k], rate[k], l->of[ROLE_CF]);
+    pool_add(p, l->age[k], rate[k], l->of[ROLE_CF]);
+    p->term[p->n - 1].factor[p->term[p->n - 1].n++] = l->of[ROLE_ROOT];
+  }
 }
 
 /* low, high: least and greatest of the competing growth rows (NaN if none). */
@@ -189,7 +270,10 @@ static void build_pools(loader *l, sky_sink_class *c, double low, double high) {
   if (of[ROLE_NET_FLUX] != SIZE_MAX)
     pool_add(&p[SKY_POOL_NET_FLUX], of[ROLE_NET_FLUX], SIZE_MAX, SIZE_MAX);
   const size_t old = of[ROLE_GROWTH], young = of[ROLE_GROWTH_YOUNG];
-  if (old != SIZE_MAX) {
+  if (old != SIZE_MAX && is_aged(l, c)) {
+    build_aged(l, &p[SKY_POOL_GROWTH]);
+    widen(&f[old], fmin(low, f[old].value), fmax(high, f[old].value));
+  } else if (old != SIZE_MAX) {
     const double v = f[old].value, y = young != SIZE_MAX ? f[young].value : v;
     pool_add(&p[SKY_POOL_GROWTH], old, of[ROLE_CF], SIZE_MAX);
     pool_add(&p[SKY_POOL_GROWTH], old, of[ROLE_ROOT], of[ROLE_CF]);
@@ -213,6 +297,7 @@ static sky_status load_class(loader *l, const char *set, size_t cls) {
   double low = NAN, high = NAN;
   for (int r = 0; r < ROLE_COUNT; r++)
     l->of[r] = SIZE_MAX;
+  l->primary = l->root_row = SIZE_MAX;
   for (size_t row = 0; row < sky_table_rows(l->sets); row++) {
     double number = 0;
     if (strcmp(sky_factor_cell(l->sets, row, "set"), set) != 0) continue;
@@ -228,7 +313,10 @@ static sky_status load_class(loader *l, const char *set, size_t cls) {
     size_t index = SIZE_MAX;
     SKY_TRY(find_factor(l, row, &index));
     l->of[r] = index;
-    if (r == ROLE_GROWTH_OTHER) {
+    if (r == ROLE_ROOT) l->root_row = row;
+    if (is_aged(l, c) && strcmp(sky_factor_cell(l->sets, row, "stratum"), "primary") == 0) {
+      l->primary = index; /* no competitor: its share is known */
+    } else if (r == ROLE_GROWTH_OTHER) {
       low = fmin(low, l->rows.factor[index].value);
       high = fmax(high, l->rows.factor[index].value);
     }
@@ -238,8 +326,9 @@ static sky_status load_class(loader *l, const char *set, size_t cls) {
                     "class %d (%s) occurs in the maps, but set '%s' of " SETS_FILE
                     " has no pool row for it",
                     c->number, c->name, set);
+  SKY_TRY(use_local(l, set, c));
   build_pools(l, c, low, high);
-  return SKY_OK;
+  return use_soil(l, c);
 }
 
 /* ---- built-in sets -------------------------------------------------------------------------- */
@@ -360,6 +449,8 @@ sky_status sky_sink_set_builtin(sky_context *ctx, const char *name, const sky_si
               .set = &s,
               .rows = {.ctx = ctx,
                        .allowed = need->allowed,
+                       .overrides = need->overrides,
+                       .overrides_path = need->overrides_path,
                        .n_allowed = need->n_allowed,
                        .refused = {.ctx = ctx}}};
   SKY_TRY(check_name(ctx, name));

@@ -31,9 +31,11 @@ typedef struct sky_sink_term { /* product of up to four factors */
   size_t n, factor[4];
 } sky_sink_term;
 
-typedef struct sky_sink_pool { /* sum of up to two products; n = 0: none, counts as zero */
+#define SKY_FOREST_AGES 3 /* up to 20 years, older, primary */
+
+typedef struct sky_sink_pool { /* sum of products; n = 0: none, counts as zero */
   size_t n;
-  sky_sink_term term[2];
+  sky_sink_term term[2 * SKY_FOREST_AGES];
 } sky_sink_pool;
 
 typedef struct sky_sink_class {
@@ -54,6 +56,16 @@ typedef struct sky_sink_set {
   sky_sink_class *cls;
 } sky_sink_set;
 
+/* What is known of one zone, in the place of rows of the set (Tier 2, plots.md); NaN: nothing. */
+typedef struct sky_sink_local {
+  const char *where; /* the zone's id, for the keys of the factors */
+  const char *agb_source, *soil_source, *age_source;
+  double agb[SKY_SINK_CLASSES], agb_sd[SKY_SINK_CLASSES];   /* t d.m./ha above ground; counts for
+                                                             * classes whose rows have AGB and R */
+  double soil[SKY_SINK_CLASSES], soil_sd[SKY_SINK_CLASSES]; /* t C/ha */
+  double age[SKY_FOREST_AGES];                              /* shares of forest that stays, Σ 1 */
+} sky_sink_local;
+
 typedef struct sky_sink_need { /* what the maps ask of the set, [n_class] */
   const bool *present, *changed;
   const char *soil;            /* soil type of SOC_REF ("HAC"), NULL: soil carbon is not computed */
@@ -61,6 +73,9 @@ typedef struct sky_sink_need { /* what the maps ask of the set, [n_class] */
   const char *grazing;         /* of grassland ("severely degraded" …); NULL: as the reference */
   const char *const *allowed;  /* keys of unverified rows */
   size_t n_allowed;
+  const sky_table *overrides; /* a user's own values of rows (factor_rows.h), NULL */
+  const char *overrides_path;
+  const sky_sink_local *local; /* NULL */
 } sky_sink_need;
 
 /* Set `name` for the 11 classes. SKY_E_USAGE: unknown set or soil; SKY_E_RANGE: a class without a

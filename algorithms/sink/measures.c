@@ -278,6 +278,31 @@ static sky_status seagrass(build *b) {
   return coast(b, "seagrass", false, false);
 }
 
+/* ---- fire ----------------------------------------------------------------------------------- */
+
+/* L = A · M_B · C_f · G_ef (IPCC 2006 V4 Eq. 2.27): ha · t/ha · 1 · g/kg = kg of gas. */
+static sky_status fire(build *b) {
+  const sky_measure_input *in = b->in;
+  static const char *const ef[SKY_MEASURE_GASES] = {"forest fire EF CO2", "forest fire EF CH4",
+                                                    "forest fire EF N2O"};
+  SKY_TRY(need_text(b, "climate", in->climate));
+  SKY_TRY(need(b, "fuel_t_ha", in->fuel, 0, 1000));
+  SKY_TRY(need(b, "fuel_sd", in->fuel_sd, 0, 1000));
+  size_t fuel = SIZE_MAX;
+  for (int g = 0; g < SKY_MEASURE_GASES; g++) {
+    sky_measure_term *t = add_term(b, (sky_measure_gas)g, in->area);
+    if (g == 0) {
+      SKY_TRY(times_own(b, "fuel", "t d.m./ha", in->fuel, in->fuel_sd));
+      fuel = t->factor[0];
+    } else {
+      t->factor[t->n++] = fuel; /* the same fuel, the same error */
+    }
+    SKY_TRY(times(b, NONCO2, "forest fire combustion factor Cf", in->climate, NULL, NULL));
+    SKY_TRY(times(b, NONCO2, ef[g], in->climate, NULL, NULL));
+  }
+  return SKY_OK;
+}
+
 /* ---- projects ------------------------------------------------------------------------------- */
 
 /* Of a project's rate only what its land does not already count as cover: no land twice. */
@@ -311,6 +336,7 @@ static const struct {
              {8, mangrove},
              {9, marsh},
              {10, seagrass},
+             {1, fire},
              {5, project},
              {6, project}};
 const char *const sky_measure_names[] = {"rice",
@@ -324,6 +350,7 @@ const char *const sky_measure_names[] = {"rice",
                                          "mangrove",
                                          "marsh",
                                          "seagrass",
+                                         "fire",
                                          "soil-conservation",
                                          "sandy-land",
                                          NULL};

@@ -28,6 +28,7 @@ typedef struct sky_measure_input {
   double years;                        /* since planting, rewetting, flooding */
   double days, salinity, nitrogen;     /* of cultivation; ppt; kg N a year */
   double organic_amount, ditches;      /* t/ha; share of the area */
+  double fuel, fuel_sd;                /* t d.m./ha that can burn */
   double rate, rate_sd, counted;       /* t C/ha/yr, positive = removal: of the project; what the
                                         * cover of its land counts already */
 } sky_measure_input;                   /* numbers that are not given are NaN */

@@ -24,7 +24,7 @@ static const sky_cli_option common_options[] = {
     {"help", 'h', NULL, "this text"},
     {NULL, 0, NULL, NULL}};
 
-#define OPTIONS_MAX 64
+#define OPTIONS_MAX 96
 #define OPTION_BASE 1000 /* getopt_long's values; letters stay below */
 #define HELP_COLUMN 24
 
@@ -37,6 +37,7 @@ typedef struct option_set {
 
 static void add_options(option_set *s, const sky_cli_option *table) {
   for (; table != NULL && table->name != NULL && s->n < OPTIONS_MAX; table++) {
+    if (*table->name == '\0') continue; /* a heading of the help */
     s->longs[s->n] =
         (struct option){table->name, table->arg == NULL ? no_argument : required_argument, NULL,
                         OPTION_BASE + (int)s->n};
@@ -66,10 +67,15 @@ static void print_option(const sky_cli_option *o) {
 static void print_help(const sky_cli_spec *spec, const option_set *s) {
   printf("skyflux %s: %s\n\nusage: skyflux %s %s\n\n", spec->name, spec->summary, spec->name,
          spec->usage);
-  for (size_t i = 0; i < s->n; i++) {
-    if (i == s->n_own && i > 0) printf("\n");
-    print_option(s->option[i]);
+  for (const sky_cli_option *o = spec->options; o != NULL && o->name != NULL; o++) {
+    if (*o->name != '\0')
+      print_option(o);
+    else
+      printf("%s%s:\n", o == spec->options ? "" : "\n", o->help);
   }
+  if (s->n_own > 0) printf("\n");
+  for (size_t i = s->n_own; i < s->n; i++)
+    print_option(s->option[i]);
   printf("\nexample:\n  %s\n", spec->example);
 }
 

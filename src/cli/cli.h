@@ -12,7 +12,7 @@
 typedef sky_status (*sky_command_fn)(sky_context *ctx, int argc, char **argv);
 
 typedef struct sky_cli_option { /* one option of a command; a NULL name ends the table */
-  const char *name;             /* long name without "--" */
+  const char *name;             /* long name without "--"; "": help is a heading of the help */
   char letter;                  /* short letter or 0 */
   const char *arg;              /* NULL = flag; else the word shown in help ("W,S,E,N") */
   const char *help;

@@ -142,8 +142,8 @@ typedef struct job {
   const sky_zones *zones;
   const sky_grid *grid;
   const sky_zonal_options *opt;
-  size_t n_raster;
-  bool bytes; /* classes are counted where they lie */
+  size_t n_raster, n_input; /* layers, if there are any; rasters */
+  bool bytes;               /* classes are counted where they lie */
   sky_cover *cover;
   totals *totals;
 } job;
@@ -158,11 +158,14 @@ typedef struct worker {
   sky_zonal_size *size; /* [CELLS+1] */
   sky_quantile_scratch quantiles;
   sky_byte_rows rows[2];
+  double **layer; /* [n_raster] of [CELLS], of `layers` */
+  double *layers;
 } worker;
 
 static size_t worker_bytes(const job *j) {
   size_t bytes = CELLS * (sizeof(double) + 16 * 8) + (1 << 16);
   if (j->opt->quantiles) bytes += CELLS * 2 * (sizeof(uint64_t) + sizeof(double));
+  if (j->opt->layers != NULL) bytes += j->n_raster * CELLS * sizeof(double);
   if (j->opt->classes)
     bytes += sky_class_ids_bytes(j->n_raster) + CELLS * sizeof(uint64_t) +
              (CELLS + 1) * (SKY_ZONAL_LANES * sizeof(uint64_t) + sizeof(sky_zonal_size));
@@ -179,7 +182,18 @@ static void worker_stop(void *w) {
   sky_free(x->fixed);
   sky_free(x->scratch);
   sky_free(x->size);
+  sky_free(x->layer);
+  sky_free(x->layers);
   sky_free(x);
+}
+
+static sky_status start_layers(sky_context *ctx, const job *j, worker *w) {
+  w->layer = SKY_NEW(ctx, double *, j->n_raster);
+  w->layers = SKY_NEW(ctx, double, j->n_raster *CELLS);
+  if (w->layer == NULL || w->layers == NULL) return SKY_E_NOMEM;
+  for (size_t i = 0; i < j->n_raster; i++)
+    w->layer[i] = w->layers + i * CELLS;
+  return SKY_OK;
 }
 
 static sky_status worker_start(sky_context *ctx, void *user, void **out) {
@@ -189,6 +203,7 @@ static sky_status worker_start(sky_context *ctx, void *user, void **out) {
   SKY_TRY(sky_cell_area_create(ctx, j->grid, &w->cell_area));
   w->area = SKY_NEW(ctx, double, CELLS);
   if (w->area == NULL) return SKY_E_NOMEM;
+  if (j->opt->layers != NULL) return start_layers(ctx, j, w);
   if (!j->opt->classes) return SKY_OK;
   SKY_TRY(sky_class_ids_create(ctx, j->n_raster, &w->ids));
   w->fixed = SKY_NEW(ctx, uint64_t, CELLS);
@@ -215,14 +230,15 @@ static sky_status add_values(sky_context *ctx, const job *j, worker *w,
   const sky_zonal_options *opt = j->opt;
   SKY_TRY(sky_zonal_part_need_values(ctx, p, j->n_raster, opt->quantiles));
   for (size_t k = 0; k < j->n_raster; k++, p->n_value++) {
-    sky_zonal_value_block(block, &w->cover, b->pixel[k], opt->weight, opt->squares,
+    const double *pixel = opt->layers != NULL ? w->layer[k] : b->pixel[k];
+    sky_zonal_value_block(block, &w->cover, pixel, opt->weight, opt->squares,
                           &p->value[p->n_value]);
     if (opt->by)
-      sky_zonal_by_block(block, &w->cover, b->pixel[k], b->pixel[j->n_raster], opt->weight,
+      sky_zonal_by_block(block, &w->cover, pixel, b->pixel[j->n_raster], opt->weight,
                          &p->value[p->n_value]);
     if (!opt->quantiles) continue;
     p->list[p->n_value] = (sky_quantile_list){0};
-    SKY_TRY(sky_quantile_block(ctx, block, &w->cover, b->pixel[k], opt->weight, &w->quantiles,
+    SKY_TRY(sky_quantile_block(ctx, block, &w->cover, pixel, opt->weight, &w->quantiles,
                                &p->list[p->n_value]));
   }
   return SKY_OK;
@@ -254,6 +270,8 @@ static sky_status start_block(sky_context *ctx, const job *j, worker *w, const s
                              .area = w->area,
                              .fixed = w->fixed};
   SKY_TRY(sky_cell_area_find(ctx, w->cell_area, b->band, b->window.ix0, b->window.nx, w->area));
+  if (j->opt->layers != NULL && b->pixel != NULL)
+    return j->opt->layers->make(ctx, j->opt->layers->user, b, w->layer);
   if (!j->opt->classes || b->pixel == NULL) return SKY_OK;
   block->unit = sky_zonal_fix(w->area, block->nx, block->ny, block->by_row, w->fixed);
   if (j->bytes) {
@@ -332,7 +350,7 @@ static sky_status map(sky_context *ctx, void *user, void *state, const sky_raste
     SKY_TRY(add_entry(ctx, j, w, b, &block, sky_cover_zone(j->cover, shape[i]), *p));
   }
   if (*p == NULL) return SKY_OK;
-  SKY_TRY(check_mass(ctx, b, j->n_raster + j->opt->by));
+  SKY_TRY(check_mass(ctx, b, j->n_input));
   return end_block(ctx, j, w, b, *p);
 }
 
@@ -472,8 +490,11 @@ static sky_status make_stamp(sky_context *ctx, const job *j, const char *head, c
   const sky_zonal_options *o = j->opt;
   if (!geometry.failed)
     sky_text_printf(&t, "zones: %zu, sha256 %s\nparts: %s%s%s%s, by %s\n", j->zones->n, hex,
-                    o->classes ? "classes" : "values", o->squares ? ", squares" : "",
-                    o->quantiles ? ", quantiles" : "", o->by ? ", further weights" : "",
+                    o->classes          ? "classes"
+                    : o->layers != NULL ? "layers"
+                                        : "values",
+                    o->squares ? ", squares" : "", o->quantiles ? ", quantiles" : "",
+                    o->by ? ", further weights" : "",
                     o->weight == SKY_WEIGHT_AREA ? "area" : "fraction");
   const bool failed = geometry.failed;
   sky_text_free(&geometry);
@@ -512,7 +533,8 @@ sky_status sky_zonal_make(sky_context *ctx, sky_raster_set *set, const sky_zones
   job j = {.zones = zones,
            .grid = sky_raster_set_grid(set),
            .opt = opt,
-           .n_raster = sky_raster_set_count(set) - opt->by};
+           .n_input = sky_raster_set_count(set)};
+  j.n_raster = opt->layers != NULL ? opt->layers->n : j.n_input - opt->by;
   SKY_GO(sky_cover_create(ctx, zones, j.grid, &j.cover));
   SKY_GO(totals_make(ctx, zones->n, j.n_raster, opt, &j.totals));
   SKY_GO(make_stamp(ctx, &j, how.stamp, &stamp));

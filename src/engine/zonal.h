@@ -5,6 +5,15 @@
 #include "grids/quantile.h"
 #include "src/engine/raster_pass.h"
 
+/* Layers that are made of the rasters, block by block; statistics are of them alone. */
+typedef struct sky_zonal_layers {
+  size_t n;
+  void *user;
+  /* b->pixel is set; out: [n] of [SKY_BAND*SKY_BAND], laid out as the pixels, NaN is masked. Any
+   * thread. */
+  sky_status (*make)(sky_context *ctx, void *user, const sky_raster_block *b, double *const *out);
+} sky_zonal_layers;
+
 typedef struct sky_zonal_options {
   sky_zonal_weight weight;
   bool classes; /* the rasters hold classes (SKY_PIXEL_CLASS), to be cross-tabulated */
@@ -14,6 +23,7 @@ typedef struct sky_zonal_options {
   /* [zones] another zone that a zone's cells count for as well, or SIZE_MAX; no way comes back to
    * where it began. Zones that get cells so have no rings. NULL: none. */
   const size_t *add_to;
+  const sky_zonal_layers *layers; /* not with `classes` or `by`; NULL: the rasters themselves */
 } sky_zonal_options;
 
 /* Covered cells of one combination of classes: code[raster]. */
@@ -34,8 +44,8 @@ typedef struct sky_zonal_zone {
 } sky_zonal_zone;
 
 typedef struct sky_zonal {
-  size_t n_zone, n_raster;
-  sky_zonal_zone *zone; /* in the order of the zones */
+  size_t n_zone, n_raster; /* or layers */
+  sky_zonal_zone *zone;    /* in the order of the zones */
   sky_raster_report report;
   sky_quantiles *quantiles; /* of zone*n_raster + raster; NULL unless they are wanted */
   void *memory;             /* what the zones point into */

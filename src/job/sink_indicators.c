@@ -119,8 +119,9 @@ static indicator resource(const sky_sink *s, size_t zone, const sky_sink_row *ro
   v.hectares = (row->area[1] - row->area[0]) / HECTARE;
   v.c = row->stock.value / TONNE;
   v.c_sd = row->stock.sd / TONNE;
-  v.label = s->reference.n_class > 0 ? "area estimate from a reference sample"
-                                     : "map difference, not area estimate";
+  v.label = s->fractions.n > 0         ? "least change that fits the class fractions"
+            : s->reference.n_class > 0 ? "area estimate from a reference sample"
+                                       : "map difference, not area estimate";
   if (isnan(v.c)) v.status = "no data on stocks: the set has none";
   return v;
 }

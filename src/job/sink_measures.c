@@ -83,7 +83,9 @@ static sky_status read_numbers(sky_context *ctx, const sky_table *t, size_t row,
                  {"organic_t_ha", &in->organic_amount},
                  {"ditch_fraction", &in->ditches},
                  {"rate_t_c_ha_yr", &in->rate},
-                 {"rate_sd", &in->rate_sd}};
+                 {"rate_sd", &in->rate_sd},
+                 {"fuel_t_ha", &in->fuel},
+                 {"fuel_sd", &in->fuel_sd}};
   for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
     SKY_TRY(number(ctx, t, row, numbers[i].column, numbers[i].to));
   return SKY_OK;
@@ -163,6 +165,8 @@ sky_status sky_zone_measures_read(sky_context *ctx, const char *path, const sky_
   static const char *const needed[] = {"zone_id", "measure", "area_ha"};
   sky_status st = SKY_OK;
   sky_zone_measures m = {.rows = {.ctx = ctx,
+                                  .overrides = s->sites.overrides,
+                                  .overrides_path = s->opt.overrides,
                                   .allowed = s->opt.allowed,
                                   .n_allowed = s->opt.n_allowed,
                                   .refused = {.ctx = ctx}}};

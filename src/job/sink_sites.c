@@ -19,6 +19,7 @@ void sky_sites_free(sky_sites *s) {
   sky_free(s->factor);
   sky_table_free(s->climates);
   sky_table_free(s->soils);
+  sky_table_free(s->overrides);
   memset(s, 0, sizeof *s);
 }
 
@@ -109,7 +110,14 @@ static sky_status use_plots(sky_context *ctx, const char *path, sky_sink_set *se
   return st;
 }
 
-static sky_status load(sky_context *ctx, const sky_site_options *opt, sky_site *site) {
+static sky_status read_overrides(sky_context *ctx, const char *path, sky_sites *s) {
+  if (path == NULL) return SKY_OK;
+  SKY_TRY(sky_table_read(ctx, path, &s->overrides));
+  return sky_factor_overrides_check(ctx, s->overrides, path);
+}
+
+static sky_status load(sky_context *ctx, const sky_site_options *opt, const sky_table *overrides,
+                       sky_site *site) {
   if (opt->pools == NULL) {
     const sky_sink_need need = {.present = site->present,
                                 .changed = site->changed,
@@ -118,7 +126,10 @@ static sky_status load(sky_context *ctx, const sky_site_options *opt, sky_site *
                                 .input = opt->input,
                                 .grazing = opt->grazing,
                                 .allowed = opt->allowed,
-                                .n_allowed = opt->n_allowed};
+                                .n_allowed = opt->n_allowed,
+                                .overrides = overrides,
+                                .overrides_path = opt->overrides,
+                                .local = opt->local};
     SKY_TRY(sky_sink_set_builtin(ctx, site->factors, &need, &site->set));
     return opt->plots != NULL ? use_plots(ctx, opt->plots, &site->set) : SKY_OK;
   }
@@ -157,10 +168,11 @@ sky_status sky_sites_make(sky_context *ctx, const sky_strata *strata, size_t n_z
   sky_sites s = {0};
   SKY_GO(open_table(ctx, opt->climate_sets, "set", &s.climates));
   SKY_GO(open_table(ctx, opt->soil_types, "type", &s.soils));
+  SKY_GO(read_overrides(ctx, opt->overrides, &s));
   SKY_GO(find_sites(ctx, strata, opt, &s));
   find_classes(strata, n_zone, opt->also, &s);
   for (size_t i = 0; i < s.n; i++)
-    SKY_GO(load(ctx, opt, &s.site[i]));
+    SKY_GO(load(ctx, opt, s.overrides, &s.site[i]));
   SKY_GO(join_factors(ctx, &s));
   *out = s;
   s = (sky_sites){0};

@@ -13,8 +13,10 @@ typedef struct sky_site_options {
   const char *factors, *pools;           /* one of them, or climate_sets */
   const char *soil;                      /* of all places; NULL: none, or soil_types */
   const char *plots;                     /* table of an inventory, with sets; NULL */
+  const char *overrides;                 /* table of own values of factor rows, with sets; NULL */
   const char *tillage, *input, *grazing; /* NULL: as the reference */
   const char *climate_sets, *soil_types; /* tables; NULL */
+  const sky_sink_local *local; /* what is known of the one zone that the sites are for; NULL */
   const sky_legend *legend;
   const bool *also; /* [n_class] may be anywhere, and change, whatever the maps show; NULL */
   const char *const *allowed;
@@ -33,7 +35,7 @@ typedef struct sky_sites {
   sky_site *site;
   size_t *of_place;               /* [places] */
   const sky_sink_factor **factor; /* [n_factor] each table row once */
-  sky_table *climates, *soils;
+  sky_table *climates, *soils, *overrides;
 } sky_sites;
 
 /* n_zone: zones of the table, the first of the strata's; those behind count for `present` alone.

@@ -40,6 +40,7 @@ static sky_status compute(sky_context *ctx, spread *w, size_t i) {
   const sky_sink_options *o = &s->opt;
   const sky_site_options opt = {.factors = w->set[i],
                                 .soil = NULL, /* uptake has no soil part */
+                                .overrides = o->overrides,
                                 .legend = &s->legend,
                                 .allowed = o->allowed,
                                 .n_allowed = o->n_allowed};

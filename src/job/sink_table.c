@@ -5,18 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/text.h"
 #include "src/job/job.h"
 #include "src/job/sink_areas.h"
-#include "src/write/json_out.h"
-
-#define HECTARE 1e4
-#define TONNE 1e3
 
 void sky_sink_close(sky_sink *s) {
   sky_raster_close(s->map);
+  sky_fractions_free(&s->fractions);
   sky_legend_free(&s->legend);
   sky_free(s->seen);
   sky_zones_free(&s->zones);
@@ -26,6 +22,7 @@ void sky_sink_close(sky_sink *s) {
   sky_free(s->shown);
   sky_free(s->changed);
   sky_sites_free(&s->sites);
+  sky_free(s->local);
   sky_free(s->rows);
   sky_free(s->change);
   sky_reference_free(&s->reference);
@@ -57,10 +54,26 @@ static sky_status one_band(sky_context *ctx, const sky_raster *r) {
                   sky_raster_path(r), n);
 }
 
+/* The table says what the maps are, of when, and what they mean. */
+static sky_status open_fractions(sky_context *ctx, sky_sink *s) {
+  SKY_TRY(sky_fractions_read(ctx, s->opt.fractions, &s->fractions));
+  s->opt.n_date = 2;
+  memcpy(s->opt.years, s->fractions.years, sizeof s->fractions.years);
+  s->opt.legend = s->opt.fractions;
+  SKY_TRY(sky_fractions_legend(ctx, &s->fractions, &s->legend));
+  SKY_TRY(sky_raster_open(ctx, s->fractions.band[0][0].path, &s->map));
+  s->grid = sky_raster_grid(s->map);
+  return SKY_OK;
+}
+
 sky_status sky_sink_open(sky_context *ctx, const sky_sink_options *opt, sky_sink *s) {
   sky_status st = SKY_OK;
   sky_raster *other = NULL;
   *s = (sky_sink){.opt = *opt};
+  if (opt->fractions != NULL) {
+    SKY_GO(open_fractions(ctx, s));
+    goto cleanup;
+  }
   SKY_GO(sky_raster_open(ctx, opt->maps[0], &s->map));
   SKY_GO(one_band(ctx, s->map));
   for (size_t d = 1; d < opt->n_date; d++) {
@@ -161,6 +174,8 @@ static sky_status read_reference(sky_context *ctx, sky_sink *s) {
 }
 
 static sky_status make_areas(sky_context *ctx, sky_sink *s) {
+  if (s->fractions.n > 0)
+    return sky_sink_fraction_areas(ctx, &s->fractions, &s->opt.pass, &s->zones, &s->areas);
   const sky_areas_options opt = {.maps = s->opt.maps,
                                  .n_map = s->opt.n_date,
                                  .climate = s->opt.climate,
@@ -173,20 +188,25 @@ static sky_status make_areas(sky_context *ctx, sky_sink *s) {
   return sky_sink_areas(ctx, &opt, &s->zones, s->seen, &s->areas);
 }
 
+sky_site_options sky_sink_site_options(const sky_sink *s) {
+  return (sky_site_options){.factors = s->opt.factors,
+                            .pools = s->opt.pools,
+                            .soil = s->opt.soil,
+                            .plots = s->opt.plots,
+                            .overrides = s->opt.overrides,
+                            .tillage = s->opt.tillage,
+                            .input = s->opt.input,
+                            .grazing = s->opt.grazing,
+                            .climate_sets = s->opt.climate_sets,
+                            .soil_types = s->opt.soil_types,
+                            .legend = &s->legend,
+                            .also = s->reference.n_class > 0 ? s->changed : NULL,
+                            .allowed = s->opt.allowed,
+                            .n_allowed = s->opt.n_allowed};
+}
+
 static sky_status make_sites(sky_context *ctx, sky_sink *s) {
-  const sky_site_options opt = {.factors = s->opt.factors,
-                                .pools = s->opt.pools,
-                                .soil = s->opt.soil,
-                                .plots = s->opt.plots,
-                                .tillage = s->opt.tillage,
-                                .input = s->opt.input,
-                                .grazing = s->opt.grazing,
-                                .climate_sets = s->opt.climate_sets,
-                                .soil_types = s->opt.soil_types,
-                                .legend = &s->legend,
-                                .also = s->reference.n_class > 0 ? s->changed : NULL,
-                                .allowed = s->opt.allowed,
-                                .n_allowed = s->opt.n_allowed};
+  const sky_site_options opt = sky_sink_site_options(s);
   SKY_TRY(sky_sites_make(ctx, &s->areas, s->n_zone, &opt, &s->sites));
   s->set = &s->sites.site[0].set;
   for (size_t i = 0; i < s->sites.n; i++)
@@ -231,13 +251,84 @@ static sky_sink_how how_of(const sky_sink *s, double years) {
                         .reference = s->reference.n_class > 0 ? &s->reference : NULL};
 }
 
+/* One zone, with what is known of it: views of the tensors of a period, and sites of its own. */
+typedef struct zone_sites {
+  sky_sites sites;
+  sky_tensor *tensor;
+  sky_sink_site *site;
+} zone_sites;
+
+static void zone_free(zone_sites *v) {
+  sky_sites_free(&v->sites);
+  sky_free(v->tensor);
+  sky_free(v->site);
+}
+
+static void zone_look(const zone_sites *v, const period_sites *p, size_t zone) {
+  for (size_t i = 0; i < p->n; i++) {
+    const sky_tensor *t = &p->tensor[i];
+    v->tensor[i] = (sky_tensor){1, t->n_class, t->area + zone * t->n_class * t->n_class,
+                                t->nodata + zone, t->inside + zone};
+    v->site[i] = (sky_sink_site){&v->tensor[i], &v->sites.site[i].set, v->sites.site[i].factor};
+  }
+}
+
+/* Places are the same, so its sites are in the order of all sites. zone_free it in any case. */
+static sky_status zone_make(sky_context *ctx, const sky_sink *s, size_t zone, zone_sites *v) {
+  sky_site_options opt = sky_sink_site_options(s);
+  opt.local = &s->local[zone];
+  *v = (zone_sites){.tensor = SKY_NEW(ctx, sky_tensor, s->sites.n)};
+  v->site = SKY_NEW(ctx, sky_sink_site, s->sites.n);
+  if (v->tensor == NULL || v->site == NULL) return SKY_E_NOMEM;
+  return sky_sites_make(ctx, &s->areas, s->n_zone, &opt, &v->sites);
+}
+
+static sky_status fill_zones(sky_context *ctx, sky_sink *s, const period_sites *p,
+                             const sky_sink_how *how, sky_sink_row *out) {
+  const size_t step = s->n_class + 1;
+  sky_status st = SKY_OK;
+  for (size_t z = 0; z < s->n_zone && st == SKY_OK; z++) {
+    zone_sites v;
+    st = zone_make(ctx, s, z, &v);
+    if (st == SKY_OK) {
+      zone_look(&v, p, z);
+      st = sky_sink_compute(ctx, v.site, p->n, how, out + z * step);
+    }
+    for (size_t c = 0; c < step && st == SKY_OK; c++)
+      out[z * step + c].zone = z;
+    zone_free(&v);
+  }
+  return st;
+}
+
+static sky_status change_zones(sky_context *ctx, sky_sink *s, const period_sites *before,
+                               const period_sites *now, const sky_sink_how *how) {
+  sky_status st = SKY_OK;
+  for (size_t z = 0; z < s->n_zone && st == SKY_OK; z++) {
+    zone_sites a, b;
+    st = zone_make(ctx, s, z, &a);
+    const sky_status other = zone_make(ctx, s, z, &b);
+    if (st == SKY_OK) st = other;
+    if (st == SKY_OK) {
+      zone_look(&a, before, z);
+      zone_look(&b, now, z);
+      st = sky_sink_uptake_change(ctx, a.site, b.site, now->n, how,
+                                  s->change + z * (s->n_class + 1));
+    }
+    zone_free(&a);
+    zone_free(&b);
+  }
+  return st;
+}
+
 /* Rows of one period; those of the last stand first. */
 static sky_status fill_period(sky_context *ctx, sky_sink *s, size_t period, const period_sites *p) {
   const size_t rows = s->n_zone * (s->n_class + 1);
   const double *years = s->opt.years + period;
   const sky_sink_how how = how_of(s, years[1] - years[0]);
   sky_sink_row *out = s->rows + (s->n_period - 1 - period) * rows;
-  SKY_TRY(sky_sink_compute(ctx, p->site, p->n, &how, out));
+  SKY_TRY(s->local != NULL ? fill_zones(ctx, s, p, &how, out)
+                           : sky_sink_compute(ctx, p->site, p->n, &how, out));
   for (size_t i = 0; i < rows; i++)
     out[i].period = period;
   return SKY_OK;
@@ -255,8 +346,9 @@ static sky_status fill_periods(sky_context *ctx, sky_sink *s) {
   }
   if (st == SKY_OK && s->n_period > 1) {
     s->change = SKY_NEW(ctx, sky_sink_estimate, s->n_zone * (s->n_class + 1));
-    st = s->change == NULL
-             ? SKY_E_NOMEM
+    st = s->change == NULL ? SKY_E_NOMEM
+         : s->local != NULL
+             ? change_zones(ctx, s, &before, &now, &how)
              : sky_sink_uptake_change(ctx, before.site, now.site, now.n, &how, s->change);
   }
   period_free(&before);
@@ -299,6 +391,9 @@ sky_status sky_sink_make(sky_context *ctx, sky_sink *s) {
   SKY_GO(check_legend(ctx, s));
   if (s->opt.reference != NULL) SKY_GO(read_reference(ctx, s));
   SKY_GO(make_sites(ctx, s));
+  if (sky_local_any(&s->opt.local))
+    SKY_GO(sky_local_make(ctx, &s->opt.local, s->opt.maps[0], &s->legend, s->grid, &s->zones,
+                          s->n_zone, s->opt.pass.tile, &s->local));
   SKY_GO(sky_tensor_make(ctx, &s->areas, NULL, 0, s->n_period - 1, &s->tensor));
   SKY_GO(fill_periods(ctx, s));
 cleanup:
@@ -320,6 +415,9 @@ const char *sky_sink_row_class(const sky_sink *s, const sky_sink_row *row) {
 const char *sky_sink_stock_label(const sky_sink *s, const sky_sink_row *row) {
   if (!s->stocks) return "no data: the set has no stocks";
   if (row->cls < s->n_class && !s->changed[row->cls]) return "no change of class";
+  if (s->fractions.n > 0)
+    return "least change that fits the class fractions, not area estimate; map error not in the "
+           "interval";
   if (s->reference.n_class > 0)
     return "area estimate from a reference sample (Olofsson et al. 2014)";
   return isnan(s->opt.accuracy) ? "map difference, not area estimate; map error not in the interval"
@@ -340,8 +438,7 @@ const char *sky_sink_uptake_label(const sky_sink *s, const sky_sink_row *row) {
   return s->opt.pools != NULL ? "no gain given" : "no gain at tier 1";
 }
 
-/* Share of a zone that lies in the maps, with or without a class. */
-static double covered_fraction(const sky_sink *s, size_t zone) {
+double sky_sink_covered(const sky_sink *s, size_t zone) {
   return s->area[zone] > 0 ? s->tensor.inside[zone] / s->area[zone] : 0;
 }
 
@@ -350,7 +447,7 @@ bool sky_sink_empty(const sky_sink *s, size_t zone) {
 }
 
 const char *sky_sink_reason(const sky_sink *s, size_t zone, char out[SKY_SINK_REASON]) {
-  const double covered = covered_fraction(s, zone);
+  const double covered = sky_sink_covered(s, zone);
   if (!(s->tensor.inside[zone] > 0)) return "outside the maps";
   if (sky_sink_empty(s, zone)) return "no class at both dates";
   if (covered >= SKY_ZONE_COMPLETE) return "";
@@ -365,204 +462,4 @@ bool sky_sink_no_gain(const sky_sink *s, size_t i) {
       return false;
   }
   return true;
-}
-
-/* ---- numbers of a row in reporting units ----------------------------------------------------- */
-
-const char *const sky_sink_number_names[SKY_SINK_NUMBERS] = {
-    [SKY_SINK_AREA_1] = "area_1_ha",
-    [SKY_SINK_AREA_2] = "area_2_ha",
-    [SKY_SINK_CHANGE] = "change_ha",
-    /* carbon of the land, positive = gain, over the period */
-    [SKY_SINK_STOCK_CHANGE] = "stock_change_t_c",
-    [SKY_SINK_STOCK_SD] = "stock_sd_t_c",
-    [SKY_SINK_STOCK_LOW] = "stock_low_t_c",
-    [SKY_SINK_STOCK_HIGH] = "stock_high_t_c",
-    [SKY_SINK_BIOMASS_T] = "biomass_t_c",
-    [SKY_SINK_DEAD_T] = "dead_organic_t_c",
-    [SKY_SINK_SOIL_T] = "soil_t_c",
-    [SKY_SINK_SOIL_UNKNOWN] = "soil_unknown_ha",
-    /* the same as a flux to the atmosphere, over the period */
-    [SKY_SINK_STOCK_FLUX] = "stock_flux_t_co2",
-    /* uptake: removal positive, then as a flux to the atmosphere */
-    [SKY_SINK_REMOVAL] = "removal_t_c_yr",
-    [SKY_SINK_REMOVAL_SD] = "removal_sd_t_c_yr",
-    [SKY_SINK_REMOVAL_LOW] = "removal_low_t_c_yr",
-    [SKY_SINK_REMOVAL_HIGH] = "removal_high_t_c_yr",
-    [SKY_SINK_UPTAKE_FLUX] = "uptake_flux_t_co2_yr",
-    [SKY_SINK_UPTAKE_FLUX_SD] = "uptake_flux_sd_t_co2_yr",
-    [SKY_SINK_ZONE_AREA] = "zone_area_ha",
-    [SKY_SINK_COVERED] = "covered_fraction",
-    [SKY_SINK_NODATA] = "nodata_ha",
-};
-
-static double opposite(double v) { /* without a minus in front of zero */
-  return v == 0 ? 0 : -v;
-}
-
-void sky_sink_numbers(const sky_sink *s, const sky_sink_row *row, double v[SKY_SINK_NUMBERS]) {
-  const size_t z = row->zone;
-  const sky_sink_estimate *stock = &row->stock, *uptake = &row->uptake;
-  v[SKY_SINK_AREA_1] = row->area[0] / HECTARE;
-  v[SKY_SINK_AREA_2] = row->area[1] / HECTARE;
-  v[SKY_SINK_CHANGE] = (row->area[1] - row->area[0]) / HECTARE;
-  v[SKY_SINK_STOCK_CHANGE] = stock->value / TONNE;
-  v[SKY_SINK_STOCK_SD] = stock->sd / TONNE;
-  v[SKY_SINK_STOCK_LOW] = stock->low / TONNE;
-  v[SKY_SINK_STOCK_HIGH] = stock->high / TONNE;
-  v[SKY_SINK_BIOMASS_T] = row->biomass / TONNE;
-  v[SKY_SINK_DEAD_T] = row->dead / TONNE;
-  v[SKY_SINK_SOIL_T] = row->soil / TONNE;
-  v[SKY_SINK_SOIL_UNKNOWN] = row->soil_unknown / HECTARE;
-  v[SKY_SINK_STOCK_FLUX] = opposite(stock->value) * SKY_CO2_PER_C / TONNE;
-  v[SKY_SINK_REMOVAL] = opposite(uptake->value) / TONNE;
-  v[SKY_SINK_REMOVAL_SD] = uptake->sd / TONNE;
-  v[SKY_SINK_REMOVAL_LOW] = opposite(uptake->high) / TONNE;
-  v[SKY_SINK_REMOVAL_HIGH] = opposite(uptake->low) / TONNE;
-  v[SKY_SINK_UPTAKE_FLUX] = uptake->value * SKY_CO2_PER_C / TONNE;
-  v[SKY_SINK_UPTAKE_FLUX_SD] = uptake->sd * SKY_CO2_PER_C / TONNE;
-  v[SKY_SINK_ZONE_AREA] = s->area[z] / HECTARE;
-  v[SKY_SINK_COVERED] = covered_fraction(s, z);
-  v[SKY_SINK_NODATA] = s->tensor.nodata[z] / HECTARE;
-}
-
-/* ---- CSV ------------------------------------------------------------------------------------ */
-
-static void put_number(sky_text *t, double v) {
-  char text[32] = "";
-  if (!isnan(v)) sky_number_text(v, text);
-  sky_text_printf(t, ",%s", text);
-}
-
-static sky_status put_inputs(sky_context *ctx, const sky_sink *s, sky_text *t) {
-  const sky_sink_options *o = &s->opt;
-  const char *const beside[] = {o->climate, o->climate_sets, o->soil_map, o->soil_types,
-                                o->plots,   o->reference,    o->zones};
-  const size_t n = o->n_date + sizeof beside / sizeof beside[0];
-  sky_text_put(t, "# skyflux " SKYFLUX_VERSION " sink\n");
-  for (size_t i = 0; i < n; i++) {
-    const char *path = i < o->n_date ? o->maps[i] : beside[i - o->n_date];
-    char hex[65];
-    if (path == NULL) continue;
-    SKY_TRY(sky_file_sha256(ctx, path, hex));
-    sky_text_printf(t, "# input %s sha256 %s\n", sky_file_base(path), hex);
-  }
-  return SKY_OK;
-}
-
-/* Where everything comes from, as comments above the header. */
-static sky_status put_sources(sky_context *ctx, const sky_sink *s, sky_text *t) {
-  const sky_sink_options *o = &s->opt;
-  SKY_TRY(put_inputs(ctx, s, t));
-  sky_text_put(t, "# years");
-  for (size_t d = 0; d < o->n_date; d++)
-    sky_text_printf(t, "%s%.15g", d > 0 ? " to " : " ", o->years[d]);
-  sky_text_printf(t, ", legend %s, %s %s", sky_file_base(o->legend),
-                  o->pools != NULL ? "pools" : "factors",
-                  o->pools != NULL     ? sky_file_base(o->pools)
-                  : o->factors != NULL ? o->factors
-                                       : "by climate");
-  if (o->soil != NULL) sky_text_printf(t, ", soil %s", o->soil);
-  if (o->soil_map != NULL) sky_text_put(t, ", soil by map");
-  if (o->tillage != NULL) sky_text_printf(t, ", tillage %s", o->tillage);
-  if (o->input != NULL) sky_text_printf(t, ", input %s", o->input);
-  if (o->grazing != NULL) sky_text_printf(t, ", grazing %s", o->grazing);
-  if (!isnan(o->accuracy)) sky_text_printf(t, ", accuracy %.15g", o->accuracy);
-  if (o->correlation > 0) sky_text_printf(t, ", correlation %.15g", o->correlation);
-  if (o->persistence) sky_text_put(t, ", changes that revert left out");
-  if (!isnan(o->places)) sky_text_printf(t, ", %.15g independent places a zone", o->places);
-  sky_text_put(t, "\n");
-  for (size_t i = 0; i < s->sites.n_factor && o->pools == NULL; i++) {
-    const sky_sink_factor *f = s->sites.factor[i];
-    sky_text_printf(t, "# factor %s = %.9g +- %.4g %s%s\n", f->key, f->value, f->sd, f->unit,
-                    f->verified ? "" : " (not verified)");
-  }
-  return SKY_OK;
-}
-
-static void put_row(const sky_sink *s, const sky_sink_row *row, sky_text *t) {
-  const sky_zone *zone = &s->zones.zone[row->zone];
-  double v[SKY_SINK_NUMBERS];
-  char reason[SKY_SINK_REASON];
-  sky_sink_numbers(s, row, v);
-  sky_text_csv(t, zone->id);
-  sky_text_put(t, ",");
-  sky_text_csv(t, zone->name);
-  if (row->cls == s->n_class)
-    sky_text_put(t, ",,all");
-  else {
-    sky_text_printf(t, ",%d,", (int)s->set->cls[row->cls].id);
-    sky_text_csv(t, sky_sink_row_class(s, row));
-  }
-  sky_text_printf(t, ",%.15g,%.15g", s->opt.years[row->period], s->opt.years[row->period + 1]);
-  for (size_t i = 0; i < SKY_SINK_NUMBERS; i++)
-    put_number(t, v[i]);
-  sky_text_put(t, ",");
-  sky_text_csv(t, sky_sink_stock_label(s, row));
-  sky_text_printf(t, ",%s,%s\n", sky_sink_uptake_label(s, row),
-                  sky_sink_reason(s, row->zone, reason));
-}
-
-sky_status sky_sink_write_csv(sky_context *ctx, const sky_sink *s, const char *path) {
-  sky_text t = {.ctx = ctx};
-  sky_status st = put_sources(ctx, s, &t);
-  sky_text_put(&t, "zone_id,zone_name,class,class_name,year_1,year_2");
-  for (size_t i = 0; i < SKY_SINK_NUMBERS; i++)
-    sky_text_printf(&t, ",%s", sky_sink_number_names[i]);
-  sky_text_put(&t, ",stock_label,uptake_label,reason\n");
-  for (size_t i = 0; i < s->n_row; i++)
-    if (sky_sink_row_shown(s, &s->rows[i])) put_row(s, &s->rows[i], &t);
-  const size_t length = t.length;
-  char *text = sky_text_take(&t);
-  if (st == SKY_OK && text == NULL) st = SKY_E_NOMEM;
-  if (st == SKY_OK) st = sky_file_write_text(ctx, path, text, length);
-  sky_free(text);
-  return st;
-}
-
-/* ---- the areas ------------------------------------------------------------------------------ */
-
-static void put_code(sky_text *t, int32_t code) {
-  if (code == SKY_TENSOR_ANY)
-    sky_text_put(t, ",");
-  else
-    sky_text_printf(t, ",%d", (int)code);
-}
-
-static void put_stratum(const sky_sink *s, const sky_stratum *a, sky_text *t) {
-  const size_t last = s->n_period;
-  sky_text_csv(t, s->zones.zone[a->zone].id);
-  for (size_t d = 0; d <= last; d++)
-    sky_text_printf(t, ",%d", (int)s->set->cls[a->cls[d]].id);
-  sky_text_printf(t, ",%s,%s", sky_ipcc_category(s->set->cls[a->cls[0]].number),
-                  sky_ipcc_category(s->set->cls[a->cls[last]].number));
-  put_code(t, s->areas.place[a->place].climate);
-  put_code(t, s->areas.place[a->place].soil);
-  put_number(t, a->area / HECTARE);
-  sky_text_put(t, "\n");
-}
-
-sky_status sky_sink_write_areas(sky_context *ctx, const sky_sink *s, const char *path) {
-  sky_text t = {.ctx = ctx};
-  sky_status st = put_inputs(ctx, s, &t);
-  sky_text_put(&t, "zone_id");
-  for (size_t d = 0; d < s->opt.n_date; d++)
-    sky_text_printf(&t, ",class_%.15g", s->opt.years[d]);
-  sky_text_put(&t, ",ipcc_first,ipcc_last,climate,soil,area_ha\n");
-  for (size_t k = 0; k < s->areas.n; k++)
-    if (s->areas.stratum[k].zone < s->n_zone) put_stratum(s, &s->areas.stratum[k], &t);
-  for (size_t z = 0; z < s->n_zone; z++) {
-    if (!(s->areas.nodata[z] > 0)) continue;
-    sky_text_csv(&t, s->zones.zone[z].id);
-    for (size_t d = 0; d < s->opt.n_date + 4; d++)
-      sky_text_put(&t, ",");
-    put_number(&t, s->areas.nodata[z] / HECTARE);
-    sky_text_put(&t, "\n");
-  }
-  const size_t length = t.length;
-  char *text = sky_text_take(&t);
-  if (st == SKY_OK && text == NULL) st = SKY_E_NOMEM;
-  if (st == SKY_OK) st = sky_file_write_text(ctx, path, text, length);
-  sky_free(text);
-  return st;
 }

@@ -8,21 +8,26 @@
 #define SKY_JOB_SINK_TABLE_H
 
 #include "src/engine/raster_pass.h"
+#include "src/job/sink_fractions.h"
+#include "src/job/sink_local.h"
 #include "src/job/sink_sites.h"
 #include "src/read/raster.h"
 
 typedef struct sky_sink_options {
-  const char *maps[SKY_TENSOR_DATES];    /* paths */
-  double years[SKY_TENSOR_DATES];        /* ascending */
-  size_t n_date;                         /* of both, at least 2 */
-  const char *zones;                     /* path, for the list of inputs, NULL = none */
-  const char *legend;                    /* built-in, or FILE.csv */
-  const char *factors, *pools;           /* one of them; pools: FILE.csv */
-  const char *soil;                      /* NULL: soil carbon is not computed */
-  const char *plots;                     /* inventory, instead of the biomass of factors; NULL */
+  const char *maps[SKY_TENSOR_DATES]; /* paths */
+  double years[SKY_TENSOR_DATES];     /* ascending */
+  size_t n_date;                      /* of both, at least 2 */
+  const char *zones;                  /* path, for the list of inputs, NULL = none */
+  const char *legend;                 /* built-in, or FILE.csv */
+  const char *fractions;              /* instead of maps, years, legend: sink_fractions.h; NULL */
+  const char *factors, *pools;        /* one of them; pools: FILE.csv */
+  const char *soil;                   /* NULL: soil carbon is not computed */
+  const char *plots;                  /* inventory, instead of the biomass of factors; NULL */
+  const char *overrides;              /* own values of factor rows; NULL */
   const char *tillage, *input, *grazing; /* of soils; NULL: as the reference */
   const char *climate, *climate_sets;    /* instead of factors: map, and the set of each code */
   const char *soil_map, *soil_types;     /* instead of soil: map, and the type of each code */
+  sky_local_options local;               /* Tier 2 of each zone */
   double accuracy, places;               /* NaN: not stated (sky_sink_how) */
   double correlation;                    /* of map errors */
   const char *reference; /* sample: columns map_1, map_2, true_1, true_2, units; two dates; NULL */
@@ -34,8 +39,9 @@ typedef struct sky_sink_options {
 
 typedef struct sky_sink {
   sky_sink_options opt;
-  sky_raster *map;      /* the first */
-  const sky_grid *grid; /* of all maps */
+  sky_raster *map;         /* the first */
+  const sky_grid *grid;    /* of all maps */
+  sky_fractions fractions; /* n 0: none */
   sky_legend legend;
   bool *seen;        /* [legend rows] a pixel has it */
   sky_zones zones;   /* in the CRS of grid, by the caller: the zones of the table, then others */
@@ -47,6 +53,7 @@ typedef struct sky_sink {
   bool *shown;             /* [n_class] some zone of the table has it */
   bool *changed;           /* [n_class] some zone of the table changes into or out of it */
   sky_sites sites;         /* what holds where */
+  sky_sink_local *local;   /* [n_zone] Tier 2; NULL: none */
   const sky_sink_set *set; /* of the first site: names of the classes */
   bool stocks;             /* some site has them */
   sky_reference reference; /* n_class 0: none */
@@ -63,6 +70,8 @@ SKY_NODISCARD sky_status sky_sink_open(sky_context *ctx, const sky_sink_options 
 /* Areas of all zones, factors of all classes in them, rows of the zones of the table. Of a shard of
  * the pass, nothing. */
 SKY_NODISCARD sky_status sky_sink_make(sky_context *ctx, sky_sink *s);
+/* Of all places, as the options have it. */
+sky_site_options sky_sink_site_options(const sky_sink *s);
 void sky_sink_close(sky_sink *s); /* NULL-safe members, zeroes */
 
 /* Whether a row belongs into the table: classes that occur, in zones that have any; the zone itself
@@ -75,7 +84,8 @@ const char *sky_sink_row_class(const sky_sink *s, const sky_sink_row *row); /* "
 const char *sky_sink_stock_label(const sky_sink *s, const sky_sink_row *row);
 const char *sky_sink_uptake_label(const sky_sink *s, const sky_sink_row *row);
 const char *sky_sink_reason(const sky_sink *s, size_t zone, char out[SKY_SINK_REASON]);
-bool sky_sink_empty(const sky_sink *s, size_t zone); /* no class at both dates */
+double sky_sink_covered(const sky_sink *s, size_t zone); /* share that lies in the maps */
+bool sky_sink_empty(const sky_sink *s, size_t zone);     /* no class at both dates */
 /* Class i has no annual gain in the set. */
 bool sky_sink_no_gain(const sky_sink *s, size_t i);
 

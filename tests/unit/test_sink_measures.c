@@ -34,6 +34,8 @@ static sky_measure_input input(const char *measure, double area) {
                              .ditches = NAN,
                              .rate = NAN,
                              .rate_sd = NAN,
+                             .fuel = NAN,
+                             .fuel_sd = NAN,
                              .counted = NAN};
 }
 
@@ -180,6 +182,29 @@ static void test_coast(void **state) {
   check(ctx, &in, -10 * 194 * CO2, 0, 0);
 }
 
+/* 20 ha of temperate forest with 100 t/ha of fuel: 0.51 of it burns; 1569, 4.7, 0.26 g/kg. */
+static void test_fire(void **state) {
+  sky_context *ctx = *state;
+  sky_measure_input in = input("fire", 20);
+  in.climate = "temperate";
+  in.fuel = 100;
+  in.fuel_sd = 30;
+  const double burnt = 20 * 100 * 0.51;
+  check(ctx, &in, burnt * 1569, burnt * 4.7, burnt * 0.26);
+  fixture f;
+  double grad[16] = {0};
+  assert_int_equal(make(ctx, &in, &f), SKY_OK);
+  assert_int_equal(f.rows.n, 5); /* one fuel, one combustion factor, three gases */
+  assert_close(sky_measure_value(&f.m, f.rows.factor, SKY_MEASURE_CH4, grad), burnt * 4.7, 1e-12);
+  assert_close(grad[0] * f.rows.factor[0].sd, 0.3 * burnt * 4.7, 1e-12);
+  sky_factor_rows_free(&f.rows);
+  in.fuel = NAN;
+  assert_fails(ctx, make(ctx, &in, &f), SKY_E_RANGE, "fuel_t_ha");
+  in.fuel = 100;
+  in.climate = "polar";
+  assert_fails(ctx, make(ctx, &in, &f), SKY_E_RANGE, "expected 1");
+}
+
 /* 2 t C/ha/yr on land whose cover counts 1.4 already: 0.6; never less than nothing. */
 static void test_project(void **state) {
   sky_measure_input in = input("soil-conservation", 50);
@@ -279,6 +304,7 @@ int main(void) {
                                      SKY_UNIT(test_rewetting_memory),
                                      SKY_UNIT(test_reservoir),
                                      SKY_UNIT(test_coast),
+                                     SKY_UNIT(test_fire),
                                      SKY_UNIT(test_project),
                                      SKY_UNIT(test_errors),
                                      SKY_UNIT(test_approaches),
