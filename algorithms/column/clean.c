@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "algorithms/column/cubes.h"
+#include "algorithms/column/orbit.h"
 #include "src/core/memory.h"
 
 #define DEG (3.14159265358979323846 / 180)
@@ -114,6 +115,25 @@ static void test_sparse(const sky_clean_set *s, const sky_outlier_options *opt, 
     const size_t i = o->order[k].row;
     if (bad[i] != 2) continue;
     const size_t near = gather_in_time(o, k, opt->least, s->x, work);
+    bad[i] = near < opt->least ? 3 : 0;
+    if (near < opt->least) continue;
+    sky_robust(near, work, &median, &scale);
+    bad[i] = is_outlier(s, opt->threshold, i, median, scale);
+  }
+}
+
+/* Those of an overpass that is too small (3 in bad), among the nearest in latitude of all. */
+static void test_lonely(const sky_clean_set *s, const sky_outlier_options *opt, sky_sighting *order,
+                        size_t n, double *work, uint8_t *bad) {
+  double median = NAN, scale = NAN;
+  for (size_t k = 0; k < n; ++k)
+    order[k].time = s->lat[order[k].row];
+  sky_sightings_sort(order, n);
+  const overpass all = {NULL, order, n};
+  for (size_t k = 0; k < n; ++k) {
+    const size_t i = order[k].row;
+    if (bad[i] != 3) continue;
+    const size_t near = gather_in_time(&all, k, opt->least, s->x, work);
     bad[i] = 0;
     if (near < opt->least) continue;
     sky_robust(near, work, &median, &scale);
@@ -149,6 +169,7 @@ sky_status sky_clean_outliers(sky_context *ctx, const sky_clean_set *s,
     test_cubes(s, opt, &o, rows, work, bad);
     test_sparse(s, opt, &o, work, bad);
   }
+  test_lonely(s, opt, order, n, work, bad);
 cleanup:
   sky_free(p);
   sky_free(order);
@@ -247,6 +268,8 @@ sky_status sky_clean_positions(sky_context *ctx, const sky_clean_set *s, uint8_t
       ++b;
     if (b - a > 2 * NEAR_IN_TIME) test_track(order + a, b - a, d, work, bad);
   }
+  bool judged; /* where there is no orbit, the overpasses have been looked at */
+  SKY_GO(sky_orbit_test(ctx, order, n, bad, &judged));
 cleanup:
   sky_free(p);
   sky_free(order);

@@ -26,15 +26,16 @@ typedef struct sky_clean_set {
   const uint8_t *use;
 } sky_clean_set;
 
-/* bad[i] = 1 for values far from those of the neighbourhood (same overpass), else 0. An overpass of
- * fewer than `least` soundings is not tested; time must not be NaN. */
+/* bad[i] = 1 for values far from those of the neighbourhood (same overpass), else 0. Those of an
+ * overpass of fewer than `least` soundings are compared with the 2·least+1 nearest in latitude of
+ * all, which must be `least` at least; time must not be NaN. */
 SKY_NODISCARD sky_status sky_clean_outliers(sky_context *ctx, const sky_clean_set *s,
                                             const sky_outlier_options *opt, uint8_t *bad);
 
 /* bad[i] = 1 for positions that cannot be right, else 0. With corners: the centre lies farther from
  * their centroid than their largest distance from it. Without: distance d to the mean direction of
  * the 21 soundings of the overpass nearest in time, |d - median d| > max(8·1.4826 MAD of d, 500
- * km). */
+ * km); or it does not lie below the orbit of all (orbit.h). */
 SKY_NODISCARD sky_status sky_clean_positions(sky_context *ctx, const sky_clean_set *s,
                                              uint8_t *bad);
 

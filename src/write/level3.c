@@ -10,7 +10,7 @@
 #include "src/core/species.h"
 #include "src/core/timeutil.h"
 #include "src/write/cog_stream.h"
-#include "src/write/nc_write.h"
+#include "src/write/nc_chunks.h"
 
 #define ROWS SKY_NCW_ROWS /* of a part of a field */
 #define COLUMNS SKY_NCW_COLUMNS
@@ -64,9 +64,11 @@ typedef struct writer {
   const sky_bin_source *source;
   sky_ncw *nc;
   char name[N_FIELDS][32];
-  size_t n_cell;         /* with soundings */
-  double *row[N_FIELDS]; /* [ROWS*nx], see place_of */
-  int32_t *count;        /* likewise */
+  size_t n_cell; /* with soundings */
+  sky_chunks *chunks;
+  size_t width, held;    /* of a chunk of fields; elements of the chunks of a row of them */
+  double *row[N_FIELDS]; /* [held], see place_of */
+  void *chunk;           /* [ROWS*width] in the type of a field */
   uint64_t *gather;      /* [9*GATHERED] */
 } writer;
 
@@ -144,11 +146,14 @@ static void gather(writer *w, size_t i, size_t cell, const sky_bin *b) {
     w->gather[(k + 1) * GATHERED + i] = word[k];
 }
 
+/* The last chunk is filled up. */
 static sky_status put_sums(writer *w, size_t first, size_t n) {
   if (n == 0) return SKY_OK;
-  SKY_TRY(sky_ncw_put_rows(w->nc, "cell", first, n, w->gather));
+  for (size_t k = 0; k <= N_SUMS; k++)
+    memset(w->gather + k * GATHERED + n, 0, (GATHERED - n) * sizeof *w->gather);
+  SKY_TRY(sky_chunks_put(w->chunks, "cell", &first, w->gather));
   for (size_t k = 0; k < N_SUMS; k++)
-    SKY_TRY(sky_ncw_put_rows(w->nc, sums[k].name, first, n, w->gather + (k + 1) * GATHERED));
+    SKY_TRY(sky_chunks_put(w->chunks, sums[k].name, &first, w->gather + (k + 1) * GATHERED));
   return SKY_OK;
 }
 
@@ -270,26 +275,36 @@ static sky_status count_cells(writer *w) {
 }
 
 /* Rows are held chunk by chunk. */
-static size_t place_of(const sky_grid *g, size_t row, size_t ix) {
-  const size_t first = ix / COLUMNS * COLUMNS, width = least(COLUMNS, g->nx - first);
-  return first * ROWS + row * width + (ix - first);
+static size_t place_of(const writer *w, size_t row, size_t ix) {
+  const size_t first = ix / COLUMNS * COLUMNS;
+  return first * ROWS + row * w->width + (ix - first);
+}
+
+/* In the type of the field, into w->chunk. */
+static void convert(writer *w, size_t f, size_t at, size_t n) {
+  float *real = w->chunk;
+  int32_t *whole = w->chunk;
+  const double *from = w->row[f] + at;
+  for (size_t i = 0; i < n && fields[f].type == 'f'; i++)
+    real[i] = (float)from[i];
+  for (size_t i = 0; i < n && fields[f].type == 'i'; i++)
+    whole[i] = (int32_t)fmin(from[i], INT32_MAX);
 }
 
 /* Chunks without soundings are not written: they are what the fill value says. */
-static sky_status put_chunks(writer *w, size_t row, size_t rows) {
+static sky_status put_chunks(writer *w, size_t row) {
   const sky_grid *g = &w->l->grid;
+  const size_t n = least(ROWS, g->ny) * w->width;
   for (size_t first = 0; first < g->nx; first += COLUMNS) {
-    const size_t start[2] = {row, first}, size[2] = {rows, least(COLUMNS, g->nx - first)};
-    const size_t at = first * ROWS, n = size[0] * size[1];
+    const size_t start[2] = {row, first}, at = first * ROWS;
     bool any = false;
-    for (size_t i = at; i < at + n; i++) {
-      w->count[i] = (int32_t)fmin(w->row[FIELD_COUNT][i], INT32_MAX);
-      any |= w->count[i] > 0;
+    for (size_t i = at; i < at + n && !any; i++)
+      any = w->row[FIELD_COUNT][i] > 0;
+    for (size_t f = 0; f < N_FIELDS && any; f++) {
+      convert(w, f, at, n);
+      SKY_TRY(sky_chunks_put(w->chunks, w->name[f], start,
+                             fields[f].type == 'd' ? w->row[f] + at : w->chunk));
     }
-    for (size_t f = 0; f < N_FIELDS && any; f++)
-      SKY_TRY(sky_ncw_put_block(
-          w->nc, w->name[f], start, size,
-          f == FIELD_COUNT ? (const void *)(w->count + at) : (const void *)(w->row[f] + at)));
   }
   return SKY_OK;
 }
@@ -303,10 +318,10 @@ static sky_status put_cells(writer *w) {
   for (size_t row = 0; row < g->ny; row += ROWS) {
     const size_t rows = least(ROWS, g->ny - row), base = row * g->nx, n = rows * g->nx;
     for (size_t f = 0; f < N_FIELDS; f++)
-      for (size_t i = 0; i < ROWS * g->nx; i++)
+      for (size_t i = 0; i < w->held; i++)
         w->row[f][i] = fields[f].fill;
     while (cell < base + n) {
-      const size_t at = place_of(g, cell / g->nx - row, cell % g->nx);
+      const size_t at = place_of(w, cell / g->nx - row, cell % g->nx);
       SKY_TRY(check_cell(w->ctx, cell, &b));
       for (size_t f = 0; f < N_FIELDS; f++)
         w->row[f][at] = field_value(w->l, (field)f, &b, w->gas->column_scale);
@@ -318,7 +333,7 @@ static sky_status put_cells(writer *w) {
       }
       SKY_TRY(w->source->next(w->source->user, &cell, &b));
     }
-    SKY_TRY(put_chunks(w, row, rows));
+    SKY_TRY(put_chunks(w, row));
     SKY_TRY(sky_progress_step(w->ctx, rows));
   }
   return put_sums(w, first, gathered);
@@ -335,9 +350,11 @@ sky_status sky_level3_write(sky_context *ctx, const char *path, const sky_level3
   sky_status st = SKY_OK;
   name_fields(&w);
   SKY_TRY(count_cells(&w));
+  w.width = least(COLUMNS, l->grid.nx);
+  w.held = (l->grid.nx + w.width - 1) / w.width * w.width * ROWS;
   for (size_t f = 0; f < N_FIELDS; f++)
-    SKY_GO_ALLOC(w.row[f], SKY_NEW(ctx, double, ROWS * l->grid.nx));
-  SKY_GO_ALLOC(w.count, SKY_NEW(ctx, int32_t, ROWS * l->grid.nx));
+    SKY_GO_ALLOC(w.row[f], SKY_NEW(ctx, double, w.held));
+  SKY_GO_ALLOC(w.chunk, SKY_NEW(ctx, double, ROWS *w.width));
   SKY_GO_ALLOC(w.gather, SKY_NEW(ctx, uint64_t, (N_SUMS + 1) * GATHERED));
   sky_progress_begin(ctx, "writing", l->grid.ny);
   SKY_GO(sky_ncw_create_file(ctx, path, &w.nc));
@@ -348,16 +365,21 @@ sky_status sky_level3_write(sky_context *ctx, const char *path, const sky_level3
     SKY_GO(define_field(&w, (field)f));
   SKY_GO(define_sums(&w));
   SKY_GO(put_granules(&w));
+  SKY_GO(sky_chunks_open(w.nc, &w.chunks));
   SKY_GO(put_cells(&w));
+  st = sky_chunks_close(w.chunks);
+  w.chunks = NULL;
+  if (st != SKY_OK) goto cleanup;
   st = sky_ncw_commit(w.nc);
   w.nc = NULL;
 
 cleanup:
   sky_progress_end(ctx);
+  if (w.chunks != NULL && sky_chunks_close(w.chunks) != SKY_OK && st == SKY_OK) st = SKY_E_DISK;
   sky_ncw_abort(w.nc);
   for (size_t f = 0; f < N_FIELDS; f++)
     sky_free(w.row[f]);
-  sky_free(w.count);
+  sky_free(w.chunk);
   sky_free(w.gather);
   return st;
 }

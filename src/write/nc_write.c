@@ -404,10 +404,22 @@ sky_status sky_ncw_put_strings(sky_ncw *w, const char *var, const char *const *d
   return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "variable", var);
 }
 
+sky_status sky_ncw_end_definitions(sky_ncw *w, const char **part) {
+  *part = w->part;
+  if (w->part == NULL)
+    return sky_fail(w->ctx, SKY_E_INTERNAL, "%s: is not written to the disk", w->path);
+  sky_lane_lock();
+  const int rc = nc_close(w->ncid);
+  sky_lane_unlock();
+  w->open = false;
+  return rc == NC_NOERR ? SKY_OK : nc_failed(w, rc, "file", "");
+}
+
 sky_status sky_ncw_commit(sky_ncw *w) {
   NC_memio image = {0};
+  int rc = NC_NOERR;
   sky_lane_lock();
-  const int rc = w->part != NULL ? nc_close(w->ncid) : nc_close_memio(w->ncid, &image);
+  if (w->open) rc = w->part != NULL ? nc_close(w->ncid) : nc_close_memio(w->ncid, &image);
   sky_lane_unlock();
   w->open = false;
   sky_status st;

@@ -52,6 +52,8 @@ SKY_NODISCARD sky_status sky_ncw_put_block(sky_ncw *w, const char *var, const si
 SKY_NODISCARD sky_status sky_ncw_put_i32(sky_ncw *w, const char *var, const int32_t *data);
 SKY_NODISCARD sky_status sky_ncw_put_u64(sky_ncw *w, const char *var, const uint64_t *data);
 SKY_NODISCARD sky_status sky_ncw_put_strings(sky_ncw *w, const char *var, const char *const *data);
+/* The file as it stands is closed, for nc_chunks.h; *part: its name until the commit. */
+SKY_NODISCARD sky_status sky_ncw_end_definitions(sky_ncw *w, const char **part);
 SKY_NODISCARD sky_status sky_ncw_commit(sky_ncw *w); /* frees w in every case */
 void sky_ncw_abort(sky_ncw *w);                      /* NULL-safe */
 

@@ -142,6 +142,57 @@ def test_positions():
     assert got[wrong].mean() > 0.98 and np.delete(got, wrong).sum() == 0, got[wrong].mean()
 
 
+def test_orbit():
+    """A day of GOSAT-like points below one orbit, in overpasses too small for their own test, made
+    by rotating an inclined circle and the Earth below it: a few displaced ones are all found, no
+    other is doubted. Stations, and places of no orbit, are not judged."""
+    for period, inclination, n in ((98.18, 98.06, 400), (101.5, 98.7, 250), (92.7, 51.6, 3000)):
+        t = np.sort(RNG.uniform(0, 86000, n))
+        u = 2 * np.pi * t / (60 * period) + 0.7 + np.radians(RNG.uniform(-1.2, 1.2, n))
+        c = np.radians(RNG.uniform(-3, 3, n))  # across
+        i = np.radians(inclination)
+        plane = np.stack([np.cos(u) * np.cos(c), np.sin(u) * np.cos(c), np.sin(c)], -1)
+        x = plane[:, 0]
+        y = plane[:, 1] * np.cos(i) - plane[:, 2] * np.sin(i)
+        z = plane[:, 1] * np.sin(i) + plane[:, 2] * np.cos(i)
+        lat = np.degrees(np.arcsin(z))
+        lon = (np.degrees(np.arctan2(y, x)) - 360 * t / 86164.1 + 540) % 360 - 180
+        wrong = RNG.choice(n, n // 50, replace=False)
+        lat[wrong] -= np.where(lat[wrong] > 0, 1, -1) * RNG.uniform(5, 20, len(wrong))
+        got = call("positions", rows_of(t, lat, lon, np.full(n, 400.0), np.arange(n) // 6)) > 0
+        seen = got[wrong].mean()
+        if inclination > 90:
+            assert seen == 1, (period, seen)
+        else:  # near its turning latitude a move along the meridian may stay below the track's rim
+            assert seen > 0.9, (period, seen)
+        assert np.delete(got, wrong).sum() == 0, (period, np.delete(got, wrong).sum())
+        # As it goes the other way round, and at places that nothing flies over in that order.
+        assert call("positions", rows_of(t, lat[::-1].copy(), lon, np.full(n, 400.0),
+                                         np.arange(n) // 6)).sum() == 0
+        here = call("positions", rows_of(t, np.full(n, 50.0), np.full(n, 8.0), np.full(n, 400.0),
+                                         np.arange(n) // 6))
+        assert here.sum() == 0
+
+
+def test_lonely():
+    """Overpasses of 6: a value is compared with those of its latitude."""
+    n = 600
+    t, lat, lon = track(n)
+    x = 1800 + 0.3 * lat + RNG.normal(0, 8, n)
+    wrong = RNG.choice(n, 12, replace=False)
+    x[wrong] += RNG.choice([-1, 1], 12) * RNG.uniform(80, 200, 12)
+    passes = (np.arange(n) // 6).astype(float)
+    got = call("outliers", rows_of(t, lat, lon, x, passes)) > 0
+    order = np.lexsort((np.arange(n), lat))
+    want = np.zeros(n, bool)
+    for k, i in enumerate(order):
+        first = min(max(k - 12, 0), n - 25)
+        near = order[first:first + 25]
+        want[i] = abs(x[i] - np.median(x[near])) > 5 * max(mad(x[near]), 8)
+    assert np.array_equal(got, want), np.flatnonzero(got != want)
+    assert got[wrong].all() and got.sum() == 12, got.sum()
+
+
 def test_percentile():
     x = RNG.normal(400, 1.5, 777)
     for q in (0.05, 0.1, 0.5):
