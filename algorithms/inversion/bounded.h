@@ -1,8 +1,9 @@
 /* bounded.h: the most probable state between bounds, of a linear Gaussian problem (bounded.md).
  *
- * x = argmin ½[(x - x0)ᵀQ⁻¹(x - x0) + |b - b0|²/b_sd² + |y - Hx - Bb|²/r_sd²],  lower <= x <= upper.
- * Q is never inverted: the unknowns are the multipliers λ of the bounds, x = x̂ + P λ. A mode, not a
- * mean: the total of a mode is biased where many elements lie at a bound (truncated.h). */
+ * x = argmin ½[(x - x0)ᵀQ⁻¹(x - x0) + |b - b0|²/b_sd² + |y - Hx - Bb|²/r_sd²],  lower <= x <=
+ * upper. Q is never inverted: the unknowns are the multipliers λ of the bounds, x = x̂ + P λ. A
+ * mode, not a mean: the total of a mode is biased where many elements lie at a bound (truncated.h).
+ */
 #ifndef SKY_ALGORITHMS_BOUNDED_H
 #define SKY_ALGORITHMS_BOUNDED_H
 
@@ -27,6 +28,7 @@ typedef struct sky_bounded {
 SKY_NODISCARD sky_status sky_bounded_solve(sky_context *ctx, const sky_problem *p,
                                            const double *lower, const double *upper,
                                            sky_bounded *out);
-void sky_bounded_free(sky_bounded *b); /* NULL-safe, zeroes */
+double sky_bounded_bytes(const sky_problem *p); /* that a solve holds, for budgets */
+void sky_bounded_free(sky_bounded *b);          /* NULL-safe, zeroes */
 
 #endif
