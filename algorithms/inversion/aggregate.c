@@ -108,6 +108,7 @@ sky_status sky_aggregation_error(sky_context *ctx, const sky_problem *p, size_t 
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
   SKY_TRY(check_blocks(ctx, p, n_block, block));
+  SKY_GO(sky_dual_room(ctx, p, "the aggregation error", 3));
   SKY_GO(sky_dual_make(ctx, p, &d));
   SKY_GO(split_rows(ctx, p, n_block, block, &s));
   SKY_GO_ALLOC(G, SKY_NEW(ctx, double, n *n));

@@ -47,6 +47,11 @@ void sky_bounded_free(sky_bounded *b) {
   memset(b, 0, sizeof *b);
 }
 
+double sky_bounded_bytes(const sky_problem *p) {
+  const double n = (double)p->n_obs, m = (double)p->n_state;
+  return 8 * (3 * n * m + n * n + m * m / 4);
+}
+
 static sky_status check(sky_context *ctx, const sky_problem *p, const double *lower,
                         const double *upper) {
   SKY_TRY(sky_problem_check_elements(ctx, p));
@@ -63,8 +68,7 @@ static sky_status check(sky_context *ctx, const sky_problem *p, const double *lo
                       "problem: x0[%zu] = %g cannot move and is outside its bounds %g..%g", i,
                       p->x0[i], lower[i], upper[i]);
   }
-  const double n = (double)p->n_obs, m = (double)p->n_state;
-  const double need = 8 * (3 * n * m + n * n + m * m / 4);
+  const double need = sky_bounded_bytes(p);
   if (need <= (double)sky_context_memory(ctx)) return SKY_OK;
   return sky_fail(
       ctx, SKY_E_NOMEM,

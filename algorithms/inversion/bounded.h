@@ -28,6 +28,7 @@ typedef struct sky_bounded {
 SKY_NODISCARD sky_status sky_bounded_solve(sky_context *ctx, const sky_problem *p,
                                            const double *lower, const double *upper,
                                            sky_bounded *out);
-void sky_bounded_free(sky_bounded *b); /* NULL-safe, zeroes */
+double sky_bounded_bytes(const sky_problem *p); /* that a solve holds, for budgets */
+void sky_bounded_free(sky_bounded *b);          /* NULL-safe, zeroes */
 
 #endif

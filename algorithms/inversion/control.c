@@ -18,19 +18,24 @@ void sky_control_free(sky_control *c) {
   memset(c, 0, sizeof *c);
 }
 
+double sky_control_bytes(const sky_problem *p) {
+  const double n = (double)(p->n_state + p->n_background);
+  return 8 * (7 * n * n + n * (double)p->n_obs);
+}
+
 static sky_status check(sky_context *ctx, const sky_problem *p) {
   SKY_TRY(sky_problem_check_elements(ctx, p));
   for (size_t i = 0; i < p->n_obs; i++)
     if (!(p->r_sd[i] > 0))
       return sky_fail(ctx, SKY_E_RANGE, "problem: r_sd[%zu] = %g (expected > 0 for sampling)", i,
                       p->r_sd[i]);
-  const double n = (double)(p->n_state + p->n_background);
-  const double need = 8 * (6 * n * n + n * (double)p->n_obs);
+  const double n = (double)(p->n_state + p->n_background), need = sky_control_bytes(p);
   if (need <= (double)sky_context_memory(ctx)) return SKY_OK;
-  return sky_fail(
-      ctx, SKY_E_NOMEM,
-      "sampling of %.0f unknowns needs %.0f MB, the memory budget is %.0f MB (--memory)", n,
-      ceil(need / 1e6), (double)sky_context_memory(ctx) / 1e6);
+  return sky_fail(ctx, SKY_E_NOMEM,
+                  "a posterior of %.0f unknowns that are not negative holds 7 matrices of %.0f x "
+                  "%.0f: it needs "
+                  "%.0f MB, the memory budget is %.0f MB (--memory)",
+                  n, n, n, ceil(need / 1e6), (double)sky_context_memory(ctx) / 1e6);
 }
 
 /* Kronecker: S (L_D ⊗ L_E). */

@@ -18,6 +18,8 @@ typedef struct sky_control {
  * SKY_E_NOMEM beyond the budget. */
 SKY_NODISCARD sky_status sky_control_build(sky_context *ctx, const sky_problem *p, const double *sd,
                                            sky_control *out);
+/* Bytes of the control and of what its users hold beside it, for budgets. */
+double sky_control_bytes(const sky_problem *p);
 void sky_control_free(sky_control *c); /* NULL-safe, zeroes */
 /* L [n*n] (lower) with L Lᵀ = I + Cᵀ S F S C, S = diag(scale [n]); scale NULL = 1. */
 SKY_NODISCARD sky_status sky_control_hessian(sky_context *ctx, const sky_control *c,

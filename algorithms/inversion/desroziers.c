@@ -81,6 +81,7 @@ sky_status sky_hyper_desroziers(sky_context *ctx, const sky_problem *p,
                     "tune: Desroziers tells sigma_q of the whole state and sigma_r, no lengths, "
                     "sectors or drift");
   SKY_TRY(sky_hyper_list(ctx, p, choice, out));
+  SKY_GO(sky_dual_room(ctx, p, "the tuning", 2));
   SKY_GO(sky_dual_make(ctx, p, &d));
   SKY_GO_ALLOC(s.G0, SKY_NEW(ctx, double, n *n));
   SKY_GO_ALLOC(s.B, SKY_NEW(ctx, double, n *n));

@@ -143,6 +143,7 @@ sky_status sky_diagnose(sky_context *ctx, const sky_problem *p, size_t n_group,
   sky_dual d = {0};
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
+  SKY_GO(sky_dual_room(ctx, p, "the diagnosis", 2));
   SKY_GO(sky_dual_make(ctx, p, &d));
   out->n = n;
   out->n_group = n_group;

@@ -12,13 +12,19 @@
 
 #define LOG_2PI 1.8378770664093454836
 
-static sky_status check_memory(sky_context *ctx, const sky_problem *p) {
-  const double n = (double)p->n_obs, need = sky_problem_bytes(p, 0) + 5 * n * n * 8;
-  if (need <= (double)sky_context_memory(ctx)) return SKY_OK;
-  return sky_fail(ctx, SKY_E_NOMEM,
-                  "the dense picture of %zu observations needs %.0f MB, the memory budget is %.0f "
-                  "MB (--memory)",
-                  p->n_obs, ceil(need / 1e6), (double)sky_context_memory(ctx) / 1e6);
+double sky_dual_bytes(const sky_problem *p, size_t squares) {
+  const double n = (double)p->n_obs;
+  return sky_problem_bytes(p, 0) + (5 + (double)squares) * n * n * 8;
+}
+
+sky_status sky_dual_room(sky_context *ctx, const sky_problem *p, const char *what, size_t squares) {
+  const double need = sky_dual_bytes(p, squares), budget = (double)sky_context_memory(ctx);
+  if (need <= budget) return SKY_OK;
+  return sky_fail(
+      ctx, SKY_E_NOMEM,
+      "%s of %zu observations and %zu unknowns holds %zu matrices of %zu x %zu: it needs "
+      "%.0f MB, the memory budget is %.0f MB (--memory)",
+      what, p->n_obs, p->n_state, 5 + squares, p->n_obs, p->n_obs, ceil(need / 1e6), budget / 1e6);
 }
 
 sky_status sky_dual_factor(sky_context *ctx, const sky_noise *r, sky_dual *d) {
@@ -51,7 +57,7 @@ sky_status sky_dual_make(sky_context *ctx, const sky_problem *p, sky_dual *out) 
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
   SKY_TRY(sky_problem_check(ctx, p));
-  SKY_TRY(check_memory(ctx, p));
+  SKY_TRY(sky_dual_room(ctx, p, "the dense picture", 0));
   out->n = n;
   SKY_GO_ALLOC(out->G, SKY_NEW(ctx, double, n *n));
   SKY_GO_ALLOC(out->psi, SKY_NEW(ctx, double, n *n));

@@ -14,6 +14,11 @@ typedef struct sky_dual {
   double *d, *w;   /* [n] y - H x0 - B b0, and Ψ⁻¹ of it */
 } sky_dual;
 
+/* Bytes of a problem with the five dense matrices of its observations and `squares` more. */
+double sky_dual_bytes(const sky_problem *p, size_t squares);
+/* SKY_E_NOMEM, with sizes and limit, if they do not fit the budget; what: "the tuning" … */
+SKY_NODISCARD sky_status sky_dual_room(sky_context *ctx, const sky_problem *p, const char *what,
+                                       size_t squares);
 /* Checks the problem and the memory budget (5 arrays of n*n beside the problem) first. */
 SKY_NODISCARD sky_status sky_dual_make(sky_context *ctx, const sky_problem *p, sky_dual *out);
 /* psi, L, inverse, w again for another R or another G; d stays. */

@@ -314,6 +314,7 @@ sky_status sky_hyper_evaluate(sky_context *ctx, const sky_problem *p,
     list->param[k].factor = exp(theta[k]);
   SKY_GO(make_bench(ctx, p, &b));
   sky_hyper_apply(ctx, choice, list, &b.p);
+  SKY_GO(sky_dual_room(ctx, p, "the tuning", gradient != NULL ? list->n + SKY_HYPER_SQUARES : 0));
   SKY_GO(sky_dual_make(ctx, &b.p, &d));
   if (choice->drift != NULL)
     SKY_GO(restrict_to_contrasts(ctx, &b.p, choice->drift, &d, nll));

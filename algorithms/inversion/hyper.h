@@ -24,6 +24,9 @@ typedef struct sky_hyper_choice { /* what is tuned */
 } sky_hyper_choice;
 
 enum { SKY_HYPER_MAX = 64 };
+/* Matrices of n_obs² that an evaluation with derivatives holds beside one a parameter and dual.h.
+ */
+enum { SKY_HYPER_SQUARES = 3 };
 
 typedef struct sky_hyper {
   sky_hyper_kind kind;

@@ -68,6 +68,13 @@ static sky_status whole_root(sky_context *ctx, const sky_problem *p, root *r) {
     return sky_fail(ctx, SKY_E_SIZE,
                     "osse: %zu unknowns of a low-rank prior exceed the limit of %d for drawing", m,
                     SKY_DENSE_CELL_LIMIT);
+  const double need = 24.0 * (double)m * (double)m, budget = (double)sky_context_memory(ctx);
+  if (need > budget)
+    return sky_fail(
+        ctx, SKY_E_NOMEM,
+        "osse: drawing %zu unknowns of a low-rank prior holds 3 matrices of %zu x %zu: it "
+        "needs %.0f MB, the memory budget is %.0f MB (--memory)",
+        m, m, m, ceil(need / 1e6), budget / 1e6);
   double *Q = SKY_NEW0(ctx, double, m *m);
   if (Q == NULL) return SKY_E_NOMEM;
   for (size_t i = 0; i < m; i++) {

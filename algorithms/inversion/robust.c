@@ -39,6 +39,7 @@ sky_status sky_huber_weights(sky_context *ctx, const sky_problem *p, double k, d
     if (!(p->r_sd[i] > 0))
       return sky_fail(ctx, SKY_E_RANGE, "huber: r_sd[%zu] = %g (expected > 0)", i, p->r_sd[i]);
   memcpy(r_sd, p->r_sd, p->n_obs * sizeof *r_sd);
+  SKY_GO(sky_dual_room(ctx, p, "the reweighting", 0));
   SKY_GO(sky_dual_make(ctx, p, &d));
   for (*rounds = 0; *rounds < ROUNDS && change > CLOSE; ++*rounds) {
     if (*rounds > 0) SKY_GO(sky_dual_factor(ctx, &noise, &d));

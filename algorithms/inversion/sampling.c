@@ -36,6 +36,15 @@ sky_status sky_sampled_alloc(sky_context *ctx, size_t n_state, size_t n_zone,
                              const sky_sampling *how, sky_sampled *out) {
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
+  const double need = 8 * (2 * (double)how->n_chain * (double)how->n_draw * (double)n_zone +
+                           (3 + 2 * (double)how->n_chain) * (double)n_state);
+  if (need > (double)sky_context_memory(ctx))
+    return sky_fail(
+        ctx, SKY_E_NOMEM,
+        "%zu chains of %zu draws of %zu zones and %zu unknowns need %.0f MB, the memory "
+        "budget is %.0f MB (--memory, or fewer draws)",
+        how->n_chain, how->n_draw, n_zone, n_state, ceil(need / 1e6),
+        (double)sky_context_memory(ctx) / 1e6);
   out->n_state = n_state;
   out->n_zone = n_zone;
   out->n_chain = how->n_chain;

@@ -105,6 +105,10 @@ static void print_problem(const cJSON *gas) {
         number(gas, "memory_bytes") / 1e6);
   else
     printf("ready-made information, %.0f unknowns\n", number(gas, "state"));
+  if (isnan(number(gas, "dofs"))) {
+    printf("  degrees of freedom for signal: only a Gaussian posterior has them\n");
+    return;
+  }
   printf("  degrees of freedom for signal: %.4g", number(gas, "dofs"));
   if (!isnan(number(gas, "dofs_background")))
     printf(", and %.4g of the background", number(gas, "dofs_background"));

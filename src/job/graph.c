@@ -303,6 +303,9 @@ static sky_status add_results(sky_context *ctx, const sky_job *job, sky_stage_li
         SKY_TRY(add_raster(ctx, s, gases[g], COLUMN_FIELDS[k], NULL));
     if (has_stage(list, "footprint", gases[g]))
       SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "observations-%s.csv", gases[g])));
+    if (has_stage(list, "footprint", gases[g]) &&
+        sky_node_bool(sky_job_inversion(job, gases[g]), "kernels"))
+      SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "kernels-%s.nc", gases[g])));
   }
   const sky_node *patches = sky_node_get(job->root, "grid.patches");
   for (size_t p = 0; p < sky_node_count(patches); p++) {

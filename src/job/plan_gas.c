@@ -124,9 +124,10 @@ static void add_zone(const sky_zone *zone, double *const *value, size_t z, cJSON
   cJSON_AddNumberToObject(item, "detectable_t_yr", detectable);
   cJSON_AddNumberToObject(item, "detectable_percent", 100.0 * detectable / fabs(prior));
   /* Of compare.h, before the run inflates it by its innovation statistic. */
-  cJSON_AddNumberToObject(
-      item, "detectable_inventory_error_t_yr",
-      outside ? NAN : sky_detectable(null_sd * null_sd, v[OWN_RESPONSE]) * t_per_kg);
+  cJSON_AddNumberToObject(item, "detectable_inventory_error_t_yr",
+                          outside || isnan(null_sd)
+                              ? NAN
+                              : sky_detectable(null_sd * null_sd, v[OWN_RESPONSE]) * t_per_kg);
 }
 
 /* Where the state has a layer of uptake beside the emissions. */

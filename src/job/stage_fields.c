@@ -11,6 +11,7 @@
 #include "src/core/species.h"
 #include "src/core/timeutil.h"
 #include "src/job/fields.h"
+#include "src/job/kernel_fields.h"
 #include "src/job/stage.h"
 #include "src/job/stage_file.h"
 #include "src/write/json_out.h"
@@ -304,6 +305,8 @@ sky_status sky_stage_fields(sky_context *ctx, const sky_job *job, const sky_stag
     char gas[8];
     if (sscanf(stage->outputs[k], "observations-%7[a-z0-9].csv", gas) == 1)
       SKY_GO(write_observations(ctx, job, gas));
+    if (sscanf(stage->outputs[k], "kernels-%7[a-z0-9].nc", gas) == 1)
+      SKY_GO(sky_kernel_fields_write(ctx, job, gas, (const char *const *)tags));
   }
   SKY_GO(sky_facts_write(&facts, job, stage->name));
 cleanup:
