@@ -471,6 +471,7 @@ sky_status sky_grid_covers(sky_context *ctx, const sky_grid *outer, const sky_gr
 
 struct sky_tracer {
   tracer w;
+  bool geographic; /* `from` is */
 };
 
 void sky_tracer_free(sky_tracer *t) {
@@ -484,6 +485,7 @@ sky_status sky_tracer_create(sky_context *ctx, const sky_grid *from, const sky_g
   sky_tracer *t = SKY_NEW0(ctx, sky_tracer, 1);
   if (t == NULL) return SKY_E_NOMEM;
   const sky_status st = tracer_open(ctx, from, to, chord_cell(from, 1, to, 1), &t->w);
+  t->geographic = from->geographic;
   if (st == SKY_OK)
     *out = t;
   else
@@ -496,8 +498,13 @@ sky_status sky_tracer_outline(sky_context *ctx, sky_tracer *t, const double *x, 
   return trace_cells(ctx, &t->w, x, nx, y, ny, out);
 }
 
-bool sky_tracer_point(const sky_tracer *t, double x, double y, double *to_x, double *to_y) {
-  return sky_project(&t->w.t, PJ_FWD, x, y, to_x, to_y);
+bool sky_tracer_point(const sky_tracer *t, double x, double y, double near, double *to_x,
+                      double *to_y) {
+  double back_x, back_y;
+  if (!sky_project(&t->w.t, PJ_FWD, x, y, to_x, to_y)) return false;
+  if (t->geographic) return true; /* every longitude and latitude is a place */
+  return sky_project(&t->w.t, PJ_INV, *to_x, *to_y, &back_x, &back_y) && fabs(back_x - x) <= near &&
+         fabs(back_y - y) <= near;
 }
 
 sky_status sky_clip_reach(sky_context *ctx, const sky_grid *g, const sky_grid *other,

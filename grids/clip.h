@@ -29,8 +29,10 @@ void sky_tracer_free(sky_tracer *t); /* NULL-safe */
  * caller frees x and y. SKY_E_COVERAGE, with no message: they have no image in one piece. */
 SKY_NODISCARD sky_status sky_tracer_outline(sky_context *ctx, sky_tracer *t, const double *x,
                                             size_t nx, const double *y, size_t ny, sky_ring *out);
-/* A point of `from`; false where `to` has none. */
-bool sky_tracer_point(const sky_tracer *t, double x, double y, double *to_x, double *to_y);
+/* A point of `from`; false where `to` has none, or where `from` has it at another place: beyond the
+ * edge of the Earth projections run on. near: how far off it may come back, in units of `from`. */
+bool sky_tracer_point(const sky_tracer *t, double x, double y, double near, double *to_x,
+                      double *to_y);
 
 /* Where `other` may lie in the system of g, with a margin: west, south, east, north; infinite where
  * that cannot be said. */

@@ -13,6 +13,7 @@ sky_script(regrid_command cli/test_regrid.py LABELS cli
        damage_and_refusals own_extent info)
 sky_script(regrid_bytes cli/test_regrid.py ARGS same_bytes LABELS cli)
 sky_script(regrid_systems cli/test_regrid.py ARGS other_systems LABELS cli)
+sky_script(regrid_centres cli/test_regrid_centres.py LABELS cli)
 sky_script(zonal_output cli/test_zonal_output.py LABELS cli)
 sky_script(zonal_real real/test_zonal_real.py LABELS real)
 sky_script(zonal_resume fault/test_zonal_resume.py LABELS fault)

@@ -408,14 +408,15 @@ static void finish_cell(sky_across *s, const patch *p, size_t k, sky_resampled *
   }
 }
 
-/* The class, or nothing, at the centres of the patch. */
+/* The class, or nothing, at the centres of the patch: no outline is needed. */
 static sky_status add_centres(sky_context *ctx, sky_across *s, const patch *p, sky_resampled *out) {
+  const double near = 1e-3 * fmin(sky_grid_dx(s->to), sky_grid_dy(s->to));
   for (size_t k = 0; k < p->n; k++) {
     const size_t cell = (p->i0 + k / p->nx) * s->to->nx + p->j0 + k % p->nx;
     const size_t at = (p->row + k / p->nx) * out->tile.nx + p->column + k % p->nx;
     double x, y, v = NAN;
     sky_grid_centre(s->to, cell, &x, &y);
-    const bool there = s->zone[k].n_rings > 0 && sky_tracer_point(s->tracer, x, y, &x, &y);
+    const bool there = !isnan(s->target_area[k]) && sky_tracer_point(s->tracer, x, y, near, &x, &y);
     const size_t from = there ? sky_grid_find(s->from, x, y) : SIZE_MAX;
     if (from != SIZE_MAX) {
       const sky_window w = {from % s->from->nx, from / s->from->nx, 1, 1};
@@ -434,11 +435,8 @@ static sky_status add_centres(sky_context *ctx, sky_across *s, const patch *p, s
 
 static sky_status do_patch(sky_context *ctx, sky_across *s, patch *p, sky_resampled *out) {
   sky_status st = SKY_OK;
+  if (s->sampling == SKY_SAMPLE_CLASS && s->centre) return add_centres(ctx, s, p, out);
   SKY_GO(trace_patch(ctx, s, p));
-  if (s->sampling == SKY_SAMPLE_CLASS && s->centre) {
-    SKY_GO(add_centres(ctx, s, p, out));
-    goto cleanup;
-  }
   if (s->sampling == SKY_SAMPLE_CLASS) SKY_GO(sky_class_table_start(ctx, s->classes, p->n));
   SKY_GO(add_source(ctx, s, p));
   for (size_t k = 0; k < p->n; k++)
