@@ -51,7 +51,7 @@ static sky_status take_option(sky_context *ctx, void *user, const char *name, co
   else {
     SKY_TRY(sky_invert_sign_option(ctx, &o->sign, name, value, &taken));
     if (taken) return SKY_OK;
-    o->gaussian = name;
+    if (strcmp(name, "osse") != 0 && strncmp(name, "noise-", 6) != 0) o->gaussian = name;
     if (strcmp(name, "method") == 0)
       o->solve.method = o->modes.method = value;
     else {
@@ -271,6 +271,8 @@ sky_status sky_cmd_invert(sky_context *ctx, int argc, char **argv) {
   if (bounded && o.gaussian != NULL)
     return sky_fail(ctx, SKY_E_USAGE, "invert: --%s does not go with --sign %s", o.gaussian,
                     o.sign.sign);
-  if (bounded) return sky_invert_sign_run(ctx, &o.sign, o.problem, o.output, common.json);
+  if (bounded && o.modes.osse != NULL) o.modes.sign = &o.sign;
+  if (bounded && o.modes.osse == NULL)
+    return sky_invert_sign_run(ctx, &o.sign, o.problem, o.output, common.json);
   return invert(ctx, &o, common.json);
 }

@@ -2,7 +2,7 @@
 #ifndef SKY_CLI_INVERT_SIGN_H
 #define SKY_CLI_INVERT_SIGN_H
 
-#include "skyflux/context.h"
+#include "algorithms/inversion/sampling.h"
 
 typedef struct sky_invert_sign {
   const char *sign;                    /* NULL = gaussian */
@@ -17,6 +17,10 @@ SKY_NODISCARD sky_status sky_invert_sign_wanted(sky_context *ctx, const sky_inve
                                                 bool *wanted);
 SKY_NODISCARD sky_status sky_invert_sign_run(sky_context *ctx, const sky_invert_sign *s,
                                              const char *problem, const char *output, bool json);
+
+/* How many draws and chains; `absent` draws where --samples is not given. */
+SKY_NODISCARD sky_status sky_invert_sign_sampling(sky_context *ctx, const sky_invert_sign *s,
+                                                  double absent, sky_sampling *how);
 
 #define SKY_INVERT_SIGN_OPTIONS                                                    \
   {"sign", 0, "MODEL", "gaussian (default), nonnegative, lognormal"},              \
