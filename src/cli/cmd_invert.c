@@ -271,8 +271,9 @@ sky_status sky_cmd_invert(sky_context *ctx, int argc, char **argv) {
   if (bounded && o.gaussian != NULL)
     return sky_fail(ctx, SKY_E_USAGE, "invert: --%s does not go with --sign %s", o.gaussian,
                     o.sign.sign);
-  if (bounded && o.modes.osse != NULL) o.modes.sign = &o.sign;
-  if (bounded && o.modes.osse == NULL)
+  if (bounded && (o.modes.osse != NULL || o.modes.noise_factor || o.modes.noise_correlation))
+    o.modes.sign = &o.sign; /* an experiment, or its options without one: refused there */
+  if (bounded && o.modes.sign == NULL)
     return sky_invert_sign_run(ctx, &o.sign, o.problem, o.output, common.json);
   return invert(ctx, &o, common.json);
 }
