@@ -6,6 +6,7 @@ target_link_libraries(sky_fixture_problem PUBLIC skyflux_algorithms PkgConfig::C
 sky_test(test_cholesky SOURCES unit/test_cholesky.c LIBS sky_fixture_problem)
 sky_test(test_covariance SOURCES unit/test_covariance.c LIBS sky_fixture_problem)
 sky_test(test_sparse SOURCES unit/test_sparse.c LIBS sky_fixture_problem)
+sky_test(test_compact SOURCES unit/test_compact.c LIBS sky_fixture_problem)
 sky_test(test_noise SOURCES unit/test_noise.c LIBS sky_fixture_problem)
 sky_test(test_iterate SOURCES unit/test_iterate.c LIBS sky_fixture_problem)
 sky_test(test_levels SOURCES unit/test_levels.c LIBS sky_fixture_problem)

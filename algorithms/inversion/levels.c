@@ -31,8 +31,9 @@ typedef struct level {
   double sigma;
   double *spectrum; /* [py*hx] >= 0, divided by px*py */
   double clipped;
-  bool same;      /* cell c is grid point c: W is the identity */
-  size_t *rowptr; /* W [n_mesh x ng] */
+  sky_level given; /* as stated, without its scale */
+  bool same;       /* cell c is grid point c: W is the identity */
+  size_t *rowptr;  /* W [n_mesh x ng] */
   int32_t *col;
   double *val;
   sky_sparse W;
@@ -65,6 +66,10 @@ static size_t good_length(size_t n) {
   }
 }
 
+static bool compact(sky_correlation model) {
+  return model == SKY_CORR_NONE || model == SKY_CORR_SPHERICAL || model == SKY_CORR_GASPARI_COHN;
+}
+
 static double support(const sky_level *s) {
   switch (s->model) {
     case SKY_CORR_NONE:
@@ -82,9 +87,8 @@ static double support(const sky_level *s) {
 static size_t padded_length(const sky_level *s, size_t n, double spacing, size_t factor) {
   const double reach = ceil(support(s) / spacing);
   const double least = reach < (double)n ? (double)n + reach : 2 * (double)n;
-  const bool compact = s->model == SKY_CORR_SPHERICAL || s->model == SKY_CORR_GASPARI_COHN;
-  const double want =
-      compact ? fmax(least, fmin(2 * reach, (double)factor * least)) : (double)factor * least;
+  const double want = compact(s->model) ? fmax(least, fmin(2 * reach, (double)factor * least))
+                                        : (double)factor * least;
   return good_length((size_t)want);
 }
 
@@ -316,6 +320,8 @@ static sky_status fill_level(sky_context *ctx, const sky_levels_spec *spec, size
   level *l = &lv->level[k];
   sky_status st = SKY_OK;
   SKY_TRY(check_level(ctx, k, s, lv->n_field));
+  l->given = *s;
+  l->given.scale = NULL;
   l->nx = s->nx;
   l->ny = s->ny;
   l->ng = s->nx * s->ny;
@@ -412,6 +418,38 @@ double sky_levels_clipped(const sky_levels *lv, size_t k) {
 
 const double *sky_levels_variance(const sky_levels *lv) {
   return lv->variance;
+}
+
+size_t sky_levels_count(const sky_levels *lv) {
+  return lv->n_level;
+}
+
+bool sky_levels_view(const sky_levels *lv, size_t k, sky_level_view *out) {
+  const level *l = &lv->level[k];
+  const sky_level *s = &l->given;
+  if (!compact(s->model) || l->clipped > NEGLIGIBLE) return false;
+  *out = (sky_level_view){.nx = l->nx,
+                          .ny = l->ny,
+                          .reach_x = (size_t)ceil(support(s) / s->dx),
+                          .reach_y = (size_t)ceil(support(s) / s->dy),
+                          .x0 = s->x0,
+                          .y0 = s->y0,
+                          .dx = s->dx,
+                          .dy = s->dy,
+                          .length = s->length,
+                          .model = s->model,
+                          .sigma = l->sigma,
+                          .sd = l->sd,
+                          .rowptr = l->rowptr,
+                          .col = l->col,
+                          .val = l->val};
+  return true;
+}
+
+const double *sky_levels_mix(const sky_levels *lv, size_t *n_field, size_t *n_mesh) {
+  *n_field = lv->n_field;
+  *n_mesh = lv->n_mesh;
+  return lv->mix;
 }
 
 double sky_levels_bytes(const sky_levels *lv) {

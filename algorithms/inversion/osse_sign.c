@@ -137,6 +137,7 @@ static sky_status prepare(sky_context *ctx, experiment *e, const sky_problem *p)
   e->p = *p;
   e->p.y = NULL;
   SKY_GO_ALLOC(e->p.y, SKY_NEW(ctx, double, p->n_obs));
+  memcpy(e->p.y, p->y, p->n_obs * sizeof *p->y); /* until a member's own */
   SKY_GO_ALLOC(e->lower, SKY_NEW0(ctx, double, p->n_state));
   SKY_GO_ALLOC(e->upper, SKY_NEW(ctx, double, p->n_state));
   SKY_GO_ALLOC(e->truths, SKY_NEW(ctx, double, e->plan->members * p->n_state));

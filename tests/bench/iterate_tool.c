@@ -2,7 +2,7 @@
  * bench: times of the parts, bounds, and what the zones' truths say of the stated sds, as one line
  * of JSON.
  *
- *   iterate_tool PROBLEM.nc SIDE ZONES_X ZONES_Y TOLERANCE THREADS [float32] */
+ *   iterate_tool PROBLEM.nc SIDE ZONES_X ZONES_Y TOLERANCE THREADS [float32 | banded] */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +34,8 @@ static double *make_zones(sky_context *ctx, const sky_problem *p, size_t side, s
 
 int main(int argc, char **argv) {
   if (argc < 7) {
-    fprintf(stderr, "iterate_tool PROBLEM.nc SIDE ZONES_X ZONES_Y TOLERANCE THREADS [float32]\n");
+    fprintf(stderr,
+            "iterate_tool PROBLEM.nc SIDE ZONES_X ZONES_Y TOLERANCE THREADS [float32 | banded]\n");
     return 2;
   }
   const size_t side = strtoul(argv[2], NULL, 10), zx = strtoul(argv[3], NULL, 10),
@@ -53,8 +54,10 @@ int main(int argc, char **argv) {
   const double read = seconds() - start;
   if (st == SKY_OK) W = make_zones(ctx, &p, side, zx, zy);
   const sky_functionals zones = {.n_zone = nz, .W = W};
-  const sky_iterate_options o = {
-      .tolerance = atof(argv[5]), .skip_trace = true, .float32 = argc > 7};
+  const sky_iterate_options o = {.tolerance = atof(argv[5]),
+                                 .skip_trace = true,
+                                 .float32 = argc > 7 && strcmp(argv[7], "float32") == 0,
+                                 .banded = argc > 7 && strcmp(argv[7], "banded") == 0};
   if (st == SKY_OK && W != NULL) st = sky_problem_iterate(ctx, &p, &zones, &o, &a, &report);
   if (st != SKY_OK || W == NULL) {
     fprintf(stderr, "%s\n", sky_error(ctx));
@@ -68,15 +71,15 @@ int main(int argc, char **argv) {
     chi2 += pow((a.total[z] - truth) / a.total_sd[z], 2) / (double)nz;
     mean_reduction += a.zone_reduction[z] / (double)nz;
   }
-  printf("{\"unknowns\": %zu, \"observations\": %zu, \"elements\": %zu, \"zones\": %zu, \"basis\": "
-         "%zu, \"products\": %zu, \"total_error\": %.3g, \"sd_error\": %.3g, \"read_s\": %.2f, "
-         "\"iterate_s\": %.2f, \"zone_chi2\": %.3f, \"mean_reduction\": %.4f, \"total_0\": %.12g, "
-         "\"sd_0\": %.12g, \"cpu_s\": %.2f, \"peak_mb\": %.0f}\n",
-         p.n_state, p.n_obs, p.rowptr[p.n_obs], nz, report.basis, report.products,
-         report.total_error, report.sd_error, read, seconds() - start - read, chi2, mean_reduction,
-         a.total[0], a.total_sd[0],
-         (double)usage.ru_utime.tv_sec + 1e-6 * (double)usage.ru_utime.tv_usec,
-         (double)usage.ru_maxrss / 1e3);
+  printf(
+      "{\"unknowns\": %zu, \"observations\": %zu, \"elements\": %zu, \"zones\": %zu, \"basis\": "
+      "%zu, \"products\": %zu, \"total_error\": %.3g, \"sd_error\": %.3g, \"read_s\": %.2f, "
+      "\"iterate_s\": %.2f, \"zone_chi2\": %.3f, \"mean_reduction\": %.4f, \"total_0\": %.12g, "
+      "\"sd_0\": %.12g, \"cpu_s\": %.2f, \"peak_mb\": %.0f}\n",
+      p.n_state, p.n_obs, p.rowptr[p.n_obs], nz, report.basis, report.products, report.total_error,
+      report.sd_error, read, seconds() - start - read, chi2, mean_reduction, a.total[0],
+      a.total_sd[0], (double)usage.ru_utime.tv_sec + 1e-6 * (double)usage.ru_utime.tv_usec,
+      (double)usage.ru_maxrss / 1e3);
   sky_free(W);
   sky_posterior_free(&a);
   sky_problem_free(&p);
