@@ -22,6 +22,7 @@ sky_script(test_invert_iterative_S cli/test_invert_iterative.py ARGS S)
 sky_script(test_invert_iterative_M cli/test_invert_iterative.py ARGS M LABELS long)
 sky_script(test_invert_iterative_large cli/test_invert_iterative.py ARGS large LABELS long)
 sky_script(test_invert_M cli/test_invert.py ARGS M)
+sky_script(test_invert_banded cli/test_invert_banded.py)
 sky_script(test_invert_noise cli/test_invert_noise.py)
 
 # Fluxes that cannot be negative: modes, chains and samplers.

@@ -36,13 +36,15 @@ static double *tile(const sky_band *b, size_t i, size_t j) {
   return b->data + (b->start[i] + j - b->first[i]) * T * T;
 }
 
-sky_status sky_band_create(sky_context *ctx, size_t n, const size_t *first, sky_band *out) {
-  const double need = sky_band_bytes(n, first), budget = (double)sky_context_memory(ctx);
+sky_status sky_band_create(sky_context *ctx, size_t n, const size_t *first, double held,
+                           sky_band *out) {
+  const double need = sky_band_bytes(n, first) + held, budget = (double)sky_context_memory(ctx);
   sky_status st = SKY_OK;
   *out = (sky_band){.n = n, .tiles = tiles_of(n)};
   if (need > budget)
     return sky_fail(ctx, SKY_E_NOMEM,
-                    "the banded covariance of %zu observations needs %.0f MB, the memory budget is "
+                    "a solution by the banded covariance of %zu observations needs %.0f MB, the "
+                    "memory budget is "
                     "%.0f MB (--memory)",
                     n, ceil(need / 1e6), budget / 1e6);
   SKY_GO_ALLOC(out->first, SKY_NEW(ctx, size_t, out->tiles));

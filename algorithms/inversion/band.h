@@ -17,9 +17,9 @@ typedef struct sky_band {
 } sky_band;
 
 /* Zeros (ones below the end); first [n]: column of a row's first element, <= the row. SKY_E_NOMEM
- * also where it does not fit the memory budget. */
+ * also where it does not fit the memory budget beside `held` bytes. */
 SKY_NODISCARD sky_status sky_band_create(sky_context *ctx, size_t n, const size_t *first,
-                                         sky_band *out);
+                                         double held, sky_band *out);
 void sky_band_free(sky_band *b); /* NULL-safe, zeroes */
 double sky_band_bytes(size_t n, const size_t *first);
 /* Element of the lower triangle, col in the row's tiles. */

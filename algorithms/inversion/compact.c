@@ -366,7 +366,8 @@ static void free_points(points *l) {
   memset(l, 0, sizeof *l);
 }
 
-sky_status sky_compact_create(sky_context *ctx, const sky_problem *p, sky_compact **out) {
+sky_status sky_compact_create(sky_context *ctx, const sky_problem *p, double held,
+                              sky_compact **out) {
   sky_compact *c = NULL;
   sky_status st = SKY_OK;
   *out = NULL;
@@ -376,7 +377,7 @@ sky_status sky_compact_create(sky_context *ctx, const sky_problem *p, sky_compac
   c->n = p->n_obs;
   SKY_GO(open_levels(ctx, c));
   SKY_GO(choose_order(ctx, c));
-  SKY_GO(sky_band_create(ctx, c->n, c->first, &c->band));
+  SKY_GO(sky_band_create(ctx, c->n, c->first, held, &c->band));
   SKY_GO(fill_band(ctx, c));
   for (size_t k = 0; k < c->n_level; k++)
     free_points(&c->level[k]);

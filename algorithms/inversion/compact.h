@@ -10,9 +10,9 @@
 typedef struct sky_compact sky_compact;
 
 /* Ψ's factor. SKY_E_RANGE: Q is not levels, a level's model has no bounded support (exponential,
- * Matérn), or there are offsets, which join all observations; SKY_E_NOMEM says what the band needs;
- * SKY_E_NOT_SPD. p must outlive *out. */
-SKY_NODISCARD sky_status sky_compact_create(sky_context *ctx, const sky_problem *p,
+ * Matérn), or there are offsets, which join all observations; SKY_E_NOMEM says what the band and
+ * `held` bytes need; SKY_E_NOT_SPD. p must outlive *out. */
+SKY_NODISCARD sky_status sky_compact_create(sky_context *ctx, const sky_problem *p, double held,
                                             sky_compact **out);
 void sky_compact_free(sky_compact *c); /* NULL-safe */
 /* v [count*n_obs] = Ψ⁻¹ v, vectors one after another. */

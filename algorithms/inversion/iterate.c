@@ -100,12 +100,16 @@ static sky_status product(iteration *it) {
   return sky_progress_step(it->ctx, s);
 }
 
-static sky_status check_memory(const iteration *it, size_t basis) {
+/* Bytes with a basis of so many vectors. */
+static double bytes_held(const iteration *it, size_t basis) {
   const double n = (double)it->n, k = (double)basis, nb = (double)it->nb;
   const double own = 8 * (k * (n + 3 * nb) + 2 * k * k + 4 * nb * n);
-  const double need = own + sky_obs_operator_bytes(it->p, it->o->float32) +
-                      sky_problem_bytes(it->p, 0) - 8 * (n * n + (double)it->p->n_cell * n);
-  const double budget = (double)sky_context_memory(it->ctx);
+  return own + sky_obs_operator_bytes(it->p, it->o->float32) + sky_problem_bytes(it->p, 0) -
+         8 * (n * n + (double)it->p->n_cell * n);
+}
+
+static sky_status check_memory(const iteration *it, size_t basis) {
+  const double need = bytes_held(it, basis), budget = (double)sky_context_memory(it->ctx);
   if (need <= budget) return SKY_OK;
   return sky_fail(it->ctx, SKY_E_NOMEM,
                   "iteration: a basis of %zu vectors of %zu observations needs %.0f MB, the memory "
@@ -185,7 +189,7 @@ static sky_status iterate(iteration *it, double *Y) {
 static sky_status solve_banded(iteration *it) {
   sky_compact *c = NULL;
   sky_status st = SKY_OK;
-  SKY_GO(sky_compact_create(it->ctx, it->p, &c));
+  SKY_GO(sky_compact_create(it->ctx, it->p, bytes_held(it, 0), &c));
   sky_log(it->ctx, SKY_LOG_DEBUG, "the band holds %.3g of the covariance of the observations",
           sky_compact_share(c));
   memcpy(it->u, it->b, it->nb * it->n * sizeof *it->u);

@@ -28,7 +28,7 @@ static const sky_cli_option OPTIONS[] = {
     {"problem", 'p', "FILE", "problem file (NetCDF: y, x0, xc, yc, CSR Jacobian, covariance)"},
     {"output", 'o', "FILE", "write posterior, uncertainty and fit to this NetCDF file"},
     {"method", 'm', "NAME",
-     "exact, iterative (default: by size), geostatistical or smoother (AR(1))"},
+     "exact or iterative (default: by size), banded, geostatistical, smoother"},
     {"seed", 0, "S", "of the random numbers of --osse and --samples (default 1)"},
     SKY_INVERT_SOLVE_OPTIONS,
     SKY_INVERT_SIGN_OPTIONS,
@@ -129,12 +129,14 @@ static void collect(const sky_problem *p, const sky_posterior *post, answer *a) 
 
 /* What an iteration knows of its own errors. */
 static void collect_report(const sky_iterate_report *r, answer *a) {
-  add(a, "basis_vectors", "vectors of the Krylov basis", (double)r->basis);
-  add(a, "basis_complete", "  complete (1: nothing is estimated)", r->complete);
+  if (r->basis > 0) {
+    add(a, "basis_vectors", "vectors of the Krylov basis", (double)r->basis);
+    add(a, "basis_complete", "  complete (1: nothing is estimated)", r->complete);
+  }
   add(a, "total_error_bound", "bound of a total's error, in its sd", r->total_error);
   add(a, "sd_error_bound", "bound of its sd's error, relative", r->sd_error);
   add(a, "state_error_bound", "bound of any unknown's, in prior sd", r->state_error);
-  if (r->complete) return;
+  if (r->complete || r->basis == 0) return;
   add(a, "dofs_half_width_95", "DOFS: half width of the 95 % interval", r->dofs_half);
   add(a, "neg_log_evidence_half_width_95", "-log evidence: half width", r->evidence_half);
 }
@@ -226,7 +228,7 @@ static sky_status solve(sky_context *ctx, const options *o, bool json, const sky
   const sky_functionals total = {.n_zone = 1, .W = ones};
   SKY_GO(sky_invert_solve_run(ctx, &o->solve, o->problem, p, &total, &post, &report, &a.method));
   collect(p, &post, &a);
-  if (report.basis > 0) collect_report(&report, &a);
+  if (report.products > 0) collect_report(&report, &a);
   if (json) SKY_GO(answer_numbers(ctx, &a, more));
   if (o->modes.diagnose) SKY_GO(sky_invert_diagnose(ctx, &o->modes, p, l, &post, &diagnosis, more));
   if (o->output != NULL) SKY_GO(write_posterior(ctx, o->output, p, &post, &a, &diagnosis));

@@ -88,8 +88,8 @@ static sky_status open_checkpoint(sky_context *ctx, const sky_invert_solve *o, c
 }
 
 static sky_status iterate(sky_context *ctx, const sky_invert_solve *o, const char *path,
-                          const sky_problem *p, const sky_functionals *zones, sky_posterior *out,
-                          sky_iterate_report *report) {
+                          bool banded, const sky_problem *p, const sky_functionals *zones,
+                          sky_posterior *out, sky_iterate_report *report) {
   sky_journal *journal = NULL;
   SKY_TRY(open_checkpoint(ctx, o, path, &journal));
   const sky_product_store store = {journal, load, save};
@@ -98,6 +98,8 @@ static sky_status iterate(sky_context *ctx, const sky_invert_solve *o, const cha
       .float32 = o->float32,
       .complete = COMPLETE,
       .seed = PROBE_SEED,
+      .banded = banded,
+      .skip_trace = banded,
       .store = journal != NULL ? &store : NULL,
   };
   const sky_status st = sky_problem_iterate(ctx, p, zones, &options, out, report);
@@ -111,7 +113,7 @@ static sky_status iterate(sky_context *ctx, const sky_invert_solve *o, const cha
 static const char *choose(sky_context *ctx, const sky_invert_solve *o, const sky_problem *p,
                           size_t n_zone) {
   const double need = sky_problem_bytes(p, n_zone), budget = (double)sky_context_memory(ctx);
-  if (o->method != NULL) return o->method; /* exact or iterative: checked with the modes */
+  if (o->method != NULL) return o->method; /* checked with the modes */
   if (p->n_obs <= MOST_EXACT && need <= budget) return "exact";
   sky_log(ctx, SKY_LOG_INFO,
           "method: iterative (an exact solution of %zu observations would take %.0f MB of %.0f MB; "
@@ -126,9 +128,10 @@ sky_status sky_invert_solve_run(sky_context *ctx, const sky_invert_solve *o, con
                                 const char **method) {
   memset(report, 0, sizeof *report);
   *method = choose(ctx, o, p, zones->n_zone);
-  if (strcmp(*method, "iterative") == 0) return iterate(ctx, o, path, p, zones, out, report);
+  if (strcmp(*method, "iterative") == 0) return iterate(ctx, o, path, false, p, zones, out, report);
   if (o->tolerance > 0 || o->checkpoint != NULL || o->float32)
     return sky_fail(ctx, SKY_E_USAGE,
                     "--tolerance, --checkpoint and --float32 belong to --method iterative");
+  if (strcmp(*method, "banded") == 0) return iterate(ctx, o, path, true, p, zones, out, report);
   return sky_problem_solve(ctx, p, zones, out);
 }

@@ -32,7 +32,7 @@ static void test_band(void **state) {
     for (size_t q = 0; q < SIDES; q++)
       X[i * SIDES + q] = want[i * SIDES + q] = sky_rng_normal(2, q, i);
   }
-  assert_int_equal(sky_band_create(ctx, N, first, &b), SKY_OK);
+  assert_int_equal(sky_band_create(ctx, N, first, 0, &b), SKY_OK);
   assert_true(sky_band_bytes(N, first) < 8.0 * N * N);
   for (size_t i = 0; i < N; i++)
     for (size_t j = first[i]; j <= i; j++)
@@ -53,7 +53,7 @@ static void test_band(void **state) {
   sky_error_clear(ctx);
   sky_context_set_memory(ctx, 1 << 20);
   sky_band small;
-  assert_int_equal(sky_band_create(ctx, N, first, &small), SKY_E_NOMEM);
+  assert_int_equal(sky_band_create(ctx, N, first, 0, &small), SKY_E_NOMEM);
   sky_band_free(&b);
   double *all[] = {A, X, want};
   for (size_t i = 0; i < 3; i++)
@@ -199,7 +199,7 @@ static void test_threads(void **state) {
     answer[k] = fixture_new(ctx, 2 * OBS);
     for (size_t i = 0; i < 2 * OBS; i++)
       answer[k][i] = sky_rng_normal(5, 5, i);
-    assert_int_equal(sky_compact_create(b.ctx, &b.p, &c), SKY_OK);
+    assert_int_equal(sky_compact_create(b.ctx, &b.p, 0, &c), SKY_OK);
     assert_int_equal(sky_compact_solve(b.ctx, c, 2, answer[k]), SKY_OK);
     assert_true(sky_compact_share(c) < 0.9);
     logdet[k] = sky_compact_logdet(c);
@@ -220,14 +220,14 @@ static void test_refusals(void **state) {
   bed b;
   sky_compact *c;
   make_bed(&b, SKY_CORR_EXPONENTIAL, 2);
-  assert_int_equal(sky_compact_create(b.ctx, &b.p, &c), SKY_E_RANGE);
+  assert_int_equal(sky_compact_create(b.ctx, &b.p, 0, &c), SKY_E_RANGE);
   assert_non_null(strstr(sky_error(b.ctx), "level 0"));
   sky_error_clear(b.ctx);
   free_bed(&b);
   sky_context *ctx = fixture_context(2);
   sky_problem p;
   fixture_problem(ctx, 3, 5, 2, 10, 0, &p);
-  assert_int_equal(sky_compact_create(ctx, &p, &c), SKY_E_RANGE);
+  assert_int_equal(sky_compact_create(ctx, &p, 0, &c), SKY_E_RANGE);
   assert_non_null(strstr(sky_error(ctx), "not levels"));
   sky_problem_free(&p);
   sky_context_free(ctx);
