@@ -10,6 +10,7 @@
 
 #include "algorithms/fusion/compare.h"
 #include "algorithms/inversion/cholesky.h"
+#include "algorithms/inversion/compact.h"
 #include "algorithms/inversion/krylov.h"
 #include "algorithms/inversion/levels.h"
 #include "algorithms/inversion/obs_operator.h"
@@ -38,6 +39,7 @@ typedef struct iteration {
   double *error;     /* [nb] bound of b_iᵀA⁻¹b_i - its value */
   double *W;         /* [nb*n] scratch */
   double *L, *coef;  /* of the last solution */
+  double logdet;     /* of Ψ by the banded factor; NaN without it */
 } iteration;
 
 /* ---- right-hand sides ----------------------------------------------------------------------- */
@@ -98,13 +100,17 @@ static sky_status product(iteration *it) {
   return sky_progress_step(it->ctx, s);
 }
 
-static sky_status check_memory(const iteration *it, size_t basis) {
+/* Bytes with a basis of so many vectors. */
+static double bytes_held(const iteration *it, size_t basis) {
   const double n = (double)it->n, k = (double)basis, nb = (double)it->nb;
   const double rows = it->o->kernels ? 5 * (nb - 1) * (double)it->p->n_state : 0; /* zone_A */
   const double own = 8 * (k * (n + 3 * nb) + 2 * k * k + 4 * nb * n + rows);
-  const double need = own + sky_obs_operator_bytes(it->p, it->o->float32) +
-                      sky_problem_bytes(it->p, 0) - 8 * (n * n + (double)it->p->n_cell * n);
-  const double budget = (double)sky_context_memory(it->ctx);
+  return own + sky_obs_operator_bytes(it->p, it->o->float32) + sky_problem_bytes(it->p, 0) -
+         8 * (n * n + (double)it->p->n_cell * n);
+}
+
+static sky_status check_memory(const iteration *it, size_t basis) {
+  const double need = bytes_held(it, basis), budget = (double)sky_context_memory(it->ctx);
   if (need <= budget) return SKY_OK;
   return sky_fail(it->ctx, SKY_E_NOMEM,
                   "iteration: a basis of %zu vectors of %zu observations needs %.0f MB, the memory "
@@ -179,13 +185,33 @@ static sky_status iterate(iteration *it, double *Y) {
   return converged ? SKY_OK : solve_basis(it, Y, it->error);
 }
 
+/* u = R^½ᵀ Ψ⁻¹ R^½ b. Its residual by the operator, an independent product, is the judge: A >= I,
+ * so rᵀA⁻¹r <= |r|². */
+static sky_status solve_banded(iteration *it) {
+  sky_compact *c = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO(sky_compact_create(it->ctx, it->p, bytes_held(it, 0), &c));
+  sky_log(it->ctx, SKY_LOG_DEBUG, "the band holds %.3g of the covariance of the observations",
+          sky_compact_share(c));
+  memcpy(it->u, it->b, it->nb * it->n * sizeof *it->u);
+  for (size_t i = 0; i < it->nb; i++)
+    sky_noise_colour(&it->op.r, it->u + i * it->n);
+  SKY_GO(sky_compact_solve(it->ctx, c, it->nb, it->u));
+  for (size_t i = 0; i < it->nb; i++)
+    sky_noise_colour_transposed(&it->op.r, it->u + i * it->n);
+  it->logdet = sky_compact_logdet(c);
+cleanup:
+  sky_compact_free(c);
+  return st;
+}
+
 /* ---- what follows from the solutions -------------------------------------------------------- */
 
 /* u, the true residuals r = b - A u, G with its first-order correction, and bounds of what is left:
  * |r_i|_A⁻¹ <= √gap_i + |what rounding added to the residual|. */
 static void finish_solutions(iteration *it, const double *Y) {
   const size_t n = it->n, nb = it->nb, fresh = it->k.count - it->k.done;
-  sky_krylov_combine(&it->k, nb, it->coef, it->u);
+  if (!it->o->banded) sky_krylov_combine(&it->k, nb, it->coef, it->u);
   sky_obs_operator_apply(&it->op, it->u, nb, it->W);
   it->report->products += nb;
   for (size_t i = 0; i < nb * n; i++)
@@ -357,7 +383,8 @@ static sky_status fill_traces(iteration *it) {
     it->report->products += steps * SKY_TRACE_PROBES;
     out->dofs = dofs.value;
     it->report->dofs_half = dofs.half;
-    logdet += log_a.value;
+    logdet = it->o->banded ? it->logdet : logdet + log_a.value;
+    if (it->o->banded) log_a.half = 0;
     it->report->evidence_half = 0.5 * log_a.half;
     out->dofs_background = p->n_background > 0 ? NAN : 0;
     fill_unknown(p->n_state, out->sd);
@@ -441,8 +468,12 @@ static sky_status run(iteration *it) {
   SKY_GO_ALLOC(Y, SKY_NEW(it->ctx, double, it->nb * it->nb));
   innovation(it);
   SKY_GO(zone_sides(it));
-  SKY_GO(sky_krylov_start(it->ctx, it->n, it->nb, it->b, &it->k));
-  SKY_GO(iterate(it, Y));
+  if (it->o->banded) {
+    SKY_GO(solve_banded(it));
+  } else {
+    SKY_GO(sky_krylov_start(it->ctx, it->n, it->nb, it->b, &it->k));
+    SKY_GO(iterate(it, Y));
+  }
   finish_solutions(it, Y);
   if (it->report->total_error > it->o->tolerance || it->report->sd_error > it->o->tolerance)
     sky_log(it->ctx, SKY_LOG_WARN,

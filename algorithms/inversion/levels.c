@@ -21,6 +21,7 @@
 #define POINT_TILE 256    /* grid points of one mixing product */
 #define ROW_GROUP 8       /* rows of H that are written side by side */
 #define NEGLIGIBLE 1e-12  /* negative share of a spectrum that is rounding */
+#define EDGE 1e-12        /* share of a cell whose edges meet those of a grid up to rounding */
 #define MOST_PADDING 32   /* times the padding that the support asks for, */
 #define MOST_POINTS 3e5   /* while the padded grid stays below this */
 
@@ -30,7 +31,9 @@ typedef struct level {
   double sigma;
   double *spectrum; /* [py*hx] >= 0, divided by px*py */
   double clipped;
-  size_t *rowptr; /* W [n_mesh x ng] */
+  sky_level given; /* as stated, without its scale */
+  bool same;       /* cell c is grid point c: W is the identity */
+  size_t *rowptr;  /* W [n_mesh x ng] */
   int32_t *col;
   double *val;
   sky_sparse W;
@@ -63,6 +66,10 @@ static size_t good_length(size_t n) {
   }
 }
 
+static bool compact(sky_correlation model) {
+  return model == SKY_CORR_NONE || model == SKY_CORR_SPHERICAL || model == SKY_CORR_GASPARI_COHN;
+}
+
 static double support(const sky_level *s) {
   switch (s->model) {
     case SKY_CORR_NONE:
@@ -80,9 +87,8 @@ static double support(const sky_level *s) {
 static size_t padded_length(const sky_level *s, size_t n, double spacing, size_t factor) {
   const double reach = ceil(support(s) / spacing);
   const double least = reach < (double)n ? (double)n + reach : 2 * (double)n;
-  const bool compact = s->model == SKY_CORR_SPHERICAL || s->model == SKY_CORR_GASPARI_COHN;
-  const double want =
-      compact ? fmax(least, fmin(2 * reach, (double)factor * least)) : (double)factor * least;
+  const double want = compact(s->model) ? fmax(least, fmin(2 * reach, (double)factor * least))
+                                        : (double)factor * least;
   return good_length((size_t)want);
 }
 
@@ -110,10 +116,10 @@ static size_t cell_weights(const sky_level *s, const double b[4], int32_t *col, 
       const double x0 = s->x0 + (double)ix * s->dx;
       if (x0 >= b[2]) break;
       const double w = high * overlap(b[0], b[2], x0, x0 + s->dx) / area;
-      if (w <= 1e-12) continue; /* edges that meet up to rounding */
+      if (w <= EDGE) continue;
       if (col != NULL) {
         col[k] = (int32_t)(iy * s->nx + ix);
-        val[k] = w;
+        val[k] = w >= 1 - EDGE ? 1 : w;
       }
       k++;
     }
@@ -132,6 +138,9 @@ static sky_status fill_weights(sky_context *ctx, const sky_levels_spec *spec, co
   for (size_t c = 0; c < spec->n_mesh; c++)
     cell_weights(s, spec->bounds + 4 * c, l->col + l->rowptr[c], l->val + l->rowptr[c]);
   SKY_GO(sky_sparse_create(ctx, spec->n_mesh, l->ng, l->rowptr, l->col, l->val, false, &l->W));
+  l->same = l->ng == spec->n_mesh && l->rowptr[l->ng] == l->ng;
+  for (size_t c = 0; l->same && c < l->ng; c++)
+    l->same = l->rowptr[c] == c && (size_t)l->col[c] == c && l->val[c] == 1;
 cleanup:
   return st;
 }
@@ -311,6 +320,8 @@ static sky_status fill_level(sky_context *ctx, const sky_levels_spec *spec, size
   level *l = &lv->level[k];
   sky_status st = SKY_OK;
   SKY_TRY(check_level(ctx, k, s, lv->n_field));
+  l->given = *s;
+  l->given.scale = NULL;
   l->nx = s->nx;
   l->ny = s->ny;
   l->ng = s->nx * s->ny;
@@ -409,6 +420,38 @@ const double *sky_levels_variance(const sky_levels *lv) {
   return lv->variance;
 }
 
+size_t sky_levels_count(const sky_levels *lv) {
+  return lv->n_level;
+}
+
+bool sky_levels_view(const sky_levels *lv, size_t k, sky_level_view *out) {
+  const level *l = &lv->level[k];
+  const sky_level *s = &l->given;
+  if (!compact(s->model) || l->clipped > NEGLIGIBLE) return false;
+  *out = (sky_level_view){.nx = l->nx,
+                          .ny = l->ny,
+                          .reach_x = (size_t)ceil(support(s) / s->dx),
+                          .reach_y = (size_t)ceil(support(s) / s->dy),
+                          .x0 = s->x0,
+                          .y0 = s->y0,
+                          .dx = s->dx,
+                          .dy = s->dy,
+                          .length = s->length,
+                          .model = s->model,
+                          .sigma = l->sigma,
+                          .sd = l->sd,
+                          .rowptr = l->rowptr,
+                          .col = l->col,
+                          .val = l->val};
+  return true;
+}
+
+const double *sky_levels_mix(const sky_levels *lv, size_t *n_field, size_t *n_mesh) {
+  *n_field = lv->n_field;
+  *n_mesh = lv->n_mesh;
+  return lv->mix;
+}
+
 double sky_levels_bytes(const sky_levels *lv) {
   double count = (double)lv->n_field * (double)lv->n_field + (double)lv->n_state +
                  (double)lv->threads * (double)lv->padded + (double)(lv->batch * lv->n_state);
@@ -434,23 +477,27 @@ static int workers(sky_context *ctx, const sky_levels *lv) {
   return threads < lv->threads ? threads : lv->threads;
 }
 
+/* A constant sd is part of the mixing. */
 static void scale_fields(sky_context *ctx, const sky_levels *lv, const level *l, size_t count,
                          double *grid) {
+  if (l->sd == NULL) return;
 #pragma omp parallel for schedule(static) num_threads(sky_context_threads(ctx))
   for (size_t f = 0; f < count * lv->n_field; f++)
     for (size_t g = 0; g < l->ng; g++)
-      grid[f * l->ng + g] *= field_sd(l, f % lv->n_field, g);
+      grid[f * l->ng + g] *= l->sd[f % lv->n_field * l->ng + g];
 }
 
-/* out = (D ⊗ M) in at every grid point */
-static void mix_fields(sky_context *ctx, const sky_levels *lv, size_t ng, size_t count,
+/* out = (D ⊗ M) in at every grid point, times a constant variance */
+static void mix_fields(sky_context *ctx, const sky_levels *lv, const level *l, size_t count,
                        const double *in, double *out) {
+  const double variance = l->sd == NULL ? l->sigma * l->sigma : 1;
+  const size_t ng = l->ng;
   const size_t tiles = (ng + POINT_TILE - 1) / POINT_TILE, nf = lv->n_field;
 #pragma omp parallel for schedule(dynamic) num_threads(sky_context_threads(ctx))
   for (size_t j = 0; j < count * tiles; j++) {
     const size_t from = j % tiles * POINT_TILE, offset = j / tiles * nf * ng + from;
     const size_t width = ng - from < POINT_TILE ? ng - from : POINT_TILE;
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)nf, (int)width, (int)nf, 1.0,
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)nf, (int)width, (int)nf, variance,
                 lv->mix, (int)nf, in + offset, (int)ng, 0.0, out + offset, (int)ng);
   }
 }
@@ -475,17 +522,31 @@ static void convolve_fields(sky_context *ctx, const sky_levels *lv, const level 
   }
 }
 
+/* The field of the cells on the grid, scaled: v itself where nothing is to be done. */
+static const double *to_grid(sky_context *ctx, const sky_levels *lv, const level *l,
+                             const double *v, size_t count) {
+  if (l->same && l->sd == NULL) return v;
+  if (l->same)
+    memcpy(lv->grid, v, count * lv->n_state * sizeof *v);
+  else
+    sky_sparse_transpose_apply(ctx, &l->W, v, count * lv->n_field, lv->grid);
+  scale_fields(ctx, lv, l, count, lv->grid);
+  return lv->grid;
+}
+
 static void apply_level(sky_context *ctx, const sky_levels *lv, const level *l, const double *v,
                         size_t count, double *out) {
-  const size_t fields = count * lv->n_field;
-  sky_sparse_transpose_apply(ctx, &l->W, v, fields, lv->grid);
-  scale_fields(ctx, lv, l, count, lv->grid);
-  mix_fields(ctx, lv, l->ng, count, lv->grid, lv->mixed);
+  const double *cells = lv->mixed;
+  mix_fields(ctx, lv, l, count, to_grid(ctx, lv, l, v, count), lv->mixed);
   convolve_fields(ctx, lv, l, count, lv->mixed);
   scale_fields(ctx, lv, l, count, lv->mixed);
-  sky_sparse_apply(ctx, &l->W, lv->mixed, fields, lv->cells);
+  if (!l->same) {
+    sky_sparse_apply(ctx, &l->W, lv->mixed, count * lv->n_field, lv->cells);
+    cells = lv->cells;
+  }
+#pragma omp parallel for schedule(static) num_threads(sky_context_threads(ctx))
   for (size_t i = 0; i < count * lv->n_state; i++)
-    out[i] += lv->cells[i];
+    out[i] += cells[i];
 }
 
 void sky_levels_apply(sky_context *ctx, const sky_levels *lv, const double *v, size_t count,

@@ -44,6 +44,24 @@ double sky_levels_bytes(const sky_levels *lv);
 /* diag Q, [n_state]; owned by lv. */
 const double *sky_levels_variance(const sky_levels *lv);
 
+/* A level whose model has a bounded support, as arrays of lv: what compact.c adds up. */
+typedef struct sky_level_view {
+  size_t nx, ny, reach_x, reach_y; /* grid points; two farther apart are not correlated */
+  double x0, y0, dx, dy, length;
+  sky_correlation model;
+  double sigma;         /* sd where sd is NULL */
+  const double *sd;     /* [n_field*nx*ny] or NULL */
+  const size_t *rowptr; /* W: [n_mesh+1] */
+  const int32_t *col;
+  const double *val;
+} sky_level_view;
+
+size_t sky_levels_count(const sky_levels *lv);
+/* False where the model has none, or its spectrum was clipped. */
+bool sky_levels_view(const sky_levels *lv, size_t k, sky_level_view *out);
+/* D ⊗ M [n_field²], n_field = n_time*n_sector, and the cells of the mesh. */
+const double *sky_levels_mix(const sky_levels *lv, size_t *n_field, size_t *n_mesh);
+
 /* out [count*n_state] = Q v, same bits for any thread count. */
 void sky_levels_apply(sky_context *ctx, const sky_levels *lv, const double *v, size_t count,
                       double *out);

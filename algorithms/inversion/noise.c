@@ -209,6 +209,19 @@ void sky_noise_colour(const sky_noise *r, double *v) {
     v[i] *= r->r_sd[i];
 }
 
+void sky_noise_colour_transposed(const sky_noise *r, double *v) {
+  const sky_track *t = r->track;
+  double carried = 0;
+  for (size_t i = 0; i < r->n; i++)
+    v[i] *= r->r_sd[i];
+  for (size_t k = t != NULL ? r->n : 0; k-- > 0;) { /* √D Lᵀ */
+    double *e = &v[t->order[k]];
+    const double own = *e;
+    *e = t->sd[k] * (own + t->w[k] * carried);
+    carried = t->phi[k] * (carried + t->share * own);
+  }
+}
+
 void sky_noise_whiten(const sky_noise *r, double *v) {
   const sky_track *t = r->track;
   double carried = 0;

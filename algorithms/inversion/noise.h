@@ -36,6 +36,7 @@ double sky_noise_logdet(const sky_noise *r);
 
 /* In place, v [n], with R = R^½ R^½ᵀ; whitening divides by r_sd, which must be > 0. */
 void sky_noise_colour(const sky_noise *r, double *v);            /* R^½ v */
+void sky_noise_colour_transposed(const sky_noise *r, double *v); /* R^½ᵀ v */
 void sky_noise_whiten(const sky_noise *r, double *v);            /* R^-½ v */
 void sky_noise_whiten_transposed(const sky_noise *r, double *v); /* R^-½ᵀ v */
 

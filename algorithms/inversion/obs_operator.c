@@ -8,7 +8,7 @@
 #include "algorithms/inversion/posterior.h"
 #include "src/core/memory.h"
 
-#define BATCH_ELEMENTS 4e6 /* of one array of state vectors */
+#define BATCH_ELEMENTS 8e6 /* of one array of state vectors */
 #define MOST_VECTORS 32
 
 static size_t batch_of(const sky_problem *p) {

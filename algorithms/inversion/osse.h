@@ -8,6 +8,7 @@
 #define SKY_ALGORITHMS_OSSE_H
 
 #include "algorithms/inversion/dual.h"
+#include "algorithms/inversion/sampling.h"
 
 enum { SKY_OSSE_BINS = 10 };
 
@@ -22,8 +23,10 @@ typedef struct sky_osse_zone {
 
 typedef struct sky_osse {
   size_t n_zone, n_member, n_obs;
+  size_t n_apart;                      /* sampled members whose chains of a zone disagree */
   sky_osse_zone *zone;                 /* [n_zone] */
-  double jb_per_dofs, j_per_n;         /* means over members; 1 where all is as stated */
+  double jb_per_dofs, j_per_n;         /* means over members; 1 where all is as stated; NaN if
+                                          sampled */
   double jb_sd, j_sd;                  /* their expected sampling sds */
   size_t low68, high68, low95, high95; /* limits of the counts; shared over zones */
   double rank_limit, normal_limit;     /* of rank_chi2, of |mean|/sd */
@@ -35,6 +38,9 @@ SKY_NODISCARD sky_status sky_osse_begin(sky_context *ctx, size_t n_zone, size_t 
 /* total, sd, truth [n_zone]. */
 void sky_osse_add(sky_osse *s, const double *total, const double *sd, const double *truth,
                   double jb, double jo, double dofs);
+/* The same for a sampled posterior: its intervals are quantiles of the draws, the rank is that of
+ * the truth among them, the estimate is their mean; no cost. */
+void sky_osse_add_draws(sky_osse *s, const sky_sampled *drawn, const double *truth);
 /* Means, limits and verdicts. The limits are such that a right inversion leaves any of them once in
  * a thousand experiments: 0.001 is shared equally by all tests (Bonferroni). */
 void sky_osse_finish(sky_osse *s);
@@ -47,8 +53,23 @@ typedef struct sky_osse_plan {
   double noise_correlation; /* of neighbouring observations (AR(1) along the file); 0 = as stated */
 } sky_osse_plan;
 
+/* SKY_E_RANGE: fewer than 20 members, a noise that is none. */
+SKY_NODISCARD sky_status sky_osse_check(sky_context *ctx, const sky_osse_plan *plan);
+/* out [n_obs]: noise as planned, R^½ u times the factor. */
+void sky_osse_noise(const sky_problem *p, const sky_osse_plan *plan, uint64_t stream, double *out);
 /* W [n_zone*n_state]; zone sds [n_zone] as the solver states them. Truth x ~ N(x0, Q),
  * b ~ N(b0, Σ_b). */
 SKY_NODISCARD sky_status sky_osse_run(sky_context *ctx, const sky_problem *p, size_t n_zone,
                                       const double *W, const sky_osse_plan *plan, sky_osse *out);
+
+typedef struct sky_osse_sampling {
+  bool lognormal;     /* else Gaussian, cut at zero */
+  sky_sampling draws; /* of every member; its seed is not used */
+} sky_osse_sampling;
+
+/* Fluxes that are not negative: truths from that prior, each member sampled. Dense in the unknowns
+ * (control.h), so some hundred of them. */
+SKY_NODISCARD sky_status sky_osse_sample(sky_context *ctx, const sky_problem *p, size_t n_zone,
+                                         const double *W, const sky_osse_plan *plan,
+                                         const sky_osse_sampling *how, sky_osse *out);
 #endif

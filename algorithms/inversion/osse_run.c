@@ -136,23 +136,27 @@ typedef struct experiment {
   double dofs;                /* n - tr(R Ψ⁻¹) */
 } experiment;
 
+void sky_osse_noise(const sky_problem *p, const sky_osse_plan *plan, uint64_t stream, double *out) {
+  const double rho = plan->noise_correlation, fresh = sqrt(1 - rho * rho);
+  const sky_noise r = sky_problem_noise(p);
+  double u = 0;
+  for (size_t i = 0; i < p->n_obs; i++) {
+    const double z = sky_rng_normal(plan->seed, stream, i);
+    u = i == 0 ? z : rho * u + fresh * z;
+    out[i] = plan->noise_factor * u;
+  }
+  sky_noise_colour(&r, out);
+}
+
 /* Four streams of random numbers a member: state, offsets, noise, spare. */
 static void draw_innovation(sky_context *ctx, experiment *e, uint64_t member) {
   const sky_problem *p = e->p;
   const uint64_t seed = e->plan->seed, stream = 4 * member;
-  const double rho = e->plan->noise_correlation, fresh = sqrt(1 - rho * rho);
-  double noise = 0;
   draw_state(&e->sampler, seed, stream, e->dx);
   for (size_t k = 0; k < p->n_background; k++)
     e->db[k] = p->b_sd[k] * sky_rng_normal(seed, stream + 1, k);
   sky_problem_observe(ctx, p, e->dx, p->n_background > 0 ? e->db : NULL, e->d.d);
-  for (size_t i = 0; i < p->n_obs; i++) {
-    const double z = sky_rng_normal(seed, stream + 2, i);
-    noise = i == 0 ? z : rho * noise + fresh * z;
-    e->w[i] = e->plan->noise_factor * noise;
-  }
-  const sky_noise r = sky_problem_noise(p);
-  sky_noise_colour(&r, e->w);
+  sky_osse_noise(p, e->plan, stream + 2, e->w);
   for (size_t i = 0; i < p->n_obs; i++)
     e->d.d[i] += e->w[i];
 }
@@ -210,7 +214,7 @@ cleanup:
   return st;
 }
 
-static sky_status check_plan(sky_context *ctx, const sky_osse_plan *plan) {
+sky_status sky_osse_check(sky_context *ctx, const sky_osse_plan *plan) {
   if (plan->members < 20)
     return sky_fail(ctx, SKY_E_RANGE, "osse: %zu members (expected 20 or more)", plan->members);
   if (!(plan->noise_factor > 0) || !isfinite(plan->noise_factor))
@@ -227,7 +231,7 @@ sky_status sky_osse_run(sky_context *ctx, const sky_problem *p, size_t n_zone, c
   experiment e = {.p = p, .plan = plan, .nz = n_zone, .W = W};
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
-  SKY_TRY(check_plan(ctx, plan));
+  SKY_TRY(sky_osse_check(ctx, plan));
   sky_progress_begin(ctx, "osse", plan->members + p->n_time);
   SKY_GO(sky_osse_begin(ctx, n_zone, p->n_obs, out));
   SKY_GO(prepare(ctx, &e));

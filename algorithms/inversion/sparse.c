@@ -7,7 +7,7 @@
 
 #define LINE_BLOCK 64 /* rows or columns that a thread takes at once */
 #define WORTH 1e5     /* multiplications that are worth a second thread */
-#define TOGETHER 8    /* vectors that share one pass over the matrix */
+#define TOGETHER 8    /* vectors that share one pass over the matrix, most */
 
 /* One of the two copies: lines are rows or columns. */
 typedef struct lines {
@@ -81,44 +81,39 @@ double sky_sparse_bytes(size_t n_col, size_t nnz, bool float32) {
          (double)nnz * (double)(sizeof(int32_t) + (float32 ? 2 * sizeof(float) : sizeof(double)));
 }
 
-/* One line times TOGETHER vectors; those beyond `width` repeat the last one and are not stored. */
-static void multiply_line(const lines *a, size_t i, const double *const x[TOGETHER],
-                          double sum[TOGETHER]) {
-  for (size_t q = 0; q < TOGETHER; q++)
-    sum[q] = 0;
-  for (size_t k = a->ptr[i]; k < a->ptr[i + 1]; k++) {
-    const double v = a->val32 != NULL ? (double)a->val32[k] : a->val[k];
-    const size_t j = (size_t)a->index[k];
-    for (size_t q = 0; q < TOGETHER; q++)
-      sum[q] += v * x[q][j];
+/* Lines from..end times `width` vectors; width is a constant where this is called, so that the
+ * sums stay in registers. */
+static inline void multiply_width(const lines *a, size_t from, size_t end, size_t width,
+                                  const double *x, size_t length, double *out) {
+  for (size_t line = from; line < end; line++) {
+    double sum[TOGETHER] = {0};
+    for (size_t k = a->ptr[line]; k < a->ptr[line + 1]; k++) {
+      const double v = a->val32 != NULL ? (double)a->val32[k] : a->val[k];
+      const double *at = x + a->index[k];
+      for (size_t q = 0; q < width; q++)
+        sum[q] += v * at[q * length];
+    }
+    for (size_t q = 0; q < width; q++)
+      out[q * a->n + line] = sum[q];
   }
-}
-
-static double multiply_one(const lines *a, size_t i, const double *x) {
-  double sum = 0;
-  for (size_t k = a->ptr[i]; k < a->ptr[i + 1]; k++)
-    sum += (a->val32 != NULL ? (double)a->val32[k] : a->val[k]) * x[a->index[k]];
-  return sum;
 }
 
 static void multiply_block(const lines *a, size_t i, const double *x, size_t length, size_t count,
                            double *out) {
   const size_t end = i + LINE_BLOCK < a->n ? i + LINE_BLOCK : a->n;
-  for (size_t first = 0; first < count; first += TOGETHER) {
-    const size_t width = count - first < TOGETHER ? count - first : TOGETHER;
-    const double *vector[TOGETHER];
-    double sum[TOGETHER];
-    for (size_t q = 0; q < TOGETHER; q++)
-      vector[q] = x + (first + (q < width ? q : width - 1)) * length;
-    for (size_t line = i; line < end; line++) {
-      if (width == 1) {
-        out[first * a->n + line] = multiply_one(a, line, vector[0]);
-        continue;
-      }
-      multiply_line(a, line, vector, sum);
-      for (size_t q = 0; q < width; q++)
-        out[(first + q) * a->n + line] = sum[q];
-    }
+  for (size_t first = 0, width; first < count; first += width) {
+    const double *from = x + first * length;
+    double *to = out + first * a->n;
+    const size_t left = count - first;
+    width = left >= TOGETHER ? TOGETHER : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    if (width == TOGETHER)
+      multiply_width(a, i, end, TOGETHER, from, length, to);
+    else if (width == 4)
+      multiply_width(a, i, end, 4, from, length, to);
+    else if (width == 2)
+      multiply_width(a, i, end, 2, from, length, to);
+    else
+      multiply_width(a, i, end, 1, from, length, to);
   }
 }
 

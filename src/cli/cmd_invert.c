@@ -31,7 +31,7 @@ static const sky_cli_option OPTIONS[] = {
     {"problem", 'p', "FILE", "problem file (NetCDF: y, x0, xc, yc, CSR Jacobian, covariance)"},
     {"output", 'o', "FILE", "write posterior, uncertainty and fit to this NetCDF file"},
     {"method", 'm', "NAME",
-     "exact, iterative (default: by size), geostatistical or smoother (AR(1))"},
+     "exact or iterative (default: by size), banded, geostatistical, smoother"},
     {"seed", 0, "S", "of the random numbers of --osse and --samples (default 1)"},
     SKY_INVERT_SOLVE_OPTIONS,
     SKY_INVERT_SIGN_OPTIONS,
@@ -57,7 +57,7 @@ static sky_status take_option(sky_context *ctx, void *user, const char *name, co
   else {
     SKY_TRY(sky_invert_sign_option(ctx, &o->sign, name, value, &taken));
     if (taken) return SKY_OK;
-    o->gaussian = name;
+    if (strcmp(name, "osse") != 0 && strncmp(name, "noise-", 6) != 0) o->gaussian = name;
     if (strcmp(name, "method") == 0)
       o->solve.method = o->modes.method = value;
     else {
@@ -135,12 +135,14 @@ static void collect(const sky_problem *p, const sky_posterior *post, answer *a) 
 
 /* What an iteration knows of its own errors. */
 static void collect_report(const sky_iterate_report *r, answer *a) {
-  add(a, "basis_vectors", "vectors of the Krylov basis", (double)r->basis);
-  add(a, "basis_complete", "  complete (1: nothing is estimated)", r->complete);
+  if (r->basis > 0) {
+    add(a, "basis_vectors", "vectors of the Krylov basis", (double)r->basis);
+    add(a, "basis_complete", "  complete (1: nothing is estimated)", r->complete);
+  }
   add(a, "total_error_bound", "bound of a total's error, in its sd", r->total_error);
   add(a, "sd_error_bound", "bound of its sd's error, relative", r->sd_error);
   add(a, "state_error_bound", "bound of any unknown's, in prior sd", r->state_error);
-  if (r->complete) return;
+  if (r->complete || r->basis == 0) return;
   add(a, "dofs_half_width_95", "DOFS: half width of the 95 % interval", r->dofs_half);
   add(a, "neg_log_evidence_half_width_95", "-log evidence: half width", r->evidence_half);
 }
@@ -281,7 +283,7 @@ static sky_status solve(sky_context *ctx, options *o, bool json, const sky_probl
     smoothing[rows->n + r] = sqrt(post.zone_noise_var[r]);
   zone[ZONE_COLUMNS - 1].value = smoothing + rows->n;
   collect(p, &post, &a);
-  if (report.basis > 0) collect_report(&report, &a);
+  if (report.products > 0) collect_report(&report, &a);
   if (json) SKY_GO(answer_numbers(ctx, &a, more));
   SKY_GO(sky_invert_zones_answer(ctx, &o->zones, zone, ZONE_COLUMNS, more));
   if (o->modes.diagnose) SKY_GO(sky_invert_diagnose(ctx, &o->modes, p, l, &post, &diagnosis, more));
@@ -330,6 +332,9 @@ sky_status sky_cmd_invert(sky_context *ctx, int argc, char **argv) {
   if (bounded && o.gaussian != NULL)
     return sky_fail(ctx, SKY_E_USAGE, "invert: --%s does not go with --sign %s", o.gaussian,
                     o.sign.sign);
-  if (bounded) return sky_invert_sign_run(ctx, &o.sign, o.problem, o.output, &o.zones, common.json);
+  if (bounded && (o.modes.osse != NULL || o.modes.noise_factor || o.modes.noise_correlation))
+    o.modes.sign = &o.sign; /* an experiment, or its options without one: refused there */
+  if (bounded && o.modes.sign == NULL)
+    return sky_invert_sign_run(ctx, &o.sign, o.problem, o.output, &o.zones, common.json);
   return invert(ctx, &o, common.json);
 }

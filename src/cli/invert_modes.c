@@ -49,9 +49,10 @@ static bool smoother(const sky_invert_modes *m) {
 
 static sky_status check_modes(sky_context *ctx, const sky_invert_modes *m) {
   if (m->method != NULL && !geostatistical(m) && !smoother(m) && strcmp(m->method, "exact") != 0 &&
-      strcmp(m->method, "iterative") != 0)
+      strcmp(m->method, "iterative") != 0 && strcmp(m->method, "banded") != 0)
     return sky_fail(ctx, SKY_E_USAGE,
-                    "invert: --method '%s' (expected exact, iterative, geostatistical or smoother)",
+                    "invert: --method '%s' (expected exact, iterative, banded, geostatistical or "
+                    "smoother)",
                     m->method);
   if (m->lag != NULL && !smoother(m))
     return sky_fail(ctx, SKY_E_USAGE, "invert: --lag goes with --method smoother");

@@ -8,6 +8,7 @@
 
 #include "algorithms/inversion/diagnose.h"
 #include "src/cli/cli.h"
+#include "src/cli/invert_sign.h"
 #include "src/cli/invert_zones.h"
 #include "src/read/problem_labels.h"
 #include "src/write/nc_write.h"
@@ -15,6 +16,7 @@
 typedef struct sky_invert_modes { /* the options as given; NULL = not given */
   const char *method, *lag, *tune, *holdout, *huber, *coarsen;
   const char *osse, *seed, *noise_factor, *noise_correlation;
+  const sky_invert_sign *sign; /* of an experiment with fluxes that are not negative; NULL */
   bool restricted, desroziers, screen, diagnose;
 } sky_invert_modes;
 

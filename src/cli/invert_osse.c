@@ -1,6 +1,7 @@
 /* invert_osse.c: `skyflux invert --osse N`: N truths and their observations, and how honest the
  * stated uncertainty of the zones is. Zones: everything, each time step, the four quarters of the
  * domain (by the medians of xc and yc), each sector. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #include "algorithms/inversion/osse.h"
 #include "src/cli/invert_modes.h"
 #include "src/core/memory.h"
+
+#define DEFAULT_DRAWS 400 /* a chain, of a sampled member */
 
 typedef struct zones {
   size_t n;
@@ -92,10 +95,12 @@ static sky_status answer_osse(sky_context *ctx, const sky_osse *s, const zones *
                            (double)s->high95 / n};
   SKY_TRY(sky_invert_number(ctx, to, "members", n));
   SKY_TRY(sky_invert_text(ctx, to, "verdict", s->calibrated ? "calibrated" : "not calibrated"));
-  SKY_TRY(sky_invert_number(ctx, to, "jb_per_dofs", s->jb_per_dofs));
-  SKY_TRY(sky_invert_number(ctx, to, "jb_per_dofs_sd", s->jb_sd));
-  SKY_TRY(sky_invert_number(ctx, to, "j_per_obs", s->j_per_n));
-  SKY_TRY(sky_invert_number(ctx, to, "j_per_obs_sd", s->j_sd));
+  if (!isnan(s->j_per_n)) {
+    SKY_TRY(sky_invert_number(ctx, to, "jb_per_dofs", s->jb_per_dofs));
+    SKY_TRY(sky_invert_number(ctx, to, "jb_per_dofs_sd", s->jb_sd));
+    SKY_TRY(sky_invert_number(ctx, to, "j_per_obs", s->j_per_n));
+    SKY_TRY(sky_invert_number(ctx, to, "j_per_obs_sd", s->j_sd));
+  }
   SKY_TRY(sky_invert_numbers(ctx, to, "coverage68_limits", limits, 2));
   SKY_TRY(sky_invert_numbers(ctx, to, "coverage95_limits", limits + 2, 2));
   SKY_TRY(sky_invert_number(ctx, to, "rank_chi2_limit", s->rank_limit));
@@ -117,6 +122,18 @@ static sky_status parse_count(sky_context *ctx, const char *option, const char *
   return SKY_OK;
 }
 
+static sky_status sample_members(sky_context *ctx, const sky_invert_sign *sign,
+                                 const sky_problem *p, const zones *z, const sky_osse_plan *plan,
+                                 cJSON *to, sky_osse *s) {
+  sky_osse_sampling how = {.lognormal = strcmp(sign->sign, "lognormal") == 0};
+  SKY_TRY(sky_invert_sign_sampling(ctx, sign, DEFAULT_DRAWS, &how.draws));
+  SKY_TRY(sky_osse_sample(ctx, p, z->n, z->W, plan, &how, s));
+  SKY_TRY(sky_invert_text(ctx, to, "sign", sign->sign));
+  SKY_TRY(sky_invert_number(ctx, to, "chains", (double)how.draws.n_chain));
+  SKY_TRY(sky_invert_number(ctx, to, "samples", (double)how.draws.n_draw));
+  return sky_invert_number(ctx, to, "members_with_rhat_above_limit", (double)s->n_apart);
+}
+
 sky_status sky_invert_osse(sky_context *ctx, const sky_invert_modes *m, const sky_problem *p,
                            const sky_problem_labels *l, cJSON *answer) {
   sky_osse_plan plan = {.seed = 1};
@@ -135,7 +152,8 @@ sky_status sky_invert_osse(sky_context *ctx, const sky_invert_modes *m, const sk
                                   &plan.noise_correlation));
   SKY_GO(make_zones(ctx, p, l, &z));
   drop_empty(p, &z);
-  SKY_GO(sky_osse_run(ctx, p, z.n, z.W, &plan, &s));
+  SKY_GO(m->sign != NULL ? sample_members(ctx, m->sign, p, &z, &plan, to, &s)
+                         : sky_osse_run(ctx, p, z.n, z.W, &plan, &s));
   SKY_GO(answer_osse(ctx, &s, &z, to));
 cleanup:
   sky_osse_free(&s);

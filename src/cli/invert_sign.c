@@ -75,9 +75,10 @@ static sky_status whole(sky_context *ctx, const char *name, const char *text, do
                   least, most);
 }
 
-static sky_status read_sampling(sky_context *ctx, const sky_invert_sign *s, sky_sampling *how) {
+sky_status sky_invert_sign_sampling(sky_context *ctx, const sky_invert_sign *s, double absent,
+                                    sky_sampling *how) {
   double samples, chains, seed;
-  SKY_TRY(whole(ctx, "samples", s->samples, 8, 1e8, 0, &samples));
+  SKY_TRY(whole(ctx, "samples", s->samples, 8, 1e8, absent, &samples));
   SKY_TRY(whole(ctx, "chains", s->chains, 1, 1024, DEFAULT_CHAINS, &chains));
   SKY_TRY(whole(ctx, "seed", s->seed, 0, 0x1p53, 1, &seed));
   *how = (sky_sampling){.n_chain = (size_t)chains,
@@ -305,7 +306,7 @@ sky_status sky_invert_sign_run(sky_context *ctx, const sky_invert_sign *s, const
   run r = {.zones = zones};
   answer a = {0};
   sky_status st = SKY_OK;
-  SKY_GO(read_sampling(ctx, s, &r.how));
+  SKY_GO(sky_invert_sign_sampling(ctx, s, 0, &r.how));
   SKY_GO(sky_problem_read(ctx, problem, &r.p));
   r.zones_told = zones->by_time;
   SKY_GO(read_zones(ctx, problem, &r));

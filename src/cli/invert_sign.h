@@ -2,6 +2,7 @@
 #ifndef SKY_CLI_INVERT_SIGN_H
 #define SKY_CLI_INVERT_SIGN_H
 
+#include "algorithms/inversion/sampling.h"
 #include "src/cli/invert_zones.h"
 
 typedef struct sky_invert_sign {
@@ -18,6 +19,10 @@ SKY_NODISCARD sky_status sky_invert_sign_wanted(sky_context *ctx, const sky_inve
 SKY_NODISCARD sky_status sky_invert_sign_run(sky_context *ctx, const sky_invert_sign *s,
                                              const char *problem, const char *output,
                                              sky_invert_zones *zones, bool json);
+
+/* How many draws and chains; `absent` draws where --samples is not given. */
+SKY_NODISCARD sky_status sky_invert_sign_sampling(sky_context *ctx, const sky_invert_sign *s,
+                                                  double absent, sky_sampling *how);
 
 #define SKY_INVERT_SIGN_OPTIONS                                                    \
   {"sign", 0, "MODEL", "gaussian (default), nonnegative, lognormal"},              \

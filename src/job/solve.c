@@ -92,8 +92,8 @@ static sky_status open_checkpoint(sky_context *ctx, const sky_solve_options *o,
   return st;
 }
 
-static sky_status iterate(sky_context *ctx, const sky_solve_options *o, const sky_problem *p,
-                          const sky_functionals *zones, sky_posterior *out,
+static sky_status iterate(sky_context *ctx, const sky_solve_options *o, bool banded,
+                          const sky_problem *p, const sky_functionals *zones, sky_posterior *out,
                           sky_iterate_report *report) {
   sky_journal *journal = NULL;
   SKY_TRY(open_checkpoint(ctx, o, p, &journal));
@@ -102,6 +102,8 @@ static sky_status iterate(sky_context *ctx, const sky_solve_options *o, const sk
       .tolerance = o->tolerance > 0 ? o->tolerance : SKY_SOLVE_TOLERANCE,
       .float32 = o->float32,
       .kernels = o->kernels,
+      .banded = banded,
+      .skip_trace = banded,
       .complete = COMPLETE,
       .seed = PROBE_SEED,
       .store = journal != NULL ? &store : NULL,
@@ -131,7 +133,9 @@ sky_status sky_solve_gaussian(sky_context *ctx, const sky_solve_options *o, cons
                               const sky_problem *p, const sky_functionals *zones,
                               sky_posterior *out, sky_iterate_report *report) {
   memset(report, 0, sizeof *report);
-  if (strcmp(method, "iterative") == 0) return iterate(ctx, o, p, zones, out, report);
+  const bool banded = strcmp(method, "banded") == 0;
+  if (banded || strcmp(method, "iterative") == 0)
+    return iterate(ctx, o, banded, p, zones, out, report);
   return sky_problem_solve(ctx, p, zones, out);
 }
 

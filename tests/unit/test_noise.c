@@ -87,6 +87,13 @@ static void test_products(void **state) {
     }
     fixture_multiply(OBS, OBS, OBS, true, C, false, C, back);
     assert_true(fixture_difference(OBS * OBS, back, b.R) < 1e-14);
+    for (size_t k = 0; k < OBS; k++) { /* columns of R^½ᵀ are rows of R^½ */
+      memset(row, 0, sizeof row);
+      row[k] = 1;
+      sky_noise_colour_transposed(&r, row);
+      for (size_t i = 0; i < OBS; i++)
+        assert_true(fabs(row[i] - C[i * OBS + k]) < 1e-14);
+    }
     for (size_t k = 0; k < OBS; k++) { /* R^-½ R^½ = 1; columns of R⁻¹ */
       memcpy(row, C + k * OBS, sizeof row);
       sky_noise_whiten(&r, row);

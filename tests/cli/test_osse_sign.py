@@ -1,0 +1,119 @@
+#!/usr/bin/python3
+"""skyflux invert --osse with --sign: right statistics pass, wrong noise is flagged.
+
+test_osse_sign.py BINARY DATA WORK SOURCE [short | nonnegative | lognormal]"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import netCDF4
+import numpy as np
+
+BINARY, DATA, WORK, SOURCE = sys.argv[1:5]
+PART = sys.argv[5] if len(sys.argv) > 5 else "short"
+sys.path.insert(0, os.path.join(SOURCE, "tests", "support"))
+import positive_problem  # noqa: E402
+
+
+def run(path, *args):
+    return subprocess.run([BINARY, "invert", "-p", path, "--progress=none", "--json", *args],
+                          capture_output=True, text=True)
+
+
+def osse(path, sign, members, *args):
+    r = run(path, "--sign", sign, "--osse", str(members), *args)
+    assert r.returncode == 0, r.stderr
+    return json.loads(r.stdout)["osse"]
+
+
+def binomial_limits(n, p, tail):
+    """Smallest and largest count with at most `tail` of the chance beyond, by numpy."""
+    k = np.arange(n + 1)
+    log_choose = np.cumsum(np.log(np.concatenate([[1], (n - k[:-1]) / (k[:-1] + 1)])))
+    pmf = np.exp(log_choose + k * np.log(p) + (n - k) * np.log1p(-p))
+    below = np.cumsum(pmf)
+    return int(np.sum(below <= tail)), int(np.argmax(1 - below <= tail))
+
+
+def check(a, members, sign):
+    """The verdict by our own reading of the numbers; ranks that add up; a bias within chance."""
+    tests = 4 * len(a["zones"])
+    low, high = binomial_limits(members, 0.95, 0.0005 / tests)
+    assert np.abs(np.array(a["coverage95_limits"]) - np.array([low, high]) / members).max() < 1e-12
+    assert a["members"] == members and a["sign"] == sign and "jb_per_dofs" not in a
+    inside = []
+    for z in a["zones"]:
+        assert sum(z["rank_histogram"]) == members
+        flat = np.array(z["rank_histogram"]) - members / 10
+        assert abs(z["rank_chi2"] - np.sum(flat**2) / (members / 10)) < 1e-9
+        good = (low <= round(z["coverage95"] * members) <= high
+                and a["coverage68_limits"][0] <= z["coverage68"] <= a["coverage68_limits"][1]
+                and z["rank_chi2"] <= a["rank_chi2_limit"]
+                and abs(z["bias"]) <= a["limit_in_sds"] * z["bias_sd"])
+        assert z["verdict"] == ("inside" if good else "outside")
+        inside.append(good)
+    assert a["verdict"] == ("calibrated" if all(inside) else "not calibrated")
+
+
+def along_track(path, share):
+    """The same problem with errors correlated along three overpasses."""
+    out = path.replace(".nc", "_track.nc")
+    shutil.copy(path, out)
+    f = netCDF4.Dataset(out, "a")
+    n = len(f.dimensions["obs"])
+    f.createVariable("overpass", "i4", ("obs",))[:] = np.arange(n) * 3 // n
+    f.createVariable("along_track", "f8", ("obs",))[:] = np.arange(n) * 10.0
+    f.r_length, f.r_share = 150.0, share
+    f.close()
+    return out
+
+
+def short():
+    path = os.path.join(WORK, "small.nc")
+    positive_problem.write(path, 3, 2, 2, 24, 7)
+    for sign in ("nonnegative", "lognormal"):
+        how = ("--samples", "60", "--chains", "2", "--seed", "3")
+        a = osse(path, sign, 40, *how)
+        check(a, 40, sign)
+        assert a["verdict"] == "calibrated", a
+        assert a == osse(path, sign, 40, *how, "--threads", "1"), "the thread count is seen"
+        b = osse(path, sign, 40, *how, "--noise-factor", "4")
+        check(b, 40, sign)
+        assert b["verdict"] == "not calibrated", b
+    for args, word in ((("--osse", "5"), "--osse '5'"), (("--osse", "40", "--huber", "2"), "--huber"),
+                       (("--noise-factor", "2"), "go with --osse"),
+                       (("--osse", "40", "--samples", "3"), "--samples: '3'")):
+        r = run(path, "--sign", "nonnegative", *args)
+        assert r.returncode == 2 and word in r.stderr and r.stdout == "", (args, r)
+
+
+def full(sign):
+    """Noise-dominated, so that a noise that is wrong by 1.4 shows in the coverage."""
+    path = os.path.join(WORK, "full.nc")
+    positive_problem.write(path, 4, 2, 2, 60, 7, r_sd=0.8)
+    how = ("--samples", "150")
+    right = osse(path, sign, 240, *how)
+    check(right, 240, sign)
+    assert right["verdict"] == "calibrated", right
+    track = along_track(path, 0.8)
+    b = osse(track, sign, 240, *how)
+    assert b["verdict"] == "calibrated", b
+    for wrong in (("--noise-factor", "1.4"), ("--noise-correlation", "0.9")):
+        b = osse(path, sign, 400, *how, *wrong)
+        check(b, 400, sign)
+        assert b["verdict"] == "not calibrated", (wrong, b)
+
+
+def main():
+    shutil.rmtree(WORK, ignore_errors=True)
+    os.makedirs(WORK)
+    if PART == "short":
+        short()
+    else:
+        full(PART)
+    print("ok")
+
+
+main()
