@@ -206,7 +206,7 @@ sky_status sky_local_make(sky_context *ctx, const sky_local_options *opt, const 
                           .soil_source = opt->soil,
                           .age_source = opt->ages};
     for (size_t c = 0; c < N; c++)
-      l->agb[c] = l->soil[c] = NAN;
+      l->agb[c] = l->agb_sd[c] = l->soil[c] = l->soil_sd[c] = NAN;
     for (size_t k = 0; k < SKY_FOREST_AGES; k++)
       l->age[k] = NAN;
   }

@@ -118,6 +118,10 @@ def check_biomass(maps, where, transform):
     more = rows_of(*base, "--biomass", values, "--biomass-sd", "0.4")["a", "forest", 2000]["stock_sd_t_c"]
     close(more ** 2 - row["stock_sd_t_c"] ** 2, 3 * parts[0] ** 2, 1e-6, "sd of the biomass")
     assert f"# zone a: above-ground biomass of forest = 125 +- 25 t d.m./ha" in out.read_text()
+    told = run(*base, "--biomass", values, "--biomass-sd", "0.2")
+    assert "zone a: biomass of forest 125 ± 25 t/ha above ground" in told, told
+    out_json = json.loads(run(*base, "--biomass", values, "--biomass-sd", "0.2", "--json"))["zones"]
+    assert [round(z["forest"]["biomass_t_ha"], 9) for z in out_json][:2] == [125, 125.0625], out_json
     for how in (["--threads", 1], ["--threads", 5, "--tile", 256]):
         run(*base, "--biomass", values, "--biomass-sd", "0.2", "-o", WORK / "b2.csv", *how)
         assert (WORK / "b2.csv").read_bytes() == out.read_bytes(), how
