@@ -20,6 +20,11 @@ bool sky_local_any(const sky_local_options *o) {
   return o->biomass != NULL || o->soil != NULL || o->ages != NULL;
 }
 
+bool sky_local_ages_table(const sky_local_options *o) {
+  const size_t n = o->ages != NULL ? strlen(o->ages) : 0;
+  return n >= 4 && strcmp(o->ages + n - 4, ".csv") == 0;
+}
+
 sky_status sky_local_check(sky_context *ctx, const sky_local_options *o) {
   if ((o->biomass == NULL) != (o->biomass_sd == NULL))
     return sky_fail(ctx, SKY_E_USAGE,
@@ -43,8 +48,8 @@ typedef struct quantity { /* one raster with its error */
 
 typedef struct work {
   const sky_legend *legend;
-  size_t n; /* rasters beside the map */
-  sky_raster_input in[5];
+  size_t n, age; /* rasters of values beside the map; number of the input with ages, or SIZE_MAX */
+  sky_raster_input in[6];
 } work;
 
 static size_t add_input(work *w, const char *path) {
@@ -66,13 +71,26 @@ static void add_quantity(work *w, const char *path, const char *sd, double most,
   q->spread = add_input(w, sd);
 }
 
+/* Shares of the ages of forest: 1 where a pixel has it, 0 where it has another one. */
+static sky_status make_ages(sky_context *ctx, const work *w, const sky_raster_block *b, size_t cell,
+                            size_t cls, double *const *out) {
+  const int32_t age = ((const int32_t *)b->pixel[w->age])[cell];
+  const bool known = cls == 0 && age != SKY_PIXEL_NODATA;
+  if (known && (age < 1 || age > SKY_FOREST_AGES))
+    return sky_fail(ctx, SKY_E_RANGE,
+                    "%s: age %d of forest, expected 1 (up to 20 years), 2 (older) or 3 (primary)",
+                    w->in[w->age].path, (int)age);
+  for (int k = 0; k < SKY_FOREST_AGES; k++)
+    out[w->n * N + (size_t)k][cell] = known ? age == k + 1 : NAN;
+  return SKY_OK;
+}
+
 static sky_status make_layers(sky_context *ctx, void *user, const sky_raster_block *b,
                               double *const *out) {
   const work *w = user;
   const int32_t *code = b->pixel[0];
   int32_t last = SKY_PIXEL_NODATA;
   size_t cls = SIZE_MAX;
-  (void)ctx;
   for (size_t y = 0; y < b->window.ny; y++) {
     for (size_t x = 0; x < b->window.nx; x++) {
       const size_t cell = y * SKY_BAND + x;
@@ -89,6 +107,7 @@ static sky_status make_layers(sky_context *ctx, void *user, const sky_raster_blo
           out[k * N + c][cell] = NAN;
         if (cls != SIZE_MAX) out[k * N + cls][cell] = ((const double *)b->pixel[k + 1])[cell];
       }
+      if (w->age != SIZE_MAX) SKY_TRY(make_ages(ctx, w, b, cell, cls, out));
     }
   }
   return SKY_OK;
@@ -121,7 +140,7 @@ static sky_status read_rasters(sky_context *ctx, const sky_local_options *opt, c
                                const sky_legend *legend, const sky_grid *grid,
                                const sky_zones *zones, size_t n_zone, size_t tile,
                                sky_sink_local *local) {
-  work w = {.legend = legend};
+  work w = {.legend = legend, .age = SIZE_MAX};
   quantity agb, soil;
   sky_raster_set *set = NULL;
   sky_zonal zonal = {0};
@@ -130,11 +149,18 @@ static sky_status read_rasters(sky_context *ctx, const sky_local_options *opt, c
       .path = map, .band = 1, .kind = SKY_PIXEL_CLASS, .sampling = SKY_SAMPLE_CLASS};
   add_quantity(&w, opt->biomass, opt->biomass_sd, MOST_AGB, "t d.m./ha above ground", &agb);
   add_quantity(&w, opt->soil, opt->soil_sd, MOST_SOIL, "t C/ha", &soil);
-  const sky_zonal_layers layers = {w.n * N, &w, make_layers};
+  const bool ages = opt->ages != NULL && !sky_local_ages_table(opt);
+  const size_t inputs = w.n + 1 + ages;
+  if (ages) {
+    w.age = w.n + 1;
+    w.in[w.age] = (sky_raster_input){
+        .path = opt->ages, .band = 1, .kind = SKY_PIXEL_CLASS, .sampling = SKY_SAMPLE_CLASS};
+  }
+  const sky_zonal_layers layers = {w.n * N + (ages ? SKY_FOREST_AGES : 0), &w, make_layers};
   const sky_zonal_options how = {.weight = SKY_WEIGHT_AREA, .layers = &layers};
   const sky_pass_options pass = {.tile = tile};
-  if (w.n == 0) return SKY_OK;
-  SKY_GO(sky_raster_set_open(ctx, w.in, w.n + 1, grid, &set));
+  if (inputs == 1) return SKY_OK;
+  SKY_GO(sky_raster_set_open(ctx, w.in, inputs, grid, &set));
   SKY_GO(sky_zonal_make(ctx, set, zones, &how, &pass, &zonal));
   if (zonal.report.unread > 0)
     SKY_GO(sky_fail(ctx, SKY_E_READ, "%zu of %zu blocks could not be read", zonal.report.unread,
@@ -142,6 +168,8 @@ static sky_status read_rasters(sky_context *ctx, const sky_local_options *opt, c
   for (size_t z = 0; z < n_zone; z++) {
     SKY_GO(take(ctx, &agb, &zonal.zone[z], local[z].where, local[z].agb, local[z].agb_sd));
     SKY_GO(take(ctx, &soil, &zonal.zone[z], local[z].where, local[z].soil, local[z].soil_sd));
+    for (size_t k = 0; k < SKY_FOREST_AGES && ages; k++)
+      local[z].age[k] = sky_zonal_total_mean(&zonal.zone[z].value[w.n * N + k], SKY_WEIGHT_AREA);
   }
 cleanup:
   sky_zonal_free(&zonal);
@@ -211,7 +239,7 @@ sky_status sky_local_make(sky_context *ctx, const sky_local_options *opt, const 
       l->age[k] = NAN;
   }
   sky_status st = read_rasters(ctx, opt, map, legend, grid, zones, n_zone, tile, local);
-  if (st == SKY_OK && opt->ages != NULL) st = read_ages(ctx, opt->ages, n_zone, local);
+  if (st == SKY_OK && sky_local_ages_table(opt)) st = read_ages(ctx, opt->ages, n_zone, local);
   if (st == SKY_OK)
     *out = local;
   else

@@ -13,9 +13,11 @@ typedef struct sky_local_options {
   const char *biomass, *biomass_sd; /* raster of t d.m./ha above ground; sd: raster, or a relative
                                      * number ("0.2") */
   const char *soil, *soil_sd;       /* raster of t C/ha, and its sd */
-  const char *ages;                 /* table: zone_id, young, old, primary; NULL, as the others */
+  const char *ages; /* FILE.csv: zone_id, young, old, primary; or a raster of 1 (up to 20 years), 2
+                     * (older), 3 (primary); NULL, as the others */
 } sky_local_options;
 
+bool sky_local_ages_table(const sky_local_options *opt);
 bool sky_local_any(const sky_local_options *opt);
 /* SKY_E_USAGE: a raster without its sd. */
 SKY_NODISCARD sky_status sky_local_check(sky_context *ctx, const sky_local_options *opt);

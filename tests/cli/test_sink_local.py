@@ -151,7 +151,7 @@ def check_soil(maps, where, transform):
     print("soil carbon of zones")
 
 
-def check_ages(maps, where):
+def check_ages(maps, where, transform):
     base = [*maps, where, "--id", "code", "--years", "2000,2010,2020", "--legend", text("l.csv", LEGEND),
             "--factors"]
     ages = text("ages.csv", "zone_id,young,old,primary\na,0.25,0.75,0\nc,1,0,0\n")
@@ -166,6 +166,17 @@ def check_ages(maps, where):
                           1.375 * 0.47 * 0.246 * 0.45, 1.375 * 1.246 * 0.05 / 12 ** 0.5]) * r["area_2_ha"]
     close(r["removal_sd_t_c_yr"], sd, 1e-6, "sd of the ages")
     assert plain["removal_sd_t_c_yr"] / plain["removal_t_c_yr"] > r["removal_sd_t_c_yr"] / r["removal_t_c_yr"]
+    # The same from a raster: a quarter of zone a is young, all of c; b has no ages.
+    age = np.full((4, 12), 255)
+    age[:, :4] = 2
+    age[1, :4] = age[:, 8:] = 1
+    grown = rows_of(*base, WARM, "--forest-age", raster("age.tif", age, transform, CEA))
+    for key, r in rows.items():
+        close(grown[key]["removal_t_c_yr"], r["removal_t_c_yr"], 1e-12, (key, "raster of ages"))
+        close(grown[key]["removal_sd_t_c_yr"], r["removal_sd_t_c_yr"], 1e-9, (key, "raster of ages"))
+    age[0, 0] = 4
+    message = run(*base, WARM, "--forest-age", raster("age4.tif", age, transform, CEA), code=3)
+    assert "age4.tif: age 4 of forest, expected 1" in message, message
     primary = text("primary.csv", "zone_id,young,old,primary\na,0,0.5,0.5\n")
     message = run(*base, WARM, "--forest-age", primary, code=3)
     assert "has primary forest, of which set 'ipcc-subtropical-humid' has no growth" in message, message
@@ -221,5 +232,5 @@ for old in WORK.iterdir():
 made = world()
 check_biomass(*made)
 check_soil(*made)
-check_ages(*made[:2])
+check_ages(*made)
 check_real()
