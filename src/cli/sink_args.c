@@ -82,7 +82,7 @@ static const sink_option options[] = {
     TEXT(WORD, "soil-carbon-sd", sink.local.soil_sd, "SD",
          "its standard deviation: a share, or a raster"),
     TEXT(INPUT, "forest-age", sink.local.ages, "FILE",
-         "ages of forest: raster of 1 (<= 20 years), 2, 3 (primary), or .csv of shares"),
+         "ages of forest: raster of 1 (to 20 years), 2, 3 (primary), or .csv shares"),
     TEXT(INPUT, "pools", sink.pools, "FILE.csv",
          "your own carbon pools by map code, instead of --factors"),
     TEXT(INPUT, "override", sink.overrides, "FILE.csv",

@@ -58,7 +58,7 @@ def helps():
         status, out, err = run(command, "--help")
         lines = out.rstrip("\n").split("\n")
         expect(f"{command} --help: one screen, the example last",
-               status == 0 and err == "" and len(lines) <= (90 if command == "sink" else 40) and
+               status == 0 and err == "" and len(lines) <= (82 if command == "sink" else 40) and
                max(map(len, lines)) <= 100 and
                lines[0].startswith(f"skyflux {command}: ") and lines[-2] == "example:" and
                lines[-1].startswith(f"  skyflux {command}"), out + err)
