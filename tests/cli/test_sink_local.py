@@ -125,6 +125,12 @@ def check_biomass(maps, where, transform):
     for how in (["--threads", 1], ["--threads", 5, "--tile", 256]):
         run(*base, "--biomass", values, "--biomass-sd", "0.2", "-o", WORK / "b2.csv", *how)
         assert (WORK / "b2.csv").read_bytes() == out.read_bytes(), how
+    shards = [WORK / f"b{i}.shard" for i in (1, 2)]
+    for i, shard in enumerate(shards):
+        run(*base, "--biomass", values, "--biomass-sd", "0.2", "-o", shard, "--shard", f"{i + 1}/2")
+    r = subprocess.run([BINARY, "merge", *map(str, shards), "-o", str(WORK / "b3.csv")],
+                       capture_output=True, text=True)
+    assert r.returncode == 0 and (WORK / "b3.csv").read_bytes() == out.read_bytes(), r.stderr
     for part in ("--biomass-sd", "go together"):
         assert part in run(*base, "--biomass", values, code=2)
     agb[0, 0] = 40000
