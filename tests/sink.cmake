@@ -1,6 +1,7 @@
 # Ecosystem sinks: area tensor, stock change and its errors, the class reader, the command, the stage.
 sky_test(test_sink SOURCES unit/test_sink.c LIBS skyflux_algorithms LABELS unit)
 sky_test(test_sink_defects SOURCES unit/test_sink_defects.c LIBS skyflux_algorithms LABELS unit)
+sky_test(test_sink_parts SOURCES unit/test_sink_parts.c LIBS skyflux_algorithms LABELS unit)
 sky_test(test_sink_measures SOURCES unit/test_sink_measures.c LIBS skyflux_algorithms LABELS unit)
 sky_test(test_raster SOURCES unit/test_raster.c LIBS skyflux_read LABELS read)
 sky_script(sink_command cli/test_sink.py LABELS cli)

@@ -128,8 +128,8 @@ static sky_status use_override(sky_factor_rows *l, sky_sink_factor *f, bool *don
   if (t == NULL) return SKY_OK;
   const size_t row = find_override(t, f->key);
   if (row == sky_table_rows(t)) return SKY_OK;
-  char *source =
-      sky_sprintf(l->ctx, "%s: %s", l->overrides_path, sky_factor_cell(t, row, "source"));
+  char *source = sky_sprintf(l->ctx, "%s: %s", sky_file_base(l->overrides_path),
+                             sky_factor_cell(t, row, "source"));
   if (source == NULL) return SKY_E_NOMEM;
   sky_free(f->source);
   f->source = source;

@@ -33,6 +33,23 @@ static cJSON *row_json(const sky_sink *s, const sky_sink_row *row) {
   return o;
 }
 
+/* What stands in the place of the factors: a zone's own. */
+static void add_local(const sky_sink_local *l, cJSON *to) {
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddStringToObject(o, "zone_id", l->where);
+  for (size_t c = 0; c < SKY_SINK_CLASSES; c++) {
+    if (isnan(l->agb[c]) && isnan(l->soil[c])) continue;
+    cJSON *of = cJSON_AddObjectToObject(o, sky_sink_class_name((int)c + 1));
+    add_number(of, "biomass_t_ha", l->agb[c]);
+    add_number(of, "biomass_sd_t_ha", l->agb_sd[c]);
+    add_number(of, "soil_t_c_ha", l->soil[c]);
+    add_number(of, "soil_sd_t_c_ha", l->soil_sd[c]);
+  }
+  if (!isnan(l->age[0]))
+    cJSON_AddItemToObject(o, "forest_ages", cJSON_CreateDoubleArray(l->age, SKY_FOREST_AGES));
+  cJSON_AddItemToArray(to, o);
+}
+
 sky_status sky_sink_print_json(sky_context *ctx, const sky_sink *s) {
   cJSON *o = cJSON_CreateObject();
   cJSON_AddItemToObject(o, "years", cJSON_CreateDoubleArray(s->opt.years, (int)s->opt.n_date));
@@ -51,6 +68,9 @@ sky_status sky_sink_print_json(sky_context *ctx, const sky_sink *s) {
     cJSON_AddBoolToObject(item, "verified", f->verified);
     cJSON_AddItemToArray(factors, item);
   }
+  cJSON *local = s->local != NULL ? cJSON_AddArrayToObject(o, "zones") : NULL;
+  for (size_t z = 0; z < s->n_zone && local != NULL; z++)
+    add_local(&s->local[z], local);
   cJSON *rows = cJSON_AddArrayToObject(o, "rows");
   for (size_t i = 0; i < s->n_row; i++)
     if (sky_sink_row_shown(s, &s->rows[i])) cJSON_AddItemToArray(rows, row_json(s, &s->rows[i]));
@@ -69,6 +89,20 @@ static void print_estimate(double value, double sd) {
     printf("  %13s   %-11s", "no data", "");
   else
     printf("  %13.5g ± %-11.3g", value, sd);
+}
+
+static void print_local(const sky_sink_local *l) {
+  for (size_t c = 0; c < SKY_SINK_CLASSES; c++) {
+    const char *name = sky_sink_class_name((int)c + 1);
+    if (!isnan(l->agb[c]))
+      printf("zone %s: biomass of %s %.6g ± %.3g t/ha above ground\n", l->where, name, l->agb[c],
+             l->agb_sd[c]);
+    if (!isnan(l->soil[c]))
+      printf("zone %s: soil of %s %.6g ± %.3g t C/ha\n", l->where, name, l->soil[c], l->soil_sd[c]);
+  }
+  if (!isnan(l->age[0]))
+    printf("zone %s: forest of up to 20 years %.3g, older %.3g, primary %.3g\n", l->where,
+           l->age[0], l->age[1], l->age[2]);
 }
 
 void sky_sink_print_table(const sky_sink *s) {
@@ -103,7 +137,9 @@ void sky_sink_print_table(const sky_sink *s) {
   }
   if (s->opt.soil == NULL && s->opt.soil_map == NULL && s->stocks)
     printf("soil carbon: not computed (give --soil)\n");
-  printf("factors:\n");
+  for (size_t z = 0; z < s->n_zone && s->local != NULL; z++)
+    print_local(&s->local[z]);
+  printf("factors%s:\n", s->local != NULL ? ", where a zone has nothing of its own" : "");
   for (size_t i = 0; i < s->sites.n_factor; i++) {
     const sky_sink_factor *f = s->sites.factor[i];
     printf("  %s = %.9g ± %.4g %s%s%s\n", f->key, f->value, f->sd, f->unit,

@@ -20,6 +20,11 @@ bool sky_local_any(const sky_local_options *o) {
   return o->biomass != NULL || o->soil != NULL || o->ages != NULL;
 }
 
+bool sky_local_ages_table(const sky_local_options *o) {
+  const size_t n = o->ages != NULL ? strlen(o->ages) : 0;
+  return n >= 4 && strcmp(o->ages + n - 4, ".csv") == 0;
+}
+
 sky_status sky_local_check(sky_context *ctx, const sky_local_options *o) {
   if ((o->biomass == NULL) != (o->biomass_sd == NULL))
     return sky_fail(ctx, SKY_E_USAGE,
@@ -43,8 +48,9 @@ typedef struct quantity { /* one raster with its error */
 
 typedef struct work {
   const sky_legend *legend;
-  size_t n; /* rasters beside the map */
-  sky_raster_input in[5];
+  size_t n_class, slot[N]; /* classes that the zones have, and which of them each is */
+  size_t n, age; /* rasters of values beside the map; number of the input with ages, or SIZE_MAX */
+  sky_raster_input in[6];
 } work;
 
 static size_t add_input(work *w, const char *path) {
@@ -66,13 +72,26 @@ static void add_quantity(work *w, const char *path, const char *sd, double most,
   q->spread = add_input(w, sd);
 }
 
+/* Shares of the ages of forest: 1 where a pixel has it, 0 where it has another one. */
+static sky_status make_ages(sky_context *ctx, const work *w, const sky_raster_block *b, size_t cell,
+                            size_t cls, double *const *out) {
+  const int32_t age = ((const int32_t *)b->pixel[w->age])[cell];
+  const bool known = cls == 0 && age != SKY_PIXEL_NODATA;
+  if (known && (age < 1 || age > SKY_FOREST_AGES))
+    return sky_fail(ctx, SKY_E_RANGE,
+                    "%s: age %d of forest, expected 1 (up to 20 years), 2 (older) or 3 (primary)",
+                    w->in[w->age].path, (int)age);
+  for (int k = 0; k < SKY_FOREST_AGES; k++)
+    out[w->n * w->n_class + (size_t)k][cell] = known ? age == k + 1 : NAN;
+  return SKY_OK;
+}
+
 static sky_status make_layers(sky_context *ctx, void *user, const sky_raster_block *b,
                               double *const *out) {
   const work *w = user;
   const int32_t *code = b->pixel[0];
   int32_t last = SKY_PIXEL_NODATA;
   size_t cls = SIZE_MAX;
-  (void)ctx;
   for (size_t y = 0; y < b->window.ny; y++) {
     for (size_t x = 0; x < b->window.nx; x++) {
       const size_t cell = y * SKY_BAND + x;
@@ -84,29 +103,32 @@ static sky_status make_layers(sky_context *ctx, void *user, const sky_raster_blo
                   : (size_t)w->legend->row[row].number - 1;
         last = code[cell];
       }
+      const size_t slot = cls == SIZE_MAX ? SIZE_MAX : w->slot[cls];
       for (size_t k = 0; k < w->n; k++) {
-        for (size_t c = 0; c < N; c++)
-          out[k * N + c][cell] = NAN;
-        if (cls != SIZE_MAX) out[k * N + cls][cell] = ((const double *)b->pixel[k + 1])[cell];
+        for (size_t c = 0; c < w->n_class; c++)
+          out[k * w->n_class + c][cell] = NAN;
+        if (slot != SIZE_MAX)
+          out[k * w->n_class + slot][cell] = ((const double *)b->pixel[k + 1])[cell];
       }
+      if (w->age != SIZE_MAX) SKY_TRY(make_ages(ctx, w, b, cell, cls, out));
     }
   }
   return SKY_OK;
 }
 
-static double mean_of(const sky_zonal_zone *z, size_t input, size_t cls) {
-  return sky_zonal_total_mean(&z->value[input * N + cls], SKY_WEIGHT_AREA);
+static double mean_of(const work *w, const sky_zonal_zone *z, size_t input, size_t cls) {
+  return sky_zonal_total_mean(&z->value[input * w->n_class + w->slot[cls]], SKY_WEIGHT_AREA);
 }
 
-static sky_status take(sky_context *ctx, const quantity *q, const sky_zonal_zone *z,
+static sky_status take(sky_context *ctx, const work *w, const quantity *q, const sky_zonal_zone *z,
                        const char *zone, double *mean, double *sd) {
   for (size_t c = 0; c < N && q->path != NULL; c++) {
-    const double v = mean_of(z, q->value, c);
+    const double v = w->slot[c] == SIZE_MAX ? NAN : mean_of(w, z, q->value, c);
     if (isnan(v)) continue;
     if (!(v >= 0 && v <= q->most))
       return sky_fail(ctx, SKY_E_RANGE, "%s: %s of zone '%s' has %.6g %s, expected 0 to %g",
                       q->path, sky_sink_class_name((int)c + 1), zone, v, q->unit, q->most);
-    const double s = q->sd == NULL ? q->relative * v : mean_of(z, q->spread, c);
+    const double s = q->sd == NULL ? q->relative * v : mean_of(w, z, q->spread, c);
     if (!(s >= 0))
       return sky_fail(ctx, SKY_E_RANGE,
                       "%s: no standard deviation of at least 0 for %s of zone '%s'",
@@ -119,9 +141,9 @@ static sky_status take(sky_context *ctx, const quantity *q, const sky_zonal_zone
 
 static sky_status read_rasters(sky_context *ctx, const sky_local_options *opt, const char *map,
                                const sky_legend *legend, const sky_grid *grid,
-                               const sky_zones *zones, size_t n_zone, size_t tile,
-                               sky_sink_local *local) {
-  work w = {.legend = legend};
+                               const sky_zones *zones, size_t n_zone, const bool *present,
+                               size_t tile, sky_sink_local *local) {
+  work w = {.legend = legend, .age = SIZE_MAX};
   quantity agb, soil;
   sky_raster_set *set = NULL;
   sky_zonal zonal = {0};
@@ -130,18 +152,30 @@ static sky_status read_rasters(sky_context *ctx, const sky_local_options *opt, c
       .path = map, .band = 1, .kind = SKY_PIXEL_CLASS, .sampling = SKY_SAMPLE_CLASS};
   add_quantity(&w, opt->biomass, opt->biomass_sd, MOST_AGB, "t d.m./ha above ground", &agb);
   add_quantity(&w, opt->soil, opt->soil_sd, MOST_SOIL, "t C/ha", &soil);
-  const sky_zonal_layers layers = {w.n * N, &w, make_layers};
+  for (size_t c = 0; c < N; c++)
+    w.slot[c] = present[c] ? w.n_class++ : SIZE_MAX;
+  const bool ages = opt->ages != NULL && !sky_local_ages_table(opt);
+  const size_t inputs = w.n + 1 + ages;
+  if (ages) {
+    w.age = w.n + 1;
+    w.in[w.age] = (sky_raster_input){
+        .path = opt->ages, .band = 1, .kind = SKY_PIXEL_CLASS, .sampling = SKY_SAMPLE_CLASS};
+  }
+  const sky_zonal_layers layers = {w.n * w.n_class + (ages ? SKY_FOREST_AGES : 0), &w, make_layers};
   const sky_zonal_options how = {.weight = SKY_WEIGHT_AREA, .layers = &layers};
   const sky_pass_options pass = {.tile = tile};
-  if (w.n == 0) return SKY_OK;
-  SKY_GO(sky_raster_set_open(ctx, w.in, w.n + 1, grid, &set));
+  if (inputs == 1) return SKY_OK;
+  SKY_GO(sky_raster_set_open(ctx, w.in, inputs, grid, &set));
   SKY_GO(sky_zonal_make(ctx, set, zones, &how, &pass, &zonal));
   if (zonal.report.unread > 0)
     SKY_GO(sky_fail(ctx, SKY_E_READ, "%zu of %zu blocks could not be read", zonal.report.unread,
                     zonal.report.blocks));
   for (size_t z = 0; z < n_zone; z++) {
-    SKY_GO(take(ctx, &agb, &zonal.zone[z], local[z].where, local[z].agb, local[z].agb_sd));
-    SKY_GO(take(ctx, &soil, &zonal.zone[z], local[z].where, local[z].soil, local[z].soil_sd));
+    SKY_GO(take(ctx, &w, &agb, &zonal.zone[z], local[z].where, local[z].agb, local[z].agb_sd));
+    SKY_GO(take(ctx, &w, &soil, &zonal.zone[z], local[z].where, local[z].soil, local[z].soil_sd));
+    for (size_t k = 0; k < SKY_FOREST_AGES && ages; k++)
+      local[z].age[k] =
+          sky_zonal_total_mean(&zonal.zone[z].value[w.n * w.n_class + k], SKY_WEIGHT_AREA);
   }
 cleanup:
   sky_zonal_free(&zonal);
@@ -196,7 +230,7 @@ static sky_status read_ages(sky_context *ctx, const char *path, size_t n_zone,
 
 sky_status sky_local_make(sky_context *ctx, const sky_local_options *opt, const char *map,
                           const sky_legend *legend, const sky_grid *grid, const sky_zones *zones,
-                          size_t n_zone, size_t tile, sky_sink_local **out) {
+                          size_t n_zone, const bool *present, size_t tile, sky_sink_local **out) {
   sky_sink_local *local = SKY_NEW(ctx, sky_sink_local, n_zone);
   if (local == NULL) return SKY_E_NOMEM;
   for (size_t z = 0; z < n_zone; z++) {
@@ -206,12 +240,12 @@ sky_status sky_local_make(sky_context *ctx, const sky_local_options *opt, const 
                           .soil_source = opt->soil,
                           .age_source = opt->ages};
     for (size_t c = 0; c < N; c++)
-      l->agb[c] = l->soil[c] = NAN;
+      l->agb[c] = l->agb_sd[c] = l->soil[c] = l->soil_sd[c] = NAN;
     for (size_t k = 0; k < SKY_FOREST_AGES; k++)
       l->age[k] = NAN;
   }
-  sky_status st = read_rasters(ctx, opt, map, legend, grid, zones, n_zone, tile, local);
-  if (st == SKY_OK && opt->ages != NULL) st = read_ages(ctx, opt->ages, n_zone, local);
+  sky_status st = read_rasters(ctx, opt, map, legend, grid, zones, n_zone, present, tile, local);
+  if (st == SKY_OK && sky_local_ages_table(opt)) st = read_ages(ctx, opt->ages, n_zone, local);
   if (st == SKY_OK)
     *out = local;
   else

@@ -13,20 +13,23 @@ typedef struct sky_local_options {
   const char *biomass, *biomass_sd; /* raster of t d.m./ha above ground; sd: raster, or a relative
                                      * number ("0.2") */
   const char *soil, *soil_sd;       /* raster of t C/ha, and its sd */
-  const char *ages;                 /* table: zone_id, young, old, primary; NULL, as the others */
+  const char *ages; /* FILE.csv: zone_id, young, old, primary; or a raster of 1 (up to 20 years), 2
+                     * (older), 3 (primary); NULL, as the others */
 } sky_local_options;
 
+bool sky_local_ages_table(const sky_local_options *opt);
 bool sky_local_any(const sky_local_options *opt);
 /* SKY_E_USAGE: a raster without its sd. */
 SKY_NODISCARD sky_status sky_local_check(sky_context *ctx, const sky_local_options *opt);
 
-/* out: [n_zone], the caller frees it; sources point into opt, ids into zones. map: classes by
- * legend, on grid; the means are over the pixels that have the class there. SKY_E_RANGE: biomass
- * or soil below 0 or beyond what land can hold; shares of a zone that do not sum to 1. */
+/* present: [SKY_SINK_CLASSES] what the zones have. out: [n_zone], the caller frees it; sources
+ * point into opt, ids into zones. map: classes by legend, on grid; the means are over the pixels
+ * that have the class there. SKY_E_RANGE: biomass or soil below 0 or beyond what land can hold;
+ * shares of a zone that do not sum to 1. */
 SKY_NODISCARD sky_status sky_local_make(sky_context *ctx, const sky_local_options *opt,
                                         const char *map, const sky_legend *legend,
                                         const sky_grid *grid, const sky_zones *zones, size_t n_zone,
-                                        size_t tile, sky_sink_local **out);
+                                        const bool *present, size_t tile, sky_sink_local **out);
 /* As comments: what each zone has. */
 void sky_local_put(const sky_sink_local *l, size_t n_zone, sky_text *t);
 

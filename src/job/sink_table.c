@@ -393,7 +393,7 @@ sky_status sky_sink_make(sky_context *ctx, sky_sink *s) {
   SKY_GO(make_sites(ctx, s));
   if (sky_local_any(&s->opt.local))
     SKY_GO(sky_local_make(ctx, &s->opt.local, s->opt.maps[0], &s->legend, s->grid, &s->zones,
-                          s->n_zone, s->opt.pass.tile, &s->local));
+                          s->n_zone, s->shown, s->opt.pass.tile, &s->local));
   SKY_GO(sky_tensor_make(ctx, &s->areas, NULL, 0, s->n_period - 1, &s->tensor));
   SKY_GO(fill_periods(ctx, s));
 cleanup:

@@ -59,7 +59,7 @@ def helps():
         lines = out.rstrip("\n").split("\n")
         expect(f"{command} --help: one screen, the example last",
                status == 0 and err == "" and
-               len(lines) <= {"sink": 90, "invert": 44}.get(command, 40) and
+               len(lines) <= {"sink": 82, "invert": 44}.get(command, 40) and
                max(map(len, lines)) <= 100 and
                lines[0].startswith(f"skyflux {command}: ") and lines[-2] == "example:" and
                lines[-1].startswith(f"  skyflux {command}"), out + err)

@@ -121,10 +121,10 @@ def main():
     WORK.mkdir(parents=True, exist_ok=True)
     for old in WORK.iterdir():
         old.unlink()
-    big = patchy(1, (530, 700), (1, 3, 7, 11), 2.5)  # across blocks of 256
+    big = patchy(1, (300, 530), (1, 3, 7, 11), 2.5)  # across blocks of 256
     source, _ = check("metres", big, 1.0, 6)
     check("corners", big, 1.0, 6, diagonal=True)
-    check("noise", np.random.default_rng(2).integers(1, 4, (300, 300)).astype(np.uint8), 1.0, 9)
+    check("noise", np.random.default_rng(2).integers(1, 4, (150, 300)).astype(np.uint8), 1.0, 9)
     step = 0.001
     rows = 60 + 2.0 - np.arange(2001) * step  # cells shrink by 6 % from south to north
     area = ((authalic(rows[:-1]) - authalic(rows[1:])) * np.radians(step) / 1e4)[:, None]
@@ -161,14 +161,14 @@ def main():
         assert part in run(source, *args, code=2), args
     assert "nowhere.tif" in run(WORK / "nowhere.tif", "--minimum", 1, "-o", out, code=3)
     # Noise between two maps of one landscape: what the filter leaves is less, not nothing.
-    base = patchy(4, (400, 400), (1, 7), 4)
+    base = patchy(4, (300, 300), (1, 7), 4)
     rng = np.random.default_rng(5)
     maps, change = [], []
     for k in range(2):
         v = base.copy()
         wrong = (rng.random(v.shape) < 0.05) & (v != 255)
         v[wrong] = 8 - v[wrong]
-        maps.append(raster(f"n{k}.tif", v, (0, 100, 0, 40000, 0, -100)))
+        maps.append(raster(f"n{k}.tif", v, (0, 100, 0, 30000, 0, -100)))
         run(maps[k], "--minimum", 10, "-o", WORK / f"n{k}_10ha.tif")
     (WORK / "l.csv").write_text("code,name,class\n1,f,1\n7,c,7\n")
     from osgeo import ogr
@@ -179,7 +179,7 @@ def main():
     layer.CreateField(ogr.FieldDefn("code", ogr.OFTString))
     feature = ogr.Feature(layer.GetLayerDefn())
     feature["code"] = "z"
-    feature.SetGeometry(ogr.CreateGeometryFromWkt("POLYGON((0 0,40000 0,40000 40000,0 40000,0 0))"))
+    feature.SetGeometry(ogr.CreateGeometryFromWkt("POLYGON((0 0,30000 0,30000 30000,0 30000,0 0))"))
     layer.CreateFeature(feature)
     zones = layer = None
     for pair in (maps, [WORK / f"n{k}_10ha.tif" for k in range(2)]):

@@ -147,7 +147,7 @@ def row_11_a_row_can_be_overridden():
     got = sink(*args, "--override", mine, "-o", WORK / "r11.csv")["all"]
     assert abs(got["removal_t_c_yr"] - 2 * base["removal_t_c_yr"]) < 1e-9 * got["removal_t_c_yr"]
     text = (WORK / "r11.csv").read_text()
-    assert f"# factor {key} = 2 +- 0.25 t d.m./ha/yr, from {mine}: county inventory 2020\n" in text
+    assert f"# factor {key} = 2 +- 0.25 t d.m./ha/yr, from {mine.name}: county inventory 2020\n" in text
     assert "# input mine.csv sha256 " in text, text
     wrong = WORK / "wrong.csv"
     wrong.write_text("key,value,sd,source\nipcc_defaults:growth,2,0,me\n")

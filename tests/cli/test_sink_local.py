@@ -118,9 +118,19 @@ def check_biomass(maps, where, transform):
     more = rows_of(*base, "--biomass", values, "--biomass-sd", "0.4")["a", "forest", 2000]["stock_sd_t_c"]
     close(more ** 2 - row["stock_sd_t_c"] ** 2, 3 * parts[0] ** 2, 1e-6, "sd of the biomass")
     assert f"# zone a: above-ground biomass of forest = 125 +- 25 t d.m./ha" in out.read_text()
+    told = run(*base, "--biomass", values, "--biomass-sd", "0.2")
+    assert "zone a: biomass of forest 125 ± 25 t/ha above ground" in told, told
+    out_json = json.loads(run(*base, "--biomass", values, "--biomass-sd", "0.2", "--json"))["zones"]
+    assert [round(z["forest"]["biomass_t_ha"], 9) for z in out_json][:2] == [125, 125.0625], out_json
     for how in (["--threads", 1], ["--threads", 5, "--tile", 256]):
         run(*base, "--biomass", values, "--biomass-sd", "0.2", "-o", WORK / "b2.csv", *how)
         assert (WORK / "b2.csv").read_bytes() == out.read_bytes(), how
+    shards = [WORK / f"b{i}.shard" for i in (1, 2)]
+    for i, shard in enumerate(shards):
+        run(*base, "--biomass", values, "--biomass-sd", "0.2", "-o", shard, "--shard", f"{i + 1}/2")
+    r = subprocess.run([BINARY, "merge", *map(str, shards), "-o", str(WORK / "b3.csv")],
+                       capture_output=True, text=True)
+    assert r.returncode == 0 and (WORK / "b3.csv").read_bytes() == out.read_bytes(), r.stderr
     for part in ("--biomass-sd", "go together"):
         assert part in run(*base, "--biomass", values, code=2)
     agb[0, 0] = 40000
@@ -147,7 +157,7 @@ def check_soil(maps, where, transform):
     print("soil carbon of zones")
 
 
-def check_ages(maps, where):
+def check_ages(maps, where, transform):
     base = [*maps, where, "--id", "code", "--years", "2000,2010,2020", "--legend", text("l.csv", LEGEND),
             "--factors"]
     ages = text("ages.csv", "zone_id,young,old,primary\na,0.25,0.75,0\nc,1,0,0\n")
@@ -162,6 +172,17 @@ def check_ages(maps, where):
                           1.375 * 0.47 * 0.246 * 0.45, 1.375 * 1.246 * 0.05 / 12 ** 0.5]) * r["area_2_ha"]
     close(r["removal_sd_t_c_yr"], sd, 1e-6, "sd of the ages")
     assert plain["removal_sd_t_c_yr"] / plain["removal_t_c_yr"] > r["removal_sd_t_c_yr"] / r["removal_t_c_yr"]
+    # The same from a raster: a quarter of zone a is young, all of c; b has no ages.
+    age = np.full((4, 12), 255)
+    age[:, :4] = 2
+    age[1, :4] = age[:, 8:] = 1
+    grown = rows_of(*base, WARM, "--forest-age", raster("age.tif", age, transform, CEA))
+    for key, r in rows.items():
+        close(grown[key]["removal_t_c_yr"], r["removal_t_c_yr"], 1e-12, (key, "raster of ages"))
+        close(grown[key]["removal_sd_t_c_yr"], r["removal_sd_t_c_yr"], 1e-9, (key, "raster of ages"))
+    age[0, 0] = 4
+    message = run(*base, WARM, "--forest-age", raster("age4.tif", age, transform, CEA), code=3)
+    assert "age4.tif: age 4 of forest, expected 1" in message, message
     primary = text("primary.csv", "zone_id,young,old,primary\na,0,0.5,0.5\n")
     message = run(*base, WARM, "--forest-age", primary, code=3)
     assert "has primary forest, of which set 'ipcc-subtropical-humid' has no growth" in message, message
@@ -217,5 +238,5 @@ for old in WORK.iterdir():
 made = world()
 check_biomass(*made)
 check_soil(*made)
-check_ages(*made[:2])
+check_ages(*made)
 check_real()
