@@ -50,6 +50,17 @@ void sky_patches_free(sky_patches *p) {
   sky_free(p);
 }
 
+/* Of the runs and borders that there are; half as many again are asked for at a time. */
+static sky_status within_budget(sky_context *ctx, size_t runs, size_t borders) {
+  const double bytes =
+      (double)runs * (sizeof(run) + sizeof(double)) + (double)borders * sizeof(border);
+  if (bytes <= (double)sky_context_memory(ctx)) return SKY_OK;
+  return sky_fail(ctx, SKY_E_NOMEM,
+                  "patches of the map need more than the memory budget of %.3g MB (--memory): %zu "
+                  "runs, %zu borders so far",
+                  (double)sky_context_memory(ctx) / 1e6, runs, borders);
+}
+
 /* ---- runs ----------------------------------------------------------------------------------- */
 
 static sky_status need_row(sky_context *ctx, sky_patches *p) {
@@ -68,6 +79,7 @@ static sky_status need_runs(sky_context *ctx, sky_patches *p) {
   const size_t grown = p->capacity + p->capacity / 2 + p->nx;
   if (p->n + p->nx >= UINT32_MAX)
     return sky_fail(ctx, SKY_E_SIZE, "more than %u runs of equal classes", UINT32_MAX - 1);
+  SKY_TRY(within_budget(ctx, grown, 0));
   run *r = sky_realloc(ctx, p->run, p->n, grown, sizeof *r);
   if (r == NULL) return SKY_E_NOMEM;
   p->run = r;
@@ -157,6 +169,7 @@ static sky_status add_border(finishing *f, uint32_t patch, uint32_t other, uint3
   if (!is_small(p, patch, f->minimum) || p->run[other].cls == SKY_PATCH_NODATA) return SKY_OK;
   if (p->n_border == p->border_capacity) {
     const size_t grown = p->border_capacity + p->border_capacity / 2 + 1024;
+    SKY_TRY(within_budget(f->ctx, p->capacity, grown));
     border *b = sky_realloc(f->ctx, p->border, p->n_border, grown, sizeof *b);
     if (b == NULL) return SKY_E_NOMEM;
     p->border = b;

@@ -23,7 +23,7 @@ typedef struct sky_patch_report {
 SKY_NODISCARD sky_status sky_patches_create(sky_context *ctx, size_t nx, bool diagonal,
                                             sky_patches **out);
 void sky_patches_free(sky_patches *p); /* NULL-safe */
-/* cls, area: [nx], m2. SKY_E_SIZE beyond 2^32 - 1 runs. */
+/* cls, area: [nx], m2. SKY_E_SIZE beyond 2^32 - 1 runs; SKY_E_NOMEM beyond the memory budget. */
 SKY_NODISCARD sky_status sky_patches_add(sky_context *ctx, sky_patches *p, const int32_t *cls,
                                          const double *area);
 /* minimum: m2. mask: small patches become nodata instead. */

@@ -160,6 +160,8 @@ def main():
                        (["--minimum", 1, "-o", source], "is the map itself")):
         assert part in run(source, *args, code=2), args
     assert "nowhere.tif" in run(WORK / "nowhere.tif", "--minimum", 1, "-o", out, code=3)
+    message = run(source, "--minimum", 1, "-o", WORK / "no.tif", "--memory", "100K", code=1)
+    assert "memory budget of 0.102 MB (--memory)" in message and not (WORK / "no.tif").exists(), message
     # Noise between two maps of one landscape: what the filter leaves is less, not nothing.
     base = patchy(4, (300, 300), (1, 7), 4)
     rng = np.random.default_rng(5)
