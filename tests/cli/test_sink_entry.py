@@ -200,6 +200,54 @@ def check_sample_and_persistence():
     assert (out / "sink-land.csv").read_bytes() == (WORK / "t.csv").read_bytes()
 
 
+def check_flux():
+    """A flux in place of maps: cells, what they share, their own, and zones, of three hours in a period."""
+    n, sigma, own, floor = 20, 0.4, 0.25, 3e-8
+    rng = np.random.default_rng(4)
+    hours = rng.normal(-1, 2, (6, n, n))  # umol m-2 s-1; both signs
+    hours[:, 3, 15] = np.nan
+    with netCDF4.Dataset(WORK / "nee.nc", "w") as d:
+        for name, v in (("time", 3600.0 * np.arange(6)), ("lat", SOUTH + 0.02 * (np.arange(n) + .5)),
+                        ("lon", WEST + 0.02 * (np.arange(n) + .5))):
+            d.createDimension(name, len(v))
+            d.createVariable(name, "f8", (name,))[:] = v
+        d["time"].units = "seconds since 2023-06-01 00:00:00"
+        d["lat"].units, d["lon"].units = "degrees_north", "degrees_east"
+        v = d.createVariable("nee", "f8", ("time", "lat", "lon"), fill_value=-9999.0)
+        v.units = "umol m-2 s-1"
+        v[:] = np.ma.masked_invalid(hours)
+    entry = f"    flux: nee.nc\n    sigma: {sigma}\n    cell_sd: {own}\n    floor: {floor} mol m-2 s-1\n"
+    period = "period: {start: 2023-06-01T00:00:00Z, end: 2023-06-01T03:00:00Z}\n"
+    r = call("run", job("flux", entry, period), "--stage", "sink-land", "--progress=none", "--fresh")
+    assert r.returncode == 0, r.stderr
+    assert not (WORK / "flux" / "sink-land.csv").exists()
+    with netCDF4.Dataset(WORK / "flux" / "stages" / "sink-land.nc") as f:
+        layer = {k: np.ma.filled(v[:].astype(float), np.nan) for k, v in f.variables.items()}
+    want = (hours[:3].mean(0) * 1e-6).ravel()
+    there = ~np.isnan(want)
+    assert np.isnan(layer["cell_flux"][~there]).all() and (~there).sum() == 1
+    assert np.abs(layer["cell_flux"] / want - 1)[there].max() < 1e-9
+    assert np.allclose(layer["error_factor"][0][there], sigma * want[there], rtol=1e-9, atol=0)
+    assert np.allclose(layer["error_variance"][there], (own * want[there])**2 + floor**2, rtol=1e-9, atol=0)
+    assert layer["error_factor"][0][~there] == layer["error_variance"][~there] == 0
+    e2 = 0.0066943799901413165
+    e = np.sqrt(e2)
+    s = np.sin(np.radians(SOUTH + 0.02 * np.arange(n + 1)))
+    q = 0.5 * 6378137.0**2 * (1 - e2) * (s / (1 - e2 * s * s) + np.arctanh(e * s) / e)
+    kg = np.repeat(np.diff(q) * np.radians(0.02), n) * KG
+    west = np.tile(np.arange(n), n) < n // 2
+    total, sd = (kg * want)[west].sum(), np.sqrt(
+        (sigma * (kg * want)[west].sum())**2 + (kg[west]**2 * ((own * want[west])**2 + floor**2)).sum())
+    assert abs(layer["zone_total"][2] / total - 1) < 1e-9 and abs(layer["zone_sd"][2] / sd - 1) < 1e-9
+    assert np.isnan(layer["zone_total"][:2]).all()  # city, east: a cell is missing
+    assert 0.99 < layer["zone_covered"][0] < 0.999 and layer["zone_covered"][2] == 1
+    facts = (WORK / "flux" / "stages" / "sink-land.facts.json").read_text()
+    assert "net exchange" in facts and "land has fluxes for 99" in facts and "no time step" not in facts
+    r = call("run", job("later", entry, period.replace("2023-06", "2024-06")), "--stage", "sink-land",
+             "--progress=none", "--fresh")
+    assert r.returncode == 0 and "no time step of nee.nc falls into the job's period" in r.stderr, r.stderr
+
+
 BASE = "    maps: [lc0.tif, lc1.tif]\n    years: [2010, 2015]\n    legend: legend.csv\n"
 SET = BASE + "    factors: ipcc-tropical-moist\n"
 REFUSED = [  # entry, and what is said about it
@@ -269,4 +317,5 @@ inputs()
 (WORK / "growth.csv").write_text("code,gain\n1,2\n2,0\n3,0\n4,0\n")
 check_all_keys()
 check_sample_and_persistence()
+check_flux()
 check_refusals()
