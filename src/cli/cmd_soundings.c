@@ -405,7 +405,7 @@ sky_status sky_cmd_soundings(sky_context *ctx, int argc, char **argv) {
       {"wind", 0, "FILE", "of --background upwind: u10 and v10, not the product's own (ERA5)"},
       {"boundary", 0, "FILE", "of --background boundary: vmr_n, _e, _s, _w (openghg)"},
       {"boundary-error", 0, "E", "1-sigma of its curtains, ppm of CO2, ppb of CH4 and N2O (0)"},
-      {"footprints", 0, "FILES", "of --background boundary: files with particle_locations_*"},
+      {"footprints", 0, "GLOB", "of --background boundary: files with particle_locations_*"},
       {"shard", 0, "I/N", "every n-th file only; give all shards to a last run to join them"},
       {"keep-dropped", 0, NULL, "write dropped soundings too, with their reason"},
       {"timeout", 0, "S", "seconds until a granule counts as damaged (60)"},

@@ -241,9 +241,7 @@ static sky_status read_harmonised(sky_context *ctx, sky_grid_run *r, size_t i) {
   sky_free(first);
   for (size_t at = 0; at < n; at += PIECE) {
     sky_soundings s = {0};
-    char *none;
-    SKY_TRY(sky_soundings_read_rows(ctx, r->files[i], at, n - at < PIECE ? n - at : PIECE, NULL,
-                                    &none, &s));
+    SKY_TRY(sky_soundings_read_places(ctx, r->files[i], at, n - at < PIECE ? n - at : PIECE, &s));
     if (r->a.gas != NULL && strcmp(s.gas, r->a.gas) != 0) {
       st = sky_fail(ctx, SKY_E_GAS, "holds soundings of %s, not of %s", s.gas, r->a.gas);
       sky_soundings_free(&s);

@@ -56,6 +56,11 @@ SKY_NODISCARD sky_status sky_soundings_read_rows(sky_context *ctx, const char *p
                                                  size_t count, const char *attr_name, char **attr,
                                                  sky_soundings *out);
 
+/* The same rows with time, place, corners, x, sigma, drop reason and granule alone; n_levels is 0,
+ * the other arrays hold what a missing value is. */
+SKY_NODISCARD sky_status sky_soundings_read_places(sky_context *ctx, const char *path, size_t first,
+                                                   size_t count, sky_soundings *out);
+
 /* Is this a harmonised file? */
 SKY_NODISCARD sky_status sky_soundings_recognise(sky_context *ctx, const char *path, bool *out);
 

@@ -16,16 +16,18 @@ typedef struct column { /* a double variable of the file and its place */
   const char *name, *unit;
   size_t at;
   int per;
-  bool required;
+  bool required, place; /* place: of sky_soundings_read_places */
 } column;
 
 #define COLUMN(name, file, unit, per, required) \
-  { file, unit, offsetof(sky_soundings, name), per, required }
+  { file, unit, offsetof(sky_soundings, name), per, required, false }
+#define PLACE(name, file, unit, per, required) \
+  { file, unit, offsetof(sky_soundings, name), per, required, true }
 static const column COLUMNS[] = {
-    COLUMN(lat, "latitude", "degrees_north", PER_ROW, true),
-    COLUMN(lon, "longitude", "degrees_east", PER_ROW, true),
-    COLUMN(x, "x", "1", PER_ROW, true),
-    COLUMN(sigma, "x_uncertainty", "1", PER_ROW, true),
+    PLACE(lat, "latitude", "degrees_north", PER_ROW, true),
+    PLACE(lon, "longitude", "degrees_east", PER_ROW, true),
+    PLACE(x, "x", "1", PER_ROW, true),
+    PLACE(sigma, "x_uncertainty", "1", PER_ROW, true),
     COLUMN(prior, "x_prior", "1", PER_ROW, true),
     COLUMN(surface_pressure, "surface_pressure", "Pa", PER_ROW, true),
     COLUMN(quality, "quality", "1", PER_ROW, true),
@@ -41,8 +43,8 @@ static const column COLUMNS[] = {
     COLUMN(stripe, "stripe_correction", "1", PER_ROW, false),
     COLUMN(background, "background", "1", PER_ROW, false),
     COLUMN(background_sigma, "background_uncertainty", "1", PER_ROW, false),
-    COLUMN(corner_lon, "longitude_bounds", "degrees_east", PER_CORNER, false),
-    COLUMN(corner_lat, "latitude_bounds", "degrees_north", PER_CORNER, false),
+    PLACE(corner_lon, "longitude_bounds", "degrees_east", PER_CORNER, false),
+    PLACE(corner_lat, "latitude_bounds", "degrees_north", PER_CORNER, false),
 };
 
 /* The writer multiplies by what the field shows (1e9 for ppb, 1e-2 for hPa). That is undone so that
@@ -125,7 +127,7 @@ static sky_status read_index(sky_context *ctx, sky_nc *f, const index_column *c,
 
 #define ANY_INDEX ((double)INT32_MAX + 1)
 
-static sky_status read_indices(sky_context *ctx, sky_nc *f, sky_soundings *s) {
+static sky_status read_indices(sky_context *ctx, sky_nc *f, bool places, sky_soundings *s) {
   const index_column columns[] = {{"drop_reason", 0, SKY_DROP_COUNT},
                                   {"surface", 0, 2 * SKY_SURFACE_SNOW},
                                   {"granule_index", 0, (double)s->n_granules},
@@ -136,6 +138,7 @@ static sky_status read_indices(sky_context *ctx, sky_nc *f, sky_soundings *s) {
   int32_t *const word[] = {s->granule, s->scanline, s->pixel, s->overpass};
   for (size_t k = 0; k < sizeof columns / sizeof columns[0]; ++k) {
     double *v;
+    if (places && k != 0 && k != 2) continue; /* drop_reason and granule_index */
     SKY_TRY(read_index(ctx, f, &columns[k], s->n, &v));
     for (size_t i = 0; i < s->n && k < 2; ++i)
       byte[k][i] = (uint8_t)v[i];
@@ -230,13 +233,14 @@ static sky_status count_rows(sky_context *ctx, sky_nc *f, size_t *n) {
   return sky_fail(ctx, SKY_E_FORMAT, "%s: sounding: dimension missing", sky_nc_path(f));
 }
 
-static sky_status read_rows(sky_context *ctx, sky_nc *f, size_t n, sky_soundings *s) {
+static sky_status read_rows(sky_context *ctx, sky_nc *f, size_t n, bool places, sky_soundings *s) {
   sky_status st = SKY_OK;
   double *time = NULL;
   char word[32];
   size_t n_time = 0;
-  const size_t levels = sky_nc_dim(f, "level");
-  SKY_GO(sky_soundings_alloc(ctx, n, levels == SIZE_MAX ? 0 : levels, with_of(f), s));
+  const size_t levels = places ? SIZE_MAX : sky_nc_dim(f, "level");
+  const unsigned with = with_of(f) & (places ? SKY_WITH_CORNERS : ~0U);
+  SKY_GO(sky_soundings_alloc(ctx, n, levels == SIZE_MAX ? 0 : levels, with, s));
   SKY_GO(read_text_attr(ctx, f, "gas", s->gas, sizeof s->gas));
   SKY_GO(read_text_attr(ctx, f, "product", s->product, sizeof s->product));
   SKY_GO(read_text_attr(ctx, f, "kernel_note", s->kernel_note, sizeof s->kernel_note));
@@ -253,15 +257,15 @@ static sky_status read_rows(sky_context *ctx, sky_nc *f, size_t n, sky_soundings
   }
   if (n > 0) memcpy(s->time, time, n * sizeof *time);
   for (size_t k = 0; k < sizeof COLUMNS / sizeof COLUMNS[0]; ++k)
-    SKY_GO(read_column(ctx, f, &COLUMNS[k], gas, s));
-  SKY_GO(sky_nc_read_u64(ctx, f, "sounding_id", n, s->id));
-  SKY_GO(read_indices(ctx, f, s));
+    if (!places || COLUMNS[k].place) SKY_GO(read_column(ctx, f, &COLUMNS[k], gas, s));
+  if (!places) SKY_GO(sky_nc_read_u64(ctx, f, "sounding_id", n, s->id));
+  SKY_GO(read_indices(ctx, f, places, s));
 cleanup:
   sky_free(time);
   return st;
 }
 
-static sky_status read_window(sky_context *ctx, const char *path, const size_t *window,
+static sky_status read_window(sky_context *ctx, const char *path, const size_t *window, bool places,
                               const char *attr_name, char **attr, sky_soundings *out) {
   sky_nc *f = NULL;
   sky_soundings s = {0};
@@ -274,7 +278,7 @@ static sky_status read_window(sky_context *ctx, const char *path, const size_t *
     n = window[1];
     sky_nc_window(f, "sounding", window[0], n);
   }
-  SKY_GO(read_rows(ctx, f, n, &s));
+  SKY_GO(read_rows(ctx, f, n, places, &s));
   if (attr_name != NULL) SKY_GO(sky_nc_attr_text(ctx, f, "", attr_name, attr));
   *out = s;
   memset(&s, 0, sizeof s);
@@ -285,14 +289,20 @@ cleanup:
 }
 
 sky_status sky_soundings_read(sky_context *ctx, const char *path, sky_soundings *out) {
-  return read_window(ctx, path, NULL, NULL, NULL, out);
+  return read_window(ctx, path, NULL, false, NULL, NULL, out);
 }
 
 sky_status sky_soundings_read_rows(sky_context *ctx, const char *path, size_t first, size_t count,
                                    const char *attr_name, char **attr, sky_soundings *out) {
   const size_t window[2] = {first, count};
   *attr = NULL;
-  return read_window(ctx, path, window, attr_name, attr, out);
+  return read_window(ctx, path, window, false, attr_name, attr, out);
+}
+
+sky_status sky_soundings_read_places(sky_context *ctx, const char *path, size_t first, size_t count,
+                                     sky_soundings *out) {
+  const size_t window[2] = {first, count};
+  return read_window(ctx, path, window, true, NULL, NULL, out);
 }
 
 #define INDEX_ROWS ((size_t)1 << 18) /* read at once */

@@ -129,6 +129,7 @@ TOGETHER = {
     "sink": "inversions[0].sink: no sink has the id 'land'",
     "unscaled": "inversions[0].unscaled: no inventory has the id 'soil-sink'",
     "information": "inversions[0].background: has no effect with information",
+    "wind": "soundings[0].wind: has no effect without background upwind",
     "boundary": "soundings[0].boundary: has no effect without background boundary",
     "boundary_error": "soundings[0].boundary_error: has no effect without background boundary",
     "boundary_footprints": "soundings[0].boundary_footprints: has no effect without background",
