@@ -291,12 +291,26 @@ static sky_status is_merge(sky_context *ctx, const sky_grid_run *r, bool *out) {
   return sky_level3_recognise(ctx, r->files[0], out);
 }
 
+/* What was gridded cannot be chosen from any more. */
+static sky_status check_merge(sky_context *ctx, const sky_grid_run *r) {
+  const sky_selection *sel = &r->a.sel;
+  const char *option = r->a.reading.product != NULL             ? "product"
+                       : sel->quality != NULL                   ? "quality"
+                       : !isnan(sel->start) || !isnan(sel->end) ? "start and --end"
+                       : r->a.gas != NULL                       ? "gas"
+                                                                : NULL;
+  if (option == NULL) return SKY_OK;
+  return sky_fail(ctx, SKY_E_USAGE, "--%s: has no effect on gridded products, such as %s", option,
+                  r->files[0]);
+}
+
 static sky_status grid(sky_context *ctx, sky_grid_run *r, const sky_cli_common *common) {
   bool merge;
   cJSON *zones = NULL;
   SKY_TRY(choose_files(ctx, r, common));
   SKY_TRY(is_merge(ctx, r, &merge));
   if (merge) {
+    SKY_TRY(check_merge(ctx, r));
     SKY_TRY(merge_all(ctx, r));
   } else {
     r->head.options = r->a.bins;

@@ -79,6 +79,11 @@ def test_product():
                            "--json"))
     assert found["passed_over"] == 1 and not found["failed"], found
     (WORK / "n.nc").unlink()
+    for option, value in (("product", "wfmd"), ("quality", "none"), ("start", "2017-01-01"),
+                          ("gas", "ch4")):
+        text = run("grid", "--merge", WORK / "g.nc", f"--{option}", value, "-o", WORK / "n.nc",
+                   code=2)
+        assert f"--{option}" in text and "g.nc" in text, text
 
 
 def test_quality():
