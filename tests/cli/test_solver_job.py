@@ -121,6 +121,7 @@ def shares(r):
 def solvers():
     a = run("exact", "inversions[0].solver.method=exact", "inversions[0].kernels=true", *FLOOR)
     assert a.method == "exact" and a.estimate == "mean"
+    assert all(r["posterior_is"] == "mean" for r in a.rows.values())
     x, sd, chi2, dofs = exact_numbers(a)
     near(a.q["x"], x, 1e-6, "x")  # radius of the Earth
     near(a.q["x_sd"], sd, 1e-6, "sd")
@@ -214,6 +215,7 @@ def nonnegative():
     assert abs(s.q["x"].sum() - total.mean()) < 4 * np.hypot(error, total.std() / np.sqrt(s.numbers["ess"])), (
         s.q["x"].sum(), total.mean(), error)
     m = run("mode", "inversions[0].sign=nonnegative", *wide)
+    assert all(r["posterior_is"] == "MAP" for r in m.rows.values())
     assert m.estimate == "MAP" and np.isnan(m.q["zone_posterior_sd"]).all()
     near(m.q["zone_posterior"], s.q["zone_mode"], 1e-12)
     near(m.q["cell_posterior"], s.q["cell_mode"], 1e-12)
