@@ -16,6 +16,7 @@ sky_test(test_osse SOURCES property/test_osse.c LIBS sky_fixture_problem)
 sky_test(test_levels_million SOURCES property/test_levels_million.c LIBS sky_fixture_problem LABELS long)
 sky_script(job_layers cli/test_layers.py)
 # The keys of inversions[] that choose the solution.
+sky_script(invert_sectors cli/test_invert_sectors.py)
 sky_script(invert_memory cli/test_invert_memory.py)
 sky_script(invert_wait cli/test_wait.py)
 sky_script(invert_zones cli/test_invert_zones.py)
