@@ -220,7 +220,9 @@ def nonnegative():
     near(m.q["zone_posterior"], s.q["zone_mode"], 1e-12)
     near(m.q["cell_posterior"], s.q["cell_mode"], 1e-12)
     assert all("MAP, which has no error" in r["reason"] for r in m.rows.values() if r["posterior_t_yr"])
-    assert "a mode has no standard deviation" in m.report
+    assert "a mode has no standard deviation" in m.report and "after the observations (MAP)" in m.report
+    assert "after the observations (mean of draws)" in s.report
+    assert "independent pieces" not in m.report and "independent pieces" not in s.report
     again = run("again", "inversions[0].sign=nonnegative",
                 "inversions[0].samples={draws: 400, chains: 3, seed: 7}", *wide, more=("--threads", "1"))
     for key in s.q:
