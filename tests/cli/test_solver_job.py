@@ -352,6 +352,15 @@ def levels():
                "{cell: 7.5 km, length: 20 km, share: 0.3}]", "inversions[0].solver.method=exact", *FLOOR, text=bare)
     near(two.q["zone_posterior"], same.q["zone_posterior"], 1e-9)
     near(two.q["zone_posterior_sd"], same.q["zone_posterior_sd"], 1e-9)
+    # More cells than a dense covariance may have.
+    fine = bare.replace("cell: 15 km", "cell: 2.5 km")
+    fine = fine[:fine.index("    uncertainty: {sigma")] + fine[fine.index("\ninversions:"):]
+    spread = ("inversions[0].levels=[{cell: 2.5 km, length: 60 km, correlation: spherical}]",) + FLOOR
+    many = run("fine", *spread, text=fine)
+    assert len(many.p["x0"]) == 66 * 84 > 5000
+    near(many.q["zone_posterior"], one.q["zone_posterior"], 0.2)
+    done = start("run", "dense", FLOOR, fine)
+    assert done.returncode != 0 and "is limited to 5000 cells" in done.stderr, done.stderr
     print("levels: one level is the dense covariance; two by iteration as exact")
 
 
