@@ -501,11 +501,11 @@ const sky_job_rule sky_job_rules[] = {
     {sky_rule_solvers,
      "Keys of an inversion that exclude each other: `levels` go without `correlation`, `length` "
      "and "
-     "with a projected grid; `sign` other than gaussian goes without `sink`, `levels`, `tune` of "
-     "the "
-     "restricted likelihood and with method auto or exact; `samples` need such a `sign`; keys of "
-     "one "
-     "method have no effect with another."},
+     "`tune`, with `sigma` and a projected grid, and their shares add up to 1; `sign` other than "
+     "gaussian goes without `sink`, `levels`, `kernels` and `solver.huber` and with method auto or "
+     "exact; `samples` need such a `sign`; `length` and `tau` are tuned where they are given; keys "
+     "of "
+     "one method have no effect with another."},
     {inventory_formats,
      "`variable`, `units` and `stated_resolution` belong to flux files, `region` to "
      "workbooks; a prior is a flux file."},

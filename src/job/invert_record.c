@@ -170,8 +170,6 @@ sky_status sky_inverting_record_observations(sky_context *ctx, sky_facts *facts,
     record_signed(facts, v);
   else
     record_gaussian(facts, v);
-  sky_fact_text(facts, "method", v->method);
-  sky_fact_text(facts, "estimate", v->estimate);
   sky_fact_number(facts, "time_steps", (double)v->n_time);
   sky_fact_number(facts, "memory_bytes", v->bytes);
   sky_fact_number(facts, "dofs", p->dofs);

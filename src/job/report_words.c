@@ -45,7 +45,11 @@ static void put_totals(sky_text *t, const sky_report *r, const sky_zone_row *row
   if (!isnan(row->posterior)) {
     sky_text_printf(t, "%s: ", row->zone_name);
     put_mass(t, s, row->posterior, row->posterior_sd);
-    sky_text_printf(t, " after the observations, %s before them", prior);
+    sky_text_put(t, " after the observations");
+    if (row->posterior_is != NULL && row->posterior_is[0] != '\0' &&
+        strcmp(row->posterior_is, "mean") != 0)
+      sky_text_printf(t, " (%s)", row->posterior_is);
+    sky_text_printf(t, ", %s before them", prior);
     if (!isnan(row->inventory)) sky_text_printf(t, "; the inventory says %s", inventory);
     sky_text_put(t, ". ");
   } else if (!isnan(row->inventory)) {
@@ -119,6 +123,7 @@ static void say_pieces(sky_facts *out, const char *label, const sky_facts *inver
   const double dofs = sky_facts_number(invert, "dofs");
   const double background = sky_facts_number(invert, "dofs_background");
   char from[64], pieces[64], besides[64] = "";
+  if (isnan(dofs)) return; /* only a Gaussian posterior has them */
   if (obs > 0)
     snprintf(from, sizeof from, "%.0f observations carry", obs);
   else

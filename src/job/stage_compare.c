@@ -116,7 +116,7 @@ static void empty_row(const table *t, size_t z, const char *gas, sky_zone_row *r
   row->level = t->zones.zone[z].level;
   row->role = role_name(t->zones.zone[z].role);
   row->gas = gas;
-  row->inventory_id = row->best_from = "";
+  row->inventory_id = row->best_from = row->posterior_is = "";
   row->area_km2 = t->cover[z].area_zone / 1e6;
   row->covered_fraction =
       t->cover[z].area_zone > 0.0 ? fmin(1.0, t->cover[z].area_in / t->cover[z].area_zone) : 0.0;
@@ -210,6 +210,14 @@ static void why_not(const table *t, size_t z, const char *gas, const sky_zone_ro
     snprintf(out->inventory, room, "no comparable line: the inversion has no prior mean");
 }
 
+/* What a posterior total is, as a text that outlives the facts. */
+static const char *estimate_name(const char *estimate) {
+  static const char *const names[] = {"mean", "mean of draws", "MAP", "MAP-median"};
+  for (size_t k = 0; estimate != NULL && k < sizeof names / sizeof *names; k++)
+    if (strcmp(names[k], estimate) == 0) return names[k];
+  return "";
+}
+
 static sky_status prepare_tests(sky_context *ctx, table *t, size_t g, size_t n_gases,
                                 const char *gas) {
   double *null_sd = NULL, *covered = NULL, *change = NULL, *response = NULL;
@@ -234,6 +242,7 @@ static sky_status prepare_tests(sky_context *ctx, table *t, size_t g, size_t n_g
     const size_t i = z * n_gases + g;
     const sky_zone_row *row = &t->row[i];
     reasons *why = &t->why[i];
+    if (!isnan(row->posterior)) t->row[i].posterior_is = estimate_name(estimate);
     why_not(t, z, gas, row, covered != NULL ? covered[z] : 1.0, estimate, why);
     const char *first = why->inversion[0] != '\0' ? why->inversion : why->inventory;
     t->test[i] = (sky_comparison){

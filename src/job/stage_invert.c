@@ -85,6 +85,8 @@ sky_status sky_stage_invert(sky_context *ctx, const sky_job *job, const sky_stag
     sky_inverting_record_information(&facts, &v);
   else
     SKY_GO(sky_inverting_record_observations(ctx, &facts, &v));
+  sky_fact_text(&facts, "method", v.method);
+  sky_fact_text(&facts, "estimate", v.estimate);
   SKY_GO(sky_facts_write(&facts, job, stage->name));
 cleanup:
   sky_tags_free(tags);

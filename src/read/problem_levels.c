@@ -83,6 +83,24 @@ cleanup:
   return st;
 }
 
+/* Covariance between sectors, if the state has several: sector_mixing(sector,sector_too). */
+static sky_status read_mixing(sky_context *ctx, sky_nc *f, const sky_problem *p, size_t *n,
+                              double **out) {
+  sky_nc_var info;
+  *n = 1;
+  if (!sky_nc_has(f, "sector_mixing")) return SKY_OK;
+  SKY_TRY(sky_nc_info(ctx, f, "sector_mixing", &info));
+  const size_t side = (size_t)llround(sqrt((double)info.count));
+  if (side == 0 || side * side != info.count || p->n_cell % side != 0)
+    return sky_fail(
+        ctx, SKY_E_FORMAT,
+        "%s: sector_mixing: %zu values (expected the square of a number of sectors that "
+        "divides the %zu cells)",
+        sky_nc_path(f), info.count, p->n_cell);
+  *n = side;
+  return read_numbers(ctx, f, "sector_mixing", info.count, out);
+}
+
 /* Squares of cell_width around the centres. */
 static sky_status read_bounds(sky_context *ctx, sky_nc *f, const sky_problem *p, double **out) {
   double *width = NULL, *b = NULL;
@@ -125,7 +143,8 @@ static sky_status read_time(sky_context *ctx, sky_nc *f, size_t n, double *D) {
 
 sky_status sky_problem_read_levels(sky_context *ctx, sky_nc *f, sky_problem *p) {
   sky_level level[MOST_LEVELS];
-  double *scale[MOST_LEVELS] = {NULL}, *bounds = NULL, *D = NULL;
+  double *scale[MOST_LEVELS] = {NULL}, *bounds = NULL, *D = NULL, *M = NULL;
+  size_t n_sector = 1;
   sky_nc_var info;
   sky_status st = SKY_OK;
   SKY_TRY(sky_nc_info(ctx, f, "level_length", &info));
@@ -134,21 +153,23 @@ sky_status sky_problem_read_levels(sky_context *ctx, sky_nc *f, sky_problem *p) 
     return sky_fail(ctx, SKY_E_RANGE, "%s: %zu levels (expected 1..%d)", sky_nc_path(f), n,
                     MOST_LEVELS);
   SKY_GO(read_levels(ctx, f, n, level));
+  SKY_GO(read_mixing(ctx, f, p, &n_sector, &M));
   for (size_t k = 0; k < n; k++) {
     char name[32];
     snprintf(name, sizeof name, "level_scale%zu", k);
     if (!sky_nc_has(f, name)) continue;
-    SKY_GO(read_numbers(ctx, f, name, p->n_time * level[k].nx * level[k].ny, &scale[k]));
+    SKY_GO(read_numbers(ctx, f, name, p->n_time * n_sector * level[k].nx * level[k].ny, &scale[k]));
     level[k].scale = scale[k];
   }
   SKY_GO(read_bounds(ctx, f, p, &bounds));
   SKY_GO_ALLOC(D, SKY_NEW(ctx, double, p->n_time * p->n_time));
   SKY_GO(read_time(ctx, f, p->n_time, D));
-  const sky_levels_spec spec = {.n_mesh = p->n_cell,
-                                .n_sector = 1,
+  const sky_levels_spec spec = {.n_mesh = p->n_cell / n_sector,
+                                .n_sector = n_sector,
                                 .n_time = p->n_time,
                                 .bounds = bounds,
                                 .D = D,
+                                .M = M,
                                 .n_level = n,
                                 .level = level};
   st = sky_levels_create(ctx, &spec, &p->levels);
@@ -164,5 +185,6 @@ cleanup:
     sky_free(scale[k]);
   sky_free(bounds);
   sky_free(D);
+  sky_free(M);
   return st;
 }

@@ -4,7 +4,9 @@
  * level_length (all km), level_nx, level_ny, level_sigma; attribute level_models: the correlation
  * models in order, separated by blanks. cell_width(cell): km, cells are squares around xc, yc.
  * Attributes cov_time and Lt_steps: correlation over time steps. Optional: level_scale<k>(…), the
- * relative sd of level k by time and grid point. */
+ * relative sd of level k by time, sector and grid point; sector_mixing(sector,sector_too), the
+ * covariance between sectors (fossil, biosphere, waste …): the cells then stand once for each
+ * sector, sector by sector, and xc, yc, cell_width repeat. Without it there is one sector. */
 #ifndef SKY_READ_PROBLEM_LEVELS_H
 #define SKY_READ_PROBLEM_LEVELS_H
 

@@ -53,6 +53,7 @@ static const column columns[] = {
     NUMBER("prior_sd_t_yr", prior_sd),
     NUMBER("posterior_t_yr", posterior),
     NUMBER("posterior_sd_t_yr", posterior_sd),
+    TEXT("posterior_is", posterior_is),
     NUMBER("inventory_t_yr", inventory),
     NUMBER("inventory_sd_t_yr", inventory_sd),
     NUMBER("inventory_seen_t_yr", inventory_seen),

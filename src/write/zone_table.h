@@ -14,7 +14,8 @@ typedef struct sky_zone_row {
   double area_km2, covered_fraction;               /* covered: share of the zone inside the grid */
   double n_soundings, column_mean, column_sd;      /* column unit of the gas; sd of the mean */
   double prior, prior_sd, posterior, posterior_sd; /* t yr-1 */
-  double inventory, inventory_sd, inventory_seen;  /* t yr-1 */
+  const char *posterior_is; /* "mean", "mean of draws", "MAP" or "MAP-median" */
+  double inventory, inventory_sd, inventory_seen; /* t yr-1 */
   const char *inventory_id;
   double scope2, scope2_sd; /* t yr-1: purchased power and heat, never added */
   double sink, sink_sd;     /* t yr-1: flux of the ecosystems, uptake negative */

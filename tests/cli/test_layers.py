@@ -170,6 +170,20 @@ def check_fused():
         near(sum(number(table[z], "best") for z in counties), number(table["city"], "best"), 1e-5)
 
 
+def check_iteration(q):
+    """Two layers, patches and a compared inventory through the kernels of the iteration: the same in every number."""
+    skyflux("run", "s/city.yaml", "--stage", "compare", "--set", "inversions[0].solver.method=iterative")
+    with netCDF4.Dataset(f"{WORK}/s/result/stages/posterior-co2.nc") as d:
+        assert d.method == "iterative"
+    other = load("posterior-co2")
+    assert set(other) == set(q)
+    for key, value in q.items():
+        known = np.isfinite(value)
+        assert (known == np.isfinite(other[key])).all(), key
+        near(other[key][known], value[known], 1e-9)
+    skyflux("run", "s/city.yaml", "--stage", "compare")
+
+
 def main():
     shutil.rmtree(WORK, ignore_errors=True)
     os.makedirs(WORK)
@@ -184,6 +198,7 @@ def main():
     check_base(s, q)
     check_zones(s, q)
     check_table(q)
+    check_iteration(q)
     with open(f"{WORK}/s/city.yaml", encoding="utf-8") as f:
         job = f.read()
     job, n = re.subn(r"(  - \{id: account-co2, gas: co2, file: .*\}\n)",

@@ -121,6 +121,7 @@ def shares(r):
 def solvers():
     a = run("exact", "inversions[0].solver.method=exact", "inversions[0].kernels=true", *FLOOR)
     assert a.method == "exact" and a.estimate == "mean"
+    assert all(r["posterior_is"] == "mean" for r in a.rows.values())
     x, sd, chi2, dofs = exact_numbers(a)
     near(a.q["x"], x, 1e-6, "x")  # radius of the Earth
     near(a.q["x_sd"], sd, 1e-6, "sd")
@@ -214,11 +215,14 @@ def nonnegative():
     assert abs(s.q["x"].sum() - total.mean()) < 4 * np.hypot(error, total.std() / np.sqrt(s.numbers["ess"])), (
         s.q["x"].sum(), total.mean(), error)
     m = run("mode", "inversions[0].sign=nonnegative", *wide)
+    assert all(r["posterior_is"] == "MAP" for r in m.rows.values())
     assert m.estimate == "MAP" and np.isnan(m.q["zone_posterior_sd"]).all()
     near(m.q["zone_posterior"], s.q["zone_mode"], 1e-12)
     near(m.q["cell_posterior"], s.q["cell_mode"], 1e-12)
     assert all("MAP, which has no error" in r["reason"] for r in m.rows.values() if r["posterior_t_yr"])
-    assert "a mode has no standard deviation" in m.report
+    assert "a mode has no standard deviation" in m.report and "after the observations (MAP)" in m.report
+    assert "after the observations (mean of draws)" in s.report
+    assert "independent pieces" not in m.report and "independent pieces" not in s.report
     again = run("again", "inversions[0].sign=nonnegative",
                 "inversions[0].samples={draws: 400, chains: 3, seed: 7}", *wide, more=("--threads", "1"))
     for key in s.q:
@@ -348,6 +352,15 @@ def levels():
                "{cell: 7.5 km, length: 20 km, share: 0.3}]", "inversions[0].solver.method=exact", *FLOOR, text=bare)
     near(two.q["zone_posterior"], same.q["zone_posterior"], 1e-9)
     near(two.q["zone_posterior_sd"], same.q["zone_posterior_sd"], 1e-9)
+    # More cells than a dense covariance may have.
+    fine = bare.replace("cell: 15 km", "cell: 2.5 km")
+    fine = fine[:fine.index("    uncertainty: {sigma")] + fine[fine.index("\ninversions:"):]
+    spread = ("inversions[0].levels=[{cell: 2.5 km, length: 60 km, correlation: spherical}]",) + FLOOR
+    many = run("fine", *spread, text=fine)
+    assert len(many.p["x0"]) == 66 * 84 > 5000
+    near(many.q["zone_posterior"], one.q["zone_posterior"], 0.2)
+    done = start("run", "dense", FLOOR, fine)
+    assert done.returncode != 0 and "is limited to 5000 cells" in done.stderr, done.stderr
     print("levels: one level is the dense covariance; two by iteration as exact")
 
 
