@@ -3,6 +3,9 @@
  * Variables of the dimension level: level_x0, level_y0 (lower-left corner), level_dx, level_dy,
  * level_length (all km), level_nx, level_ny, level_sigma; attribute level_models: the correlation
  * models in order, separated by blanks. cell_width(cell): km, cells are squares around xc, yc.
+ * sector_mix(sector,sector2), optional: covariance of sectors, symmetric and positive semi-definite
+ * with ones on the diagonal (e.g. cosine similarities); the cells of a time step then are those of
+ * the mesh once for every sector, with the same centres and widths.
  * Attributes cov_time and Lt_steps: correlation over time steps. Optional: level_scale<k>(…), the
  * relative sd of level k by time and grid point. */
 #ifndef SKY_READ_PROBLEM_LEVELS_H
