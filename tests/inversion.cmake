@@ -58,6 +58,8 @@ sky_script(invert_diagnose cli/test_invert_modes.py ARGS diagnose LABELS long)
 sky_script(invert_osse cli/test_invert_modes.py ARGS osse LABELS long)
 sky_script(invert_regressors cli/test_invert_modes.py ARGS regressors)
 
-# The tool of tests/bench/bench_invert.py.
-add_executable(iterate_tool bench/iterate_tool.c)
-target_link_libraries(iterate_tool PRIVATE skyflux_read skyflux_algorithms)
+# The tools of tests/bench/bench_invert.py.
+foreach(tool iterate_tool kernel_tool)
+  add_executable(${tool} bench/${tool}.c)
+  target_link_libraries(${tool} PRIVATE skyflux_read skyflux_algorithms)
+endforeach()

@@ -142,6 +142,54 @@ void sky_band_solve(const sky_band *b, size_t m, double *X) {
     }
 }
 
+/* Column j of tiles, those of later columns being done (Takahashi, Fagan & Chin 1973): with S the
+ * rows below, Y = L_Sj L_jj⁻¹, Z_Sj = -Z_SS Y, Z_jj = (L_jj L_jjᵀ)⁻¹ - Yᵀ Z_Sj. Y [count tiles]. */
+static void invert_column(sky_context *ctx, const sky_band *b, size_t j, size_t count,
+                          const size_t *list, double *Y) {
+  const int threads = sky_context_threads(ctx);
+  double *jj = tile(b, j, j);
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+  for (size_t q = 0; q < count; q++) {
+    memcpy(Y + q * T * T, tile(b, list[q], j), T * T * sizeof *Y);
+    cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, T, T, 1.0, jj, T,
+                Y + q * T * T, T);
+  }
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+  for (size_t q = 0; q < count; q++)
+    for (size_t r = 0; r < count; r++) {
+      const bool stored = list[q] >= list[r];
+      cblas_dgemm(CblasRowMajor, stored ? CblasNoTrans : CblasTrans, CblasNoTrans, T, T, T, -1.0,
+                  stored ? tile(b, list[q], list[r]) : tile(b, list[r], list[q]), T, Y + r * T * T,
+                  T, r == 0 ? 0.0 : 1.0, tile(b, list[q], j), T);
+    }
+  (void)LAPACKE_dpotri(LAPACK_COL_MAJOR, 'U', T, jj, T); /* fails for a zero pivot only */
+  for (size_t row = 0; row < T; row++)
+    for (size_t col = row + 1; col < T; col++)
+      jj[row * T + col] = jj[col * T + row];
+  for (size_t q = 0; q < count; q++)
+    cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, T, T, T, -1.0, Y + q * T * T, T,
+                tile(b, list[q], j), T, 1.0, jj, T);
+}
+
+sky_status sky_band_inverse(sky_context *ctx, sky_band *b) {
+  size_t *list = NULL, most = 0;
+  double *Y = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(list, SKY_NEW(ctx, size_t, b->tiles));
+  for (size_t j = 0; j < b->tiles; j++) {
+    const size_t count = rows_below(b, j, list);
+    if (count > most) most = count;
+  }
+  SKY_GO_ALLOC(Y, SKY_NEW(ctx, double, most *T *T));
+  sky_blas_single();
+  for (size_t j = b->tiles; j-- > 0;)
+    invert_column(ctx, b, j, rows_below(b, j, list), list, Y);
+cleanup:
+  sky_free(list);
+  sky_free(Y);
+  return st;
+}
+
 double sky_band_logdet(const sky_band *b) {
   sky_acc sum = {0, 0};
   for (size_t i = 0; i < b->n; i++)

@@ -29,5 +29,7 @@ SKY_NODISCARD sky_status sky_band_cholesky(sky_context *ctx, sky_band *b);
 /* X [n*m] = (L Lᵀ)⁻¹ X, m right-hand sides as columns. */
 void sky_band_solve(const sky_band *b, size_t m, double *X);
 double sky_band_logdet(const sky_band *b);
+/* L -> the elements of (L Lᵀ)⁻¹ that lie in the tiles, both triangles in a diagonal tile. */
+SKY_NODISCARD sky_status sky_band_inverse(sky_context *ctx, sky_band *b);
 
 #endif

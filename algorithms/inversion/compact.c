@@ -15,6 +15,7 @@
 #include "algorithms/inversion/levels.h"
 #include "algorithms/inversion/noise.h"
 #include "src/core/memory.h"
+#include "src/core/sum.h"
 
 enum { AXES = 3 }; /* x, y, time: along which observations may be sorted */
 
@@ -416,6 +417,22 @@ sky_status sky_compact_solve(sky_context *ctx, const sky_compact *c, size_t coun
 
 double sky_compact_logdet(const sky_compact *c) {
   return sky_band_logdet(&c->band);
+}
+
+/* All of R lies in the band. */
+sky_status sky_compact_trace(sky_context *ctx, sky_compact *c, double *trace) {
+  const sky_noise noise = sky_problem_noise(c->p);
+  sky_acc sum = {0, 0};
+  SKY_TRY(sky_band_inverse(ctx, &c->band));
+  for (size_t i = 0; i < c->n; i++) {
+    sky_acc_add(&sum, sky_noise_element(&noise, c->order[i], c->order[i]) *
+                          *sky_band_element(&c->band, i, i));
+    for (size_t j = noise.track != NULL ? c->first[i] : i; j < i; j++)
+      sky_acc_add(&sum, 2 * sky_noise_element(&noise, c->order[i], c->order[j]) *
+                            *sky_band_element(&c->band, i, j));
+  }
+  *trace = sky_acc_value(&sum);
+  return SKY_OK;
 }
 
 double sky_compact_share(const sky_compact *c) {

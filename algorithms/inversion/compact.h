@@ -19,6 +19,8 @@ void sky_compact_free(sky_compact *c); /* NULL-safe */
 SKY_NODISCARD sky_status sky_compact_solve(sky_context *ctx, const sky_compact *c, size_t count,
                                            double *v);
 double sky_compact_logdet(const sky_compact *c);
+/* *trace = tr(R Ψ⁻¹), so that n_obs - *trace are the DOFS. The factor is gone afterwards. */
+SKY_NODISCARD sky_status sky_compact_trace(sky_context *ctx, sky_compact *c, double *trace);
 /* Share of the lower triangle of Ψ that the band holds. */
 double sky_compact_share(const sky_compact *c);
 

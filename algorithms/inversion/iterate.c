@@ -39,7 +39,8 @@ typedef struct iteration {
   double *error;     /* [nb] bound of b_iᵀA⁻¹b_i - its value */
   double *W;         /* [nb*n] scratch */
   double *L, *coef;  /* of the last solution */
-  double logdet;     /* of Ψ by the banded factor; NaN without it */
+  double logdet;     /* of Ψ, and tr(RΨ⁻¹): by the banded factor */
+  double trace;
 } iteration;
 
 /* ---- right-hand sides ----------------------------------------------------------------------- */
@@ -200,6 +201,7 @@ static sky_status solve_banded(iteration *it) {
   for (size_t i = 0; i < it->nb; i++)
     sky_noise_colour_transposed(&it->op.r, it->u + i * it->n);
   it->logdet = sky_compact_logdet(c);
+  SKY_GO(sky_compact_trace(it->ctx, c, &it->trace));
 cleanup:
   sky_compact_free(c);
   return st;
@@ -378,7 +380,9 @@ static sky_status fill_traces(iteration *it) {
   } else {
     sky_estimate dofs = {NAN, NAN}, log_a = {NAN, NAN};
     size_t steps = 0;
-    if (!it->o->skip_trace)
+    if (it->o->banded)
+      dofs = (sky_estimate){(double)it->n - it->trace, 0};
+    else if (!it->o->skip_trace)
       SKY_TRY(sky_trace_estimate(&it->op, it->o->seed, &dofs, &log_a, &steps));
     it->report->products += steps * SKY_TRACE_PROBES;
     out->dofs = dofs.value;

@@ -21,8 +21,7 @@ typedef struct sky_iterate_options {
   uint64_t seed;    /* of the probes of the trace */
   bool skip_trace;  /* no estimate of DOFS and evidence (NaN), which costs most products */
   bool kernels;     /* zone_A as well, [n_zone*n_state]; needed with layers and inventories */
-  bool banded; /* no iteration: by the banded factor of compact.h; its error is bounded all the same
-                */
+  bool banded;      /* not iterated but by compact.h; the bounds of errors hold all the same */
   const sky_product_store *store; /* or NULL */
 } sky_iterate_options;
 

@@ -1,6 +1,7 @@
 /* problem_levels.c: see problem_levels.h. */
 #include "src/read/problem_levels.h"
 
+#include <lapacke.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "src/core/memory.h"
 
 #define MOST_LEVELS 16
+#define MOST_SECTORS 64
+#define SEMIDEFINITE 1e-12 /* an eigenvalue below 0 that is rounding */
 
 bool sky_problem_has_levels(const sky_nc *f) {
   return sky_nc_has(f, "level_length");
@@ -83,34 +86,73 @@ cleanup:
   return st;
 }
 
-/* Covariance between sectors, if the state has several: sector_mixing(sector,sector_too). */
-static sky_status read_mixing(sky_context *ctx, sky_nc *f, const sky_problem *p, size_t *n,
-                              double **out) {
+/* M [n*n], NULL where the file states none. */
+static sky_status read_mix(sky_context *ctx, sky_nc *f, const sky_problem *p, size_t *n,
+                           double **out) {
   sky_nc_var info;
+  double *M = NULL, *A = NULL, value[MOST_SECTORS];
+  sky_status st = SKY_OK;
   *n = 1;
   if (!sky_nc_has(f, "sector_mixing")) return SKY_OK;
   SKY_TRY(sky_nc_info(ctx, f, "sector_mixing", &info));
-  const size_t side = (size_t)llround(sqrt((double)info.count));
-  if (side == 0 || side * side != info.count || p->n_cell % side != 0)
-    return sky_fail(
-        ctx, SKY_E_FORMAT,
-        "%s: sector_mixing: %zu values (expected the square of a number of sectors that "
-        "divides the %zu cells)",
-        sky_nc_path(f), info.count, p->n_cell);
-  *n = side;
-  return read_numbers(ctx, f, "sector_mixing", info.count, out);
+  *n = (size_t)lround(sqrt((double)info.count));
+  if (*n < 1 || *n > MOST_SECTORS || *n * *n != info.count || p->n_cell % *n != 0)
+    return sky_fail(ctx, SKY_E_FORMAT,
+                    "%s: sector_mixing: %zu values for %zu cells (expected n*n, n a divisor of the "
+                    "cells, at most %d)",
+                    sky_nc_path(f), info.count, p->n_cell, MOST_SECTORS);
+  SKY_GO(sky_nc_read(ctx, f, "sector_mixing", &info, &M));
+  SKY_GO_ALLOC(A, SKY_NEW(ctx, double, info.count));
+  for (size_t i = 0; i < info.count; i++) {
+    const size_t a = i / *n, b = i % *n;
+    if (!isfinite(M[i]) || M[i] != M[b * *n + a] || (a == b && M[i] != 1))
+      SKY_GO(
+          sky_fail(ctx, SKY_E_RANGE,
+                   "%s: sector_mixing[%zu,%zu] is %g (expected a symmetric matrix with ones on its "
+                   "diagonal)",
+                   sky_nc_path(f), a, b, M[i]));
+    A[i] = M[i];
+  }
+  if (LAPACKE_dsyev(LAPACK_ROW_MAJOR, 'N', 'L', (lapack_int)*n, A, (lapack_int)*n, value) != 0 ||
+      value[0] < -SEMIDEFINITE)
+    SKY_GO(sky_fail(ctx, SKY_E_RANGE,
+                    "%s: sector_mixing has the eigenvalue %g (expected none below 0)",
+                    sky_nc_path(f), value[0]));
+  *out = M;
+  M = NULL;
+cleanup:
+  sky_free(M);
+  sky_free(A);
+  return st;
 }
 
-/* Squares of cell_width around the centres. */
-static sky_status read_bounds(sky_context *ctx, sky_nc *f, const sky_problem *p, double **out) {
+/* Every sector repeats the mesh. */
+static sky_status check_sectors(sky_context *ctx, sky_nc *f, const sky_problem *p, size_t n_mesh,
+                                const double *width) {
+  for (size_t c = n_mesh; c < p->n_cell; c++) {
+    const size_t m = c % n_mesh;
+    if (p->xc[c] != p->xc[m] || p->yc[c] != p->yc[m] || width[c] != width[m])
+      return sky_fail(
+          ctx, SKY_E_FORMAT,
+          "%s: cell %zu is not cell %zu of another sector (expected the same xc, yc and "
+          "cell_width)",
+          sky_nc_path(f), c, m);
+  }
+  return SKY_OK;
+}
+
+/* Squares of cell_width around the centres of the n_mesh cells of one sector. */
+static sky_status read_bounds(sky_context *ctx, sky_nc *f, const sky_problem *p, size_t n_mesh,
+                              double **out) {
   double *width = NULL, *b = NULL;
   sky_status st = SKY_OK;
   if (p->geographic)
     return sky_fail(ctx, SKY_E_UNITS, "%s: xc, yc: levels need plane coordinates (km), not degrees",
                     sky_nc_path(f));
   SKY_GO(read_numbers(ctx, f, "cell_width", p->n_cell, &width));
-  SKY_GO_ALLOC(b, SKY_NEW(ctx, double, 4 * p->n_cell));
-  for (size_t c = 0; c < p->n_cell; c++) {
+  SKY_GO(check_sectors(ctx, f, p, n_mesh, width));
+  SKY_GO_ALLOC(b, SKY_NEW(ctx, double, 4 * n_mesh));
+  for (size_t c = 0; c < n_mesh; c++) {
     b[4 * c] = p->xc[c] - width[c] / 2;
     b[4 * c + 1] = p->yc[c] - width[c] / 2;
     b[4 * c + 2] = p->xc[c] + width[c] / 2;
@@ -144,7 +186,7 @@ static sky_status read_time(sky_context *ctx, sky_nc *f, size_t n, double *D) {
 sky_status sky_problem_read_levels(sky_context *ctx, sky_nc *f, sky_problem *p) {
   sky_level level[MOST_LEVELS];
   double *scale[MOST_LEVELS] = {NULL}, *bounds = NULL, *D = NULL, *M = NULL;
-  size_t n_sector = 1;
+  size_t n_sector;
   sky_nc_var info;
   sky_status st = SKY_OK;
   SKY_TRY(sky_nc_info(ctx, f, "level_length", &info));
@@ -152,8 +194,8 @@ sky_status sky_problem_read_levels(sky_context *ctx, sky_nc *f, sky_problem *p) 
   if (n < 1 || n > MOST_LEVELS)
     return sky_fail(ctx, SKY_E_RANGE, "%s: %zu levels (expected 1..%d)", sky_nc_path(f), n,
                     MOST_LEVELS);
+  SKY_GO(read_mix(ctx, f, p, &n_sector, &M));
   SKY_GO(read_levels(ctx, f, n, level));
-  SKY_GO(read_mixing(ctx, f, p, &n_sector, &M));
   for (size_t k = 0; k < n; k++) {
     char name[32];
     snprintf(name, sizeof name, "level_scale%zu", k);
@@ -161,7 +203,7 @@ sky_status sky_problem_read_levels(sky_context *ctx, sky_nc *f, sky_problem *p) 
     SKY_GO(read_numbers(ctx, f, name, p->n_time * n_sector * level[k].nx * level[k].ny, &scale[k]));
     level[k].scale = scale[k];
   }
-  SKY_GO(read_bounds(ctx, f, p, &bounds));
+  SKY_GO(read_bounds(ctx, f, p, p->n_cell / n_sector, &bounds));
   SKY_GO_ALLOC(D, SKY_NEW(ctx, double, p->n_time * p->n_time));
   SKY_GO(read_time(ctx, f, p->n_time, D));
   const sky_levels_spec spec = {.n_mesh = p->n_cell / n_sector,

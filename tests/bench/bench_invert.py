@@ -1,16 +1,20 @@
 """Inversion benches: exact and iterative, against dense numpy and octave on the same problems.
 
-    bench_invert.py BINARY WORK MAKER [--sizes S,M,L] [--runs N] [--no-octave] [--million TEST]
+    bench_invert.py BINARY WORK MAKER [--sizes S,M,L] [--runs N] [--no-octave]
+                    [--tools FOLDER] [--svg FILE]
 
 MAKER is the generator of the reference problems. S, M and L are 20 15 8 400, 30 30 8 1500 and
 40 40 24 3000. Every run of ours (1 and 2 threads) stands beside numpy's (2 threads of BLAS; mean,
 sd of the total, DOFS by a Cholesky factor of the observation-space matrix, the Kronecker product
 used) and octave's, so that a busy machine weighs on all. octave takes the same steps in single
-statements. CPU seconds are those to compare. --million: the test binary test_levels_million, run
-for 10⁴, 10⁵ and 10⁶ unknowns. One JSON line a run.
+statements. CPU seconds are those to compare. --tools: the folder of iterate_tool and kernel_tool;
+problems of make_million.py with 10⁴, 10⁵ and 10⁶ unknowns and 50 zones, banded and (up to 10⁵)
+iterative to 1 % of the sd, and the shares that the kernels reach of dgemm and of a triad. --svg:
+their times and memory over unknowns. One JSON line a run.
 """
 import argparse
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -116,6 +120,54 @@ def bench_size(o, size):
             print(json.dumps({"size": size, "run": run, **line}), flush=True)
 
 
+def bench_scaling(o):
+    """10⁴, 10⁵, 10⁶ unknowns, an observation for every 50 of them, 10 x 5 zones."""
+    maker = pathlib.Path(__file__).with_name("make_million.py")
+    lines = []
+    for side, times, n in ((30, 11, 200), (70, 20, 2000), (200, 25, 20000)):
+        path = o.work / f"local{side}.nc"
+        if not path.exists():
+            subprocess.run([sys.executable, maker, path, str(side), str(times), str(n)], check=True)
+        for method in ("banded", "iterative"):
+            if method == "iterative" and side == 200 and not o.iterate_million:
+                continue
+            for threads in (1, 2):
+                line, answer = measure(f"skyflux {method}, {threads} threads", [
+                    o.tools / "iterate_tool", path, side, 10, 5, 0.01, threads, method])
+                lines.append({"method": method, "threads": threads, **answer, **line})
+                print(json.dumps(lines[-1]), flush=True)
+    for threads in (1, 2):
+        line, answer = measure("kernels", [o.tools / "kernel_tool", path, threads])
+        print(json.dumps({**line, **answer}), flush=True)
+    return lines
+
+
+def draw(lines):
+    """CPU seconds and peak memory over unknowns, logarithmic, one line a method (1 thread)."""
+    panels, parts = (("cpu_s", "CPU, s"), ("peak_mb", "peak memory, MB")), []
+    for k, (key, label) in enumerate(panels):
+        x0, y0, wide, high = 70 + 340 * k, 20, 250, 220
+        parts.append(f'<rect x="{x0}" y="{y0}" width="{wide}" height="{high}" fill="none" '
+                     f'stroke="#888"/><text x="{x0}" y="{y0 - 6}">{label}</text>')
+
+        def at(x, y):
+            return x0 + wide * (math.log10(x) - 3.8) / 2.4, y0 + high * (1 - (math.log10(y) + 1) / 5)
+        for p in range(4, 7):
+            parts.append(f'<text x="{at(10**p, 1)[0] - 12:.0f}" y="{y0 + high + 16}">1e{p}</text>')
+        for p in range(-1, 5):
+            parts.append(f'<text x="{x0 - 34}" y="{at(1e4, 10.0**p)[1] + 4:.0f}">1e{p}</text>')
+        for method, colour in (("banded", "#06c"), ("iterative", "#c40")):
+            points = [at(line["unknowns"], max(line[key], 0.1)) for line in lines
+                      if line["method"] == method and line["threads"] == 1 and "unknowns" in line]
+            if points:
+                path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+                parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}"/>'
+                             f'<text x="{points[-1][0] - 60:.0f}" y="{points[-1][1] - 6:.0f}" '
+                             f'fill="{colour}">{method}</text>')
+    return ('<svg xmlns="http://www.w3.org/2000/svg" width="700" height="280" '
+            'font-family="sans-serif" font-size="12">' + "".join(parts) + "</svg>\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("binary", type=pathlib.Path)
@@ -124,7 +176,9 @@ def main():
     parser.add_argument("--sizes", default="S,M,L")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--no-octave", dest="octave", action="store_false")
-    parser.add_argument("--million", type=pathlib.Path)
+    parser.add_argument("--tools", type=pathlib.Path)
+    parser.add_argument("--svg", type=pathlib.Path)
+    parser.add_argument("--iterate-million", action="store_true")
     o = parser.parse_args()
     o.work.mkdir(parents=True, exist_ok=True)
     if o.octave and shutil.which("octave-cli") is None:
@@ -132,9 +186,10 @@ def main():
         o.octave = False
     for size in o.sizes.split(",") if o.sizes else []:
         bench_size(o, size)
-    for side, times in ((30, 11), (70, 20), (200, 25)) if o.million else ():
-        line, answer = measure("skyflux levels", [o.million, side, times, 400])
-        print(json.dumps({**line, **answer}), flush=True)
+    if o.tools:
+        lines = bench_scaling(o)
+        if o.svg:
+            o.svg.write_text(draw(lines))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ curtain = f"""
 """
 text = text.replace(entry, entry.replace("gases: [co2, ch4, n2o]", "gases: [co2, n2o]").rstrip() + curtain)
 text = text.replace("background: {mean: prior_column, sd: 30 ppb, per: day}",
-                    "background: {source: soundings, sd: 30 ppb, per: day}")
+                    "background: {mean: soundings, sd: 30 ppb, per: overpass}")
 with open(f"{work}/job.yaml", "w", encoding="utf-8") as f:
     f.write(text)
 done = subprocess.run([binary, "run", f"{work}/job.yaml", "--progress=none", "--set", f"job.output={work}/out"],

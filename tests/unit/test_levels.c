@@ -7,6 +7,7 @@
 
 #include "algorithms/inversion/cholesky.h"
 #include "algorithms/inversion/covariance.h"
+#include "algorithms/inversion/iterate.h"
 #include "algorithms/inversion/levels.h"
 #include "fixture_problem.h"
 #include "src/core/memory.h"
@@ -286,6 +287,84 @@ static void test_dual(void **state) {
   free_scene(&s);
 }
 
+/* H = I and Q circulant over the time steps: x̂_k = q_k/(q_k + r) d_k for every wavenumber,
+ * DOFS = Σ q_k/(q_k + r), on the exact, the iterative and the banded path. */
+static void test_circulant(void **state) {
+  (void)state;
+  enum { STEPS = 24, CELLS = 6, N = STEPS * CELLS };
+  sky_context *ctx = fixture_context(2);
+  double bounds[4 * CELLS], q[STEPS], D[STEPS * STEPS], want[N], W[N], dofs = 0;
+  double y[N], r[N], x0[N], sd[N], val[N];
+  size_t rowptr[N + 1];
+  int32_t col[N];
+  const double noise = 0.8;
+  for (size_t c = 0; c < CELLS; c++) {
+    bounds[4 * c] = (double)c;
+    bounds[4 * c + 1] = 0;
+    bounds[4 * c + 2] = (double)c + 1;
+    bounds[4 * c + 3] = 1;
+  }
+  for (size_t k = 0; k < STEPS; k++) {
+    const double wave = (double)(k < STEPS - k ? k : STEPS - k);
+    q[k] = 4 / (1 + wave * wave);
+    dofs += CELLS * q[k] / (q[k] + noise);
+  }
+  for (size_t i = 0; i < STEPS * STEPS; i++) {
+    const double lag = (double)(i / STEPS) - (double)(i % STEPS);
+    D[i] = 0;
+    for (size_t k = 0; k < STEPS; k++)
+      D[i] += q[k] * cos(2 * PI * (double)k * lag / STEPS) / STEPS;
+  }
+  for (size_t i = 0; i < N; i++) {
+    rowptr[i] = i;
+    col[i] = (int32_t)i;
+    val[i] = W[i] = 1;
+    x0[i] = 3;
+    r[i] = sqrt(noise);
+    y[i] = 3 + 2 * sky_rng_normal(6, 0, i);
+  }
+  rowptr[N] = N;
+  for (size_t i = 0; i < N; i++) { /* transform, shrink, transform back: by plain sums */
+    want[i] = x0[i];
+    for (size_t k = 0; k < STEPS; k++)
+      for (size_t t = 0; t < STEPS; t++)
+        want[i] += q[k] / (q[k] + noise) * (y[t * CELLS + i % CELLS] - 3) / STEPS *
+                   cos(2 * PI * (double)k * ((double)(i / CELLS) - (double)t) / STEPS);
+  }
+  const sky_level one = {CELLS, 1, 0, 0, 1, 1, SKY_CORR_NONE, 1, 1, NULL};
+  const sky_levels_spec spec = {CELLS, 1, STEPS, bounds, D, NULL, 1, &one};
+  sky_problem p = {.n_obs = N,
+                   .n_state = N,
+                   .n_cell = CELLS,
+                   .n_time = STEPS,
+                   .rowptr = rowptr,
+                   .col = col,
+                   .val = val,
+                   .y = y,
+                   .r_sd = r,
+                   .x0 = x0,
+                   .x_sd = sd};
+  assert_int_equal(sky_levels_create(ctx, &spec, &p.levels), SKY_OK);
+  for (size_t i = 0; i < N; i++)
+    sd[i] = sqrt(sky_levels_variance(p.levels)[i]);
+  const sky_functionals zones = {.n_zone = 1, .W = W};
+  for (int method = 0; method < 3; method++) {
+    sky_posterior a;
+    sky_iterate_report report;
+    const sky_iterate_options o = {
+        .tolerance = 1e-10, .complete = N, .banded = method == 2, .skip_trace = true};
+    if (method == 0)
+      assert_int_equal(sky_problem_solve(ctx, &p, &zones, &a), SKY_OK);
+    else
+      assert_int_equal(sky_problem_iterate(ctx, &p, &zones, &o, &a, &report), SKY_OK);
+    assert_true(fixture_difference(N, a.x, want) < 1e-13);
+    if (method < 2) assert_true(fabs(a.dofs - dofs) < 1e-12 * dofs);
+    sky_posterior_free(&a);
+  }
+  sky_levels_free(p.levels);
+  sky_context_free(ctx);
+}
+
 /* H = I, one row of cells, exponential E = AR(1): Q⁻¹ is tridiagonal, so x̂, its sd and the DOFS
  * follow from a recursion that knows no covariance matrix. */
 static void test_closed_form(void **state) {
@@ -357,8 +436,9 @@ static void test_closed_form(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_dense),    cmocka_unit_test(test_positive),
-      cmocka_unit_test(test_refusals), cmocka_unit_test(test_memory),
-      cmocka_unit_test(test_dual),     cmocka_unit_test(test_closed_form)};
+      cmocka_unit_test(test_dense),      cmocka_unit_test(test_positive),
+      cmocka_unit_test(test_refusals),   cmocka_unit_test(test_memory),
+      cmocka_unit_test(test_dual),       cmocka_unit_test(test_circulant),
+      cmocka_unit_test(test_closed_form)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
