@@ -239,9 +239,10 @@ static sky_status check_local(sky_context *ctx, const sky_sink_args *a) {
                     o->pools != NULL   ? "pools"
                     : o->plots != NULL ? "plots"
                                        : "rasters");
-  if (o->fractions != NULL && (o->local.biomass != NULL || o->local.soil != NULL))
+  if (o->fractions != NULL && sky_local_rasters(&o->local))
     return sky_fail(ctx, SKY_E_USAGE,
-                    "sink: --biomass and --soil-carbon need a map of classes, not --fractions");
+                    "sink: --biomass, --soil-carbon and a raster of --forest-age need a map of "
+                    "classes, not --fractions");
   return sky_local_check(ctx, &o->local);
 }
 

@@ -52,8 +52,10 @@ static sky_status check_factors(sky_faults *f, const sky_node *item) {
 
 static sky_status check_soil(sky_faults *f, const sky_node *item) {
   static const char *const of_soils[] = {"tillage", "input", "grazing", NULL};
-  static const char *const of_sets[] = {"soil", "soil_map", "soil_types", "plots",
-                                        "gwp",  "measures", "compare",    NULL};
+  static const char *const of_sets[] = {
+      "soil",           "soil_map",   "soil_types", "plots",      "gwp",
+      "measures",       "compare",    "biomass",    "biomass_sd", "soil_carbon",
+      "soil_carbon_sd", "forest_age", "override",   "yearly",     NULL};
   const bool map = sky_node_get(item, "soil_map") != NULL, one = sky_node_get(item, "soil") != NULL;
   SKY_TRY(pair(f, item, "soil_map", "soil_types", "soil_map and soil_types go together"));
   if (map && one)
@@ -62,6 +64,38 @@ static sky_status check_soil(sky_faults *f, const sky_node *item) {
   return sky_node_get(item, "pools") == NULL
              ? SKY_OK
              : no_effect(f, item, of_sets, "has no effect with pools, which have their own");
+}
+
+/* ---- what is known of single zones ---- */
+
+static bool has_local(const sky_node *item) {
+  return sky_node_get(item, "biomass") != NULL || sky_node_get(item, "soil_carbon") != NULL ||
+         sky_node_get(item, "forest_age") != NULL;
+}
+
+static sky_status check_local(sky_faults *f, const sky_node *item) {
+  static const char *const other[] = {"plots", "rasters", NULL};
+  SKY_TRY(pair(f, item, "biomass", "biomass_sd", "biomass and biomass_sd go together"));
+  SKY_TRY(
+      pair(f, item, "soil_carbon", "soil_carbon_sd", "soil_carbon and soil_carbon_sd go together"));
+  return !has_local(item)
+             ? SKY_OK
+             : no_effect(f, item, other, "does not go with biomass, soil_carbon or forest_age");
+}
+
+/* ---- single years ---- */
+
+static sky_status check_yearly(sky_faults *f, const sky_node *item) {
+  static const char *const of_yearly[] = {"flux_years", "management", NULL};
+  static const char *const of_all_dates[] = {"tillage", "input", "grazing", NULL};
+  if (!sky_node_bool(item, "yearly"))
+    return no_effect(f, item, of_yearly, "has no effect without yearly");
+  if (sky_node_get(item, "reference") != NULL || has_local(item))
+    SKY_TRY(fault(f, item, "yearly",
+                  "is of factor sets: not with reference, biomass, soil_carbon or forest_age"));
+  return sky_node_get(item, "management") == NULL
+             ? SKY_OK
+             : no_effect(f, item, of_all_dates, "is by date in management; one of them decides");
 }
 
 /* ---- errors, tables beside ---- */
@@ -83,9 +117,12 @@ static sky_status check_errors(sky_faults *f, const sky_node *item) {
   if (!as_they_are && sky_node_get(item, "rasters") != NULL)
     SKY_TRY(
         fault(f, item, "rasters", "show the maps as they are, not with persistence or reference"));
-  if (sky_node_get(item, "measures") != NULL && sky_node_get(item, "gwp") == NULL)
-    SKY_TRY(fault(f, item, "measures", "go into the table of indicators, which needs gwp"));
   return SKY_OK;
+}
+
+static sky_status check_beside(sky_faults *f, const sky_node *item) {
+  if (sky_node_get(item, "measures") == NULL || sky_node_get(item, "gwp") != NULL) return SKY_OK;
+  return fault(f, item, "measures", "go into the table of indicators, which needs gwp");
 }
 
 static sky_status check_rasters(sky_faults *f, const sky_node *item) {
@@ -105,31 +142,41 @@ static sky_status check_rasters(sky_faults *f, const sky_node *item) {
   return SKY_OK;
 }
 
-/* ---- a flux in place of maps ---- */
+/* ---- in place of maps: a flux, fractions ---- */
+
+/* What only maps have: single classes, their accuracy, places beside them. */
+static const char *const of_classes[] = {
+    "maps",     "years",      "legend",      "pools",          "climate",  "climate_sets",
+    "soil_map", "soil_types", "reference",   "persistence",    "accuracy", "map_correlation",
+    "biomass",  "biomass_sd", "soil_carbon", "soil_carbon_sd", "rasters",  NULL};
 
 static sky_status check_flux(sky_faults *f, const sky_node *item) {
-  static const char *const of_maps[] = {
-      "maps",      "years",       "legend",          "factors",      "pools",
-      "climate",   "soil",        "soil_map",        "climate_sets", "soil_types",
-      "plots",     "tillage",     "input",           "grazing",      "accuracy",
-      "reference", "places",      "map_correlation", "areas",        "gwp",
-      "measures",  "persistence", "compare",         "rasters",      "allow_unverified",
-      NULL};
+  static const char *const of_carbon[] = {"fractions",        "factors",    "soil",    "plots",
+                                          "forest_age",       "override",   "tillage", "input",
+                                          "grazing",          "places",     "areas",   "gwp",
+                                          "measures",         "compare",    "yearly",  "flux_years",
+                                          "allow_unverified", "management", NULL};
   if (sky_node_get(item, "sigma") == NULL)
     SKY_TRY(fault(f, item, "sigma", "required with flux: the error that all its cells share"));
-  return no_effect(f, item, of_maps, "has no effect with flux");
+  SKY_TRY(no_effect(f, item, of_classes, "has no effect with flux"));
+  return no_effect(f, item, of_carbon, "has no effect with flux");
 }
 
 static sky_status check_maps(sky_faults *f, const sky_node *item) {
   static const char *const needed[] = {"maps", "years", "legend"};
   static const char *const of_flux[] = {"variable", "sigma", "floor", NULL};
-  for (size_t i = 0; i < 3; i++)
+  const bool fractions = sky_node_get(item, "fractions") != NULL;
+  if (fractions) SKY_TRY(no_effect(f, item, of_classes, "does not go with fractions"));
+  for (size_t i = 0; i < 3 && !fractions; i++)
     if (sky_node_get(item, needed[i]) == NULL)
-      SKY_TRY(fault(f, item, needed[i], "required without flux"));
+      SKY_TRY(fault(f, item, needed[i], "required without fractions or flux"));
   SKY_TRY(check_years(f, item));
   SKY_TRY(check_factors(f, item));
   SKY_TRY(check_soil(f, item));
-  SKY_TRY(check_errors(f, item));
+  SKY_TRY(check_local(f, item));
+  SKY_TRY(check_yearly(f, item));
+  if (!fractions) SKY_TRY(check_errors(f, item));
+  SKY_TRY(check_beside(f, item));
   SKY_TRY(check_rasters(f, item));
   return no_effect(f, item, of_flux, "has no effect without flux");
 }
@@ -146,6 +193,10 @@ sky_status sky_rule_sinks(const sky_node *root, sky_faults *f) {
 
 sky_status sky_rule_sink_layer(sky_faults *f, const sky_node *sink, const sky_node *inversion) {
   if (sink == NULL) return SKY_OK;
+  if (has_local(sink))
+    return fault(f, inversion, "sink",
+                 "biomass, soil_carbon and forest_age are known of zones, not of cells, so the "
+                 "sink must be without them");
   if (sky_node_get(sink, "reference") == NULL && !sky_node_bool(sink, "persistence")) return SKY_OK;
   return fault(f, inversion, "sink",
                "cells are what the maps show, so the sink must be without reference and "

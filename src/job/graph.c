@@ -188,18 +188,21 @@ static sky_status take_output(sky_context *ctx, void *user, char *path) {
   return add_output(ctx, user, path);
 }
 
+static sky_status take_input(sky_context *ctx, void *user, const char *path) {
+  return add_input(ctx, user, path);
+}
+
 static sky_status add_sinks(sky_context *ctx, const sky_job *job, sky_stage_list *list) {
   const sky_node *items = sky_node_get(job->root, "sinks");
   for (size_t i = 0; items != NULL && i < sky_node_count(items); i++) {
     const sky_node *item = sky_node_item(items, i);
-    const char *id = sky_node_text(item, "id"), *path;
+    const char *id = sky_node_text(item, "id");
     sky_stage *s;
     SKY_TRY(add_stage(ctx, list, "sink", id, &s));
     snprintf(s->id, sizeof s->id, "%s", id);
     SKY_TRY(sky_sink_entry_outputs(ctx, item, take_output, s));
     SKY_TRY(add_inputs(ctx, s, sky_node_get(item, "maps")));
-    for (size_t k = 0; (path = sky_sink_entry_input(item, k)) != NULL; k++)
-      SKY_TRY(add_input(ctx, s, path));
+    SKY_TRY(sky_sink_entry_inputs(ctx, item, take_input, s));
     SKY_TRY(add_geometry_inputs(ctx, job, s));
   }
   return SKY_OK;

@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "src/core/memory.h"
-#include "src/core/table.h"
 #include "src/core/text.h"
 #include "src/job/sink_indicators.h"
 #include "src/job/sink_rasters.h"
 #include "src/job/sink_spread.h"
+#include "src/job/sink_yearly.h"
 
 static const char *text_of(const sky_node *item, const char *key) {
   return sky_node_text(item, key);
@@ -42,10 +42,12 @@ sky_status sky_sink_entry_read(sky_context *ctx, const sky_job *job, const sky_n
   *out = (sky_sink_entry){.opt = {
                               .zones = sky_node_text(job->root, "zones.file"),
                               .legend = text_of(item, "legend"),
+                              .fractions = text_of(item, "fractions"),
                               .factors = text_of(item, "factors"),
                               .pools = text_of(item, "pools"),
                               .soil = text_of(item, "soil"),
                               .plots = text_of(item, "plots"),
+                              .overrides = text_of(item, "override"),
                               .tillage = text_of(item, "tillage"),
                               .input = text_of(item, "input"),
                               .grazing = text_of(item, "grazing"),
@@ -53,6 +55,11 @@ sky_status sky_sink_entry_read(sky_context *ctx, const sky_job *job, const sky_n
                               .climate_sets = text_of(item, "climate_sets"),
                               .soil_map = text_of(item, "soil_map"),
                               .soil_types = text_of(item, "soil_types"),
+                              .local = {.biomass = text_of(item, "biomass"),
+                                        .biomass_sd = text_of(item, "biomass_sd"),
+                                        .soil = text_of(item, "soil_carbon"),
+                                        .soil_sd = text_of(item, "soil_carbon_sd"),
+                                        .ages = text_of(item, "forest_age")},
                               .accuracy = sky_node_number(item, "accuracy"),
                               .places = sky_node_number(item, "places"),
                               .correlation = sky_node_number(item, "map_correlation"),
@@ -73,19 +80,41 @@ bool sky_sink_entry_is_flux(const sky_node *item) {
 }
 
 bool sky_sink_entry_has_layer(const sky_node *item) {
-  return sky_node_get(item, "reference") == NULL && !sky_node_bool(item, "persistence");
+  static const char *const of_zones[] = {"reference", "biomass", "soil_carbon", "forest_age"};
+  for (size_t i = 0; i < sizeof of_zones / sizeof of_zones[0]; i++)
+    if (sky_node_get(item, of_zones[i]) != NULL) return false;
+  return !sky_node_bool(item, "persistence");
 }
 
-const char *sky_sink_entry_input(const sky_node *item, size_t i) {
-  static const char *const keys[] = {"pools", "climate",   "climate_sets", "soil_map", "soil_types",
-                                     "plots", "reference", "measures",     "flux",     "legend"};
-  const size_t n = sizeof keys / sizeof keys[0];
-  for (size_t k = 0; k < n; k++) {
-    const char *path = text_of(item, keys[k]);
-    if (path == NULL || (k == n - 1 && !sky_sink_legend_is_file(path))) continue;
-    if (i-- == 0) return path;
-  }
-  return NULL;
+/* Rasters that a table of fractions names. */
+static sky_status fraction_inputs(sky_context *ctx, const char *table, sky_sink_input take,
+                                  void *user) {
+  sky_fractions f = {0};
+  SKY_TRY(sky_fractions_read(ctx, table, &f));
+  sky_status st = SKY_OK;
+  for (size_t i = 0; i < 2 * f.n && st == SKY_OK; i++)
+    st = take(ctx, user, f.band[i / f.n][i % f.n].path);
+  sky_fractions_free(&f);
+  return st;
+}
+
+sky_status sky_sink_entry_inputs(sky_context *ctx, const sky_node *item, sky_sink_input take,
+                                 void *user) {
+  static const char *const keys[] = {"pools",      "climate",   "climate_sets", "soil_map",
+                                     "soil_types", "plots",     "biomass",      "soil_carbon",
+                                     "forest_age", "reference", "override",     "measures",
+                                     "flux",       "fractions", "management"};
+  static const char *const errors[] = {"biomass_sd", "soil_carbon_sd"};
+  const char *path;
+  for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
+    if ((path = text_of(item, keys[k])) != NULL) SKY_TRY(take(ctx, user, path));
+  for (size_t k = 0; k < sizeof errors / sizeof errors[0]; k++)
+    if ((path = text_of(item, errors[k])) != NULL && !sky_local_share(path))
+      SKY_TRY(take(ctx, user, path));
+  path = text_of(item, "legend");
+  if (path != NULL && sky_sink_legend_is_file(path)) SKY_TRY(take(ctx, user, path));
+  path = text_of(item, "fractions");
+  return path != NULL ? fraction_inputs(ctx, path, take, user) : SKY_OK;
 }
 
 /* ---- what is written ------------------------------------------------------------------------ */
@@ -116,6 +145,7 @@ sky_status sky_sink_entry_outputs(sky_context *ctx, const sky_node *item, sky_si
   if (text_of(item, "gwp") != NULL) SKY_TRY(take(ctx, user, name_of(ctx, item, ".indicators.csv")));
   if (sky_node_get(item, "compare") != NULL)
     SKY_TRY(take(ctx, user, name_of(ctx, item, ".spread.csv")));
+  if (sky_node_bool(item, "yearly")) SKY_TRY(take(ctx, user, name_of(ctx, item, ".yearly.csv")));
   return raster_outputs(ctx, item, take, user);
 }
 
@@ -142,6 +172,12 @@ static sky_status write_spread(sky_context *ctx, const sky_node *item, const sky
   const sky_status st = sky_sink_write_spread(ctx, s, names, path);
   sky_free(names);
   return st;
+}
+
+static sky_status write_yearly(sky_context *ctx, const sky_node *item, const sky_sink *s,
+                               const char *path) {
+  const sky_yearly_options opt = {text_of(item, "flux_years"), text_of(item, "management")};
+  return sky_sink_write_yearly(ctx, s, &opt, path);
 }
 
 static sky_status write_areas(sky_context *ctx, const sky_node *item, const sky_sink *s,
@@ -173,6 +209,7 @@ sky_status sky_sink_entry_write(sky_context *ctx, const sky_job *job, const sky_
                {sky_node_bool(item, "areas"), ".areas.csv", write_areas},
                {text_of(item, "gwp") != NULL, ".indicators.csv", write_indicators},
                {sky_node_get(item, "compare") != NULL, ".spread.csv", write_spread},
+               {sky_node_bool(item, "yearly"), ".yearly.csv", write_yearly},
                {sky_node_get(item, "rasters") != NULL, "", write_rasters}};
   for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
     if (!files[i].asked) continue;
@@ -184,100 +221,4 @@ sky_status sky_sink_entry_write(sky_context *ctx, const sky_job *job, const sky_
     SKY_TRY(st);
   }
   return SKY_OK;
-}
-
-/* ---- check ---------------------------------------------------------------------------------- */
-
-/* "file:line: key: " in front of what went wrong there. */
-static sky_status fault_at(sky_context *ctx, const sky_job *job, const sky_node *node,
-                           sky_status st) {
-  char *where = sky_node_where(ctx, job->file, node);
-  st = sky_fail_in(ctx, st, "%s", where != NULL ? where : "");
-  sky_free(where);
-  return st;
-}
-
-static sky_status check_set(sky_context *ctx, char *const *names, size_t n, const char *set) {
-  sky_text t = {.ctx = ctx};
-  for (size_t i = 0; i < n; i++)
-    if (strcmp(names[i], set) == 0) return SKY_OK;
-  for (size_t i = 0; i < n; i++)
-    sky_text_printf(&t, "%s%s", i > 0 ? ", " : "", names[i]);
-  char *list = sky_text_take(&t);
-  if (list == NULL) return SKY_E_NOMEM;
-  const sky_status st =
-      sky_fail(ctx, SKY_E_JOB, "'%s' is no factor set; expected one of %s", set, list);
-  sky_free(list);
-  return st;
-}
-
-static sky_status check_sets(sky_context *ctx, const sky_job *job, const sky_node *item) {
-  const sky_node *one = sky_node_get(item, "factors"), *list = sky_node_get(item, "compare");
-  char **names = NULL;
-  size_t n;
-  SKY_TRY(sky_sink_set_names(ctx, &names, &n));
-  sky_status st = one != NULL ? check_set(ctx, names, n, sky_node_text(one, "")) : SKY_OK;
-  if (st != SKY_OK) st = fault_at(ctx, job, one, st);
-  for (size_t i = 0; i < sky_node_count(list) && st == SKY_OK; i++) {
-    st = check_set(ctx, names, n, sky_node_text(sky_node_item(list, i), ""));
-    if (st != SKY_OK) st = fault_at(ctx, job, sky_node_item(list, i), st);
-  }
-  sky_free(names);
-  return st;
-}
-
-static sky_status check_columns(sky_context *ctx, const char *path, const char *const *columns) {
-  sky_table *t = NULL;
-  SKY_TRY(sky_table_read(ctx, path, &t));
-  sky_status st = SKY_OK;
-  for (size_t i = 0; columns[i] != NULL && st == SKY_OK; i++)
-    if (sky_table_find(t, columns[i]) == SIZE_MAX)
-      st = sky_fail(ctx, SKY_E_FORMAT, "%s: no column '%s'", path, columns[i]);
-  sky_table_free(t);
-  return st;
-}
-
-static sky_status check_tables(sky_context *ctx, const sky_job *job, const sky_node *item) {
-  static const struct {
-    const char *key, *columns[5];
-  } tables[] = {{"pools", {NULL}},
-                {"climate_sets", {"code", "set", NULL}},
-                {"soil_types", {"code", "type", NULL}},
-                {"plots", {"class", "biomass_t_c_ha", NULL}},
-                {"reference", {"map_1", "map_2", "true_1", "true_2", NULL}},
-                {"measures", {"zone_id", "measure", "area_ha", NULL}}};
-  for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
-    const sky_node *at = sky_node_get(item, tables[i].key);
-    if (at == NULL) continue;
-    const sky_status st = check_columns(ctx, sky_node_text(at, ""), tables[i].columns);
-    if (st != SKY_OK) return fault_at(ctx, job, at, st);
-  }
-  return SKY_OK;
-}
-
-static sky_status check_rasters(sky_context *ctx, const sky_job *job, const sky_node *item) {
-  static const char *const keys[] = {"climate", "soil_map"};
-  for (size_t i = 0; i < 2; i++) {
-    const sky_node *at = sky_node_get(item, keys[i]);
-    sky_raster *r = NULL;
-    if (at == NULL) continue;
-    const sky_status st = sky_raster_open(ctx, sky_node_text(at, ""), &r);
-    sky_raster_close(r);
-    if (st != SKY_OK) return fault_at(ctx, job, at, st);
-  }
-  return SKY_OK;
-}
-
-sky_status sky_sink_entry_check(sky_context *ctx, const sky_job *job, const sky_node *item) {
-  sky_sink_entry e = {0};
-  sky_sink sink = {0};
-  if (sky_sink_entry_is_flux(item)) return SKY_OK;
-  SKY_TRY(check_sets(ctx, job, item));
-  sky_status st = sky_sink_entry_read(ctx, job, item, &e);
-  if (st == SKY_OK) st = sky_sink_open(ctx, &e.opt, &sink);
-  sky_sink_close(&sink);
-  sky_sink_entry_free(&e);
-  if (st != SKY_OK) return fault_at(ctx, job, item, st);
-  SKY_TRY(check_tables(ctx, job, item));
-  return check_rasters(ctx, job, item);
 }

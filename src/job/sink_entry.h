@@ -24,15 +24,19 @@ typedef sky_status (*sky_sink_take)(sky_context *ctx, void *user, char *path);
 /* All outputs of an entry, in a fixed order. */
 SKY_NODISCARD sky_status sky_sink_entry_outputs(sky_context *ctx, const sky_node *item,
                                                 sky_sink_take take, void *user);
-/* Input files of an entry, beside its maps; NULL after the last. */
-const char *sky_sink_entry_input(const sky_node *item, size_t i);
+/* Takes one input file at a time. */
+typedef sky_status (*sky_sink_input)(sky_context *ctx, void *user, const char *path);
+/* Input files of an entry, beside its maps: those that its keys name, and that its tables name. */
+SKY_NODISCARD sky_status sky_sink_entry_inputs(sky_context *ctx, const sky_node *item,
+                                               sky_sink_input take, void *user);
 
 /* Tables and rasters of a sink that was made, at the paths of its outputs. */
 SKY_NODISCARD sky_status sky_sink_entry_write(sky_context *ctx, const sky_job *job,
                                               const sky_node *item, const sky_sink *s);
 
-/* Maps on one grid, a legend and factor sets that there are, tables with their columns; which
- * classes the maps hold is seen when they are read. Messages name file, line and key. */
+/* Maps or fractions on one grid, a legend, factor sets and rows that there are, rasters, tables
+ * with their columns, years; which classes the maps hold is seen when they are read. Messages name
+ * file, line and key. (sink_entry_check.c) */
 SKY_NODISCARD sky_status sky_sink_entry_check(sky_context *ctx, const sky_job *job,
                                               const sky_node *item);
 #endif

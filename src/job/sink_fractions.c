@@ -240,6 +240,24 @@ static char *make_stamp(sky_context *ctx, const sky_fractions *f, const char *he
   return sky_text_take(&t);
 }
 
+/* in: [2*n], which the set refers to. */
+static sky_status open_bands(sky_context *ctx, const sky_fractions *f, sky_raster_input *in,
+                             sky_raster_set **out) {
+  for (size_t i = 0; i < 2 * f->n; i++) {
+    const sky_fraction_band *b = &f->band[i / f->n][i % f->n];
+    in[i] = (sky_raster_input){.path = b->path, .band = b->band, .kind = SKY_PIXEL_VALUE};
+  }
+  return sky_raster_set_open(ctx, in, 2 * f->n, NULL, out);
+}
+
+sky_status sky_fractions_check(sky_context *ctx, const sky_fractions *f) {
+  sky_raster_input in[2 * SKY_SINK_CLASSES];
+  sky_raster_set *set = NULL;
+  const sky_status st = open_bands(ctx, f, in, &set);
+  sky_raster_set_close(set);
+  return st;
+}
+
 sky_status sky_sink_fraction_areas(sky_context *ctx, const sky_fractions *f,
                                    const sky_pass_options *pass, const sky_zones *zones,
                                    sky_strata *out) {
@@ -253,13 +271,9 @@ sky_status sky_sink_fraction_areas(sky_context *ctx, const sky_fractions *f,
   work w = {.f = f};
   const sky_zonal_layers layers = {f->n * f->n + 1, &w, make_layers};
   const sky_zonal_options opt = {.weight = SKY_WEIGHT_AREA, .layers = &layers};
-  for (size_t i = 0; i < 2 * f->n; i++) {
-    const sky_fraction_band *b = &f->band[i / f->n][i % f->n];
-    in[i] = (sky_raster_input){.path = b->path, .band = b->band, .kind = SKY_PIXEL_VALUE};
-  }
   SKY_GO_ALLOC(stamp, make_stamp(ctx, f, pass->stamp));
   how.stamp = stamp;
-  SKY_GO(sky_raster_set_open(ctx, in, 2 * f->n, NULL, &set));
+  SKY_GO(open_bands(ctx, f, in, &set));
   w.grid = sky_raster_set_grid(set);
   SKY_GO(sky_strata_create(ctx, zones->n, 2, SKY_SINK_CLASSES, &strata));
   SKY_GO(sky_zonal_make(ctx, set, zones, &opt, &how, &zonal));

@@ -28,6 +28,8 @@ typedef struct sky_fractions {
  * that is missing at one of them or given twice, an unknown unit. */
 SKY_NODISCARD sky_status sky_fractions_read(sky_context *ctx, const char *path, sky_fractions *out);
 void sky_fractions_free(sky_fractions *f); /* NULL-safe, zeroes */
+/* Its bands can be opened and are on one grid; the error names the file. */
+SKY_NODISCARD sky_status sky_fractions_check(sky_context *ctx, const sky_fractions *f);
 /* The classes of the table as a legend. */
 SKY_NODISCARD sky_status sky_fractions_legend(sky_context *ctx, const sky_fractions *f,
                                               sky_legend *out);

@@ -25,6 +25,15 @@ bool sky_local_ages_table(const sky_local_options *o) {
   return n >= 4 && strcmp(o->ages + n - 4, ".csv") == 0;
 }
 
+bool sky_local_rasters(const sky_local_options *o) {
+  return o->biomass != NULL || o->soil != NULL || (o->ages != NULL && !sky_local_ages_table(o));
+}
+
+bool sky_local_share(const char *sd) {
+  double share;
+  return sky_number_parse(sd, &share, NULL);
+}
+
 sky_status sky_local_check(sky_context *ctx, const sky_local_options *o) {
   if ((o->biomass == NULL) != (o->biomass_sd == NULL))
     return sky_fail(ctx, SKY_E_USAGE,

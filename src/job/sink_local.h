@@ -19,6 +19,10 @@ typedef struct sky_local_options {
 
 bool sky_local_ages_table(const sky_local_options *opt);
 bool sky_local_any(const sky_local_options *opt);
+/* Rasters, which need a map of classes. */
+bool sky_local_rasters(const sky_local_options *opt);
+/* sd of a raster that is a share of it, not a raster. */
+bool sky_local_share(const char *sd);
 /* SKY_E_USAGE: a raster without its sd. */
 SKY_NODISCARD sky_status sky_local_check(sky_context *ctx, const sky_local_options *opt);
 

@@ -68,7 +68,7 @@ static sky_status find_years(sky_context *ctx, yearly *w) {
   const double *date = w->s->opt.years, start = floor(date[0]) + 1;
   const char *at = w->opt->years;
   bool good = true;
-  if (at == NULL) good = add_years(w, start, ceil(date[w->s->n_period]));
+  if (at == NULL) good = add_years(w, start, ceil(date[w->s->opt.n_date - 1]));
   while (at != NULL && good) {
     double first, last;
     good = sky_number_parse(at, &first, &at);
@@ -81,7 +81,7 @@ static sky_status find_years(sky_context *ctx, yearly *w) {
   if (good) return SKY_OK;
   return sky_fail(ctx, SKY_E_USAGE,
                   "--flux-years: '%s': expected up to %d whole years of %g to 2500 (e.g. "
-                  "2005,2010-2020)",
+                  "2005,2010-2020; in a job: flux_years)",
                   w->opt->years != NULL ? w->opt->years : "", YEARS_MAX, start);
 }
 
@@ -335,7 +335,8 @@ sky_status sky_sink_write_yearly(sky_context *ctx, const sky_sink *s, const sky_
   yearly w = {.s = s, .opt = opt};
   sky_text t = {.ctx = ctx};
   if (!s->stocks)
-    return sky_fail(ctx, SKY_E_USAGE, "--yearly: set '%s' has no stocks", s->set->name);
+    return sky_fail(ctx, SKY_E_USAGE, "--yearly (in a job: yearly): set '%s' has no stocks",
+                    s->set->name);
   SKY_GO(find_years(ctx, &w));
   SKY_GO(make_dates(ctx, &w));
   put_head(&w, &t);
@@ -348,5 +349,14 @@ sky_status sky_sink_write_yearly(sky_context *ctx, const sky_sink *s, const sky_
 cleanup:
   yearly_free(&w);
   sky_text_free(&t);
+  return st;
+}
+
+sky_status sky_sink_yearly_check(sky_context *ctx, const sky_sink *s,
+                                 const sky_yearly_options *opt) {
+  yearly w = {.s = s, .opt = opt};
+  sky_status st = find_years(ctx, &w);
+  if (st == SKY_OK) st = read_management(ctx, &w);
+  yearly_free(&w);
   return st;
 }

@@ -14,4 +14,7 @@ typedef struct sky_yearly_options {
  * names the line of the table of management. */
 SKY_NODISCARD sky_status sky_sink_write_yearly(sky_context *ctx, const sky_sink *s,
                                                const sky_yearly_options *opt, const char *path);
+/* The same of years and management, of a sink that is open; factors are seen when it is made. */
+SKY_NODISCARD sky_status sky_sink_yearly_check(sky_context *ctx, const sky_sink *s,
+                                               const sky_yearly_options *opt);
 #endif

@@ -1,8 +1,9 @@
 /* stage_sink.c: one sink of the job: table per zone (sink-ID.csv), facts for the report, and the
  * NEE layer on the job's mesh (stages/sink-ID.nc).
  *
- * One pass over the maps gives the area tensor of the zones and of every mesh cell: both in the
- * maps' own system, pixels as they are, so that a zone made of cells has the sum of its cells.
+ * One pass over the maps gives the area tensor of the zones and, if the sink has a layer, of every
+ * mesh cell: both in the maps' own system, pixels as they are, so that a zone made of cells has the
+ * sum of its cells.
  *
  *     cell flux = CO2 uptake of the cell (kg yr-1) / (molar mass × seconds of a year × cell area)
  *
@@ -15,6 +16,7 @@
 
 #include "algorithms/sink/cells.h"
 #include "grids/mesh.h"
+#include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/species.h"
 #include "src/core/sum.h"
@@ -75,12 +77,11 @@ cleanup:
   return st;
 }
 
-static sky_status add_zones(sky_context *ctx, work *w) {
+/* The cells of the mesh, behind the zones of the table. */
+static sky_status add_cells(sky_context *ctx, work *w) {
   const sky_grid *map = w->sink.grid, *base = &w->mesh.patch[0];
   const bool same = (map->geographic && base->geographic) || (strcmp(map->crs, base->crs) == 0);
   const double step = same ? INFINITY : base->geographic ? STEP_DEGREES : STEP_METRES;
-  SKY_TRY(sky_job_zones_in(ctx, w->job, map, &w->sink.zones));
-  w->sink.n_zone = w->sink.zones.n;
   SKY_TRY(sky_mesh_outlines(ctx, &w->mesh, step, &w->sink.zones));
   return same ? SKY_OK : move_to_maps(ctx, w, w->sink.n_zone);
 }
@@ -88,8 +89,12 @@ static sky_status add_zones(sky_context *ctx, work *w) {
 static sky_status run_sink(sky_context *ctx, work *w) {
   SKY_TRY(sky_sink_entry_read(ctx, w->job, w->node, &w->entry));
   SKY_TRY(sky_sink_open(ctx, &w->entry.opt, &w->sink));
-  SKY_TRY(sky_job_mesh(ctx, w->job, &w->mesh));
-  SKY_TRY(add_zones(ctx, w));
+  SKY_TRY(sky_job_zones_in(ctx, w->job, w->sink.grid, &w->sink.zones));
+  w->sink.n_zone = w->sink.zones.n;
+  if (sky_sink_entry_has_layer(w->node)) {
+    SKY_TRY(sky_job_mesh(ctx, w->job, &w->mesh));
+    SKY_TRY(add_cells(ctx, w));
+  }
   return sky_sink_make(ctx, &w->sink);
 }
 
@@ -145,10 +150,9 @@ static sky_status audit_cells(sky_context *ctx, work *w, const sky_tensor *t, co
   if (a.in == 0.0)
     return sky_fail(ctx, SKY_E_COVERAGE,
                     "%s: the maps (%.9g to %.9g, %.9g to %.9g; %s) lie outside the job's grid",
-                    sky_node_text(sky_node_item(sky_node_get(w->node, "maps"), 0), ""),
-                    w->sink.grid->x_edge[0], w->sink.grid->x_edge[w->sink.grid->nx],
-                    w->sink.grid->y_edge[0], w->sink.grid->y_edge[w->sink.grid->ny],
-                    w->sink.grid->crs);
+                    sky_raster_path(w->sink.map), w->sink.grid->x_edge[0],
+                    w->sink.grid->x_edge[w->sink.grid->nx], w->sink.grid->y_edge[0],
+                    w->sink.grid->y_edge[w->sink.grid->ny], w->sink.grid->crs);
   sky_fact(&w->facts, "audit", id,
            "%.9g ha of land cover in the grid, %.9g ha in its cells, residual %.1e of it; %.6g ha "
            "without a class at both dates",
@@ -320,6 +324,27 @@ static void method_facts(work *w, const char *id) {
                                  : "");
 }
 
+/* What the job says itself, in the place of factor rows. */
+static void own_facts(work *w, const char *id) {
+  const sky_sink *s = &w->sink;
+  const sky_local_options *l = &s->opt.local;
+  for (size_t i = 0; i < s->sites.n_factor; i++) {
+    const sky_sink_factor *f = s->sites.factor[i];
+    if (f->own)
+      sky_fact(&w->facts, "sources", id, "%.6g ± %.4g %s (%s) is the job's own, from %s", f->value,
+               f->sd, f->unit, f->key, f->source);
+  }
+  if (l->biomass != NULL)
+    sky_fact(&w->facts, "sources", id, "above-ground biomass of each zone from %s, sd %s",
+             sky_file_base(l->biomass), sky_file_base(l->biomass_sd));
+  if (l->soil != NULL)
+    sky_fact(&w->facts, "sources", id, "soil carbon of each zone from %s, sd %s",
+             sky_file_base(l->soil), sky_file_base(l->soil_sd));
+  if (l->ages != NULL)
+    sky_fact(&w->facts, "sources", id, "ages of each zone's forest from %s",
+             sky_file_base(l->ages));
+}
+
 /* Rows that nobody checked, used because the job allows them. */
 static void warn_unverified(work *w, const char *id) {
   const sky_sink *s = &w->sink;
@@ -355,6 +380,7 @@ static sky_status from_maps(sky_context *ctx, work *w, const sky_stage *stage) {
   if (sky_sink_entry_has_layer(w->node)) SKY_TRY(make_layer(ctx, w, stage->id));
   SKY_TRY(zone_facts(ctx, w));
   method_facts(w, stage->id);
+  own_facts(w, stage->id);
   warn_unverified(w, stage->id);
   return sky_sink_entry_write(ctx, w->job, w->node, &w->sink);
 }

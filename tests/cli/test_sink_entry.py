@@ -251,7 +251,7 @@ def check_flux():
 BASE = "    maps: [lc0.tif, lc1.tif]\n    years: [2010, 2015]\n    legend: legend.csv\n"
 SET = BASE + "    factors: ipcc-tropical-moist\n"
 REFUSED = [  # entry, and what is said about it
-    ("    legend: legend.csv\n", ["sinks[0].maps: required without flux", "sinks[0].years: required"]),
+    ("    legend: legend.csv\n", ["sinks[0].maps: required without fractions or flux", "sinks[0].years: required"]),
     (BASE.replace("2015", "2010") + "    factors: a\n",
      ["bad.yaml:7: sinks[0].years[1]: 2010 is not a year in ascending order (1900 to 2200)"]),
     (SET.replace("lc1.tif]", "lc1.tif, lc2.tif]"), ["bad.yaml:7: sinks[0].years: 2 years for 3 maps"]),
