@@ -57,7 +57,9 @@ static void put(const sky_sink *s, size_t zone, int kind, size_t cls, const indi
   put_number(t, v->n2o);
   put_number(t, v->co2e);
   put_number(t, v->co2e_sd);
-  sky_text_printf(t, ",%s,", v->label);
+  sky_text_put(t, ",");
+  sky_text_csv(t, v->label);
+  sky_text_put(t, ",");
   sky_text_csv(t, v->status);
   sky_text_put(t, "\n");
 }
@@ -85,7 +87,8 @@ static indicator total(const sky_sink *s, size_t zone, const sky_sink_row *row,
   const double c = mapped ? -row->uptake.value / TONNE : 0,
                sd = mapped ? row->uptake.sd / TONNE : 0;
   v.status = mapped ? "" : "measures alone: the maps have no data";
-  v.label = mapped ? sky_sink_uptake_label(s, row) : "measures";
+  const char *label = sky_sink_uptake_label(s, row);
+  v.label = mapped && !(m->any && row->uptake.value == 0) ? label : "measures";
   v.hectares = mapped ? row->area[1] / HECTARE : NAN;
   v.c = c - m->gas[SKY_MEASURE_CO2] / TONNE / SKY_CO2_PER_C;
   v.c_sd = hypot(sd, m->sd[SKY_MEASURE_CO2] / TONNE / SKY_CO2_PER_C);
@@ -95,6 +98,12 @@ static indicator total(const sky_sink *s, size_t zone, const sky_sink_row *row,
   v.co2e = c * SKY_CO2_PER_C - m->co2e / TONNE;
   v.co2e_sd = hypot(sd * SKY_CO2_PER_C, m->co2e_sd / TONNE);
   return v;
+}
+
+/* What a difference of two maps is, and whether its sd knows the mistakes of the maps. */
+static const char *difference(const sky_sink *s) {
+  return isnan(s->opt.accuracy) ? "map difference, not area estimate; map error not in the sd"
+                                : "map difference, not area estimate; sd with map error";
 }
 
 static indicator change(const sky_sink *s, size_t zone, size_t cls) {
@@ -108,7 +117,7 @@ static indicator change(const sky_sink *s, size_t zone, size_t cls) {
   const sky_sink_estimate *e = &s->change[zone * (SKY_SINK_CLASSES + 1) + cls];
   v.c = -e->value / TONNE;
   v.c_sd = e->sd / TONNE;
-  v.label = "map difference, not area estimate";
+  v.label = difference(s);
   return v;
 }
 
@@ -121,7 +130,7 @@ static indicator resource(const sky_sink *s, size_t zone, const sky_sink_row *ro
   v.c_sd = row->stock.sd / TONNE;
   v.label = s->fractions.n > 0         ? "least change that fits the class fractions"
             : s->reference.n_class > 0 ? "area estimate from a reference sample"
-                                       : "map difference, not area estimate";
+                                       : difference(s);
   if (isnan(v.c)) v.status = "no data on stocks: the set has none";
   return v;
 }

@@ -110,7 +110,7 @@ def check_labels():
     assert rows["in", "forest"]["uptake_label"] == "gross growth"
     assert rows["in", "forest"]["zone_name"] == "IN"
     assert "map difference" in rows["in", "cropland"]["stock_label"]
-    assert "map error not in the interval" in rows["in", "cropland"]["stock_label"]
+    assert "interval from no change to the mapped one" in rows["in", "cropland"]["stock_label"]
     assert rows["in", "all"]["stock_change_t_c"] < 0 < rows["in", "all"]["stock_flux_t_co2"]
     assert rows["in", "all"]["uptake_flux_t_co2_yr"] < 0 < rows["in", "all"]["removal_t_c_yr"]
     assert rows["out", "all"]["reason"] == "outside the maps"

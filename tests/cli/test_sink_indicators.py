@@ -40,7 +40,9 @@ def zones(boxes):
 
 def table(path):
     lines = [x for x in pathlib.Path(path).read_text().splitlines() if not x.startswith("#")]
-    return list(csv.DictReader(lines))
+    rows = list(csv.reader(lines))
+    assert {len(r) for r in rows} == {len(rows[0])}, path  # a comma in a label is quoted
+    return [dict(zip(rows[0], r)) for r in rows[1:]]
 
 
 def call(*args, code=0):
@@ -109,6 +111,10 @@ def main():
         assert 0 < float(got[zone, "sink_change", "forest"]["t_c_sd"]) < 0.5 * math.hypot(*sd)
         assert float(got[zone, "resource_change", "forest"]["t_c"]) < 0
         assert got[zone, "total_sink", "forest"]["label"] == "gross growth"
+        for kind in ("sink_change", "resource_change"):
+            label = "map difference, not area estimate; map error not in the sd"
+            assert got[zone, kind, "forest"]["label"] == label, got[zone, kind, "forest"]
+            assert got[zone, kind, "forest"]["status"] == ""
 
     # Measures, in their own class and in the total; CO2e with CH4 that is not fossil (27.0).
     rice = 100 * 1.32 * 0.71 * 1.22 * 112 / 1e3
@@ -116,6 +122,7 @@ def main():
     close(row["t_ch4"], rice, "rice")
     close(row["t_co2e"], -27 * rice, "rice")
     close(row["t_c"], 0, "rice")
+    assert row["label"] == "measures" and got["city", "total_sink", "cropland"]["label"] == "no gain at tier 1"
     marsh = got["east", "total_sink", "coastal salt marsh"]
     close(marsh["t_co2"], 20 * 0.91 * CO2, "marsh")
     close(marsh["t_co2e"], 20 * (0.91 * CO2 - 27 * 0.1937), "marsh")

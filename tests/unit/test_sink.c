@@ -677,6 +677,19 @@ static void test_map_error(void **state) {
   assert_close(e->low, e->value - 1.959963984540054 * e->sd, 1e-12);
   assert_close(e->high, e->value - 1e3 * w * (lost + gained) + 1.959963984540054 * e->sd, 1e-12);
   assert_true(e->sd > 1e3 * w * hypot(lost, gained));
+  /* Unknown accuracy: the sd of the factors, from no change to the mapped one. What grows, too: 54
+   * ha at the second date, of which 50 and half of 14 were forest all along; stands up to 20 years
+   * grow 2.5 and older ones 1 t/ha. */
+  assert_int_equal(compute(ctx, &u, &set, 10, 1, rows), SKY_OK);
+  const double sd = rows[11].stock.sd;
+  assert_int_equal(compute(ctx, &u, &set, 10, NAN, rows), SKY_OK);
+  assert_close(e->sd, sd, 1e-12);
+  assert_close(e->low, e->value - 1.959963984540054 * sd, 1e-12);
+  assert_close(e->high, 1.959963984540054 * sd, 1e-12);
+  const sky_sink_estimate *up = &rows[11].uptake;
+  const double per = 1.246 * 0.47 * 1e3;
+  assert_close(up->value, -(50 + 4 * 2.5) * per, 1e-12);
+  assert_close(up->high - up->low, (4 * 2.5 - 7) * per + 2 * 1.959963984540054 * up->sd, 1e-12);
   sky_sink_set_free(&set);
 }
 
@@ -707,8 +720,13 @@ static void test_identical_truth(void **state) {
     assert_int_equal(compute(ctx, &t, &tier1, 14, 0.85, rows), SKY_OK);
     assert_true(rows[11].stock.low <= 0 && rows[11].stock.high >= 0);
     assert_true(rows[0].stock.low <= 0 && rows[0].stock.high >= 0);
-    /* Negative control: without the maps' errors the same maps show a change that is not there. */
+    /* Nothing known of the maps' errors: all of the change may be one. */
     assert_int_equal(compute(ctx, &t, &tier1, 14, NAN, rows), SKY_OK);
+    for (size_t i = 0; i < 12; i++)
+      assert_true(rows[i].stock.low <= 0 && rows[i].stock.high >= 0);
+    /* Negative control: said to be without errors, the same maps show a change that is not there.
+     */
+    assert_int_equal(compute(ctx, &t, &tier1, 14, 1, rows), SKY_OK);
     blind += rows[11].stock.high < 0;
   }
   assert_int_equal(blind, 20);
