@@ -67,6 +67,8 @@ void sky_sink_numbers(const sky_sink *s, const sky_sink_row *row, double v[SKY_S
   v[SKY_SINK_ZONE_AREA] = s->area[z] / HECTARE;
   v[SKY_SINK_COVERED] = sky_sink_covered(s, z);
   v[SKY_SINK_NODATA] = s->tensor.nodata[z] / HECTARE;
+  for (int i = SKY_SINK_STOCK_CHANGE; i <= SKY_SINK_UPTAKE_FLUX_SD && sky_sink_empty(s, z); i++)
+    v[i] = NAN; /* nothing is known, which is not zero */
 }
 
 /* ---- CSV ------------------------------------------------------------------------------------ */

@@ -413,6 +413,7 @@ const char *sky_sink_row_class(const sky_sink *s, const sky_sink_row *row) {
 }
 
 const char *sky_sink_stock_label(const sky_sink *s, const sky_sink_row *row) {
+  if (sky_sink_empty(s, row->zone)) return "no data";
   if (!s->stocks) return "no data: the set has no stocks";
   if (row->cls < s->n_class && !s->changed[row->cls]) return "no change of class";
   if (s->fractions.n > 0)
@@ -427,6 +428,7 @@ const char *sky_sink_stock_label(const sky_sink *s, const sky_sink_row *row) {
 
 const char *sky_sink_uptake_label(const sky_sink *s, const sky_sink_row *row) {
   bool growth = false, net = false;
+  if (sky_sink_empty(s, row->zone)) return "no data";
   for (size_t i = 0; i < s->n_class; i++) {
     if (row->cls != s->n_class && row->cls != i) continue;
     for (size_t k = 0; k < s->sites.n; k++) {
