@@ -172,7 +172,9 @@ def main():
                  ["nobody verified", "blue_carbon:C burial rate|mangrove China burial"]}
     for text, words in wrong.items():
         measures.write_text(head + text)
+        pathlib.Path(rows_csv).unlink(missing_ok=True)
         fails(3, words, *ask)
+        assert not pathlib.Path(rows_csv).exists(), words  # a refused run leaves no table
     call(*ask, "--allow-unverified", "blue_carbon:C burial rate|mangrove China burial:Fu et al. 2021 GCB "
          "(China blue carbon)")
     row = [r for r in table(WORK / "ind.csv") if r["zone_id"] == "east" and r["class_name"] == "mangrove"]
