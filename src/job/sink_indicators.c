@@ -106,6 +106,14 @@ static const char *difference(const sky_sink *s) {
                                 : "map difference, not area estimate; sd with map error";
 }
 
+/* Of the maps alone, which hold carbon: t CO2e are t CO2. Measures are of one date. */
+static void put_carbon(const sky_sink_estimate *e, double sign, indicator *v) {
+  v->c = sign * e->value / TONNE;
+  v->c_sd = e->sd / TONNE;
+  v->co2e = v->c * SKY_CO2_PER_C;
+  v->co2e_sd = v->c_sd * SKY_CO2_PER_C;
+}
+
 static indicator change(const sky_sink *s, size_t zone, size_t cls) {
   indicator v = none;
   v.status = silence(s, zone, cls);
@@ -114,9 +122,7 @@ static indicator change(const sky_sink *s, size_t zone, size_t cls) {
     v.status = "no data: needs maps of three dates";
     return v;
   }
-  const sky_sink_estimate *e = &s->change[zone * (SKY_SINK_CLASSES + 1) + cls];
-  v.c = -e->value / TONNE;
-  v.c_sd = e->sd / TONNE;
+  put_carbon(&s->change[zone * (SKY_SINK_CLASSES + 1) + cls], -1, &v);
   v.label = difference(s);
   return v;
 }
@@ -126,8 +132,7 @@ static indicator resource(const sky_sink *s, size_t zone, const sky_sink_row *ro
   v.status = silence(s, zone, row->cls);
   if (*v.status != '\0') return v;
   v.hectares = (row->area[1] - row->area[0]) / HECTARE;
-  v.c = row->stock.value / TONNE;
-  v.c_sd = row->stock.sd / TONNE;
+  put_carbon(&row->stock, 1, &v);
   v.label = s->fractions.n > 0         ? "least change that fits the class fractions"
             : s->reference.n_class > 0 ? "area estimate from a reference sample"
                                        : difference(s);

@@ -143,6 +143,9 @@ def main():
     # What there is no data for says so, and nothing else is empty.
     for key, r in got.items():
         assert (r["t_c"] == "") == r["status"].startswith("no data"), (key, r)
+        assert (r["t_co2e"] == "") == (r["t_co2e_sd"] == "") == (r["t_c"] == ""), (key, r)
+        if key[1] != "total_sink":
+            assert r["t_co2e"] == r["t_co2"] and r["t_co2e_sd"] == r["t_co2_sd"], (key, r)
     assert "legend" in got["city", "total_sink", "seagrass"]["status"]
     assert "no class" in got["away", "total_sink", "forest"]["status"]
     text = out.read_text()
