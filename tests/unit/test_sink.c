@@ -156,7 +156,14 @@ static void test_factor_sd(void **state) {
   assert_close(sky_sink_factor_sd(131.6, 20.7, "SD", 91, 172), 20.7, 1e-12);
   assert_close(sky_sink_factor_sd(192, NAN, "CI95_abs", 187, 204), 17 / 3.92, 1e-12);
   assert_close(sky_sink_factor_sd(0.47, NAN, "range", 0.44, 0.49), 0.05 / sqrt(12), 1e-12);
+  assert_close(sky_sink_factor_sd(0.016, NAN, "P2.5-P97.5 or CI95", 0.013, 0.019), 0.006 / 3.92,
+               1e-12);
+  assert_close(sky_sink_factor_sd(112, NAN, "P2.5-P97.5", 73, 147), 74 / 3.92, 1e-12);
+  assert_close(sky_sink_factor_sd(138, NAN, "mean+-SE", 100, 176), 38, 1e-12);
   assert_true(sky_sink_factor_sd(1, NAN, "reference", NAN, NAN) == 0);
+  assert_true(sky_sink_factor_sd(1, NAN, "", NAN, NAN) == 0);
+  assert_true(sky_sink_factor_sd(0, NAN, "CI95_abs", NAN, NAN) == 0); /* its cells are empty */
+  assert_true(isnan(sky_sink_factor_sd(1, 1, "guess", 0, 2)));        /* no silent 0 */
 }
 
 #define GRASS "ipcc_defaults:grassland total biomass|warm temperate wet:IPCC 2006 V4 Ch.6 Table 6.4"
