@@ -129,8 +129,8 @@ static sky_status put_sources(sky_context *ctx, const sky_sink *s, sky_text *t) 
   sky_text_put(t, "\n");
   for (size_t i = 0; i < s->sites.n_factor && o->pools == NULL; i++) {
     const sky_sink_factor *f = s->sites.factor[i];
-    sky_text_printf(t, "# factor %s = %.9g +- %.4g %s%s%s\n", f->key, f->value, f->sd, f->unit,
-                    f->own ? ", from " : "",
+    sky_text_printf(t, "# factor %s = %.9g +- %.4g %s%s%s%s\n", f->key, f->value, f->sd, f->unit,
+                    f->sd > 0 || f->own ? "" : ", no error published", f->own ? ", from " : "",
                     f->own        ? f->source
                     : f->verified ? ""
                                   : " (not verified)");

@@ -162,8 +162,8 @@ static sky_status put_zone(sky_context *ctx, const sky_sink *s, size_t zone,
 static void put_measures(const sky_sink *s, const sky_zone_measures *m, sky_text *t) {
   for (size_t i = 0; i < m->rows.n; i++) {
     const sky_sink_factor *f = &m->rows.factor[i];
-    sky_text_printf(t, "# factor %s = %.9g +- %.4g %s%s\n", f->key, f->value, f->sd, f->unit,
-                    f->verified ? "" : " (not verified)");
+    sky_text_printf(t, "# factor %s = %.9g +- %.4g %s%s%s\n", f->key, f->value, f->sd, f->unit,
+                    f->sd > 0 ? "" : ", no error published", f->verified ? "" : " (not verified)");
   }
   for (size_t i = 0; i < m->n; i++)
     if (*m->item[i].measure.note != '\0')

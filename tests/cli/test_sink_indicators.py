@@ -150,6 +150,8 @@ def main():
     assert "no class" in got["away", "total_sink", "forest"]["status"]
     text = out.read_text()
     assert "# GWP set AR6: CH4 (not fossil) 27, N2O 273" in text and "Table 5.11" in text
+    rows = [x for x in text.splitlines() if x.startswith("# factor")]
+    assert all((" +- 0 " in x) == x.endswith(", no error published") for x in rows), rows
     call("sink", maps[0], maps[1], zfile, "--id", "code", "--years", "2000,2010", "--legend", legend,
          "--factors", "ipcc-subtropical-humid", "--gwp", "AR5", "--indicators", out)
     two = {(r["zone_id"], r["indicator"], r["class_name"]): r for r in table(out)}
