@@ -34,15 +34,18 @@ void sky_sink_factors_free(sky_sink_factor *factor, size_t n) {
 }
 
 double sky_sink_factor_sd(double value, double unc, const char *kind, double low, double high) {
-  const double uniform = (high - low) / sqrt(12);
-  if (strcmp(kind, "SD") == 0) return fabs(unc);
+  static const char *const interval[] = {"CI95_abs", "P2.5-P97.5", "P2.5-P97.5 or CI95"};
+  const double width = isfinite(high - low) ? high - low : 0;
+  if (*kind == '\0' || strcmp(kind, "reference") == 0) return 0;
+  if (strcmp(kind, "SD") == 0 || strcmp(kind, "+-SE as published") == 0) return fabs(unc);
   if (strcmp(kind, "2SD_pct") == 0 || strcmp(kind, "nominal_pct") == 0)
     return fabs(value) * unc / 200;
   if (strcmp(kind, "CI95_pct") == 0) return fabs(value) * unc / 196;
-  if (strcmp(kind, "CI95_abs") == 0) return (high - low) / (2 * 1.96);
-  if (strcmp(kind, "range") == 0 || strcmp(kind, "minmax") == 0)
-    return isfinite(uniform) ? uniform : 0;
-  return 0;
+  for (size_t i = 0; i < sizeof interval / sizeof interval[0]; i++)
+    if (strcmp(kind, interval[i]) == 0) return width / (2 * 1.96);
+  if (strcmp(kind, "mean+-SE") == 0) return width / 2;
+  if (strcmp(kind, "range") == 0 || strcmp(kind, "minmax") == 0) return width / sqrt(12);
+  return NAN;
 }
 
 static bool allowed(const sky_factor_rows *l, const char *key) {
@@ -106,7 +109,10 @@ static sky_status numbers(sky_factor_rows *l, const sky_table *t, size_t row, sk
     SKY_TRY(sky_table_number(l->ctx, t, row, sky_table_find(t, header[i]), &v[i]));
   if (isnan(v[0])) return sky_fail(l->ctx, SKY_E_INTERNAL, "%s: no value", f->key);
   f->value = v[0];
-  f->sd = sky_sink_factor_sd(v[0], v[1], sky_factor_cell(t, row, "unc_kind"), v[2], v[3]);
+  const char *kind = sky_factor_cell(t, row, "unc_kind");
+  f->sd = sky_sink_factor_sd(v[0], v[1], kind, v[2], v[3]);
+  if (isnan(f->sd))
+    return sky_fail(l->ctx, SKY_E_INTERNAL, "%s: unc_kind '%s' says no error", f->key, kind);
   return strcmp(sky_factor_cell(t, row, "parameter"), "SOC_REF") == 0 ? place_sd(l, t, row, f)
                                                                       : SKY_OK;
 }

@@ -64,7 +64,8 @@ SKY_NODISCARD sky_status sky_factor_rows_check(sky_factor_rows *l, const char *i
 /* A cell by the header of its column; "" without such a column. */
 const char *sky_factor_cell(const sky_table *t, size_t row, const char *header);
 
-/* Standard deviation from a value and its uncertainty as the factor tables write it; 0 if none. */
+/* Standard deviation from a value and its uncertainty as the factor tables write it: 0 if none
+ * is published, NaN if the kind is not known. */
 double sky_sink_factor_sd(double value, double unc, const char *kind, double low, double high);
 
 #endif

@@ -170,6 +170,7 @@ typedef struct work {
   size_t n, n_zone, n_site;
   const sky_sink_site *site;
   double years, places;
+  bool unknown; /* nothing is known of the mistakes of the maps */
   const sky_reference *reference;
   double **area;      /* [n_site] of [n_zone*n*n]: the tensor's, or as the reference says */
   double *g;          /* [n*n*n*n] with a reference */
@@ -188,7 +189,8 @@ static double total_of(const work *k, size_t zone) {
   return sky_acc_value(&sum);
 }
 
-/* What error alone adds to the quantity, at one site. */
+/* What error alone adds to the quantity, at one site. w: false areas; areas do as well, land that
+ * keeps its class shifts nothing. */
 static double error_only(const sky_linear *l, const double *w) {
   const size_t n = l->n;
   sky_acc sum = {0, 0};
@@ -245,7 +247,7 @@ static double add_errors(const work *k, size_t zone, double sign, sky_acc *var) 
   for (size_t s = 0; s < k->n_site; s++) {
     const double *area = k->area[s] + zone * cells, *w = k->w[s] + zone * cells;
     const sky_sink_variance v = sky_linear_variance(&k->linear[s], area, w, k->site[s].set->factor);
-    sky_acc_add(&moved, error_only(&k->linear[s], w));
+    sky_acc_add(&moved, error_only(&k->linear[s], k->unknown ? area : w));
     sky_acc_add(var, v.area);
     sky_acc_add(var, v.cross);
     add_gradient(k, s, area, sign);
@@ -265,7 +267,7 @@ static void add_factors(const work *k, sky_acc *var) {
 }
 
 /* The interval holds both the difference as mapped and the one left after what map error alone is
- * expected to show. */
+ * expected to show, which is all of it where the accuracy of the maps is unknown. */
 static sky_sink_estimate interval(double q, double moved, const sky_acc *var) {
   const double left = q - moved, sd = sqrt(sky_acc_value(var));
   return (sky_sink_estimate){q, sd, fmin(q, left) - Z95 * sd, fmax(q, left) + Z95 * sd};
@@ -425,6 +427,7 @@ static sky_status work_make(sky_context *ctx, const sky_sink_site *site, size_t 
               .n_site = n_site,
               .years = how->years,
               .places = how->places,
+              .unknown = isnan(how->accuracy) && how->reference == NULL,
               .reference = how->reference};
   SKY_TRY(check(ctx, site, n_site, how));
   k->n = site[0].set->n_class;

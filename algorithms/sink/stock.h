@@ -34,8 +34,8 @@ typedef struct sky_sink_site { /* places that have one factor set: a climate wit
 
 typedef struct sky_sink_how {
   double years;       /* > 0 */
-  double accuracy;    /* overall accuracy of each map in (0, 1]; NaN if not stated: then only the
-                       * factors' errors count */
+  double accuracy;    /* overall accuracy of each map in (0, 1]; NaN if not stated: then sd is of
+                       * the factors alone, and the interval reaches to no change of class */
   double places;      /* independent places that a zone is made of, >= 1: the deviation of a place
                        * from the mean of its factor counts 1/places; NaN: does not count */
   double correlation; /* of both maps' errors, in [0, 1]: share of the second map's classes that

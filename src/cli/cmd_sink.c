@@ -37,17 +37,19 @@ static sky_status write_indicators(sky_context *ctx, const sky_sink_args *a, con
   return st;
 }
 
+/* First what can still be refused (sets to compare, measures), so that a run in vain writes
+ * nothing. */
 static sky_status write_all(sky_context *ctx, const sky_sink_args *a, bool json,
                             const sky_sink *s) {
-  if (a->out != NULL) SKY_TRY(sky_sink_write_csv(ctx, s, a->out));
-  if (a->areas != NULL) SKY_TRY(sky_sink_write_areas(ctx, s, a->areas));
-  if (a->rasters != NULL) SKY_TRY(sky_sink_write_rasters(ctx, s, a->rasters, NULL, 0));
   if (a->spread != NULL) SKY_TRY(sky_sink_write_spread(ctx, s, a->compare, a->spread));
   if (a->yearly != NULL) {
     const sky_yearly_options yearly = {a->flux_years, a->management};
     SKY_TRY(sky_sink_write_yearly(ctx, s, &yearly, a->yearly));
   }
   if (a->indicators != NULL) SKY_TRY(write_indicators(ctx, a, s));
+  if (a->out != NULL) SKY_TRY(sky_sink_write_csv(ctx, s, a->out));
+  if (a->areas != NULL) SKY_TRY(sky_sink_write_areas(ctx, s, a->areas));
+  if (a->rasters != NULL) SKY_TRY(sky_sink_write_rasters(ctx, s, a->rasters, NULL, 0));
   if (json) return sky_sink_print_json(ctx, s);
   sky_sink_print_table(s);
   return SKY_OK;

@@ -67,6 +67,8 @@ void sky_sink_numbers(const sky_sink *s, const sky_sink_row *row, double v[SKY_S
   v[SKY_SINK_ZONE_AREA] = s->area[z] / HECTARE;
   v[SKY_SINK_COVERED] = sky_sink_covered(s, z);
   v[SKY_SINK_NODATA] = s->tensor.nodata[z] / HECTARE;
+  for (int i = SKY_SINK_STOCK_CHANGE; i <= SKY_SINK_UPTAKE_FLUX_SD && sky_sink_empty(s, z); i++)
+    v[i] = NAN; /* nothing is known, which is not zero */
 }
 
 /* ---- CSV ------------------------------------------------------------------------------------ */
@@ -127,8 +129,8 @@ static sky_status put_sources(sky_context *ctx, const sky_sink *s, sky_text *t) 
   sky_text_put(t, "\n");
   for (size_t i = 0; i < s->sites.n_factor && o->pools == NULL; i++) {
     const sky_sink_factor *f = s->sites.factor[i];
-    sky_text_printf(t, "# factor %s = %.9g +- %.4g %s%s%s\n", f->key, f->value, f->sd, f->unit,
-                    f->own ? ", from " : "",
+    sky_text_printf(t, "# factor %s = %.9g +- %.4g %s%s%s%s\n", f->key, f->value, f->sd, f->unit,
+                    f->sd > 0 || f->own ? "" : ", no error published", f->own ? ", from " : "",
                     f->own        ? f->source
                     : f->verified ? ""
                                   : " (not verified)");

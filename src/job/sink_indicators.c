@@ -57,7 +57,9 @@ static void put(const sky_sink *s, size_t zone, int kind, size_t cls, const indi
   put_number(t, v->n2o);
   put_number(t, v->co2e);
   put_number(t, v->co2e_sd);
-  sky_text_printf(t, ",%s,", v->label);
+  sky_text_put(t, ",");
+  sky_text_csv(t, v->label);
+  sky_text_put(t, ",");
   sky_text_csv(t, v->status);
   sky_text_put(t, "\n");
 }
@@ -85,7 +87,8 @@ static indicator total(const sky_sink *s, size_t zone, const sky_sink_row *row,
   const double c = mapped ? -row->uptake.value / TONNE : 0,
                sd = mapped ? row->uptake.sd / TONNE : 0;
   v.status = mapped ? "" : "measures alone: the maps have no data";
-  v.label = mapped ? sky_sink_uptake_label(s, row) : "measures";
+  const char *label = sky_sink_uptake_label(s, row);
+  v.label = mapped && !(m->any && row->uptake.value == 0) ? label : "measures";
   v.hectares = mapped ? row->area[1] / HECTARE : NAN;
   v.c = c - m->gas[SKY_MEASURE_CO2] / TONNE / SKY_CO2_PER_C;
   v.c_sd = hypot(sd, m->sd[SKY_MEASURE_CO2] / TONNE / SKY_CO2_PER_C);
@@ -97,6 +100,20 @@ static indicator total(const sky_sink *s, size_t zone, const sky_sink_row *row,
   return v;
 }
 
+/* What a difference of two maps is, and whether its sd knows the mistakes of the maps. */
+static const char *difference(const sky_sink *s) {
+  return isnan(s->opt.accuracy) ? "map difference, not area estimate; map error not in the sd"
+                                : "map difference, not area estimate; sd with map error";
+}
+
+/* Of the maps alone, which hold carbon: t CO2e are t CO2. Measures are of one date. */
+static void put_carbon(const sky_sink_estimate *e, double sign, indicator *v) {
+  v->c = sign * e->value / TONNE;
+  v->c_sd = e->sd / TONNE;
+  v->co2e = v->c * SKY_CO2_PER_C;
+  v->co2e_sd = v->c_sd * SKY_CO2_PER_C;
+}
+
 static indicator change(const sky_sink *s, size_t zone, size_t cls) {
   indicator v = none;
   v.status = silence(s, zone, cls);
@@ -105,10 +122,8 @@ static indicator change(const sky_sink *s, size_t zone, size_t cls) {
     v.status = "no data: needs maps of three dates";
     return v;
   }
-  const sky_sink_estimate *e = &s->change[zone * (SKY_SINK_CLASSES + 1) + cls];
-  v.c = -e->value / TONNE;
-  v.c_sd = e->sd / TONNE;
-  v.label = "map difference, not area estimate";
+  put_carbon(&s->change[zone * (SKY_SINK_CLASSES + 1) + cls], -1, &v);
+  v.label = difference(s);
   return v;
 }
 
@@ -117,11 +132,10 @@ static indicator resource(const sky_sink *s, size_t zone, const sky_sink_row *ro
   v.status = silence(s, zone, row->cls);
   if (*v.status != '\0') return v;
   v.hectares = (row->area[1] - row->area[0]) / HECTARE;
-  v.c = row->stock.value / TONNE;
-  v.c_sd = row->stock.sd / TONNE;
+  put_carbon(&row->stock, 1, &v);
   v.label = s->fractions.n > 0         ? "least change that fits the class fractions"
             : s->reference.n_class > 0 ? "area estimate from a reference sample"
-                                       : "map difference, not area estimate";
+                                       : difference(s);
   if (isnan(v.c)) v.status = "no data on stocks: the set has none";
   return v;
 }
@@ -148,8 +162,8 @@ static sky_status put_zone(sky_context *ctx, const sky_sink *s, size_t zone,
 static void put_measures(const sky_sink *s, const sky_zone_measures *m, sky_text *t) {
   for (size_t i = 0; i < m->rows.n; i++) {
     const sky_sink_factor *f = &m->rows.factor[i];
-    sky_text_printf(t, "# factor %s = %.9g +- %.4g %s%s\n", f->key, f->value, f->sd, f->unit,
-                    f->verified ? "" : " (not verified)");
+    sky_text_printf(t, "# factor %s = %.9g +- %.4g %s%s%s\n", f->key, f->value, f->sd, f->unit,
+                    f->sd > 0 ? "" : ", no error published", f->verified ? "" : " (not verified)");
   }
   for (size_t i = 0; i < m->n; i++)
     if (*m->item[i].measure.note != '\0')

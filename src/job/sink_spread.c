@@ -106,7 +106,8 @@ sky_status sky_sink_write_spread(sky_context *ctx, const sky_sink *s, const char
                    " sink: factor sets beside each other\n"
                    "zone_id,class_name,set,removal_t_c_yr,sd_t_c_yr,low_t_c_yr,high_t_c_yr\n");
   for (size_t r = 0; r < w.n_row; r++)
-    if (sky_sink_row_shown(s, &s->rows[r])) put_row(&w, r, &t);
+    if (sky_sink_row_shown(s, &s->rows[r]) && !sky_sink_empty(s, s->rows[r].zone))
+      put_row(&w, r, &t);
   if (t.failed) {
     st = SKY_E_NOMEM;
     goto cleanup;

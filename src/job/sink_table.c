@@ -413,19 +413,22 @@ const char *sky_sink_row_class(const sky_sink *s, const sky_sink_row *row) {
 }
 
 const char *sky_sink_stock_label(const sky_sink *s, const sky_sink_row *row) {
+  if (sky_sink_empty(s, row->zone)) return "no data";
   if (!s->stocks) return "no data: the set has no stocks";
   if (row->cls < s->n_class && !s->changed[row->cls]) return "no change of class";
   if (s->fractions.n > 0)
-    return "least change that fits the class fractions, not area estimate; map error not in the "
-           "interval";
+    return "least change that fits the class fractions, not area estimate; map error unknown: "
+           "interval from no change to the mapped one";
   if (s->reference.n_class > 0)
     return "area estimate from a reference sample (Olofsson et al. 2014)";
-  return isnan(s->opt.accuracy) ? "map difference, not area estimate; map error not in the interval"
+  return isnan(s->opt.accuracy) ? "map difference, not area estimate; map error unknown: interval "
+                                  "from no change to the mapped one"
                                 : "map difference, not area estimate; interval with map error";
 }
 
 const char *sky_sink_uptake_label(const sky_sink *s, const sky_sink_row *row) {
   bool growth = false, net = false;
+  if (sky_sink_empty(s, row->zone)) return "no data";
   for (size_t i = 0; i < s->n_class; i++) {
     if (row->cls != s->n_class && row->cls != i) continue;
     for (size_t k = 0; k < s->sites.n; k++) {

@@ -321,8 +321,8 @@ static void put_head(const yearly *w, sky_text *t) {
                     w->at[d].way[2] != NULL ? w->at[d].way[2] : "as the reference");
   for (size_t f = 0; f < w->n_factor; f++) {
     const sky_sink_factor *k = w->factor[f];
-    sky_text_printf(t, "# factor %s = %.9g +- %.4g %s%s\n", k->key, k->value, k->sd, k->unit,
-                    k->verified ? "" : " (not verified)");
+    sky_text_printf(t, "# factor %s = %.9g +- %.4g %s%s%s\n", k->key, k->value, k->sd, k->unit,
+                    k->sd > 0 ? "" : ", no error published", k->verified ? "" : " (not verified)");
   }
   sky_text_put(t,
                "zone_id,zone_name,year,biomass_t_c,dead_organic_t_c,soil_t_c,change_t_c,"

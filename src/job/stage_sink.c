@@ -303,7 +303,8 @@ static void method_facts(work *w, const char *id) {
       "or decay, so gross growth is more than the net sink. Stock change is another view of "
       "the same land, not to be added to the uptake.%s",
       isnan(s->opt.accuracy)
-          ? " The accuracy of the maps is not stated, so their mistakes are not in the ranges."
+          ? " The accuracy of the maps is not stated, so their mistakes are not in the standard "
+            "deviations; the intervals reach from no change of class to the mapped one."
           : "");
   for (size_t i = 0; i < s->n_class; i++) {
     const sky_sink_class *cls = &s->set->cls[i];

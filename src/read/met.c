@@ -85,6 +85,19 @@ static sky_status check_range(sky_context *ctx, const sky_met *m, const char *pa
 
 /* ---- radiation ------------------------------------------------------------------------------ */
 
+/* Sums without a unit that are rates in truth: an hour of day has more than 1500 J m-2. */
+static sky_status check_sums(sky_context *ctx, const sky_met *m, const char *path,
+                             const char *what) {
+  double most = 0;
+  for (size_t i = 0; i < m->n * sky_grid_cells(&m->grid); i++)
+    if (m->shortwave[i] > most) most = m->shortwave[i];
+  if (most == 0 || most > SW_MAX) return SKY_OK;
+  return sky_fail(ctx, SKY_E_FORMAT,
+                  "%s: %s states no unit, and its largest value is %.6g: by day that is W m-2, not "
+                  "the J m-2 of ERA5; give it the attribute units (J m-2), or the name msdwswrf",
+                  path, what, most);
+}
+
 /* Whole hours since the last 00 UTC at the end of step i: 1..24. */
 static int hour_of(const sky_met *m, size_t i) {
   const int h = (int)lround(fmod(m->end[i], DAY) / HOUR);
@@ -169,6 +182,7 @@ static sky_status read_all(sky_context *ctx, sky_nc *f, sky_accumulation how, sk
   out->n = n;
   SKY_GO(check_range(ctx, out, path, t, out->t2m, T_MIN, T_MAX, "K"));
   mean_temperature(out);
+  if (!rate && gs.info.units[0] == '\0') SKY_GO(check_sums(ctx, out, path, s));
   if (!rate) SKY_GO(to_rate(ctx, path, how, out));
   SKY_GO(check_range(ctx, out, path, s, out->shortwave, -SW_NOISE, SW_MAX, "W m-2"));
   for (size_t i = 0; i < out->n * sky_grid_cells(&out->grid); i++) {

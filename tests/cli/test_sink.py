@@ -110,10 +110,15 @@ def check_labels():
     assert rows["in", "forest"]["uptake_label"] == "gross growth"
     assert rows["in", "forest"]["zone_name"] == "IN"
     assert "map difference" in rows["in", "cropland"]["stock_label"]
-    assert "map error not in the interval" in rows["in", "cropland"]["stock_label"]
+    assert "interval from no change to the mapped one" in rows["in", "cropland"]["stock_label"]
     assert rows["in", "all"]["stock_change_t_c"] < 0 < rows["in", "all"]["stock_flux_t_co2"]
     assert rows["in", "all"]["uptake_flux_t_co2_yr"] < 0 < rows["in", "all"]["removal_t_c_yr"]
-    assert rows["out", "all"]["reason"] == "outside the maps"
+    out = rows["out", "all"]
+    assert out["reason"] == "outside the maps"
+    # Nothing is known there, which is not zero.
+    for column in ("stock_change_t_c", "stock_sd_t_c", "stock_high_t_c", "removal_t_c_yr", "uptake_flux_t_co2_yr"):
+        assert out[column] in ("", None), (column, out[column])
+    assert out["stock_label"] == out["uptake_label"] == "no data" and out["zone_area_ha"] > 0
     assert ("out", "forest") not in rows
     text = run(*args)
     assert "gross growth" in text and "map difference, not area estimate" in text

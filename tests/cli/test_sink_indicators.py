@@ -40,7 +40,9 @@ def zones(boxes):
 
 def table(path):
     lines = [x for x in pathlib.Path(path).read_text().splitlines() if not x.startswith("#")]
-    return list(csv.DictReader(lines))
+    rows = list(csv.reader(lines))
+    assert {len(r) for r in rows} == {len(rows[0])}, path  # a comma in a label is quoted
+    return [dict(zip(rows[0], r)) for r in rows[1:]]
 
 
 def call(*args, code=0):
@@ -109,6 +111,10 @@ def main():
         assert 0 < float(got[zone, "sink_change", "forest"]["t_c_sd"]) < 0.5 * math.hypot(*sd)
         assert float(got[zone, "resource_change", "forest"]["t_c"]) < 0
         assert got[zone, "total_sink", "forest"]["label"] == "gross growth"
+        for kind in ("sink_change", "resource_change"):
+            label = "map difference, not area estimate; map error not in the sd"
+            assert got[zone, kind, "forest"]["label"] == label, got[zone, kind, "forest"]
+            assert got[zone, kind, "forest"]["status"] == ""
 
     # Measures, in their own class and in the total; CO2e with CH4 that is not fossil (27.0).
     rice = 100 * 1.32 * 0.71 * 1.22 * 112 / 1e3
@@ -116,6 +122,7 @@ def main():
     close(row["t_ch4"], rice, "rice")
     close(row["t_co2e"], -27 * rice, "rice")
     close(row["t_c"], 0, "rice")
+    assert row["label"] == "measures" and got["city", "total_sink", "cropland"]["label"] == "no gain at tier 1"
     marsh = got["east", "total_sink", "coastal salt marsh"]
     close(marsh["t_co2"], 20 * 0.91 * CO2, "marsh")
     close(marsh["t_co2e"], 20 * (0.91 * CO2 - 27 * 0.1937), "marsh")
@@ -136,10 +143,15 @@ def main():
     # What there is no data for says so, and nothing else is empty.
     for key, r in got.items():
         assert (r["t_c"] == "") == r["status"].startswith("no data"), (key, r)
+        assert (r["t_co2e"] == "") == (r["t_co2e_sd"] == "") == (r["t_c"] == ""), (key, r)
+        if key[1] != "total_sink":
+            assert r["t_co2e"] == r["t_co2"] and r["t_co2e_sd"] == r["t_co2_sd"], (key, r)
     assert "legend" in got["city", "total_sink", "seagrass"]["status"]
     assert "no class" in got["away", "total_sink", "forest"]["status"]
     text = out.read_text()
     assert "# GWP set AR6: CH4 (not fossil) 27, N2O 273" in text and "Table 5.11" in text
+    rows = [x for x in text.splitlines() if x.startswith("# factor")]
+    assert all((" +- 0 " in x) == x.endswith(", no error published") for x in rows), rows
     call("sink", maps[0], maps[1], zfile, "--id", "code", "--years", "2000,2010", "--legend", legend,
          "--factors", "ipcc-subtropical-humid", "--gwp", "AR5", "--indicators", out)
     two = {(r["zone_id"], r["indicator"], r["class_name"]): r for r in table(out)}
@@ -165,7 +177,9 @@ def main():
                  ["nobody verified", "blue_carbon:C burial rate|mangrove China burial"]}
     for text, words in wrong.items():
         measures.write_text(head + text)
+        pathlib.Path(rows_csv).unlink(missing_ok=True)
         fails(3, words, *ask)
+        assert not pathlib.Path(rows_csv).exists(), words  # a refused run leaves no table
     call(*ask, "--allow-unverified", "blue_carbon:C burial rate|mangrove China burial:Fu et al. 2021 GCB "
          "(China blue carbon)")
     row = [r for r in table(WORK / "ind.csv") if r["zone_id"] == "east" and r["class_name"] == "mangrove"]

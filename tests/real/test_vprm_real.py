@@ -332,6 +332,18 @@ def check_accumulated():
     assert (WORK / "b.nc").read_bytes() == (WORK / "c.nc").read_bytes()
     _, log = run("vprm", "day.nc", *base, "-o", "d.nc", "--accumulated", "hour", code=3)
     assert "W m-2" in log and not (WORK / "d.nc").exists()
+    # W m-2 under the name of the sum: without a unit that would be night for ever, so it is asked for.
+    shutil.copy(WORK / "hour.nc", WORK / "rate.nc")
+    with Dataset(WORK / "rate.nc", "a") as d:
+        d["ssrd"][:] = d["ssrd"][:] / 3600
+        d["ssrd"].delncattr("units")
+    _, log = run("vprm", "rate.nc", *base, "-o", "d.nc", code=3)
+    assert "rate.nc: ssrd states no unit" in log and "W m-2" in log and not (WORK / "d.nc").exists(), log
+    with Dataset(WORK / "rate.nc", "a") as d:
+        d.renameVariable("ssrd", "msdwswrf")
+    run("vprm", "rate.nc", *base, "-o", "d.nc")
+    close(load("d.nc")["nee"], a["nee"], "rate", 1e-6)
+    (WORK / "d.nc").unlink()
     _, log = run("vprm", MAY, ERA5, *base, "-o", "d.nc", code=3)
     assert "the file before it ends at" in log, log
 

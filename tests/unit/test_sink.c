@@ -156,7 +156,14 @@ static void test_factor_sd(void **state) {
   assert_close(sky_sink_factor_sd(131.6, 20.7, "SD", 91, 172), 20.7, 1e-12);
   assert_close(sky_sink_factor_sd(192, NAN, "CI95_abs", 187, 204), 17 / 3.92, 1e-12);
   assert_close(sky_sink_factor_sd(0.47, NAN, "range", 0.44, 0.49), 0.05 / sqrt(12), 1e-12);
+  assert_close(sky_sink_factor_sd(0.016, NAN, "P2.5-P97.5 or CI95", 0.013, 0.019), 0.006 / 3.92,
+               1e-12);
+  assert_close(sky_sink_factor_sd(112, NAN, "P2.5-P97.5", 73, 147), 74 / 3.92, 1e-12);
+  assert_close(sky_sink_factor_sd(138, NAN, "mean+-SE", 100, 176), 38, 1e-12);
   assert_true(sky_sink_factor_sd(1, NAN, "reference", NAN, NAN) == 0);
+  assert_true(sky_sink_factor_sd(1, NAN, "", NAN, NAN) == 0);
+  assert_true(sky_sink_factor_sd(0, NAN, "CI95_abs", NAN, NAN) == 0); /* its cells are empty */
+  assert_true(isnan(sky_sink_factor_sd(1, 1, "guess", 0, 2)));        /* no silent 0 */
 }
 
 #define GRASS "ipcc_defaults:grassland total biomass|warm temperate wet:IPCC 2006 V4 Ch.6 Table 6.4"
@@ -677,6 +684,19 @@ static void test_map_error(void **state) {
   assert_close(e->low, e->value - 1.959963984540054 * e->sd, 1e-12);
   assert_close(e->high, e->value - 1e3 * w * (lost + gained) + 1.959963984540054 * e->sd, 1e-12);
   assert_true(e->sd > 1e3 * w * hypot(lost, gained));
+  /* Unknown accuracy: the sd of the factors, from no change to the mapped one. What grows, too: 54
+   * ha at the second date, of which 50 and half of 14 were forest all along; stands up to 20 years
+   * grow 2.5 and older ones 1 t/ha. */
+  assert_int_equal(compute(ctx, &u, &set, 10, 1, rows), SKY_OK);
+  const double sd = rows[11].stock.sd;
+  assert_int_equal(compute(ctx, &u, &set, 10, NAN, rows), SKY_OK);
+  assert_close(e->sd, sd, 1e-12);
+  assert_close(e->low, e->value - 1.959963984540054 * sd, 1e-12);
+  assert_close(e->high, 1.959963984540054 * sd, 1e-12);
+  const sky_sink_estimate *up = &rows[11].uptake;
+  const double per = 1.246 * 0.47 * 1e3;
+  assert_close(up->value, -(50 + 4 * 2.5) * per, 1e-12);
+  assert_close(up->high - up->low, (4 * 2.5 - 7) * per + 2 * 1.959963984540054 * up->sd, 1e-12);
   sky_sink_set_free(&set);
 }
 
@@ -707,8 +727,13 @@ static void test_identical_truth(void **state) {
     assert_int_equal(compute(ctx, &t, &tier1, 14, 0.85, rows), SKY_OK);
     assert_true(rows[11].stock.low <= 0 && rows[11].stock.high >= 0);
     assert_true(rows[0].stock.low <= 0 && rows[0].stock.high >= 0);
-    /* Negative control: without the maps' errors the same maps show a change that is not there. */
+    /* Nothing known of the maps' errors: all of the change may be one. */
     assert_int_equal(compute(ctx, &t, &tier1, 14, NAN, rows), SKY_OK);
+    for (size_t i = 0; i < 12; i++)
+      assert_true(rows[i].stock.low <= 0 && rows[i].stock.high >= 0);
+    /* Negative control: said to be without errors, the same maps show a change that is not there.
+     */
+    assert_int_equal(compute(ctx, &t, &tier1, 14, 1, rows), SKY_OK);
     blind += rows[11].stock.high < 0;
   }
   assert_int_equal(blind, 20);

@@ -86,6 +86,11 @@ static void test_nitrogen(void **state) {
   in.nitrogen = 100;
   in.type = "EF1 synthetic N wet";
   check(*state, &in, 0, 0, 100 * 0.016 * 44 / 28);
+  fixture f; /* 0.013 to 0.019, 95 % */
+  assert_int_equal(make(*state, &in, &f), SKY_OK);
+  assert_int_equal(f.rows.n, 1);
+  assert_close(f.rows.factor[0].sd, 0.006 / 3.92, 1e-12);
+  sky_factor_rows_free(&f.rows);
 }
 
 /* Orchards: 0.43 t C/ha/yr up to 8.5 t C/ha, that is 19.8 years. */

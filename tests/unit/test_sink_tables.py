@@ -23,7 +23,19 @@ def differences(mine, theirs):
     return bad + ([("rows", len(mine), len(theirs))] if len(mine) != len(theirs) else [])
 
 
+def check_kinds():
+    """Kinds of error that algorithms/sink/factor_rows.c knows: another one would stop a run. The national pools
+    of china_densities ("+- as published") are no factors of a set."""
+    known = {"", "reference", "SD", "2SD_pct", "nominal_pct", "CI95_pct", "CI95_abs", "range", "minmax",
+             "P2.5-P97.5", "P2.5-P97.5 or CI95", "mean+-SE", "+-SE as published"}
+    for name in ("ipcc_defaults", "blue_carbon", "nonco2_factors", "china_densities"):
+        with open(OURS / f"{name}.csv", encoding="utf-8-sig", newline="") as f:
+            kinds = {r["unc_kind"] for r in csv.DictReader(f)}
+        assert kinds - known <= ({"+- as published"} if name == "china_densities" else set()), (name, kinds)
+
+
 def main():
+    check_kinds()
     if not REFERENCE.is_dir():
         print("skipped: no", REFERENCE)
         return 77
