@@ -365,11 +365,11 @@ static sky_status some_zone_inside(sky_context *ctx, const sky_sink *s) {
   const sky_zone *zone = &s->zones.zone[0];
   return sky_fail(
       ctx, SKY_E_NODATA,
-      "no zone lies in the maps, which span %.9g to %.9g, %.9g to %.9g in %s; zone '%s' "
+      "%s: no zone lies in the maps, which span %.9g to %.9g, %.9g to %.9g in %s; zone '%s' "
       "has a corner at %.9g, %.9g there: the crs of the maps or of the zones is wrong, "
       "or they are of different places",
-      g->x_edge[0], g->x_edge[g->nx], g->y_edge[0], g->y_edge[g->ny], g->crs, zone->id,
-      zone->ring->x[0], zone->ring->y[0]);
+      sky_raster_path(s->map), g->x_edge[0], g->x_edge[g->nx], g->y_edge[0], g->y_edge[g->ny],
+      g->crs, zone->id, zone->ring->x[0], zone->ring->y[0]);
 }
 
 sky_status sky_sink_make(sky_context *ctx, sky_sink *s) {

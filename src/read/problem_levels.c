@@ -105,16 +105,14 @@ static sky_status read_mix(sky_context *ctx, sky_nc *f, const sky_problem *p, si
   SKY_GO_ALLOC(A, SKY_NEW(ctx, double, info.count));
   for (size_t i = 0; i < info.count; i++) {
     const size_t a = i / *n, b = i % *n;
-    if (!isfinite(M[i]) || M[i] != M[b * *n + a] || (a == b && M[i] != 1))
-      SKY_GO(
-          sky_fail(ctx, SKY_E_RANGE,
-                   "%s: sector_mixing[%zu,%zu] is %g (expected a symmetric matrix with ones on its "
-                   "diagonal)",
-                   sky_nc_path(f), a, b, M[i]));
+    if (!isfinite(M[i]) || M[i] != M[b * *n + a])
+      SKY_GO(sky_fail(ctx, SKY_E_RANGE,
+                      "%s: sector_mixing[%zu,%zu] is %g (expected a symmetric matrix)",
+                      sky_nc_path(f), a, b, M[i]));
     A[i] = M[i];
   }
   if (LAPACKE_dsyev(LAPACK_ROW_MAJOR, 'N', 'L', (lapack_int)*n, A, (lapack_int)*n, value) != 0 ||
-      value[0] < -SEMIDEFINITE)
+      value[0] < -SEMIDEFINITE * fabs(value[*n - 1]))
     SKY_GO(sky_fail(ctx, SKY_E_RANGE,
                     "%s: sector_mixing has the eigenvalue %g (expected none below 0)",
                     sky_nc_path(f), value[0]));

@@ -5,8 +5,8 @@
  * models in order, separated by blanks. cell_width(cell): km, cells are squares around xc, yc.
  * Attributes cov_time and Lt_steps: correlation over time steps. Optional: level_scale<k>(…), the
  * relative sd of level k by time, sector and grid point; sector_mixing(sector,sector_too), the
- * correlation of sectors (fossil, biosphere, waste …), symmetric and positive semi-definite with
- * ones on its diagonal (e.g. cosine similarities): the cells of a time step then are those of the
+ * covariance of sectors (fossil, biosphere, waste …), symmetric and positive semi-definite (e.g.
+ * cosine similarities): the cells of a time step then are those of the
  * mesh once for each sector, sector by sector, with the same centres and widths. Without it there
  * is one sector. */
 #ifndef SKY_READ_PROBLEM_LEVELS_H

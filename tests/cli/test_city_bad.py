@@ -193,7 +193,7 @@ for name, made, needle in (
          "class.tif: class 77 has no row in legend worldcover")):
     expect(f"land cover: {name}", 3, needle, sets=(f'sinks[0].maps=["{first}", "{made}"]',))
 away = [raster(f"away{k}", path, shift=2e5) for k, path in enumerate((first, second))]
-expect("land cover: elsewhere", 3, "away0.tif: the maps (666000 to 714000", "lie outside the job's grid",
+expect("land cover: elsewhere", 4, "away0.tif: no zone lies in the maps, which span 666000 to 714000",
        sets=(f'sinks[0].maps=["{away[0]}", "{away[1]}"]',))
 expect("legend unknown", 2, "legend 'worldcovr' is not known; did you mean 'worldcover'?", sets=("sinks[0].legend=worldcovr",))
 expect("sink unknown", 2, "inversions[0].sink: no sink has the id 'wood'", sets=("inversions[0].sink=wood",))
