@@ -1,4 +1,5 @@
-/* cmd_merge.c: `skyflux merge`: the shards of a command to the result of one run, to the byte.
+/* cmd_merge.c: `skyflux merge`: the shards of sink or zonal to the result of one run, to the byte.
+ * Those of soundings and grid are products of their own, which these commands join themselves.
  *
  * A shard carries the command that made it. The command is run again, but what it computes from its
  * rasters comes from the shards. */
@@ -68,7 +69,7 @@ sky_status sky_cmd_merge(sky_context *ctx, int argc, char **argv) {
       {"out", 'o', "OUT", "write a .csv, .gpkg or .parquet (default: CSV to the terminal)"},
       {NULL, 0, NULL, NULL}};
   static const sky_cli_spec SPEC = {"merge", "SHARD... [-o OUT]",
-                                    "all shards of a command to the result of one run",
+                                    "all shards of sink or zonal to the result of one run",
                                     "skyflux merge part1.shard part2.shard -o change.csv", OPTIONS};
   merge_args a = {0};
   sky_cli_common common = {0};

@@ -29,8 +29,8 @@ static void wilson(double found, double n, double limit[2]) {
   const double p = found / n, z2 = Z95 * Z95;
   const double middle = (p + z2 / (2 * n)) / (1 + z2 / n);
   const double half = Z95 * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n);
-  limit[0] = middle - half;
-  limit[1] = middle + half;
+  limit[0] = fmax(middle - half, 0); /* beyond 0 and 1 only by rounding */
+  limit[1] = fmin(middle + half, 1);
 }
 
 static void add_figure(cJSON *list, const figure *f) {

@@ -66,11 +66,19 @@ static bool needs_role(const sky_reader *r, sky_role role) {
   return false;
 }
 
+/* Ratios: a variable that states no unit has none (CF-1.11 §3.1). A mole fraction without one may
+ * be in ppm, and a share in percent: those must state it. */
+static bool is_ratio(sky_role role) {
+  return role == SKY_ROLE_AK || role == SKY_ROLE_WEIGHT || role == SKY_ROLE_OPERATOR ||
+         role == SKY_ROLE_ALBEDO || role == SKY_ROLE_ALBEDO_NIR || role == SKY_ROLE_AEROSOL;
+}
+
 static void fill_field(const sky_reader *r, const sky_node *node, sky_field_decl *f) {
   const sky_node *paths = sky_node_get(node, "variables"), *fill = sky_node_get(node, "fill");
   *f = (sky_field_decl){.role = role_of(sky_node_text(node, "role")),
                         .assumed = sky_node_text(node, "units"),
                         .doc = "declared"};
+  if (f->assumed == NULL && is_ratio(f->role)) f->assumed = "1";
   sky_role_range(f->role, &f->min, &f->max);
   if (sky_node_given(node, "min")) f->min = sky_node_number(node, "min");
   if (sky_node_given(node, "max")) f->max = sky_node_number(node, "max");

@@ -146,8 +146,10 @@ static sky_status read_part(decoder *d, sky_role role, const sky_nc_part *part, 
   if (unit != NULL) {
     const char *from = info->units[0] != '\0' ? info->units : decl->assumed;
     if (from == NULL) {
-      return sky_fail(d->ctx, SKY_E_UNITS, "%s: %s: no units attribute (expected a unit of %s)",
-                      sky_nc_path(d->f), path, unit);
+      return sky_fail(
+          d->ctx, SKY_E_UNITS,
+          "%s: %s: no units attribute, and reader %s states none (expected a unit of %s)",
+          sky_nc_path(d->f), path, d->r->id, unit);
     }
     const sky_status st = sky_units_convert(d->ctx, from, unit, &scale, &offset);
     if (st != SKY_OK) return sky_fail_in(d->ctx, st, "%s: %s: ", sky_nc_path(d->f), path);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "src/core/text.h"
+#include "src/read/enhancement.h"
 #include "src/read/product.h"
 
 static const char *time_text(sky_time_rule rule) {
@@ -151,6 +152,24 @@ static void document_proofs(sky_text *t) {
   }
 }
 
+/* Rasters are no soundings and have no row in the table: enhancement.h. */
+static void document_enhancements(sky_text *t) {
+  sky_text_printf(
+      t,
+      "\n## Enhancement rasters\n\n"
+      "Column enhancements of CO2, CH4 or N2O in ppm m or an amount per area, as GeoTIFF (EMIT "
+      "L2B, "
+      "Carbon Mapper L3A):\n`skyflux info` only.\n\n"
+      "- Checked against their layout only: no real file has been read, only synthetic ones in "
+      "that "
+      "layout.\n"
+      "- Recognised by a unit that is a column amount; `--unit` and `--gas` say what the file does "
+      "not.\n"
+      "- Quality: nodata is left out; negative values are noise about zero and stay.\n"
+      "- Unit: mol m-2 = ppm m · 1e-6 p/(R T), p = %g Pa, T = %g K.\n",
+      SKY_ENHANCEMENT_PRESSURE, SKY_ENHANCEMENT_TEMPERATURE);
+}
+
 sky_status sky_readers_document(sky_context *ctx, char **text) {
   sky_text t = {.ctx = ctx};
   sky_text_put(
@@ -172,7 +191,8 @@ sky_status sky_readers_document(sky_context *ctx, char **text) {
       "take\n"
       "is refused with both names. Products that are not here can be declared in a job file or "
       "with\n"
-      "`--declare FILE.yaml`: see `products` in [job.md](job.md).\n\n"
+      "`--declare FILE.yaml`: see `products` in [job.md](job.md), and\n"
+      "[declared.yaml](../sample_scenes/products/declared.yaml) as a complete example.\n\n"
       "## Quality\n\n"
       "`--quality LIST`, or `soundings[].quality` of a job, names the rules that a sounding must "
       "pass:\n"
@@ -187,6 +207,7 @@ sky_status sky_readers_document(sky_context *ctx, char **text) {
   document_proofs(&t);
   for (size_t i = 0; i < sky_reader_count(); ++i)
     document_reader(&t, sky_reader_at(i));
+  document_enhancements(&t);
   *text = sky_text_take(&t);
   return *text != NULL ? SKY_OK : SKY_E_NOMEM;
 }

@@ -69,7 +69,7 @@ def died_in_library(path, gas):
             if " from " in line:
                 print("   ", line.strip())
                 return any(lib in line for lib in ("libhdf5", "libnetcdf", "libz.", "libsz"))
-            if "sysdeps" not in line and "malloc" not in line and "./stdlib" not in line:
+            if " at ./" not in line and " at ../sysdeps" not in line:  # not of libc's own sources
                 return False
     return False
 

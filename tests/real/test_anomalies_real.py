@@ -133,6 +133,7 @@ for path in sparse:
         middle, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         want = (np.array([middle - half, middle + half])) / (1 + z * z / n)
         assert np.allclose(f["interval_95"], want, atol=1e-12), (f, want)
+        assert 0 <= f["interval_95"][0] and f["interval_95"][1] <= 1, f
         assert n >= 380 and f["pass"] and f["interval_95"][0] >= f["least"], (path, f)
     assert all(v["found"] >= 0.97 * v["injected"] >= 0.97 * 60 for v in trial.values()), trial
     assert d["trial"]["false_alarms"] < 0.002 * d["trial"]["untouched"], d["trial"]

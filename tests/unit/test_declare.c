@@ -154,6 +154,31 @@ static void test_mistakes(void **state) {
   }
 }
 
+/* Only ratios have a unit where neither the file nor the declaration states one. */
+static void test_assumed_units(void **state) {
+  (void)state;
+  static const struct {
+    sky_role role;
+    const char *unit;
+  } WANT[] = {{SKY_ROLE_AK, "1"},   {SKY_ROLE_WEIGHT, "1"},     {SKY_ROLE_ALBEDO, "0.01"},
+              {SKY_ROLE_X, NULL},   {SKY_ROLE_SIGMA, NULL},     {SKY_ROLE_PROFILE, NULL},
+              {SKY_ROLE_LAT, NULL}, {SKY_ROLE_PRESSURE, "hPa"}, {SKY_ROLE_LAND_FRACTION, NULL}};
+  sky_declared *d;
+  assert_int_equal(sky_declared_parse(ctx, "f.yaml",
+                                      HEAD FIELDS_WITHOUT_WEIGHT
+                                      "      - {role: weight, variables: [/w]}\n"
+                                      "      - {role: land_fraction, variables: [/l]}\n"
+                                      "      - {role: albedo, variables: [/a], units: \"0.01\"}\n",
+                                      &d),
+                   SKY_OK);
+  for (size_t k = 0; k < sizeof WANT / sizeof WANT[0]; ++k) {
+    const sky_field_decl *f = sky_reader_field(sky_declared_at(d, 0), WANT[k].role);
+    assert_non_null(f);
+    assert_true(same_text(f->assumed, WANT[k].unit));
+  }
+  sky_declared_free(d);
+}
+
 /* Every allocation may fail. */
 static void test_out_of_memory(void **state) {
   (void)state;
@@ -174,9 +199,8 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_example),
-      cmocka_unit_test(test_role_words),
-      cmocka_unit_test(test_mistakes),
+      cmocka_unit_test(test_example),       cmocka_unit_test(test_role_words),
+      cmocka_unit_test(test_mistakes),      cmocka_unit_test(test_assumed_units),
       cmocka_unit_test(test_out_of_memory),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
