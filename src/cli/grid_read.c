@@ -149,11 +149,13 @@ static bool passed_over(const sky_grid_run *r, const char *path, sky_status st,
          strstr(reason, "product: harmonised soundings of") != NULL;
 }
 
-static void pass_over(sky_grid_run *r, sky_granule_failures *f) {
+static void pass_over(sky_context *ctx, sky_grid_run *r, sky_granule_failures *f) {
   size_t kept = 0;
   for (size_t i = 0; i < f->n; i++) {
     sky_granule_failure *item = &f->item[i];
     if (!passed_over(r, item->path, item->status, item->reason)) {
+      sky_log(ctx, SKY_LOG_WARN, "%s: granule skipped: %s", sky_file_base(item->path),
+              item->reason);
       f->item[kept++] = *item;
       continue;
     }
@@ -187,7 +189,7 @@ static sky_status read_granules(sky_context *ctx, sky_grid_run *r, size_t first,
   if (st == SKY_E_GAS && r->a.gas == NULL) st = SKY_E_USAGE; /* several gases: --gas is missing */
   for (size_t k = 0; k < SKY_DROP_COUNT; k++)
     r->drops[k] += drops[k];
-  pass_over(r, &failed);
+  pass_over(ctx, r, &failed);
   if (st == SKY_OK) st = take_failures(ctx, &r->failed, &failed);
   if (st == SKY_OK) st = put_soundings(ctx, r, &s, first * SOURCES_PER_INPUT);
   sky_granule_failures_free(&failed);
@@ -213,8 +215,7 @@ static sky_status refuse(sky_context *ctx, sky_grid_run *r, const char *path, sk
     return st;
   }
   one.item[0] = item;
-  pass_over(r, &one);
-  if (one.n > 0) sky_log(ctx, SKY_LOG_WARN, "%s: skipped: %s", sky_file_base(path), item.reason);
+  pass_over(ctx, r, &one);
   st = take_failures(ctx, &r->failed, &one);
   sky_granule_failures_free(&one);
   return st;

@@ -309,7 +309,6 @@ static sky_status add_failure(sky_context *ctx, sky_granule_failures *f, const c
   if (strncmp(reason, path, length) == 0 && strncmp(reason + length, ": ", 2) == 0) {
     reason += length + 2;
   }
-  sky_log(ctx, SKY_LOG_WARN, "%s: granule skipped: %s", sky_file_base(path), reason);
   sky_granule_failure *grown = sky_realloc(ctx, f->item, f->n, f->n + 1, sizeof *f->item);
   if (grown == NULL) return SKY_E_NOMEM;
   f->item = grown;
@@ -380,7 +379,7 @@ sky_status sky_granules_read(sky_context *ctx, char *const *paths, size_t n, con
                              sky_soundings *out, size_t drops[SKY_DROP_COUNT],
                              sky_granule_failures *failed) {
   memset(out, 0, sizeof *out);
-  if (failed != NULL) memset(failed, 0, sizeof *failed);
+  memset(failed, 0, sizeof *failed);
   gathering g = {0};
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(g.part, SKY_NEW0(ctx, sky_soundings, n));
@@ -401,10 +400,8 @@ sky_status sky_granules_read(sky_context *ctx, char *const *paths, size_t n, con
                   g.failed.n > 0 ? g.failed.item[0].reason : "");
   }
   if (drops != NULL) memcpy(drops, g.drops, sizeof g.drops);
-  if (failed != NULL) {
-    *failed = g.failed;
-    memset(&g.failed, 0, sizeof g.failed);
-  }
+  *failed = g.failed;
+  memset(&g.failed, 0, sizeof g.failed);
 cleanup:
   for (size_t i = 0; g.part != NULL && i < g.n; ++i)
     sky_soundings_free(&g.part[i]);

@@ -104,7 +104,8 @@ extern const size_t sky_granule_worker_task_count;
 
 /* Read many granules through worker processes (sky_context_threads() at a time), appended in the
  * order of paths whatever the timing. A granule whose worker dies, hangs or reports an error is
- * listed in failed (may be NULL) and skipped; SKY_E_NODATA if every one failed. drops (may be NULL)
+ * listed in failed and skipped: to warn of it or to pass it over is up to the caller, who knows
+ * whether it was named. SKY_E_NODATA if every one failed. drops (may be NULL)
  * counts reasons over everything read, also when sel drops the soundings themselves. The caller
  * frees failed also on failure. */
 typedef struct sky_granule_failure {

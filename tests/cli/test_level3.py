@@ -387,10 +387,13 @@ def test_folder(files):
     text = run(folder, "--gas", "ch4", "--cell", "1", "-o", WORK / "searched.nc")
     assert "2 files passed over" in text, text
     same("named.nc", "searched.nc")
+    quiet = subprocess.run([BINARY, "grid", folder, "--gas", "ch4", "--cell", "1", "-o", WORK / "again.nc",
+                            "--progress", "none"], capture_output=True, text=True)
+    assert quiet.returncode == 0 and quiet.stderr == "", quiet.stderr
     message = run(folder, "--gas", "ch4", "--cell", "1", "-o", folder / "gridded.nc", code=2)
     assert "exists already" in message, message
     message = run(folder / "notes.txt", *files, "--cell", "1", "-o", WORK / "some.nc", code=5)
-    assert "1 of 8" in message, message
+    assert "1 of 8" in message and "notes.txt: granule skipped: not a NetCDF file" in message, message
     for gas, text in (("co2", "no good sounding"), ("n2o", "no good sounding")):
         message = run(folder, "--gas", gas, "--cell", "1", "-o", WORK / "none.nc", code=4)
         assert text in message, message
