@@ -226,6 +226,7 @@ def musica(path, gas):
 
 # product of `skyflux synth product` -> gases and how to read one
 READ = {
+    "oco2-lite-v7": (("co2",), lambda p, g: oco(p)),
     "oco2-lite-v8": (("co2",), lambda p, g: oco(p)),
     "oco2-lite-v9": (("co2",), lambda p, g: oco(p)),
     "oco2-lite-v10": (("co2",), lambda p, g: oco(p)),
@@ -237,6 +238,10 @@ READ = {
     "wfmd": (("ch4",), lambda p, g: ghg_cci(p, g, True)),
     "srfp-co2": (("co2",), lambda p, g: ghg_cci(p, g, True)),
     "srpr-ch4": (("ch4",), lambda p, g: ghg_cci(p, g, True)),
+    "srfp-ch4": (("ch4",), lambda p, g: ghg_cci(p, g, True)),
+    "srfp-co2-gosat": (("co2",), lambda p, g: ghg_cci(p, g, True)),
+    "srpr-ch4-gosat": (("ch4",), lambda p, g: ghg_cci(p, g, True)),
+    "ocfp-ch4": (("ch4",), lambda p, g: ghg_cci(p, g, False, (np.float32(-9999.99),))),
     "ocfp": (("co2",), lambda p, g: ghg_cci(p, g, False, (np.float32(-9999.99),))),
     "emma-co2": (("co2",), emma),
     "emma-ch4": (("ch4",), emma),

@@ -72,7 +72,7 @@ def same(name, ours, real, attributes=STATED, dimensions=True):
 def against_acos():
     """OCO Lite has what ACOS Lite has, and the vertices, modes and footprints besides."""
     real = find("acos_oco_lite/*_090901_*.nc4")
-    for name in ("oco2-lite-v8", "oco2-lite-v9", "oco2-lite-v10", "oco2-lite-v11", "oco3-lite-v10"):
+    for name in ("oco2-lite-v7", "oco2-lite-v8", "oco2-lite-v9", "oco2-lite-v10", "oco2-lite-v11", "oco3-lite-v10"):
         path = synth(name)
         ours = of_file(path)
         with netCDF4.Dataset(path) as f:
@@ -84,7 +84,7 @@ def against_acos():
         for v in ("xco2_x2019", "xco2_qf_simple_bitflag"):
             assert (v in ours) == new, (name, v)
         assert ours["xco2_qf_bitflag"][0] == ("uint64" if name.endswith("v11") else "int32")
-        assert ("warn_level" in ours) == name.endswith("v8")
+        assert ("warn_level" in ours) == name.endswith(("v7", "v8"))
         for v in ("Sounding/operation_mode", "Sounding/footprint", "Retrieval/psurf", "file_index"):
             assert v in ours, (name, v)
         if real is None:
@@ -128,6 +128,7 @@ def against_ocpr():
     rename = lambda n: n.replace("ch4", "co2")
     path = synth("ocfp")
     if real is not None:
+        assert same("ocfp-ch4", of_file(synth("ocfp-ch4")), of_file(real)) >= 16
         theirs = of_file(real, rename)
         # CO2 is in ppm where CH4 is in ppb.
         for v in ("xco2", "xco2_uncertainty", "co2_profile_apriori", "raw_xco2"):

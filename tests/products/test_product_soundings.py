@@ -22,6 +22,8 @@ NAMES = dict(lat="latitude", lon="longitude", time="time", x="x", sigma="x_uncer
              profile="profile_prior", corner_lat="latitude_bounds", corner_lon="longitude_bounds")
 # synthetic product -> reader that skyflux takes; options that make both read the same variable
 READER = {
+    "oco2-lite-v7": "oco-lite", "srfp-ch4": "ghgcci-srfp", "srfp-co2-gosat": "ghgcci-srfp",
+    "srpr-ch4-gosat": "ghgcci-srpr", "ocfp-ch4": "ghgcci-ocfp",
     "oco2-lite-v8": "oco-lite", "oco2-lite-v9": "oco-lite", "oco2-lite-v10": "oco-lite",
     "oco2-lite-v11": "oco-lite", "oco3-lite-v10": "oco-lite", "s5p-ch4-v1": "s5p-ch4",
     "s5p-ch4-v2": "s5p-ch4-destriped", "s5p-ch4-bare": "s5p-ch4", "wfmd": "wfmd",
