@@ -30,6 +30,7 @@ typedef enum role {
   ROLE_GROWTH_OTHER,
   ROLE_BIOMASS,
   ROLE_BIOMASS_CARBON,
+  ROLE_ECOSYSTEM,
   ROLE_SOC,
   ROLE_LAND_USE,
   ROLE_TILLAGE,
@@ -47,10 +48,10 @@ static const struct {
                        {"litter", true, false},         {"dead_wood", true, false},
                        {"growth", false, true},         {"growth_young", true, true},
                        {"growth_other", false, true},   {"biomass", true, false},
-                       {"biomass_carbon", true, false}, {"soc_reference", true, false},
-                       {"land_use", true, false},       {"tillage", true, false},
-                       {"input", true, false},          {"grazing", true, false},
-                       {"net_flux", false, true}};
+                       {"biomass_carbon", true, false}, {"ecosystem_carbon", true, false},
+                       {"soc_reference", true, false},  {"land_use", true, false},
+                       {"tillage", true, false},        {"input", true, false},
+                       {"grazing", true, false},        {"net_flux", false, true}};
 
 typedef struct loader {
   sky_context *ctx;
@@ -257,6 +258,8 @@ static void build_pools(loader *l, sky_sink_class *c, double low, double high) {
     pool_add(&p[SKY_POOL_ABOVE], of[ROLE_BIOMASS], of[ROLE_CF], SIZE_MAX);
   if (of[ROLE_BIOMASS_CARBON] != SIZE_MAX)
     pool_add(&p[SKY_POOL_ABOVE], of[ROLE_BIOMASS_CARBON], SIZE_MAX, SIZE_MAX);
+  if (of[ROLE_ECOSYSTEM] != SIZE_MAX) /* the total stands in the place of the parts */
+    pool_add(&p[SKY_POOL_ABOVE], of[ROLE_ECOSYSTEM], SIZE_MAX, SIZE_MAX);
   if (of[ROLE_LITTER] != SIZE_MAX)
     pool_add(&p[SKY_POOL_LITTER], of[ROLE_LITTER], SIZE_MAX, SIZE_MAX);
   if (of[ROLE_DEAD_WOOD] != SIZE_MAX)
@@ -423,11 +426,11 @@ static bool has_stocks(const sky_sink_set *s) {
   return false;
 }
 
-/* Whether the set is of stocks at all, also where the maps do not ask for any. */
-static bool set_of_stocks(const loader *l, const char *set) {
+/* Whether the set has the role at all, also where the maps do not ask for it. */
+static bool set_has(const loader *l, const char *set, role r) {
   for (size_t row = 0; row < sky_table_rows(l->sets); row++)
     if (strcmp(sky_factor_cell(l->sets, row, "set"), set) == 0 &&
-        strcmp(sky_factor_cell(l->sets, row, "role"), roles[ROLE_AGB].name) == 0)
+        strcmp(sky_factor_cell(l->sets, row, "role"), roles[r].name) == 0)
       return true;
   return false;
 }
@@ -463,7 +466,8 @@ sky_status sky_sink_set_builtin(sky_context *ctx, const char *name, const sky_si
     SKY_GO(take_note(&l, "", &s.cls[i]));
     SKY_GO(load_class(&l, name, i));
   }
-  s.stocks = set_of_stocks(&l, name);
+  s.totals = set_has(&l, name, ROLE_ECOSYSTEM);
+  s.stocks = s.totals || set_has(&l, name, ROLE_AGB);
   SKY_GO(sky_factor_rows_check(&l.rows, " or give your own with --pools (pools)"));
   hand_over(&l);
   *out = s;

@@ -51,6 +51,8 @@ typedef struct sky_sink_set {
   char *name;
   bool dynamic; /* IPCC time rules; false: the stocks are those at the dates */
   bool stocks;  /* some class has a stock pool */
+  bool totals;  /* stocks are published totals of ecosystems (in SKY_POOL_ABOVE): without parts and
+                 * uptake, and a class without a row is not known, which is not zero */
   size_t n_factor, n_class;
   sky_sink_factor *factor;
   sky_sink_class *cls;

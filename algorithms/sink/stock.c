@@ -311,10 +311,39 @@ static void fill_linear(const work *k, sky_sink_quantity quantity, size_t cls) {
     sky_linear_fill(k->site[s].set, quantity, cls, k->years, &k->linear[s]);
 }
 
+static const sky_sink_estimate none = {NAN, NAN, NAN, NAN};
+
+static bool any_totals(const work *k) {
+  for (size_t s = 0; s < k->n_site; s++)
+    if (k->site[s].set->totals) return true;
+  return false;
+}
+
+/* Whether a class came or went in the row whose stock a set of totals does not hold. */
+static bool is_unknown(const work *k, const sky_sink_row *row) {
+  const size_t n = k->n;
+  for (size_t s = 0; s < k->n_site; s++) {
+    const sky_sink_set *set = k->site[s].set;
+    for (size_t i = 0; i < n && set->totals; i++) {
+      if (set->cls[i].pool[SKY_POOL_ABOVE].n > 0 || (row->cls != n && row->cls != i)) continue;
+      const double *area = k->area[s] + row->zone * n * n;
+      for (size_t j = 0; j < n; j++)
+        if (j != i && (area[i * n + j] != 0 || area[j * n + i] != 0)) return true;
+    }
+  }
+  return false;
+}
+
+/* A published total has neither parts nor uptake. */
+static void clear_totals(const work *k, sky_sink_row *row) {
+  row->biomass = row->dead = row->soil = row->soil_unknown = NAN;
+  row->uptake = none;
+  if (is_unknown(k, row)) row->stock = none;
+}
+
 static void fill_class(work *k, size_t cls, bool stocks, sky_sink_row *rows) {
   const size_t step = k->n + 1;
   static const sky_sink_quantity parts[3] = {SKY_SINK_BIOMASS, SKY_SINK_DEAD, SKY_SINK_SOIL};
-  const sky_sink_estimate none = {NAN, NAN, NAN, NAN};
   for (size_t z = 0; z < k->n_zone; z++) {
     sky_sink_row *row = &rows[z * step + cls];
     *row = (sky_sink_row){
@@ -337,6 +366,8 @@ static void fill_class(work *k, size_t cls, bool stocks, sky_sink_row *rows) {
   fill_linear(k, SKY_SINK_UPTAKE, cls);
   for (size_t z = 0; z < k->n_zone; z++)
     rows[z * step + cls].uptake = estimate(k, z);
+  for (size_t z = 0; z < k->n_zone && any_totals(k); z++)
+    clear_totals(k, &rows[z * step + cls]);
 }
 
 static sky_status check(sky_context *ctx, const sky_sink_site *site, size_t n_site,
@@ -485,7 +516,8 @@ sky_status sky_sink_uptake_change(sky_context *ctx, const sky_sink_site *before,
       for (size_t f = 0; f < a.m; f++)
         grad[f] += a.grad[f];
       add_factors(&b, &var);
-      out[z * (a.n + 1) + cls] = interval(total_of(&b, z) - total_of(&a, z), moved, &var);
+      out[z * (a.n + 1) + cls] =
+          any_totals(&b) ? none : interval(total_of(&b, z) - total_of(&a, z), moved, &var);
     }
   }
   work_free(&a);

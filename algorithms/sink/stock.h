@@ -19,10 +19,11 @@ typedef struct sky_sink_estimate {
 typedef struct sky_sink_row { /* one zone and class; class n_class is the whole zone */
   size_t zone, cls, period;   /* period: from date period to the next */
   double area[2];             /* m2 at both dates, of what has a class at both */
-  double biomass, dead, soil; /* kg C, parts of `stock` */
+  double biomass, dead, soil; /* kg C, parts of `stock`; NaN for a set of totals, as is */
   double soil_unknown;        /* m2 that changed class without a soil row on both sides */
-  sky_sink_estimate stock;    /* kg C over the period; NaN for a set without stocks */
-  sky_sink_estimate uptake;   /* kg C yr-1 to the atmosphere */
+  sky_sink_estimate stock;    /* kg C over the period; NaN for a set without stocks, and of a set of
+                               * totals where a class that it does not hold came or went */
+  sky_sink_estimate uptake;   /* kg C yr-1 to the atmosphere; NaN for a set of totals */
 } sky_sink_row;
 
 typedef struct sky_sink_site { /* places that have one factor set: a climate with a soil */

@@ -108,7 +108,7 @@ static const sink_option options[] = {
     TEXT(BESIDE, "management", management, "FILE.csv",
          "of --yearly, by date: columns year, tillage, input, grazing"),
     TEXT(OUTPUT, "spread", spread, "FILE.csv",
-         "the removal by each set of --compare, and their range"),
+         "removal and stock change by each set of --compare, and their range"),
     TEXT(BESIDE, "compare", compare, "SET,SET,...", "factor sets to be set beside each other"),
     TEXT(OUTPUT, "indicators", indicators, "FILE.csv", "the indicators of T/CI 231; needs --gwp"),
     TEXT(BESIDE, "gwp", gwp, "SET", "potentials for t CO2e: SAR, AR4, AR5, AR6, AR6_GWP20"),

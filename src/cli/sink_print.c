@@ -135,7 +135,7 @@ void sky_sink_print_table(const sky_sink *s) {
     printf("pools: %s\n", s->opt.pools);
     return;
   }
-  if (s->opt.soil == NULL && s->opt.soil_map == NULL && s->stocks)
+  if (s->opt.soil == NULL && s->opt.soil_map == NULL && s->stocks && !s->totals)
     printf("soil carbon: not computed (give --soil)\n");
   for (size_t z = 0; z < s->n_zone && s->local != NULL; z++)
     print_local(&s->local[z]);

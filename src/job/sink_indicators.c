@@ -176,6 +176,7 @@ sky_status sky_sink_write_indicators(sky_context *ctx, const sky_sink *s,
                                      const char *path) {
   sky_text t = {.ctx = ctx};
   sky_status st = SKY_OK;
+  SKY_TRY(sky_sink_need_parts(ctx, s, "indicators"));
   sky_text_put(&t, "# skyflux " SKYFLUX_VERSION
                    " sink: indicators of T/CI 231-2023, Table 1; sinks a year, removal positive\n");
   if (gwp != NULL)

@@ -291,6 +291,7 @@ sky_status sky_sink_write_rasters(sky_context *ctx, const sky_sink *s, const cha
   sky_raster_input in[4] = {{.path = map[0]}, {.path = map[1]}};
   size_t n = 2;
   sky_raster_set *set = NULL;
+  SKY_TRY(sky_sink_need_parts(ctx, s, "rasters"));
   sky_text stamp = {.ctx = ctx};
   if (s->opt.climate != NULL) in[w.climate = n++].path = s->opt.climate;
   if (s->opt.soil_map != NULL) in[w.soil = n++].path = s->opt.soil_map;

@@ -1,5 +1,5 @@
-/* sink_spread.c: see sink_spread.h. Range of n sets: least and greatest value, and
- * (max - min)/√12, the standard deviation of what is uniform between them. */
+/* sink_spread.c: see sink_spread.h. Range of the sets that hold the quantity: least and greatest
+ * value, and (max - min)/√12, the standard deviation of what is uniform between them. */
 #include "src/job/sink_spread.h"
 
 #include <math.h>
@@ -39,7 +39,7 @@ static sky_status compute(sky_context *ctx, spread *w, size_t i) {
   const sky_sink *s = w->s;
   const sky_sink_options *o = &s->opt;
   const sky_site_options opt = {.factors = w->set[i],
-                                .soil = NULL, /* uptake has no soil part */
+                                .soil = o->soil,
                                 .overrides = o->overrides,
                                 .legend = &s->legend,
                                 .allowed = o->allowed,
@@ -62,8 +62,13 @@ static sky_status compute(sky_context *ctx, spread *w, size_t i) {
   return st;
 }
 
+/* What is not known stays empty. */
 static void put(sky_text *t, double v) {
   char text[32];
+  if (isnan(v)) {
+    sky_text_put(t, ",");
+    return;
+  }
   sky_number_text(v == 0 ? 0 : v, text);
   sky_text_printf(t, ",%s", text);
 }
@@ -74,23 +79,51 @@ static void put_head(const spread *w, size_t r, const char *set, sky_text *t) {
   sky_text_printf(t, ",%s,%s", sky_sink_row_class(w->s, row), set);
 }
 
-static void put_row(const spread *w, size_t r, sky_text *t) {
+/* t C a year, or t C; positive = the land gains carbon. */
+static sky_sink_estimate removal(const sky_sink_row *row) {
+  return (sky_sink_estimate){.value = -row->uptake.value / TONNE, .sd = row->uptake.sd / TONNE};
+}
+
+static sky_sink_estimate stock(const sky_sink_row *row) {
+  return (sky_sink_estimate){.value = row->stock.value / TONNE, .sd = row->stock.sd / TONNE};
+}
+
+typedef sky_sink_estimate quantity(const sky_sink_row *row);
+
+static void put_set(quantity *of, const sky_sink_row *row, sky_text *t) {
+  const sky_sink_estimate e = of(row);
+  put(t, e.value);
+  put(t, e.sd);
+  sky_text_put(t, ",,");
+}
+
+/* Of one set alone there is no range. */
+static void put_range(quantity *of, const spread *w, size_t r, sky_text *t) {
   double low = INFINITY, high = -INFINITY;
+  size_t n = 0;
   for (size_t i = 0; i < w->n; i++) {
-    const sky_sink_estimate *e = &w->rows[i][r].uptake;
-    const double v = -e->value / TONNE;
+    const double v = of(&w->rows[i][r]).value;
+    if (isnan(v)) continue;
     low = fmin(low, v);
     high = fmax(high, v);
+    n++;
+  }
+  put(t, NAN);
+  put(t, n >= 2 ? (high - low) / sqrt(12) : NAN);
+  put(t, n >= 2 ? low : NAN);
+  put(t, n >= 2 ? high : NAN);
+}
+
+static void put_row(const spread *w, size_t r, sky_text *t) {
+  for (size_t i = 0; i < w->n; i++) {
     put_head(w, r, w->set[i], t);
-    put(t, v);
-    put(t, e->sd / TONNE);
-    sky_text_put(t, ",,\n");
+    put_set(removal, &w->rows[i][r], t);
+    put_set(stock, &w->rows[i][r], t);
+    sky_text_put(t, "\n");
   }
   put_head(w, r, "spread", t);
-  sky_text_put(t, ",");
-  put(t, (high - low) / sqrt(12));
-  put(t, low);
-  put(t, high);
+  put_range(removal, w, r, t);
+  put_range(stock, w, r, t);
   sky_text_put(t, "\n");
 }
 
@@ -102,9 +135,14 @@ sky_status sky_sink_write_spread(sky_context *ctx, const sky_sink *s, const char
   SKY_GO(split(ctx, names, &w));
   for (size_t i = 0; i < w.n; i++)
     SKY_GO(compute(ctx, &w, i));
-  sky_text_put(&t, "# skyflux " SKYFLUX_VERSION
-                   " sink: factor sets beside each other\n"
-                   "zone_id,class_name,set,removal_t_c_yr,sd_t_c_yr,low_t_c_yr,high_t_c_yr\n");
+  sky_text_printf(&t,
+                  "# skyflux " SKYFLUX_VERSION
+                  " sink: factor sets beside each other; IPCC sets %s%s; empty: the set does not "
+                  "hold it\n"
+                  "zone_id,class_name,set,removal_t_c_yr,sd_t_c_yr,low_t_c_yr,high_t_c_yr,"
+                  "stock_change_t_c,stock_sd_t_c,stock_low_t_c,stock_high_t_c\n",
+                  s->opt.soil != NULL ? "with soil " : "without soil carbon",
+                  s->opt.soil != NULL ? s->opt.soil : "");
   for (size_t r = 0; r < w.n_row; r++)
     if (sky_sink_row_shown(s, &s->rows[r]) && !sky_sink_empty(s, s->rows[r].zone))
       put_row(&w, r, &t);

@@ -205,12 +205,25 @@ sky_site_options sky_sink_site_options(const sky_sink *s) {
                             .n_allowed = s->opt.n_allowed};
 }
 
+sky_status sky_sink_need_parts(sky_context *ctx, const sky_sink *s, const char *what) {
+  if (!s->totals) return SKY_OK;
+  return sky_fail(
+      ctx, SKY_E_USAGE,
+      "%s: factor set '%s' is of stocks of whole ecosystems: it has no annual uptake, "
+      "and no biomass, litter and soil apart (skyflux sink has its table and --compare)",
+      what, s->set->name);
+}
+
 static sky_status make_sites(sky_context *ctx, sky_sink *s) {
   const sky_site_options opt = sky_sink_site_options(s);
   SKY_TRY(sky_sites_make(ctx, &s->areas, s->n_zone, &opt, &s->sites));
   s->set = &s->sites.site[0].set;
   for (size_t i = 0; i < s->sites.n; i++)
     s->stocks = s->stocks || s->sites.site[i].set.stocks;
+  for (size_t i = 0; i < s->sites.n; i++)
+    s->totals = s->totals || s->sites.site[i].set.totals;
+  if (s->opt.plots != NULL || sky_local_any(&s->opt.local))
+    return sky_sink_need_parts(ctx, s, "plots, biomass, soil carbon and forest ages");
   return SKY_OK;
 }
 
@@ -416,6 +429,7 @@ const char *sky_sink_stock_label(const sky_sink *s, const sky_sink_row *row) {
   if (sky_sink_empty(s, row->zone)) return "no data";
   if (!s->stocks) return "no data: the set has no stocks";
   if (row->cls < s->n_class && !s->changed[row->cls]) return "no change of class";
+  if (isnan(row->stock.value)) return "no data: a class that changed is not in the published set";
   if (s->fractions.n > 0)
     return "least change that fits the class fractions, not area estimate; map error unknown: "
            "interval from no change to the mapped one";
@@ -429,6 +443,7 @@ const char *sky_sink_stock_label(const sky_sink *s, const sky_sink_row *row) {
 const char *sky_sink_uptake_label(const sky_sink *s, const sky_sink_row *row) {
   bool growth = false, net = false;
   if (sky_sink_empty(s, row->zone)) return "no data";
+  if (s->totals) return "no data: the set has no annual uptake";
   for (size_t i = 0; i < s->n_class; i++) {
     if (row->cls != s->n_class && row->cls != i) continue;
     for (size_t k = 0; k < s->sites.n; k++) {

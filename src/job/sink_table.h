@@ -56,6 +56,7 @@ typedef struct sky_sink {
   sky_sink_local *local;   /* [n_zone] Tier 2; NULL: none */
   const sky_sink_set *set; /* of the first site: names of the classes */
   bool stocks;             /* some site has them */
+  bool totals;             /* some site's are totals of ecosystems, without parts and uptake */
   sky_reference reference; /* n_class 0: none */
   size_t n_period, n_row;
   sky_sink_row *rows;        /* [n_row = n_period*n_zone*(n_class+1)], the last period's first */
@@ -78,6 +79,8 @@ void sky_sink_close(sky_sink *s); /* NULL-safe members, zeroes */
  * always. */
 bool sky_sink_row_shown(const sky_sink *s, const sky_sink_row *row);
 const char *sky_sink_row_class(const sky_sink *s, const sky_sink_row *row); /* "all": the zone */
+/* SKY_E_USAGE for a set of totals of ecosystems: `what` takes uptake, or parts of the stock. */
+SKY_NODISCARD sky_status sky_sink_need_parts(sky_context *ctx, const sky_sink *s, const char *what);
 /* What kind of numbers these are, and why a zone is empty or not whole ("" if it is whole); the
  * reason is a literal or in out. */
 #define SKY_SINK_REASON 64

@@ -337,6 +337,7 @@ sky_status sky_sink_write_yearly(sky_context *ctx, const sky_sink *s, const sky_
   if (!s->stocks)
     return sky_fail(ctx, SKY_E_USAGE, "--yearly (in a job: yearly): set '%s' has no stocks",
                     s->set->name);
+  SKY_TRY(sky_sink_need_parts(ctx, s, "yearly"));
   SKY_GO(find_years(ctx, &w));
   SKY_GO(make_dates(ctx, &w));
   put_head(&w, &t);

@@ -378,6 +378,7 @@ cleanup:
 
 static sky_status from_maps(sky_context *ctx, work *w, const sky_stage *stage) {
   SKY_TRY(run_sink(ctx, w));
+  SKY_TRY(sky_sink_need_parts(ctx, &w->sink, "sinks[].factors"));
   if (sky_sink_entry_has_layer(w->node)) SKY_TRY(make_layer(ctx, w, stage->id));
   SKY_TRY(zone_facts(ctx, w));
   method_facts(w, stage->id);

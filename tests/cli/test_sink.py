@@ -164,6 +164,88 @@ def check_labels():
     fails(2, ["give --soil"], *args, "--tillage", "no-till")
 
 
+def beside(path, *args):
+    run(*args, "--spread", path)
+    return {(r["class_name"], r["set"]): r
+            for r in csv.DictReader(x for x in path.open() if not x.startswith("#"))}
+
+
+def check_stock_sets():
+    """Cells of 1 ha. Published densities of whole ecosystems, Tang et al. 2018 (t C/ha): forest 163.8,
+    shrubland 89.9, grassland 90.3, cropland 95.4."""
+    tang = "china-tang2018"
+    place = (np.radians(110) * 6378137.0, 100, 0, 3.2e6, 0, -100)
+    blocks = {"cut": ([1, 1], [7, 1]), "grass": ([3, 7], [2, 3]), "wet": ([1, 1, 4], [7, 4, 4]),
+              "still": ([1, 4], [1, 4])}
+    maps = {k: [raster(f"{k}{i}.tif", np.repeat(np.array(v), 100).reshape(-1, 10), place, CEA)
+                for i, v in enumerate(pair)] for k, pair in blocks.items()}
+    legend = WORK / "s.csv"
+    legend.write_text("code,name,class\n1,f,1\n2,s,2\n3,g,3\n4,w,4\n7,c,7\n")
+    zone = zones("s.geojson", {"z": (109.9, 29.9, 110.1, 30.4)})
+    rest = [zone, "--id", "code", "--years", "2000,2010", "--legend", legend, "--factors"]
+    keys = set()
+    for kind in ("cut", "grass"):
+        message = run(*maps[kind], *rest, tang, code=3)
+        keys |= {k for k in message.split("'") if k.startswith("china_densities:")}
+    assert len(keys) == 4, keys
+    allow = [x for k in sorted(keys) for x in ("--allow-unverified", k)]
+    fails(3, ["china_densities:ecosystem C density"], *maps["cut"], *rest, tang, *allow[:2])
+
+    def near(got, want):
+        assert abs(float(got) - want) <= 1e-7 * max(1, abs(want)), (got, want)
+
+    rows = rows_of(*maps["cut"], *rest, tang, *allow)
+    near(rows["z", "all"]["area_1_ha"], 200)
+    near(rows["z", "all"]["stock_change_t_c"], (95.4 - 163.8) * 100)
+    near(rows["z", "forest"]["stock_change_t_c"], -163.8 * 100)
+    near(rows["z", "cropland"]["stock_change_t_c"], 95.4 * 100)
+    for name in ("removal_t_c_yr", "removal_sd_t_c_yr", "uptake_flux_t_co2_yr", "biomass_t_c", "soil_t_c",
+                 "soil_unknown_ha"):  # neither uptake nor parts, which is not zero
+        assert all(r[name] is None for r in rows.values()), name
+    assert rows["z", "forest"]["uptake_label"] == "no data: the set has no annual uptake"
+    rows = rows_of(*maps["grass"], *rest, tang, *allow)
+    near(rows["z", "all"]["stock_change_t_c"], (89.9 - 90.3) * 100 + (90.3 - 95.4) * 100)
+    # Wetland is not in the set: forest that became wetland has lost its own, the rest is not known.
+    rows = rows_of(*maps["wet"], *rest, tang, *allow)
+    near(rows["z", "forest"]["stock_change_t_c"], -163.8 * 200)
+    near(rows["z", "cropland"]["stock_change_t_c"], 95.4 * 100)
+    for name in ("wetland", "all"):
+        assert rows["z", name]["stock_change_t_c"] is rows["z", name]["stock_sd_t_c"] is None, name
+        assert "not in the published set" in rows["z", name]["stock_label"]
+    assert rows_of(*maps["still"], *rest, tang)["z", "all"]["stock_change_t_c"] == 0
+
+    # Beside each other: stocks of two sets, fluxes of two, and only those that hold them.
+    net = run(*maps["cut"], *rest, "china-county", code=3)
+    both = [*allow, *(x for k in net.split("'") if k.startswith("china_densities:")
+                      for x in ("--allow-unverified", k))]
+    base = [*maps["cut"], *rest, WARM, *both, "--compare", f"{WARM},{tang},china-county"]
+    plain, soil = beside(WORK / "sp.csv", *base), beside(WORK / "sps.csv", *base, "--soil", "HAC")
+    # SOC_REF 64 t C/ha (warm temperate moist, HAC), F_LU 0.69, 10 of 20 years.
+    own = rows_of(*maps["cut"], *rest, WARM, "--soil", "HAC")["z", "all"]
+    for table in (plain, soil):
+        ipcc, county, spread = (table["all", s] for s in (WARM, "china-county", "spread"))
+        near(table["all", tang]["stock_change_t_c"], -6840)
+        assert county["stock_change_t_c"] == county["stock_sd_t_c"] == "", county
+        assert table["all", tang]["removal_t_c_yr"] == table["all", tang]["sd_t_c_yr"] == ""
+        near(county["removal_t_c_yr"], 0.644 * 100 - 0.422 * 100)
+        change = float(ipcc["stock_change_t_c"])
+        near(spread["stock_low_t_c"], min(change, -6840))
+        near(spread["stock_high_t_c"], max(change, -6840))
+        near(spread["stock_sd_t_c"], abs(change + 6840) / 12 ** 0.5)
+        near(spread["sd_t_c_yr"], abs(float(ipcc["removal_t_c_yr"]) - 22.2) / 12 ** 0.5)
+    near(soil["all", WARM]["stock_change_t_c"], own["stock_change_t_c"])
+    near(soil["all", WARM]["stock_sd_t_c"], own["stock_sd_t_c"])
+    near(float(soil["all", WARM]["stock_change_t_c"]) - float(plain["all", WARM]["stock_change_t_c"]),
+         64 * (0.69 - 1) * 10 / 20 * 100)
+    # One set alone has no range.
+    alone = beside(WORK / "one.csv", *maps["cut"], *rest, WARM, *both, "--compare", f"{tang},china-county")
+    assert all(alone["all", "spread"][k] == "" for k in ("stock_sd_t_c", "stock_low_t_c", "sd_t_c_yr", "low_t_c_yr"))
+    (WORK / "tp.csv").write_text("class,biomass_t_c_ha\n1,40\n")
+    for more in (("--plots", WORK / "tp.csv"), ("--yearly", WORK / "y.csv"), ("--rasters", WORK / "r"), ("--gwp", "AR6", "--indicators",
+                                                                            WORK / "i.csv")):
+        fails(2, [tang, "no annual uptake"], *maps["cut"], *rest, tang, *allow, *more)
+
+
 def check_errors():
     box = (110, 0.1, 0, 31, 0, -0.1)
     values = [[10, 50], [50, 190]]
@@ -222,4 +304,5 @@ for old in WORK.iterdir():
     old.unlink()
 check_areas()
 check_labels()
+check_stock_sets()
 check_errors()

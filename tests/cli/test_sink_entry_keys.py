@@ -320,6 +320,13 @@ def check_refusals():
     none.update(allow_unverified=json.dumps(keys), yearly=True)
     r = call("run", job("none", none), "--stage", "sink-land", "--progress=none")
     assert r.returncode != 0 and "(in a job: yearly): set 'china-county' has no stocks" in r.stderr, r.stderr
+    # and one of stocks alone is for the table of the command, not for a job, whose sink is an uptake
+    whole = {**MAPS, "factors": "china-tang2018"}
+    keys = re.findall(r"'(china_densities:.*?)'", call("run", job("whole", whole), "--stage", "sink-land").stderr)
+    whole.update(allow_unverified=json.dumps(keys))
+    r = call("run", job("whole", whole), "--stage", "sink-land", "--progress=none")
+    assert keys and r.returncode == 2, r.stderr
+    assert "sinks[].factors: factor set 'china-tang2018' is of stocks of whole ecosystems" in r.stderr, r.stderr
 
 
 shutil.rmtree(WORK, ignore_errors=True)
