@@ -206,12 +206,15 @@ sky_site_options sky_sink_site_options(const sky_sink *s) {
 }
 
 sky_status sky_sink_need_parts(sky_context *ctx, const sky_sink *s, const char *what) {
+  size_t i = 0;
   if (!s->totals) return SKY_OK;
+  while (!s->sites.site[i].set.totals)
+    i++;
   return sky_fail(
       ctx, SKY_E_USAGE,
       "%s: factor set '%s' is of stocks of whole ecosystems: it has no annual uptake, "
       "and no biomass, litter and soil apart (skyflux sink has its table and --compare)",
-      what, s->set->name);
+      what, s->sites.site[i].set.name);
 }
 
 static sky_status make_sites(sky_context *ctx, sky_sink *s) {

@@ -240,9 +240,9 @@ def check_stock_sets():
     # One set alone has no range.
     alone = beside(WORK / "one.csv", *maps["cut"], *rest, WARM, *both, "--compare", f"{tang},china-county")
     assert all(alone["all", "spread"][k] == "" for k in ("stock_sd_t_c", "stock_low_t_c", "sd_t_c_yr", "low_t_c_yr"))
-    (WORK / "tp.csv").write_text("class,biomass_t_c_ha\n1,40\n")
-    for more in (("--plots", WORK / "tp.csv"), ("--yearly", WORK / "y.csv"), ("--rasters", WORK / "r"), ("--gwp", "AR6", "--indicators",
-                                                                            WORK / "i.csv")):
+    (WORK / "tp.csv").write_text("class,biomass_t_c_ha\n1,40\n1,60\n")
+    for more in (("--plots", WORK / "tp.csv"), ("--yearly", WORK / "y.csv"), ("--rasters", WORK / "r"),
+                 ("--gwp", "AR6", "--indicators", WORK / "i.csv")):
         fails(2, [tang, "no annual uptake"], *maps["cut"], *rest, tang, *allow, *more)
 
 

@@ -219,7 +219,7 @@ static void test_sets(void **state) {
   char **names = NULL;
   size_t n = 0;
   assert_int_equal(sky_sink_set_names(ctx, &names, &n), SKY_OK);
-  assert_int_equal(n, 7);
+  assert_int_equal(n, 8);
   for (size_t i = 0; i < n; i++) {
     const int all[9] = {1, 3, 4, 6, 7, 11, 2, 9, 10};
     const bool ipcc = strncmp(names[i], "ipcc", 4) == 0;
