@@ -154,7 +154,8 @@ def test_memory():
         (WORK / f"{name}.nc").unlink()
     print(f"peak memory: {few:.0f} MB of 2 granules, {many:.0f} of 6, {rest:.0f} of 4, "
           f"{merged:.0f} merging")
-    assert max(few, many, rest, merged) < 300, (few, many, rest, merged)
+    if "sanitizer" not in subprocess.run([BINARY, "--version"], capture_output=True, text=True).stdout:
+        assert max(few, many, rest, merged) < 300, (few, many, rest, merged)  # one keeps freed memory
 
 
 def main():
