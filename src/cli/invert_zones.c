@@ -23,10 +23,6 @@ bool sky_invert_zones_take(sky_invert_zones *z, const char *name, const char *va
   return true;
 }
 
-bool sky_invert_zones_any(const sky_invert_zones *z) {
-  return z->rows.n > 1 || z->csv != NULL;
-}
-
 sky_status sky_invert_zones_read(sky_context *ctx, const char *path, const sky_problem *p,
                                  bool has_kernels, sky_invert_zones *z) {
   if (z->kernels != NULL && !has_kernels)

@@ -27,8 +27,6 @@ typedef struct sky_zone_column { /* one number of every row; left out where all 
 
 /* True where name is one of SKY_INVERT_ZONE_OPTIONS; then it is taken. */
 bool sky_invert_zones_take(sky_invert_zones *z, const char *name, const char *value);
-/* Anything beyond the total is asked for or in the file. */
-bool sky_invert_zones_any(const sky_invert_zones *z);
 /* Reads the rows; --ak without kernels in the mode (has_kernels) is SKY_E_USAGE. */
 SKY_NODISCARD sky_status sky_invert_zones_read(sky_context *ctx, const char *path,
                                                const sky_problem *p, bool has_kernels,
