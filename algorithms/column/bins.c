@@ -96,11 +96,23 @@ double sky_bin_sigma(const sky_bin *b, double correlation) {
 
 /* ---- the grid ------------------------------------------------------------------------------- */
 
+/* The index of blocks alone, before anything is touched. */
+static sky_status check_size(sky_context *ctx, const sky_grid *grid) {
+  const double blocks = (double)grid->ny * ((double)(grid->nx / BLOCK) + 1);
+  const double need = blocks * sizeof(sky_bin *), budget = (double)sky_context_memory(ctx);
+  if (need <= budget) return SKY_OK;
+  return sky_fail(ctx, SKY_E_NOMEM,
+                  "grid of %zu x %zu cells: its index alone needs %.0f MB, the memory budget is "
+                  "%.0f MB (--memory); choose larger cells or a smaller box",
+                  grid->nx, grid->ny, need / 1e6, budget / 1e6);
+}
+
 sky_status sky_bins_create(sky_context *ctx, const sky_grid *grid, const sky_bins_options *opt,
                            sky_bins **out) {
   sky_status st = SKY_OK;
   sky_bins *b = NULL;
   *out = NULL;
+  SKY_TRY(check_size(ctx, grid));
   SKY_GO_ALLOC(b, SKY_NEW0(ctx, sky_bins, 1));
   b->ctx = ctx;
   b->grid = grid;

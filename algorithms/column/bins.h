@@ -59,7 +59,7 @@ typedef struct sky_bins_total {
 typedef struct sky_bins sky_bins;
 
 /* grid must outlive the result; only cells that are touched cost memory (64 bytes each, in blocks
- * of 64). */
+ * of 64), beside one pointer a block. SKY_E_NOMEM: these alone exceed the budget. */
 SKY_NODISCARD sky_status sky_bins_create(sky_context *ctx, const sky_grid *grid,
                                          const sky_bins_options *opt, sky_bins **out);
 void sky_bins_free(sky_bins *b); /* NULL-safe */

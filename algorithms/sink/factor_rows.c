@@ -200,6 +200,19 @@ sky_status sky_factor_overrides_check(sky_context *ctx, const sky_table *t, cons
   return st;
 }
 
+sky_status sky_factor_allowed_check(sky_context *ctx, const char *key) {
+  sky_factor_rows l = {.ctx = ctx, .refused = {.ctx = ctx}};
+  bool known = false;
+  sky_status st = known_key(&l, key, &known);
+  if (st == SKY_OK && !known)
+    st = sky_fail(ctx, SKY_E_USAGE,
+                  "--allow-unverified: '%s' is no key of a factor row, nor of a row of this legend "
+                  "(the refusal lists the keys that are needed)",
+                  key);
+  sky_factor_rows_free(&l);
+  return st;
+}
+
 /* ---- rows ----------------------------------------------------------------------------------- */
 
 /* The factor of a table row; a row that was taken before is the same factor. */

@@ -59,6 +59,8 @@ SKY_NODISCARD sky_status sky_factor_rows_find(sky_factor_rows *l, const char *fi
  * overridden counts as verified: by the user. */
 SKY_NODISCARD sky_status sky_factor_overrides_check(sky_context *ctx, const sky_table *overrides,
                                                     const char *path);
+/* SKY_E_USAGE: the key of an allowed row is that of no row. */
+SKY_NODISCARD sky_status sky_factor_allowed_check(sky_context *ctx, const char *key);
 /* SKY_E_RANGE lists the rows that are not allowed; instead: " or …", what else can be done. */
 SKY_NODISCARD sky_status sky_factor_rows_check(sky_factor_rows *l, const char *instead);
 /* A cell by the header of its column; "" without such a column. */

@@ -8,9 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "grids/cover.h"
+#include "src/cli/values.h"
 #include "src/core/memory.h"
-#include "src/core/number.h"
 #include "src/core/text.h"
 
 static const sky_cli_option common_options[] = {
@@ -99,50 +98,6 @@ static sky_status open_log(sky_context *ctx, const char *path, FILE **file) {
   return SKY_OK;
 }
 
-/* ---- values ---- */
-
-sky_status sky_cli_size(sky_context *ctx, const char *text, size_t *bytes) {
-  static const char suffix[] = "KMGT";
-  double number = 0;
-  const char *rest = NULL;
-  if (sky_number_parse(text, &number, &rest) && number > 0) {
-    const char *unit = *rest == '\0' ? NULL : strchr(suffix, *rest & ~0x20);
-    if (unit != NULL) {
-      number = ldexp(number, 10 * (int)(unit - suffix + 1));
-      rest++;
-      if (*rest == 'B' || *rest == 'b') rest++;
-    }
-    if (*rest == '\0' && number >= 1 && number < (double)SIZE_MAX / 2) {
-      *bytes = (size_t)number;
-      return SKY_OK;
-    }
-  }
-  return sky_fail(ctx, SKY_E_USAGE, "'%s' is not a size (expected e.g. 4G, 500M or bytes)", text);
-}
-
-sky_status sky_cli_box(sky_context *ctx, const char *text, double box[4]) {
-  const char *p = text;
-  for (int i = 0; i < 4; i++) {
-    const char *rest = NULL;
-    if (!sky_number_parse(p, &box[i], &rest) || *rest != (i < 3 ? ',' : '\0')) {
-      return sky_fail(ctx, SKY_E_USAGE, "'%s' is not a box (expected W,S,E,N, e.g. 73,18,135,54)",
-                      text);
-    }
-    p = rest + 1;
-  }
-  if (!(box[1] < box[3]) || box[1] < -90 || box[3] > 90) {
-    return sky_fail(ctx, SKY_E_USAGE,
-                    "box '%s': south %g and north %g are not within -90 to 90 "
-                    "in this order",
-                    text, box[1], box[3]);
-  }
-  if (fmin(box[0], box[2]) < -180 || fmax(box[0], box[2]) > 360) {
-    return sky_fail(ctx, SKY_E_USAGE, "box '%s': west %g or east %g is outside -180 to 360", text,
-                    box[0], box[2]);
-  }
-  return SKY_OK;
-}
-
 static sky_status set_threads(sky_context *ctx, const char *text) {
   char *end = NULL;
   const long n = strtol(text, &end, 10);
@@ -155,12 +110,10 @@ static sky_status set_threads(sky_context *ctx, const char *text) {
 
 static sky_status set_progress(sky_context *ctx, const char *text) {
   static const char *const mode[] = {"auto", "plain", "json", "none"};
-  for (size_t i = 0; i < sizeof mode / sizeof mode[0]; i++) {
-    if (strcmp(text, mode[i]) != 0) continue;
-    sky_context_set_progress(ctx, (sky_progress_mode)i);
-    return SKY_OK;
-  }
-  return sky_fail(ctx, SKY_E_USAGE, "--progress: '%s' is not one of auto, plain, json, none", text);
+  int i;
+  SKY_TRY(sky_cli_word(ctx, "progress", text, mode, 4, &i));
+  sky_context_set_progress(ctx, (sky_progress_mode)i);
+  return SKY_OK;
 }
 
 /* ---- parsing ---- */
@@ -262,15 +215,4 @@ sky_status sky_cli_parse(sky_context *ctx, const sky_cli_spec *spec, int argc, c
   common->n_args = argc - optind;
   common->args = argv + optind;
   return SKY_OK;
-}
-
-sky_status sky_cli_tile(sky_context *ctx, const char *text, size_t *cells) {
-  char *end = NULL;
-  const long n = strtol(text, &end, 10);
-  if (*text != '\0' && *end == '\0' && n >= SKY_BAND && n <= 65536 && n % SKY_BAND == 0) {
-    *cells = (size_t)n;
-    return SKY_OK;
-  }
-  return sky_fail(ctx, SKY_E_USAGE, "--tile: '%s' is not a multiple of %d from %d to 65536", text,
-                  SKY_BAND, SKY_BAND);
 }

@@ -41,11 +41,4 @@ SKY_NODISCARD sky_status sky_cli_parse(sky_context *ctx, const sky_cli_spec *spe
                                        char **argv, sky_cli_handler handler, void *user,
                                        sky_cli_common *common);
 
-/* "W,S,E,N" -> four doubles. */
-SKY_NODISCARD sky_status sky_cli_box(sky_context *ctx, const char *text, double box[4]);
-/* "4G", "500M", "1024" -> bytes. */
-SKY_NODISCARD sky_status sky_cli_size(sky_context *ctx, const char *text, size_t *bytes);
-/* Side of the raster engine's tiles: a multiple of SKY_BAND cells, 65536 at most. */
-SKY_NODISCARD sky_status sky_cli_tile(sky_context *ctx, const char *text, size_t *cells);
-
 #endif

@@ -9,6 +9,7 @@
 
 #include "algorithms/inventory/account.h"
 #include "src/cli/commands.h"
+#include "src/cli/values.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
 #include "src/core/text.h"
@@ -49,28 +50,6 @@ static const sky_cli_spec SPEC = {
 
 /* ---- options -------------------------------------------------------------------------------- */
 
-/* Index of value among n words. */
-static sky_status choose(sky_context *ctx, const char *name, const char *value,
-                         const char *const *words, int n, int *out) {
-  for (*out = 0; *out < n; ++*out)
-    if (strcmp(words[*out], value) == 0) return SKY_OK;
-  sky_text list = {.ctx = ctx};
-  for (int i = 0; i < n; i++)
-    sky_text_printf(&list, "%s%s", i > 0 ? ", " : "", words[i]);
-  char *text = sky_text_take(&list);
-  if (text == NULL) return SKY_E_NOMEM;
-  sky_fail(ctx, SKY_E_USAGE, "--%s: '%s' is not one of %s", name, value, text);
-  sky_free(text);
-  return SKY_E_USAGE;
-}
-
-static sky_status take_number(sky_context *ctx, const char *name, const char *value, double low,
-                              double high, double *out) {
-  if (sky_number_parse(value, out, NULL) && *out >= low && *out <= high) return SKY_OK;
-  return sky_fail(ctx, SKY_E_USAGE, "--%s: '%s' is not a number from %g to %g", name, value, low,
-                  high);
-}
-
 static sky_status take_option(sky_context *ctx, void *user, const char *name, const char *value) {
   static const char *const LEVELS[] = {"national", "regional", "provincial"};
   static const char *const METHODS[] = {"heat", "tce"};
@@ -79,28 +58,28 @@ static sky_status take_option(sky_context *ctx, void *user, const char *name, co
   double number = 0;
   int i = 0;
   if (strcmp(name, "year") == 0) {
-    SKY_TRY(take_number(ctx, name, value, YEAR_MIN, YEAR_MAX, &number));
+    SKY_TRY(sky_cli_number(ctx, name, value, YEAR_MIN, YEAR_MAX, &number));
     o->rules.year = (int)number;
     if (o->rules.year != number)
       return sky_fail(ctx, SKY_E_USAGE, "--year: '%s' is not a whole year", value);
   } else if (strcmp(name, "electricity") == 0) {
-    SKY_TRY(choose(ctx, name, value, LEVELS, 3, &i));
+    SKY_TRY(sky_cli_word(ctx, name, value, LEVELS, 3, &i));
     o->rules.grid = (sky_grid_level)(SKY_GRID_NATIONAL + i);
   } else if (strcmp(name, "region") == 0) {
     o->rules.grid_region = value;
   } else if (strcmp(name, "carbon") == 0) {
-    SKY_TRY(choose(ctx, name, value, METHODS, 2, &i));
+    SKY_TRY(sky_cli_word(ctx, name, value, METHODS, 2, &i));
     o->rules.carbon = (sky_carbon)i;
   } else if (strcmp(name, "coal-edition") == 0) {
-    SKY_TRY(choose(ctx, name, value, COAL, 2, &i));
+    SKY_TRY(sky_cli_word(ctx, name, value, COAL, 2, &i));
     o->rules.coal_edition = COAL[i];
   } else if (strcmp(name, "carbon-edition") == 0) {
-    SKY_TRY(choose(ctx, name, value, CARBON, 2, &i));
+    SKY_TRY(sky_cli_word(ctx, name, value, CARBON, 2, &i));
     o->rules.carbon_edition = CARBON[i];
   } else if (strcmp(name, "factors") == 0) {
     o->factors = value;
   } else if (strcmp(name, "factor-sd") == 0) {
-    SKY_TRY(take_number(ctx, name, value, 0, 100, &number));
+    SKY_TRY(sky_cli_number(ctx, name, value, 0, 100, &number));
     o->rules.factor_sd = number / 100;
   } else if (strcmp(name, "allow-unverified") == 0) {
     o->allow[o->rules.n_allow++] = value;

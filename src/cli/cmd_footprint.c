@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "src/cli/commands.h"
+#include "src/cli/values.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
 #include "src/core/sum.h"

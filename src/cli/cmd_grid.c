@@ -10,6 +10,7 @@
 #include "src/cli/commands.h"
 #include "src/cli/grid_run.h"
 #include "src/cli/shard_command.h"
+#include "src/cli/values.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
@@ -40,53 +41,29 @@ static sky_status parse_method(sky_context *ctx, const char *text, sky_bins_opti
                   text);
 }
 
-/* One of two words. */
-static sky_status parse_choice(sky_context *ctx, const char *name, const char *value,
-                               const char *first, const char *second, bool *is_second) {
-  *is_second = strcmp(value, second) == 0;
-  if (*is_second || strcmp(value, first) == 0) return SKY_OK;
-  return sky_fail(ctx, SKY_E_USAGE, "--%s: '%s' is not one of %s, %s", name, value, first, second);
-}
-
-static sky_status parse_number(sky_context *ctx, const char *name, const char *value, double low,
-                               double high, double *out) {
-  if (sky_number_parse(value, out, NULL) && *out >= low && *out <= high) return SKY_OK;
-  return sky_fail(ctx, SKY_E_USAGE, "--%s: '%s' is not a number from %g to %g", name, value, low,
-                  high);
-}
-
 static sky_status handle(sky_context *ctx, void *user, const char *name, const char *value) {
   sky_grid_command *a = user;
-  bool second = false;
-  const struct {
-    const char *name, **to;
-  } texts[] = {{"output", &a->output},
-               {"table", &a->table},
-               {"baseline", &a->baseline},
-               {"zones", &a->zones},
-               {"id", &a->zone.id}};
+  const sky_cli_text_option texts[] = {{"output", &a->output},
+                                       {"table", &a->table},
+                                       {"baseline", &a->baseline},
+                                       {"zones", &a->zones},
+                                       {"id", &a->zone.id}};
   bool taken;
   SKY_TRY(sky_reading_args_take(ctx, &a->reading, &a->sel, name, value, &taken));
   if (taken || sky_grid_args_take(&a->grid, name, value)) return SKY_OK;
-  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-    if (strcmp(name, texts[i].name) != 0) continue;
-    *texts[i].to = value;
-    return SKY_OK;
-  }
-  if (strcmp(name, "gas") == 0) {
-    a->gas = value;
-    if (sky_species_find(value) != NULL) return SKY_OK;
-    return sky_fail(ctx, SKY_E_USAGE, "--gas: '%s' is not one of co2, ch4, n2o", value);
-  }
+  if (sky_cli_text(texts, sizeof texts / sizeof *texts, name, value)) return SKY_OK;
+  if (strcmp(name, "gas") == 0) return sky_cli_gas(ctx, value, &a->gas);
   if (strcmp(name, "method") == 0) return parse_method(ctx, value, &a->bins);
   if (strcmp(name, "weights") == 0) {
-    SKY_TRY(parse_choice(ctx, name, value, "area", "planar", &second));
-    a->bins.measure = second ? SKY_QUAD_PLANAR : SKY_QUAD_AREA;
+    static const char *const measures[] = {"area", "planar"};
+    int i;
+    SKY_TRY(sky_cli_word(ctx, name, value, measures, 2, &i));
+    a->bins.measure = i == 0 ? SKY_QUAD_AREA : SKY_QUAD_PLANAR;
     return SKY_OK;
   }
   if (strcmp(name, "correlation") == 0)
-    return parse_number(ctx, name, value, 0, 1, &a->correlation);
-  if (strcmp(name, "timeout") == 0) return parse_number(ctx, name, value, 1e-3, 1e9, &a->timeout);
+    return sky_cli_number(ctx, name, value, 0, 1, &a->correlation);
+  if (strcmp(name, "timeout") == 0) return sky_cli_number(ctx, name, value, 1e-3, 1e9, &a->timeout);
   if (strcmp(name, "shard") == 0) return sky_shard_parse(ctx, value, &a->shard);
   if (strcmp(name, "start") == 0) return sky_time_parse(ctx, value, &a->sel.start);
   if (strcmp(name, "end") == 0) return sky_time_parse(ctx, value, &a->sel.end);

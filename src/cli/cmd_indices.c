@@ -6,6 +6,7 @@
 
 #include "src/cli/commands.h"
 #include "src/cli/grid_args.h"
+#include "src/cli/values.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
 #include "src/job/indices.h"
@@ -32,9 +33,7 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
                  {"every", 0.25, 366, &a->opt.every}};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
     if (strcmp(name, numbers[i].name) != 0) continue;
-    if (!sky_number_parse(value, &v, NULL) || v < numbers[i].low || v > numbers[i].high)
-      return sky_fail(ctx, SKY_E_USAGE, "--%s: '%s' is not a number from %g to %g", name, value,
-                      numbers[i].low, numbers[i].high);
+    SKY_TRY(sky_cli_number(ctx, name, value, numbers[i].low, numbers[i].high, &v));
     *numbers[i].to = v;
   }
   return SKY_OK;

@@ -11,6 +11,7 @@
 #include "src/cli/commands.h"
 #include "src/cli/reading_args.h"
 #include "src/cli/info_raster.h"
+#include "src/cli/values.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
@@ -43,10 +44,7 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
   } else if (strcmp(name, "unit") == 0) {
     a->raster.unit = value;
   } else if (strcmp(name, "timeout") == 0) {
-    if (!sky_number_parse(value, &a->timeout, NULL) || a->timeout <= 0) {
-      return sky_fail(ctx, SKY_E_USAGE, "--timeout: '%s' is not a number of seconds above 0",
-                      value);
-    }
+    return sky_cli_above(ctx, name, value, &a->timeout);
   } else {
     double box[4];
     SKY_TRY(sky_cli_box(ctx, value, box));

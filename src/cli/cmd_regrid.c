@@ -6,6 +6,7 @@
 
 #include "src/cli/commands.h"
 #include "src/cli/grid_args.h"
+#include "src/cli/values.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
@@ -26,23 +27,18 @@ static const char *const kinds[] = {
 };
 
 static sky_status parse_kind(sky_context *ctx, const char *text, regrid_args *a) {
+  int i;
   a->kind = text;
-  for (size_t i = 0; i < 3; i++) {
-    a->opt.sampling = (sky_sampling)i;
-    if (strcmp(text, kinds[i]) == 0) return SKY_OK;
-  }
-  return sky_fail(ctx, SKY_E_USAGE, "--kind: '%s' is not one of intensive, extensive, class", text);
+  SKY_TRY(sky_cli_word(ctx, "kind", text, kinds, 3, &i));
+  a->opt.sampling = (sky_sampling)i;
+  return SKY_OK;
 }
 
 static sky_status handle(sky_context *ctx, void *user, const char *name, const char *value) {
   regrid_args *a = user;
   double number = NAN;
-  const struct { const char *name, **to; } texts[] = {{"out", &a->opt.out}, {"unit", &a->opt.unit}};
-  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-    if (strcmp(name, texts[i].name) != 0) continue;
-    *texts[i].to = value;
-    return SKY_OK;
-  }
+  const sky_cli_text_option texts[] = {{"out", &a->opt.out}, {"unit", &a->opt.unit}};
+  if (sky_cli_text(texts, sizeof texts / sizeof *texts, name, value)) return SKY_OK;
   if (sky_grid_args_take(&a->grid, name, value)) return SKY_OK;
   if (strcmp(name, "kind") == 0) return parse_kind(ctx, value, a);
   const bool good = sky_number_parse(value, &number, NULL);

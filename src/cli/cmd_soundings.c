@@ -14,6 +14,8 @@
 #include "grids/grid.h"
 #include "src/cli/commands.h"
 #include "src/cli/reading_args.h"
+#include "src/cli/shard_command.h"
+#include "src/cli/values.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
@@ -36,14 +38,9 @@ typedef struct soundings_args {
   sky_background_choice background;
   unsigned clean;
   double quality[2], timeout;
-  size_t shard, shards;
+  sky_shard shard;
   bool keep_dropped;
 } soundings_args;
-
-static sky_status set_number(sky_context *ctx, const char *name, const char *value, double *out) {
-  if (sky_number_parse(value, out, NULL) && *out > 0) return SKY_OK;
-  return sky_fail(ctx, SKY_E_USAGE, "--%s: '%s' is not a number above 0", name, value);
-}
 
 /* "0.5,1", "0.5,", ",0". */
 static sky_status set_quality(sky_context *ctx, const char *value, double range[2]) {
@@ -57,35 +54,17 @@ static sky_status set_quality(sky_context *ctx, const char *value, double range[
                   "--quality-range: '%s' is not LOW,HIGH (either may be left out)", value);
 }
 
-static sky_status set_shard(sky_context *ctx, const char *value, soundings_args *a) {
-  char *end;
-  errno = 0;
-  const long i = strtol(value, &end, 10), n = *end == '/' ? strtol(end + 1, &end, 10) : 0;
-  if (errno != 0 || *end != '\0' || i < 1 || n < 1 || i > n)
-    return sky_fail(ctx, SKY_E_USAGE, "--shard: '%s' is not i/n with 1 <= i <= n", value);
-  a->shard = (size_t)i;
-  a->shards = (size_t)n;
-  return SKY_OK;
-}
-
 static sky_status handle(sky_context *ctx, void *user, const char *name, const char *value) {
   soundings_args *a = user;
   bool taken;
   SKY_TRY(sky_reading_args_take(ctx, &a->reading, &a->sel, name, value, &taken));
   if (taken) return SKY_OK;
-  const struct {
-    const char *name, **to;
-  } texts[] = {{"output", &a->output}, {"zones", &a->zones},       {"id", &a->zone_id},
-               {"zone", &a->zone},     {"boundary", &a->boundary}, {"wind", &a->wind}};
-  for (size_t k = 0; k < sizeof texts / sizeof *texts; ++k) {
-    if (strcmp(name, texts[k].name) != 0) continue;
-    *texts[k].to = value;
-    return SKY_OK;
-  }
+  const sky_cli_text_option texts[] = {{"output", &a->output},     {"zones", &a->zones},
+                                       {"id", &a->zone_id},        {"zone", &a->zone},
+                                       {"boundary", &a->boundary}, {"wind", &a->wind}};
+  if (sky_cli_text(texts, sizeof texts / sizeof *texts, name, value)) return SKY_OK;
   if (strcmp(name, "gas") == 0) {
-    a->gas = value;
-    if (sky_species_find(value) == NULL)
-      return sky_fail(ctx, SKY_E_USAGE, "--gas: '%s' is not one of co2, ch4, n2o", value);
+    return sky_cli_gas(ctx, value, &a->gas);
   } else if (strcmp(name, "box") == 0) {
     double box[4];
     SKY_TRY(sky_cli_box(ctx, value, box));
@@ -99,15 +78,15 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
   } else if (strcmp(name, "footprints") == 0) {
     return sky_file_glob(ctx, value, &a->footprints, &a->n_footprints);
   } else if (strcmp(name, "boundary-error") == 0) {
-    return set_number(ctx, name, value, &a->boundary_error);
+    return sky_cli_above(ctx, name, value, &a->boundary_error);
   } else if (strcmp(name, "background") == 0) {
     return sky_background_parse(ctx, value, &a->background);
   } else if (strcmp(name, "quality-range") == 0) {
     return set_quality(ctx, value, a->quality);
   } else if (strcmp(name, "shard") == 0) {
-    return set_shard(ctx, value, a);
+    return sky_shard_parse(ctx, value, &a->shard);
   } else {
-    return set_number(ctx, name, value, &a->timeout);
+    return sky_cli_above(ctx, name, value, &a->timeout);
   }
   return SKY_OK;
 }
@@ -212,7 +191,7 @@ static sky_status drop_repeats(sky_context *ctx, file_list *f) {
 static void take_shard(const soundings_args *a, file_list *f) {
   size_t kept = 0;
   for (size_t i = 0; i < f->n; ++i) {
-    if (a->shards > 0 && i % a->shards != a->shard - 1)
+    if (a->shard.shards > 0 && i % a->shard.shards != a->shard.shard - 1)
       sky_free((char *)f->item[i].path);
     else
       f->item[kept++] = f->item[i];
@@ -244,8 +223,8 @@ static sky_status collect(sky_context *ctx, const soundings_args *a, const sky_c
   take_shard(a, f);
   if (f->n > 0) return SKY_OK;
   return sky_fail(ctx, SKY_E_NODATA,
-                  a->shards > 0 ? "soundings: no file falls to this shard"
-                                : "soundings: no file in the folders");
+                  a->shard.shards > 0 ? "soundings: no file falls to this shard"
+                                      : "soundings: no file in the folders");
 }
 
 /* --- zones -------------------------------------------------------------------------------------
@@ -368,7 +347,7 @@ static sky_status harmonise(sky_context *ctx, const soundings_args *a,
                                    .footprints = a->footprints,
                                    .n_footprints = a->n_footprints,
                                    .keep_dropped = a->keep_dropped,
-                                   .shard = a->shards > 0,
+                                   .shard = a->shard.shards > 0,
                                    .timeout_s = a->timeout};
   st = sky_harmonise(ctx, &q, &result);
   if (st == SKY_E_GAS && a->gas == NULL) st = SKY_E_USAGE; /* several gases: --gas is missing */

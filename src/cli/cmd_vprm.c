@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "src/cli/commands.h"
+#include "src/cli/values.h"
 #include "src/core/memory.h"
 #include "src/core/timeutil.h"
 #include "src/job/vprm.h"
@@ -23,33 +24,26 @@ typedef struct vprm_args {
 
 static sky_status parse_accumulated(sky_context *ctx, const char *text, sky_accumulation *out) {
   static const char *const words[] = {"auto", "hour", "day"};
-  for (int i = 0; i < 3; i++) {
-    *out = (sky_accumulation)i;
-    if (strcmp(text, words[i]) == 0) return SKY_OK;
-  }
-  return sky_fail(ctx, SKY_E_USAGE, "--accumulated: '%s' is not one of auto, hour, day", text);
+  int i;
+  SKY_TRY(sky_cli_word(ctx, "accumulated", text, words, 3, &i));
+  *out = (sky_accumulation)i;
+  return SKY_OK;
 }
 
 static sky_status handle(sky_context *ctx, void *user, const char *name, const char *value) {
   vprm_args *a = user;
-  const struct {
-    const char *name, **to;
-  } texts[] = {{"season", &a->opt.season},
-               {"landcover", &a->opt.landcover},
-               {"classes", &a->opt.classes},
-               {"set", &a->opt.set},
-               {"parameters", &a->opt.parameters},
-               {"zones", &a->opt.zones},
-               {"id", &a->opt.zone.id},
-               {"name", &a->opt.zone.name},
-               {"map", &a->opt.map},
-               {"table", &a->table},
-               {"out", &a->opt.out}};
-  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-    if (strcmp(name, texts[i].name) != 0) continue;
-    *texts[i].to = value;
-    return SKY_OK;
-  }
+  const sky_cli_text_option texts[] = {{"season", &a->opt.season},
+                                       {"landcover", &a->opt.landcover},
+                                       {"classes", &a->opt.classes},
+                                       {"set", &a->opt.set},
+                                       {"parameters", &a->opt.parameters},
+                                       {"zones", &a->opt.zones},
+                                       {"id", &a->opt.zone.id},
+                                       {"name", &a->opt.zone.name},
+                                       {"map", &a->opt.map},
+                                       {"table", &a->table},
+                                       {"out", &a->opt.out}};
+  if (sky_cli_text(texts, sizeof texts / sizeof *texts, name, value)) return SKY_OK;
   if (strcmp(name, "accumulated") == 0) return parse_accumulated(ctx, value, &a->opt.accumulated);
   if (a->opt.n_fraction == FRACTIONS_MAX)
     return sky_fail(ctx, SKY_E_USAGE, "--fraction: more than %d classes", FRACTIONS_MAX);

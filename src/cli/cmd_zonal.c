@@ -12,6 +12,7 @@
 #include "src/cli/commands.h"
 #include "src/cli/shard_command.h"
 #include "src/cli/zonal_run.h"
+#include "src/cli/values.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
@@ -139,12 +140,11 @@ static sky_status parse_kinds(sky_context *ctx, const char *text, sky_zonal_args
 
 static sky_status parse_unit(sky_context *ctx, const char *text, sky_zonal_args *a) {
   static const sky_area_unit units[] = {{"ha", 1e4}, {"km2", 1e6}, {"m2", 1}};
-  for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-    if (strcmp(text, units[i].name) != 0) continue;
-    a->unit = &units[i];
-    return SKY_OK;
-  }
-  return sky_fail(ctx, SKY_E_USAGE, "--area-unit: '%s' is not one of ha, km2, m2", text);
+  const char *const names[] = {units[0].name, units[1].name, units[2].name};
+  int i;
+  SKY_TRY(sky_cli_word(ctx, "area-unit", text, names, 3, &i));
+  a->unit = &units[i];
+  return SKY_OK;
 }
 
 /* Options on which no result depends. */
@@ -167,26 +167,20 @@ static bool handle_execution(sky_context *ctx, sky_zonal_args *a, const char *na
 static sky_status handle(sky_context *ctx, void *user, const char *name, const char *value) {
   sky_zonal_args *a = user;
   sky_status st;
-  const struct {
-    const char *name, **to;
-  } texts[] = {{"id", &a->zones.id},
-               {"name", &a->zones.name},
-               {"layer", &a->zones.layer},
-               {"where", &a->zones.where},
-               {"assume-crs", &a->zones.assume_crs},
-               {"level", &a->zones.level_attribute},
-               {"parent", &a->zones.parent_attribute},
-               {"weight-raster", &a->by},
-               {"like", &a->like}};
+  const sky_cli_text_option texts[] = {{"id", &a->zones.id},
+                                       {"name", &a->zones.name},
+                                       {"layer", &a->zones.layer},
+                                       {"where", &a->zones.where},
+                                       {"assume-crs", &a->zones.assume_crs},
+                                       {"level", &a->zones.level_attribute},
+                                       {"parent", &a->zones.parent_attribute},
+                                       {"weight-raster", &a->by},
+                                       {"like", &a->like}};
   if (handle_execution(ctx, a, name, value, &st)) return st;
   if (a->words == NULL) a->words = cJSON_CreateArray();
   const bool is_file = strcmp(name, "weight-raster") == 0 || strcmp(name, "like") == 0;
   if (!sky_shard_word(a->words, name, value, is_file)) return SKY_E_NOMEM;
-  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-    if (strcmp(name, texts[i].name) != 0) continue;
-    *texts[i].to = value;
-    return SKY_OK;
-  }
+  if (sky_cli_text(texts, sizeof texts / sizeof *texts, name, value)) return SKY_OK;
   if (strcmp(name, "stats") == 0) return parse_stats(ctx, value, a);
   if (strcmp(name, "kind") == 0) return parse_kinds(ctx, value, a);
   if (strcmp(name, "area-unit") == 0) return parse_unit(ctx, value, a);
@@ -194,9 +188,10 @@ static sky_status handle(sky_context *ctx, void *user, const char *name, const c
     a->opt.classes = true;
     return SKY_OK;
   }
-  if (strcmp(value, "area") != 0 && strcmp(value, "planar") != 0)
-    return sky_fail(ctx, SKY_E_USAGE, "--weights: '%s' is not one of area, planar", value);
-  a->opt.weight = strcmp(value, "area") == 0 ? SKY_WEIGHT_AREA : SKY_WEIGHT_PLANAR;
+  static const char *const weights[] = {"area", "planar"};
+  int i;
+  SKY_TRY(sky_cli_word(ctx, name, value, weights, 2, &i));
+  a->opt.weight = i == 0 ? SKY_WEIGHT_AREA : SKY_WEIGHT_PLANAR;
   return SKY_OK;
 }
 

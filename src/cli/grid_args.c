@@ -7,6 +7,7 @@
 
 #include "grids/preset.h"
 #include "src/cli/cli.h"
+#include "src/cli/values.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
 #include "src/core/units.h"
@@ -14,19 +15,12 @@
 #include "src/read/raster.h"
 
 bool sky_grid_args_take(sky_grid_args *a, const char *name, const char *value) {
-  const struct {
-    const char *name, **to;
-  } options[] = {{"like", &a->like},
-                 {"preset", &a->preset},
-                 {"crs", &a->crs},
-                 {"box", &a->box},
-                 {"cell", &a->cell}};
-  for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
-    if (strcmp(name, options[i].name) != 0) continue;
-    *options[i].to = value;
-    return true;
-  }
-  return false;
+  const sky_cli_text_option options[] = {{"like", &a->like},
+                                         {"preset", &a->preset},
+                                         {"crs", &a->crs},
+                                         {"box", &a->box},
+                                         {"cell", &a->cell}};
+  return sky_cli_text(options, sizeof options / sizeof *options, name, value);
 }
 
 static sky_status like(sky_context *ctx, const char *path, sky_grid *out) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "src/cli/shard_command.h"
+#include "src/cli/values.h"
 #include "src/core/memory.h"
 #include "src/core/number.h"
 #include "src/job/sink_measures.h"
@@ -279,6 +280,8 @@ static sky_status check_indicators(sky_context *ctx, const sky_sink_args *a) {
     return sky_fail(ctx, SKY_E_USAGE,
                     "sink: --measures go into the table of --indicators, which "
                     "is missing");
+  if (a->gwp != NULL && a->indicators == NULL)
+    return sky_fail(ctx, SKY_E_USAGE, "sink: --gwp goes with --indicators, which is missing");
   if (a->indicators == NULL) return SKY_OK;
   if (a->sink.pools != NULL)
     return sky_fail(ctx, SKY_E_USAGE,

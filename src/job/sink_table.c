@@ -66,12 +66,30 @@ static sky_status open_fractions(sky_context *ctx, sky_sink *s) {
   return SKY_OK;
 }
 
+/* "legend:NAME:CODE", as an allowed row is called. */
+static void legend_key(const sky_legend *l, size_t i, char key[128]) {
+  snprintf(key, 128, "legend:%s:%d", l->name, (int)l->row[i].low);
+}
+
+/* A misspelt permission must not look like one that was not needed. */
+static sky_status check_allowed(sky_context *ctx, const sky_sink *s) {
+  for (size_t k = 0; k < s->opt.n_allowed; k++) {
+    char key[128] = "";
+    for (size_t i = 0; i < s->legend.n && strcmp(key, s->opt.allowed[k]) != 0; i++)
+      legend_key(&s->legend, i, key);
+    if (strcmp(key, s->opt.allowed[k]) != 0)
+      SKY_TRY(sky_factor_allowed_check(ctx, s->opt.allowed[k]));
+  }
+  return SKY_OK;
+}
+
 sky_status sky_sink_open(sky_context *ctx, const sky_sink_options *opt, sky_sink *s) {
   sky_status st = SKY_OK;
   sky_raster *other = NULL;
   *s = (sky_sink){.opt = *opt};
   if (opt->fractions != NULL) {
     SKY_GO(open_fractions(ctx, s));
+    SKY_GO(check_allowed(ctx, s));
     goto cleanup;
   }
   SKY_GO(sky_raster_open(ctx, opt->maps[0], &s->map));
@@ -84,6 +102,7 @@ sky_status sky_sink_open(sky_context *ctx, const sky_sink_options *opt, sky_sink
     other = NULL;
   }
   SKY_GO(read_legend(ctx, opt->legend, &s->legend));
+  SKY_GO(check_allowed(ctx, s));
   s->grid = sky_raster_grid(s->map);
 cleanup:
   sky_raster_close(other);
@@ -99,7 +118,7 @@ static sky_status check_legend(sky_context *ctx, const sky_sink *s) {
     const sky_legend_row *row = &s->legend.row[i];
     char key[128];
     bool good = !s->seen[i] || row->verified;
-    snprintf(key, sizeof key, "legend:%s:%d", s->legend.name, (int)row->low);
+    legend_key(&s->legend, i, key);
     for (size_t k = 0; k < s->opt.n_allowed && !good; k++)
       good = strcmp(s->opt.allowed[k], key) == 0;
     if (good) continue;

@@ -258,6 +258,11 @@ def check_errors():
     fails(2, ["--years", "2010,2000"], one, two, zone, *base, "--years", "2010,2000")
     fails(2, ["--years", "is needed"], one, two, zone, *base)
     fails(2, ["got 2 files"], one, two, *good)
+    fails(2, ["--gwp", "--indicators"], one, two, zone, *good, "--gwp", "AR6")
+    fails(2, ["--allow-unverified", "'ipcc_defaults:nothing'"], one, two, zone, *good,
+          "--allow-unverified", "ipcc_defaults:nothing")
+    fails(2, ["--allow-unverified", "'legend:esa-cci:9999'"], one, two, zone, *good,
+          "--allow-unverified", "legend:esa-cci:9999")
     fails(2, ["--accuracy", "1.2"], one, two, zone, *good, "--accuracy", "1.2")
     fails(2, ["either --factors"], one, two, zone, *good, "--pools", "p.csv")
     fails(2, ["'ipcc-nowhere'", "list sink-sets"], one, two, zone, *good[:-3], "ipcc-nowhere",

@@ -171,6 +171,9 @@ def main():
     test_small_disk(args, (WORK / "want.nc").stat().st_size)
     test_killed_worker(args, full)
     test_killed_run(args, full)
+    text = run(WORK / "a.nc", "--cell", 0.00001, "-o", full / "out.nc", code=1)
+    assert "36000000 x 18000000 cells" in text and "--memory" in text, text
+    nothing_left(full)
     test_memory()
 
 
