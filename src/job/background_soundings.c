@@ -155,9 +155,9 @@ static sky_status use_upwind(sky_context *ctx, sky_soundings *s, const sky_clean
   sky_status st = SKY_OK;
   if (!of_file && east == NULL)
     return sky_fail(ctx, SKY_E_FORMAT,
-                    "%s: product %s carries no wind: no upwind sector can be told; a file of winds "
+                    "product %s carries no wind: no upwind sector can be told; a file of winds "
                     "(--wind, soundings[].wind) tells it",
-                    s->granules[0], s->granule_product[0]);
+                    s->granule_product[0]);
   if (of_file) {
     SKY_GO_ALLOC(own[0], SKY_NEW(ctx, double, s->n));
     SKY_GO_ALLOC(own[1], SKY_NEW(ctx, double, s->n));
