@@ -13,10 +13,13 @@ void sky_problem_observe(sky_context *ctx, const sky_problem *p, const double *x
                          double *out);
 /* out [n_state] = Hᵀ v, element i of v at v[i*stride]. */
 void sky_problem_transpose(const sky_problem *p, const double *v, size_t stride, double *out);
+/* Bytes of a problem's own arrays, its prior included. */
+double sky_problem_held_bytes(const sky_problem *p);
 /* The prior covariance of the state; its arrays stay the problem's. */
 sky_covariance sky_problem_covariance(const sky_problem *p);
-/* G [n_obs*n_obs] = H Q Hᵀ, both triangles; of x_sd, E, D (or the low-rank form), val, col and
- * rowptr alone, so that a copy of the struct with other arrays gives derivatives and parts of it.
+/* G [n_obs*n_obs] = H Q Hᵀ, both triangles (gram.c); of x_sd, E, D (or the low-rank form), val, col
+ * and rowptr alone, so that a copy of the struct with other arrays gives derivatives and parts of
+ * it.
  */
 SKY_NODISCARD sky_status sky_problem_gram(sky_context *ctx, const sky_problem *p, double *G);
 

@@ -106,8 +106,9 @@ static double bytes_held(const iteration *it, size_t basis) {
   const double n = (double)it->n, k = (double)basis, nb = (double)it->nb;
   const double rows = it->o->kernels ? 5 * (nb - 1) * (double)it->p->n_state : 0; /* zone_A */
   const double own = 8 * (k * (n + 3 * nb) + 2 * k * k + 4 * nb * n + rows);
-  return own + sky_obs_operator_bytes(it->p, it->o->float32) + sky_problem_bytes(it->p, 0) -
-         8 * (n * n + (double)it->p->n_cell * n);
+  return own + sky_obs_operator_bytes(it->p, it->o->float32) + sky_problem_held_bytes(it->p) +
+         sky_posterior_bytes(it->p->n_state, it->p->n_obs, it->p->n_background, 0) +
+         8 * 3 * (double)it->p->n_state;
 }
 
 static sky_status check_memory(const iteration *it, size_t basis) {

@@ -11,14 +11,6 @@
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 
-sky_status sky_problem_check_elements(sky_context *ctx, const sky_problem *p) {
-  if (p->levels != NULL)
-    return sky_fail(ctx, SKY_E_RANGE,
-                    "problem: this method takes a prior with elements (Kronecker or low rank + "
-                    "diagonal), not one of levels");
-  return sky_problem_check(ctx, p);
-}
-
 sky_covariance sky_problem_covariance(const sky_problem *p) {
   return (sky_covariance){.n_cell = p->n_cell,
                           .n_time = p->n_time,

@@ -4,7 +4,6 @@
 
 #include "algorithms/inversion/bayes.h"
 
-
 /* Zeroed arrays of the given sizes; on failure out is empty. */
 SKY_NODISCARD sky_status sky_posterior_alloc(sky_context *ctx, size_t n_state, size_t n_obs,
                                              size_t n_background, size_t n_zone,

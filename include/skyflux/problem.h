@@ -88,6 +88,9 @@ typedef struct sky_functionals {
   size_t inventory_rank;                           /* with inventory_var */
   const double *inventory_factor, *inventory_sign; /* [inventory_rank*n], [inventory_rank] */
   const double *inventory_var;                     /* [n] or NULL: Kronecker form */
+  /* Single unknowns are not asked for: an exact solution leaves out their sd and, unless zone_dofs
+   * needs it, their averaging kernel (NaN), which cost more than all the rest. */
+  bool totals_only;
 } sky_functionals;
 
 typedef struct sky_posterior {
@@ -125,15 +128,16 @@ typedef struct sky_posterior {
 } sky_posterior;
 
 /* Kronecker or low rank + diagonal, exact in both: Q is never formed in the latter.
- * SKY_E_NOT_SPD with the index of the failing pivot; SKY_E_SIZE beyond SKY_DENSE_CELL_LIMIT;
+ * SKY_E_NOT_SPD with the row that fails; SKY_E_SIZE beyond SKY_DENSE_CELL_LIMIT;
  * SKY_E_RANGE names the first array and index that is not usable; memory (the problem's own
  * included) is checked against the budget first (SKY_E_NOMEM says what is needed). zones may be
  * NULL. */
 SKY_NODISCARD sky_status sky_problem_solve(sky_context *ctx, const sky_problem *p,
                                            const sky_functionals *zones, sky_posterior *out);
-/* Bytes that a solve with n_zone functionals holds at its peak, the problem's own arrays included;
- * for plans and budgets. */
-double sky_problem_bytes(const sky_problem *p, size_t n_zone);
+/* Bytes that a solve with these functionals (NULL: none, with maps) on the threads of ctx holds at
+ * most, the problem's own arrays included; for plans and budgets. W is not looked at. */
+double sky_problem_bytes(const sky_context *ctx, const sky_problem *p,
+                         const sky_functionals *zones);
 void sky_posterior_free(sky_posterior *p); /* NULL-safe, zeroes */
 
 /* Information form: prior x ~ N(x0, diag(x_sd²)), F = K'So⁻¹K, g = K'So⁻¹(y - F(x0)), regularised

@@ -74,7 +74,7 @@ static sky_status answer_sectors(sky_context *ctx, const sky_problem *p,
   SKY_GO_ALLOC(M, SKY_NEW(ctx, double, n *n));
   for (size_t i = 0; i < m; i++)
     W[(size_t)l->sector[i] * m + i] = 1;
-  const sky_functionals sectors = {.n_zone = n, .W = W};
+  const sky_functionals sectors = {.n_zone = n, .W = W, .totals_only = true};
   SKY_GO(sky_problem_solve(ctx, p, &sectors, &post));
   SKY_GO(sky_sector_kernel(ctx, n, m, W, post.zone_A, M));
   SKY_GO(sky_invert_numbers(ctx, to, "sector_totals", post.total, n));

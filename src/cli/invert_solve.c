@@ -25,7 +25,7 @@ sky_status sky_invert_solve_option(sky_context *ctx, sky_solve_options *o, const
 sky_status sky_invert_solve_run(sky_context *ctx, const sky_solve_options *o, const sky_problem *p,
                                 const sky_functionals *zones, sky_posterior *out,
                                 sky_iterate_report *report, const char **method) {
-  *method = sky_solve_method(ctx, o, p, zones->n_zone);
+  *method = sky_solve_method(ctx, o, p, zones);
   if (strcmp(*method, "iterative") != 0 &&
       (o->tolerance > 0 || o->checkpoint != NULL || o->float32))
     return sky_fail(ctx, SKY_E_USAGE,

@@ -38,7 +38,7 @@ static sky_status gaussian(sky_context *ctx, const sky_job *job, const char *pat
     v->method = method;
     return sky_solve_geostat(ctx, p, &drift, rows, &v->post);
   }
-  v->method = sky_solve_method(ctx, &o, p, v->n_row);
+  v->method = sky_solve_method(ctx, &o, p, rows);
   if (sky_node_bool(v->node, "solver.checkpoint"))
     SKY_GO_ALLOC(checkpoint, sky_sprintf(ctx, "%s/products-%s.journal", job->stage_dir, v->gas));
   o.checkpoint = checkpoint;
@@ -60,19 +60,21 @@ static sky_status compared_state(sky_context *ctx, sky_inverting *v) {
 }
 
 /* What the stage holds at its peak, for the plan: that of its dearest part. */
-static double bytes_of(const sky_problem *p, const sky_inverting *v) {
+static double bytes_of(const sky_context *ctx, const sky_problem *p, const sky_functionals *rows,
+                       const sky_inverting *v) {
   const bool positive = strcmp(sky_node_text(v->node, "sign"), "gaussian") != 0;
   const bool drawn = sky_node_get(v->node, "samples") != NULL;
   const bool lognormal = strcmp(sky_node_text(v->node, "sign"), "lognormal") == 0;
   const bool dense = sky_node_bool(v->node, "solver.screen") ||
                      sky_node_get(v->node, "solver.huber") != NULL ||
                      strcmp(sky_node_text(v->node, "solver.method"), "geostatistical") == 0;
-  double most = positive ? sky_bounded_bytes(p) : sky_problem_bytes(p, v->n_row);
+  double most = positive ? sky_bounded_bytes(p) : sky_problem_bytes(ctx, p, rows);
   if (positive && (drawn || lognormal)) most = fmax(most, sky_control_bytes(p));
-  if (dense) most = fmax(most, sky_dual_bytes(p, 0));
+  if (dense) most = fmax(most, sky_dual_bytes(ctx, p, 0));
   if (sky_node_get(v->node, "tune") != NULL)
-    most = fmax(most, sky_dual_bytes(p, sky_node_count(sky_node_get(v->node, "tune.parameters")) +
-                                            SKY_HYPER_SQUARES));
+    most = fmax(most, sky_dual_bytes(ctx, p,
+                                     sky_node_count(sky_node_get(v->node, "tune.parameters")) +
+                                         SKY_HYPER_SQUARES));
   return most;
 }
 
@@ -91,7 +93,7 @@ sky_status sky_inverting_observations(sky_context *ctx, const sky_job *job, cons
   SKY_GO(compared_state(ctx, v));
   SKY_GO(sky_inverting_prepare(ctx, job, &p, &l, facts, v));
   const sky_functionals rows = sky_inverting_functionals(v);
-  v->bytes = bytes_of(&p, v);
+  v->bytes = bytes_of(ctx, &p, &rows, v);
   if (strcmp(sky_node_text(v->node, "sign"), "gaussian") == 0)
     SKY_GO(gaussian(ctx, job, path, &p, &l, &rows, v));
   else

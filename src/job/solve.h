@@ -22,7 +22,7 @@ typedef struct sky_solve_options {
 /* What is asked for, else exact or iterative: exact up to SKY_SOLVE_MOST_EXACT observations
  * whose solution fits the memory budget. The reason stands in the log. */
 const char *sky_solve_method(sky_context *ctx, const sky_solve_options *o, const sky_problem *p,
-                             size_t n_zone);
+                             const sky_functionals *zones);
 /* method: one of the three. report is zero after an exact solution. A checkpoint that belongs to
  * another problem or precision is SKY_E_USAGE; it is removed after success. */
 SKY_NODISCARD sky_status sky_solve_gaussian(sky_context *ctx, const sky_solve_options *o,

@@ -297,3 +297,22 @@ double fixture_difference(size_t n, const double *a, const double *b) {
   }
   return size > 0 ? most / size : most;
 }
+
+bool fixture_near(double a, double b, double relative) {
+  return fabs(a - b) <= relative * fabs(b);
+}
+
+void fixture_refused(sky_context *ctx, const sky_problem *p, sky_status want, const char *text) {
+  sky_posterior post;
+  assert_int_equal(sky_problem_solve(ctx, p, NULL, &post), want);
+  assert_non_null(strstr(sky_error(ctx), text));
+  assert_null(post.x);
+}
+
+double fixture_form(size_t n, const double *u, const double *M, const double *v) {
+  double sum = 0;
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++)
+      sum += u[i] * M[i * n + j] * v[j];
+  return sum;
+}

@@ -43,5 +43,9 @@ void fixture_answer_free(fixture_answer *a);
 
 /* max |a-b| / max |b| */
 double fixture_difference(size_t n, const double *a, const double *b);
+bool fixture_near(double a, double b, double relative); /* |a-b| <= relative |b| */
+double fixture_form(size_t n, const double *u, const double *M, const double *v); /* uᵀ M v */
+/* sky_problem_solve fails with this status, says so and leaves nothing. */
+void fixture_refused(sky_context *ctx, const sky_problem *p, sky_status want, const char *text);
 
 #endif
