@@ -1,38 +1,20 @@
 #!/usr/bin/python3
 """skyflux invert with errors correlated along tracks, on every path, against dense numpy."""
-import json
 import os
 import shutil
-import subprocess
 import sys
 
 import netCDF4
 import numpy as np
-from scipy.sparse import csr_matrix
 
 BINARY, DATA, WORK, SOURCE = sys.argv[1:5]
+sys.path.insert(0, os.path.join(SOURCE, "tests", "support"))
+from invert_command import fails, gaps, jacobian, near, run, solve, spherical, use  # noqa: E402
+
+use(BINARY)
 os.makedirs(WORK, exist_ok=True)
 S = os.path.join(DATA, "problems", "S.nc")
 LENGTH, SHARE = 40.0, 0.8
-
-
-def run(*args):
-    return subprocess.run([BINARY, "invert", "--progress=none", *map(str, args)], capture_output=True,
-                          text=True)
-
-
-def solve(path, *args):
-    r = run("-p", path, "--json", *args)
-    assert r.returncode == 0, r.stderr
-    return json.loads(r.stdout)
-
-
-def spherical(h):
-    return np.where(h < 1, 1 - 1.5 * h + 0.5 * h**3, 0)
-
-
-def near(a, b, tolerance=1e-10):
-    assert abs(a - b) <= tolerance * abs(b), (a, b)
 
 
 def correlation(overpass, along, length, share):
@@ -62,10 +44,8 @@ def make(name, length=LENGTH, share=SHARE, places=None, **more):
         f.r_length = length
         if length > 0 and places is None:  # observations with such errors
             R = correlation(overpass, along, length, share or 1.0)
-            H = csr_matrix((np.array(f["H_data"][:]), np.array(f["H_col"][:]),
-                            np.array(f["H_rowptr"][:])), shape=(n, len(f.dimensions["state"])))
             noise = np.linalg.cholesky(R) @ rng.normal(0, f.sigma_r, n)
-            f["y"][:] = H @ np.array(f["x_true"][:]) + noise
+            f["y"][:] = jacobian(f) @ np.array(f["x_true"][:]) + noise
     if share is not None:
         f.r_share = share
     f.close()
@@ -76,15 +56,10 @@ class Dense:
     def __init__(self, path, overpass, along, length=LENGTH, share=SHARE):
         f = netCDF4.Dataset(path)
         self.y, self.x0 = np.array(f["y"][:]), np.array(f["x0"][:])
-        n, m, nt = len(self.y), len(self.x0), int(f.nt)
-        self.H = np.zeros((n, m))
-        ptr, col, val = (np.array(f[k][:]) for k in ("H_rowptr", "H_col", "H_data"))
-        for i in range(n):
-            self.H[i, col[ptr[i]:ptr[i + 1]]] = val[ptr[i]:ptr[i + 1]]
-        xc, yc = np.array(f["xc"][:]), np.array(f["yc"][:])
-        space = spherical(np.hypot(xc[:, None] - xc, yc[:, None] - yc) / f.Lx_km)
-        time = spherical(np.abs(np.subtract.outer(np.arange(nt), np.arange(nt))) / f.Lt_steps)
-        self.Q = f.sigma_q**2 * np.kron(time, space)
+        n, m = len(self.y), len(self.x0)
+        self.H = jacobian(f).toarray()
+        apart, later = gaps(f)
+        self.Q = f.sigma_q**2 * np.kron(spherical(later / f.Lt_steps), spherical(apart / f.Lx_km))
         self.R = f.sigma_r**2 * correlation(overpass, along, length, share)
         assert np.linalg.eigvalsh(self.R)[0] > 0
         self.B = np.sin(np.arange(n))[:, None]
@@ -218,12 +193,6 @@ def experiment(path):
 
 
 def refusals():
-    def fails(path, *words, args=()):
-        r = run("-p", path, *args)
-        assert r.returncode != 0 and r.stdout == "", r
-        for word in words:
-            assert word in r.stderr, (word, r.stderr)
-
     fails(make("no_length", length=None)[0], "r_length is missing")
     fails(make("negative", length=-3.0)[0], "negative.nc", "r_length -3")
     fails(make("share", share=1.2, places=np.arange(400.0))[0], "r_share 1.2", "at most 1")
