@@ -5,6 +5,7 @@ target_link_libraries(sky_fixture_problem PUBLIC skyflux_algorithms PkgConfig::C
 
 sky_test(test_cholesky SOURCES unit/test_cholesky.c LIBS sky_fixture_problem)
 sky_test(test_covariance SOURCES unit/test_covariance.c LIBS sky_fixture_problem)
+sky_test(test_matern SOURCES unit/test_matern.c LIBS sky_fixture_problem)
 sky_test(test_sparse SOURCES unit/test_sparse.c LIBS sky_fixture_problem)
 sky_test(test_compact SOURCES unit/test_compact.c LIBS sky_fixture_problem)
 sky_test(test_noise SOURCES unit/test_noise.c LIBS sky_fixture_problem)
@@ -25,7 +26,7 @@ sky_script(invert_zones cli/test_invert_zones.py)
 sky_script(job_solver_resume cli/test_solver_resume.py)
 sky_script(job_curtain real/test_curtain_job.py LABELS real)
 sky_script(job_sensors cli/test_sensors_job.py)
-foreach(part solvers nonnegative lognormal statistics levels refusals)
+foreach(part solvers nonnegative lognormal statistics levels smoothness refusals)
   sky_script(job_solver_${part} cli/test_solver_job.py ARGS ${part})
 endforeach()
 sky_script(test_invert_S cli/test_invert.py ARGS S)
@@ -35,6 +36,10 @@ sky_script(test_invert_iterative_large cli/test_invert_iterative.py ARGS large L
 sky_script(test_invert_M cli/test_invert.py ARGS M)
 sky_script(test_invert_banded cli/test_invert_banded.py)
 sky_script(test_invert_noise cli/test_invert_noise.py)
+add_executable(matern_tool support/matern_tool.c)
+target_link_libraries(matern_tool PRIVATE skyflux_algorithms)
+sky_script(matern_scipy property/test_matern_scipy.py ARGS $<TARGET_FILE:matern_tool>)
+sky_script(test_invert_matern cli/test_invert_matern.py)
 
 # Fluxes that cannot be negative: modes, chains and samplers.
 add_executable(sampler_tool support/sampler_tool.c)

@@ -364,6 +364,55 @@ def levels():
     print("levels: one level is the dense covariance; two by iteration as exact")
 
 
+def smoothness():
+    """Matérn models of a job against scipy's K_ν: over great circles, and as a level."""
+    from scipy.special import gamma, kv
+
+    def matern(nu, s):
+        with np.errstate(invalid="ignore"):
+            return np.where(s == 0, 1, 2**(1 - nu) / gamma(nu) * s**nu * kv(nu, s))
+
+    same = run("half", "inversions[0].correlation=matern", "inversions[0].smoothness=0.5", *FLOOR)
+    near(same.q["x"], run("exact", *FLOOR).q["x"], 1e-11, "smoothness 0.5 is exponential")
+    r = run("rough", "inversions[0].correlation=matern", "inversions[0].smoothness=0.3",
+            "inventories[0].uncertainty={sigma: 0.5, correlation: matern, smoothness: 0.4, length: 30 km}", *FLOOR)
+    assert r.att["cov"].startswith("matern(0.2999999999999999"), r.att["cov"]
+    H, B, b_sd, Q = r.matrices()
+    E = Q / np.outer(r.p["x_sd"], r.p["x_sd"])
+    Q = matern(0.3, np.maximum(-np.log(E), 0)) * np.outer(r.p["x_sd"], r.p["x_sd"])
+    psi = H @ Q @ H.T + B @ np.diag(b_sd**2) @ B.T + np.diag(r.p["r_sd"]**2)
+    near(r.q["x"], r.p["x0"] + Q @ (H.T @ np.linalg.solve(psi, r.p["y"] - H @ r.p["x0"])), 1e-6, "x, rough")
+    metres = TEXT.replace(TEXT[TEXT.index("grid:"):TEXT.index("soundings:")], METRES + "\n")
+    bare = metres.replace("    length: 20 km\n    correlation: exponential\n    background", "    background")
+    level = "inversions[0].levels=[{cell: 15 km, length: 40 km, correlation: matern, smoothness: 1.2}]"
+    one = run("smooth", level, *FLOOR, text=bare)
+    assert one.att["level_models"] == "matern(1.2)", one.att
+    H, B, b_sd, _ = one.matrices_of_rows()
+    d = np.hypot(one.p["xc"][:, None] - one.p["xc"], one.p["yc"][:, None] - one.p["yc"])
+    sd = one.p["level_scale0"]
+    Q = matern(1.2, d / 40) * np.outer(sd, sd)
+    psi = H @ Q @ H.T + B @ np.diag(b_sd**2) @ B.T + np.diag(one.p["r_sd"]**2)
+    x = one.p["x0"] + Q @ (H.T @ np.linalg.solve(psi, one.p["y"] - H @ one.p["x0"]))
+    near(one.q["x"], x, 1e-9, "x of a Matérn level")
+    again = run("smooth2", level, "inversions[0].solver.method=iterative", *FLOOR, text=bare)
+    near(again.q["zone_posterior"], one.q["zone_posterior"], 1e-9)
+    near(again.q["zone_posterior_sd"], one.q["zone_posterior_sd"], 1e-9)
+    item = "inversions[0]."
+    for sets, words in (
+            (("correlation=matern",), "smoothness: required with correlation matern (above 0, at most 100)"),
+            (("correlation=matern", "smoothness=0"), "smoothness: '0' is not greater than 0"),
+            (("correlation=matern", "smoothness=-1"), "smoothness: '-1' is not greater than 0"),
+            (("correlation=matern", "smoothness=.nan"), "smoothness: '.nan' is not a number"),
+            (("correlation=matern", "smoothness=200"), "smoothness: '200' is above 100"),
+            (("correlation=matern", "smoothness=1.5"), "over great circles no model above 0.5"),
+            (("smoothness=0.4",), "no effect without correlation matern (exponential)"),
+            (("time={step: 6 h, correlation: matern, length: 1 day}",), "time.smoothness: required"),
+            (("levels=[{cell: 5 km, length: 9 km, smoothness: 2}]",), "without correlation matern (gaspari-cohn)")):
+        done = start("check", "refused", [item + s for s in sets])
+        assert done.returncode == 2 and words in done.stderr, (sets, done.returncode, done.stderr)
+    print("smoothness: great circles and levels as numpy with scipy's K_ν; each wrong value is refused")
+
+
 def rows_only(r):
     """H, B and the offsets' sds where the covariance is of another form."""
     p = r.p
@@ -407,6 +456,7 @@ def refusals():
 
 
 PARTS = {"solvers": (solvers, geostatistical), "nonnegative": (nonnegative,), "lognormal": (lognormal,),
-         "statistics": (tuning, outliers, regressors), "levels": (levels,), "refusals": (refusals,)}
+         "statistics": (tuning, outliers, regressors), "levels": (levels,),
+         "smoothness": (smoothness,), "refusals": (refusals,)}
 for part in PARTS[sys.argv[5]]:
     part()
