@@ -165,11 +165,11 @@ SKY_NODISCARD sky_status sky_information_solve(sky_context *ctx, const sky_infor
  * In place of cov, Lx_km, Lt_steps and sigma_q: q_variance(state) and, where there are factors,
  * q_factor(rank,state) and q_sign(rank), with Q = Σ_k q_sign_k q_factor_k q_factor_kᵀ +
  * diag(q_variance). Optional: x_true(state); x_sd(state), r_sd(obs) in place of sigma_q, sigma_r;
- * along_track(obs) with overpass(obs), r_length and r_share for errors correlated along a track
- * (src/read/problem_noise.h); group(obs), b0, b_sd(background) for background offsets;
- * regressor(regressor,obs) with regressor_mean, regressor_sd(regressor) for errors that follow a
- * known pattern; xc, yc with the unit degree (or degrees_east, degrees_north) are longitude and
- * latitude (great-circle distances), with km or no unit plane coordinates. */
+ * along_track(obs) with track(obs) or overpass(obs), r_length and r_share for errors correlated
+ * along a track (src/read/problem_noise.h); group(obs), b0, b_sd(background) for background
+ * offsets; regressor(regressor,obs) with regressor_mean, regressor_sd(regressor) for errors that
+ * follow a known pattern; xc, yc with the unit degree (or degrees_east, degrees_north) are
+ * longitude and latitude (great-circle distances), with km or no unit plane coordinates. */
 SKY_NODISCARD sky_status sky_problem_read(sky_context *ctx, const char *path, sky_problem *out);
 
 #ifdef __cplusplus

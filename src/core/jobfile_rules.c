@@ -353,10 +353,26 @@ static sky_status own_background(const sky_node *root, sky_faults *f, const sky_
 }
 
 static sky_status check_inversion(const sky_node *root, sky_faults *f, const sky_node *item) {
-  static const char *const of_prior[] = {
-      "unscaled", "sink",       "sigma",       "floor",       "correlation", "smoothness", "length",
-      "time",     "background", "information", "boundary_sd", "levels",      "regressors", "solver",
-      "sign",     "samples",    "tune",        "kernels",     NULL};
+  static const char *const of_prior[] = {"unscaled",
+                                         "sink",
+                                         "sigma",
+                                         "floor",
+                                         "correlation",
+                                         "smoothness",
+                                         "length",
+                                         "time",
+                                         "background",
+                                         "information",
+                                         "boundary_sd",
+                                         "levels",
+                                         "regressors",
+                                         "solver",
+                                         "sign",
+                                         "samples",
+                                         "tune",
+                                         "kernels",
+                                         "error.along_track",
+                                         NULL};
   static const char *const of_soundings[] = {
       "sink",   "floor",      "correlation", "smoothness", "length",  "time", "background", "error",
       "levels", "regressors", "solver",      "sign",       "samples", "tune", "kernels",    NULL};

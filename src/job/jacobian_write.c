@@ -69,6 +69,14 @@ static void put_observations(output *o, const sky_jacobian *j) {
   labels(o, "overpass", "obs", j->overpass);
 }
 
+static void put_tracks(output *o, const sky_jacobian *j) {
+  if (j->track == NULL) return;
+  labels(o, "track", "obs", j->track);
+  numbers(o, "along_track", "obs", j->track_unit, j->along);
+  attribute(o, "r_length", NULL, j->track_length);
+  attribute(o, "r_share", NULL, j->track_share);
+}
+
 /* zeros [n_regressor]: biases are expected to be 0. */
 static void put_regressors(output *o, const sky_jacobian *j, const double *zeros) {
   if (j->n_regressor == 0) return;
@@ -164,6 +172,7 @@ sky_status sky_jacobian_write(sky_context *ctx, const char *path, const sky_jaco
   SKY_GO(name_models(ctx, j, &model));
   put_rows(&o, j, x, y);
   put_observations(&o, j);
+  put_tracks(&o, j);
   put_regressors(&o, j, zeros);
   put_prior(&o, j, &levels, &model);
   if (j->n_layer > 1) labels(&o, "sector", "state", sector);
