@@ -17,6 +17,7 @@ sky_test(test_hyper SOURCES unit/test_hyper.c LIBS sky_fixture_problem)
 sky_test(test_information SOURCES unit/test_information.c LIBS sky_fixture_problem skyflux_read)
 sky_test(test_smoother SOURCES unit/test_smoother.c LIBS sky_fixture_problem)
 sky_test(test_osse SOURCES property/test_osse.c LIBS sky_fixture_problem)
+sky_test(test_osse_rates SOURCES property/test_osse_rates.c LIBS sky_fixture_problem LABELS long)
 sky_test(test_levels_million SOURCES property/test_levels_million.c LIBS sky_fixture_problem LABELS long)
 sky_script(job_layers cli/test_layers.py)
 # The keys of inversions[] that choose the solution.

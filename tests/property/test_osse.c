@@ -78,7 +78,9 @@ static void run_osse(bool low_rank, defect d, sky_osse *s) {
       for (size_t i = 0; i < STATE; i++)
         truth[z] += W[z * STATE + i] * p.x_true[i];
     }
-    sky_osse_add(s, post.total, post.total_sd, truth, post.jb, post.jo, post.dofs);
+    assert_int_equal(
+        sky_osse_add(ctx, s, post.total, post.zone_cov, truth, post.jb, post.jo, post.dofs),
+        SKY_OK);
     sky_posterior_free(&post);
     sky_problem_free(&p);
   }
@@ -156,14 +158,18 @@ static void test_limits(void **state) {
   const double one = 1, zero = 0;
   assert_int_equal(sky_osse_begin(ctx, 1, 10, &s), SKY_OK);
   for (size_t k = 0; k < 200; k++)
-    sky_osse_add(&s, &zero, &one, &zero, 1, 9, 1);
+    assert_int_equal(sky_osse_add(ctx, &s, &zero, &one, &zero, 1, 9, 1), SKY_OK);
   sky_osse_finish(&s);
-  assert_int_equal(s.low68, 111);
+  assert_int_equal(s.low68, 110);
   assert_int_equal(s.high68, 160);
-  assert_int_equal(s.low95, 177);
+  assert_int_equal(s.low95, 176);
   assert_int_equal(s.high95, 199);
-  assert_true(fabs(s.normal_limit - 3.764823649533899) < 1e-9);
-  assert_true(fabs(s.rank_limit / 32.44637492428498 - 1) < 1e-9);
+  assert_true(fabs(s.normal_limit - 3.864951862277179) < 1e-9);
+  assert_true(fabs(s.rank_limit / 33.45817483945726 - 1) < 1e-9);
+  assert_true(fabs(s.spread_low / 0.6590130701669156 - 1) < 1e-3);
+  assert_true(fabs(s.spread_high / 1.4337185419195746 - 1) < 1e-3);
+  /* one zone: its own spread, summed over members */
+  assert_true(s.own.low == s.spread_low && s.joint.high == s.spread_high && s.own.ratio == 0);
   assert_false(s.calibrated); /* all ranks in one bin */
   sky_osse_free(&s);
   sky_context_free(ctx);
