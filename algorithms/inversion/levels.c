@@ -196,12 +196,15 @@ static void convolve(const level *l, double *data) {
 static sky_status transform_model(sky_context *ctx, const sky_level *s, level *l, double *data) {
   fftw_complex *c = (fftw_complex *)(void *)data;
 #pragma omp parallel for schedule(static) num_threads(sky_context_threads(ctx))
-  for (size_t iy = 0; iy < l->py; iy++)
-    for (size_t ix = 0; ix < l->px; ix++) {
-      const double x = (double)(ix < l->px - ix ? ix : l->px - ix) * s->dx;
-      const double y = (double)(iy < l->py - iy ? iy : l->py - iy) * s->dy;
-      data[iy * 2 * l->hx + ix] = sky_correlation_value(s->model, hypot(x, y), s->length);
+  for (size_t iy = 0; iy <= l->py / 2; iy++) { /* four wrapped places have one lag */
+    double *row = data + iy * 2 * l->hx, *other = data + (l->py - iy) % l->py * 2 * l->hx;
+    for (size_t ix = 0; ix <= l->px / 2; ix++) {
+      const size_t back = (l->px - ix) % l->px;
+      const double x = (double)ix * s->dx, y = (double)iy * s->dy;
+      row[ix] = row[back] = other[ix] = other[back] =
+          sky_correlation_value(s->model, hypot(x, y), s->length);
     }
+  }
   sky_lane_lock();
   fftw_plan there = fftw_plan_dft_r2c_2d((int)l->py, (int)l->px, data, c, FFTW_ESTIMATE);
   fftw_plan back = fftw_plan_dft_c2r_2d((int)l->py, (int)l->px, c, data, FFTW_ESTIMATE);

@@ -538,6 +538,15 @@ def tracks_elsewhere():
 
     low, middle, high = nll(factor * 0.97), nll(factor), nll(factor * 1.03)
     assert middle < min(low, high) and abs(high - low) < 0.05 * (low + high - 2 * middle), (low, middle, high)
+    # Huber's loss on the own part of an error: as the command on the problem that the job wrote.
+    robust = run("tracks6", ALONG % ("20 s", 0.5), "inversions[0].solver.huber=1.2", *FLOOR)
+    done = subprocess.run([binary, "invert", "--problem", f"{work}/tracks6/stages/problem-ch4.nc", "--json",
+                           "--huber", "1.2", "--progress=none"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    command = json.loads(done.stdout)
+    assert robust.numbers["huber_reweighted"] == command["huber_reweighted"] > 0
+    near(robust.numbers["jo"], command["jo"], 1e-9)
+    assert "without what their track shares" in robust.says
     item = "inversions[0]."
     for sets, words in (
             (("error.along_track={share: 0.5}",), "along_track.length"),

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "algorithms/inversion/osse.h"
+#include "algorithms/inversion/osse_pool.h"
 #include "fixture_problem.h"
 #include "src/core/memory.h"
 
@@ -150,6 +150,30 @@ static void test_members(void **state) {
   assert_false(planned(false, plan, &s));
 }
 
+/* Zones that nest: eᵀC⁺e of two cells and their sum is that of the two cells. */
+static void test_joint(void **state) {
+  (void)state;
+  sky_context *ctx = fixture_context(1);
+  const double a = 4, b = 0.09, ab = -0.3, e[3] = {1.7, 0.4, 2.1};
+  const double cov[9] = {a, ab, a + ab, ab, b, b + ab, a + ab, b + ab, a + b + 2 * ab};
+  const double want =
+      (b * e[0] * e[0] - 2 * ab * e[0] * e[1] + a * e[1] * e[1]) / (a * b - ab * ab);
+  sky_osse_joint j;
+  double own, joint;
+  assert_int_equal(sky_osse_joint_make(ctx, 3, cov, &j), SKY_OK);
+  assert_int_equal(j.rank, 2);
+  sky_osse_joint_forms(&j, e, &own, &joint);
+  assert_true(fabs(joint / want - 1) < 1e-12);
+  assert_true(fabs(own - (e[0] * e[0] / a + e[1] * e[1] / b + e[2] * e[2] / cov[8])) < 1e-12);
+  double square = 3;
+  for (size_t i = 0; i < 3; i++)
+    for (size_t k = 0; k < i; k++)
+      square += 2 * cov[i * 3 + k] * cov[i * 3 + k] / (cov[4 * i] * cov[4 * k]);
+  assert_true(fabs(j.square - square) < 1e-12);
+  sky_osse_joint_free(&j);
+  sky_context_free(ctx);
+}
+
 /* The limits themselves, against values of scipy.stats (binom.ppf, norm.isf, chi2.isf). */
 static void test_limits(void **state) {
   (void)state;
@@ -176,8 +200,8 @@ static void test_limits(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_calibrated),
-                                     cmocka_unit_test(test_defects_are_seen),
-                                     cmocka_unit_test(test_members), cmocka_unit_test(test_limits)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_calibrated), cmocka_unit_test(test_defects_are_seen),
+      cmocka_unit_test(test_members), cmocka_unit_test(test_joint), cmocka_unit_test(test_limits)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
