@@ -7,12 +7,15 @@
 
 #include <cblas.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "grids/ellipsoid.h"
 #include "algorithms/inversion/cholesky.h"
 #include "algorithms/inversion/levels.h"
+#include "algorithms/inversion/matern.h"
 #include "grids/grid.h"
+#include "src/core/number.h"
 #include "src/core/sum.h"
 
 /* Eq. 4.10 of Gaspari and Cohn 1999, QJRMS 125, 723; z = d/c, 0 from 2 on. */
@@ -27,7 +30,7 @@ double sky_correlation_value(sky_correlation model, double distance, double leng
   if (isnan(distance) || isnan(length)) return NAN;
   if (distance == 0) return 1;
   const double h = distance / length;
-  switch (model) {
+  switch (model.kind) {
     case SKY_CORR_SPHERICAL:
       return h < 1 ? 1 - 1.5 * h + 0.5 * h * h * h : 0;
     case SKY_CORR_EXPONENTIAL:
@@ -38,6 +41,8 @@ double sky_correlation_value(sky_correlation model, double distance, double leng
       return (1 + h + h * h / 3) * exp(-h);
     case SKY_CORR_GASPARI_COHN:
       return gaspari_cohn(2 * h);
+    case SKY_CORR_MATERN:
+      return sky_matern(model.nu, h);
     case SKY_CORR_NONE:
       break;
   }
@@ -52,8 +57,9 @@ void sky_correlation_matrix(sky_context *ctx, sky_correlation model, double leng
     C[i * n + i] = 1;
     for (size_t j = 0; j < i; j++) {
       /* Without correlation two cells at one place are still two cells. */
-      const double c =
-          model == SKY_CORR_NONE ? 0 : sky_correlation_value(model, distance(user, i, j), length);
+      const double c = model.kind == SKY_CORR_NONE
+                           ? 0
+                           : sky_correlation_value(model, distance(user, i, j), length);
       C[i * n + j] = c;
       C[j * n + i] = c;
     }
@@ -96,7 +102,7 @@ static double gaspari_cohn_slope(double z) {
 
 double sky_correlation_slope(sky_correlation model, double distance, double length) {
   const double h = distance / length;
-  switch (model) {
+  switch (model.kind) {
     case SKY_CORR_SPHERICAL:
       return h < 1 ? 1.5 * h - 1.5 * h * h * h : 0;
     case SKY_CORR_EXPONENTIAL:
@@ -107,6 +113,8 @@ double sky_correlation_slope(sky_correlation model, double distance, double leng
       return h * h * (1 + h) / 3 * exp(-h);
     case SKY_CORR_GASPARI_COHN:
       return gaspari_cohn_slope(2 * h);
+    case SKY_CORR_MATERN:
+      return sky_matern_slope(model.nu, h);
     case SKY_CORR_NONE:
       break;
   }
@@ -129,27 +137,58 @@ void sky_problem_correlate_time_slope(sky_context *ctx, const sky_problem *p, do
   slope_matrix(ctx, p->time, p->length_steps, step_distance, NULL, p->n_time, dD);
 }
 
-sky_status sky_correlation_parse(sky_context *ctx, const char *name, sky_correlation *out) {
-  static const struct {
-    const char *name;
-    sky_correlation model;
-  } models[] = {{"none", SKY_CORR_NONE},
-                {"spherical", SKY_CORR_SPHERICAL},
-                {"exponential", SKY_CORR_EXPONENTIAL},
-                {"matern32", SKY_CORR_MATERN32},
-                {"matern52", SKY_CORR_MATERN52},
-                {"gaspari-cohn", SKY_CORR_GASPARI_COHN}};
-  for (size_t i = 0; i < sizeof models / sizeof models[0]; i++)
-    if (strcmp(name, models[i].name) == 0) {
-      *out = models[i].model;
-      return SKY_OK;
-    }
-  return sky_fail(
-      ctx, SKY_E_JOB,
-      "correlation: '%s' is not known (expected none, spherical, exponential, matern32, "
-      "matern52 or gaspari-cohn)",
-      name);
+/* ---- names ---------------------------------------------------------------------------------- */
+
+static const char *const names[] = {[SKY_CORR_NONE] = "none",
+                                    [SKY_CORR_SPHERICAL] = "spherical",
+                                    [SKY_CORR_EXPONENTIAL] = "exponential",
+                                    [SKY_CORR_MATERN32] = "matern32",
+                                    [SKY_CORR_MATERN52] = "matern52",
+                                    [SKY_CORR_GASPARI_COHN] = "gaspari-cohn",
+                                    [SKY_CORR_MATERN] = "matern"};
+
+sky_status sky_correlation_make(sky_context *ctx, const char *name, double nu,
+                                sky_correlation *out) {
+  size_t k = 0;
+  while (k < sizeof names / sizeof *names && strcmp(name, names[k]) != 0)
+    k++;
+  if (k == sizeof names / sizeof *names)
+    return sky_fail(
+        ctx, SKY_E_JOB,
+        "correlation: '%s' is not known (expected none, spherical, exponential, matern32, "
+        "matern52, gaspari-cohn or matern)",
+        name);
+  *out = (sky_correlation){(sky_correlation_kind)k, nu};
+  if (k != SKY_CORR_MATERN)
+    return isnan(nu)
+               ? SKY_OK
+               : sky_fail(ctx, SKY_E_JOB,
+                          "correlation: %s has no smoothness (%g; only matern has one)", name, nu);
+  if (nu > 0 && nu <= SKY_MATERN_MOST) return SKY_OK;
+  return sky_fail(ctx, SKY_E_JOB,
+                  "correlation: smoothness %g of matern (expected a number above 0, at most %g)",
+                  nu, SKY_MATERN_MOST);
 }
+
+sky_status sky_correlation_parse(sky_context *ctx, const char *text, sky_correlation *out) {
+  char name[32], number[32];
+  int end = -1;
+  double nu = NAN;
+  if (sscanf(text, "%31[^(](%31[^)])%n", name, number, &end) != 2 || end != (int)strlen(text))
+    return sky_correlation_make(ctx, text, NAN, out);
+  if (!sky_number_parse(number, &nu, NULL) || isnan(nu))
+    return sky_fail(ctx, SKY_E_JOB, "correlation: '%s': '%s' is not a number", text, number);
+  return sky_correlation_make(ctx, name, nu, out);
+}
+
+void sky_correlation_format(sky_correlation model, char text[SKY_CORRELATION_TEXT]) {
+  if (model.kind == SKY_CORR_MATERN)
+    snprintf(text, SKY_CORRELATION_TEXT, "%s(%.17g)", names[model.kind], model.nu);
+  else
+    snprintf(text, SKY_CORRELATION_TEXT, "%s", names[model.kind]);
+}
+
+/* ---- products ------------------------------------------------------------------------------- */
 
 /* out = S v */
 static void scale(sky_context *ctx, size_t n, const double *sd, const double *v, size_t count,

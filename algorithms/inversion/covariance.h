@@ -17,10 +17,16 @@ void sky_problem_correlate_space_slope(sky_context *ctx, const sky_problem *p, d
 void sky_problem_correlate_time_slope(sky_context *ctx, const sky_problem *p, double *dD);
 /* d/d(log length); 0 at distance 0 and, for the spherical model, from one length on. */
 double sky_correlation_slope(sky_correlation model, double distance, double length);
-/* SKY_E_JOB text for an unknown name; names: "none", "spherical", "exponential", "matern32",
- * "matern52", "gaspari-cohn". */
-SKY_NODISCARD sky_status sky_correlation_parse(sky_context *ctx, const char *name,
+#define SKY_CORRELATION_TEXT 40
+/* Names: "none", "spherical", "exponential", "matern32", "matern52", "gaspari-cohn", and "matern",
+ * whose smoothness nu is above 0 and at most SKY_MATERN_MOST; NaN: none is given, as it must be for
+ * the others. SKY_E_JOB tells what is not usable. In text: the name, or "matern(1.2)"; it is
+ * written so that reading it gives the same model. */
+SKY_NODISCARD sky_status sky_correlation_make(sky_context *ctx, const char *name, double nu,
+                                              sky_correlation *out);
+SKY_NODISCARD sky_status sky_correlation_parse(sky_context *ctx, const char *text,
                                                sky_correlation *out);
+void sky_correlation_format(sky_correlation model, char text[SKY_CORRELATION_TEXT]);
 /* out [n_time*n_cell] = S (D⊗E) S v = S vec(E (V) Dᵀ) for `count` vectors stored one after another;
  * work as large as count vectors. Deterministic for any thread count. */
 void sky_kronecker_apply(sky_context *ctx, size_t n_cell, size_t n_time, const double *D,

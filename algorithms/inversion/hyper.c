@@ -75,11 +75,11 @@ sky_status sky_hyper_list(sky_context *ctx, const sky_problem *p, const sky_hype
     return sky_fail(ctx, SKY_E_RANGE,
                     "tune: a low-rank prior has one tunable scale, no lengths and no sectors");
   if (choice->length)
-    SKY_TRY(
-        add_parameter(ctx, SKY_HYPER_LENGTH, -1, p->space == SKY_CORR_NONE ? 0 : p->length_km, t));
+    SKY_TRY(add_parameter(ctx, SKY_HYPER_LENGTH, -1,
+                          p->space.kind == SKY_CORR_NONE ? 0 : p->length_km, t));
   if (choice->time)
-    SKY_TRY(
-        add_parameter(ctx, SKY_HYPER_TIME, -1, p->time == SKY_CORR_NONE ? 0 : p->length_steps, t));
+    SKY_TRY(add_parameter(ctx, SKY_HYPER_TIME, -1,
+                          p->time.kind == SKY_CORR_NONE ? 0 : p->length_steps, t));
   if (choice->sigma_q)
     SKY_TRY(add_groups(ctx, SKY_HYPER_SIGMA_Q, p->x_sd, p->n_state, choice->sector,
                        choice->n_sector, t));

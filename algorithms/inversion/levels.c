@@ -13,6 +13,7 @@
 
 #include "algorithms/inversion/cholesky.h"
 #include "algorithms/inversion/covariance.h"
+#include "algorithms/inversion/matern.h"
 #include "algorithms/inversion/sparse.h"
 #include "src/core/lane.h"
 #include "src/core/memory.h"
@@ -23,6 +24,7 @@
 #define NEGLIGIBLE 1e-12  /* negative share of a spectrum that is rounding */
 #define EDGE 1e-12        /* share of a cell whose edges meet those of a grid up to rounding */
 #define MOST_PADDING 32   /* times the padding that the support asks for, */
+#define LONG 37.0         /* exp(-LONG) is below the rounding of 1 */
 #define MOST_POINTS 3e5   /* while the padded grid stays below this */
 
 typedef struct level {
@@ -67,18 +69,21 @@ static size_t good_length(size_t n) {
 }
 
 static bool compact(sky_correlation model) {
-  return model == SKY_CORR_NONE || model == SKY_CORR_SPHERICAL || model == SKY_CORR_GASPARI_COHN;
+  return model.kind == SKY_CORR_NONE || model.kind == SKY_CORR_SPHERICAL ||
+         model.kind == SKY_CORR_GASPARI_COHN;
 }
 
 static double support(const sky_level *s) {
-  switch (s->model) {
+  switch (s->model.kind) {
     case SKY_CORR_NONE:
       return 0;
     case SKY_CORR_SPHERICAL:
     case SKY_CORR_GASPARI_COHN:
       return s->length;
+    case SKY_CORR_MATERN:
+      return sky_matern_reach(s->model.nu, exp(-LONG)) * s->length;
     default:
-      return 37 * s->length; /* exp(-37) is below the rounding of 1 */
+      return LONG * s->length;
   }
 }
 
@@ -190,12 +195,16 @@ static void convolve(const level *l, double *data) {
  * stands for in data. */
 static sky_status transform_model(sky_context *ctx, const sky_level *s, level *l, double *data) {
   fftw_complex *c = (fftw_complex *)(void *)data;
-  for (size_t iy = 0; iy < l->py; iy++)
-    for (size_t ix = 0; ix < l->px; ix++) {
-      const double x = (double)(ix < l->px - ix ? ix : l->px - ix) * s->dx;
-      const double y = (double)(iy < l->py - iy ? iy : l->py - iy) * s->dy;
-      data[iy * 2 * l->hx + ix] = sky_correlation_value(s->model, hypot(x, y), s->length);
+#pragma omp parallel for schedule(static) num_threads(sky_context_threads(ctx))
+  for (size_t iy = 0; iy <= l->py / 2; iy++) { /* four wrapped places have one lag */
+    double *row = data + iy * 2 * l->hx, *other = data + (l->py - iy) % l->py * 2 * l->hx;
+    for (size_t ix = 0; ix <= l->px / 2; ix++) {
+      const size_t back = (l->px - ix) % l->px;
+      const double x = (double)ix * s->dx, y = (double)iy * s->dy;
+      row[ix] = row[back] = other[ix] = other[back] =
+          sky_correlation_value(s->model, hypot(x, y), s->length);
     }
+  }
   sky_lane_lock();
   fftw_plan there = fftw_plan_dft_r2c_2d((int)l->py, (int)l->px, data, c, FFTW_ESTIMATE);
   fftw_plan back = fftw_plan_dft_c2r_2d((int)l->py, (int)l->px, c, data, FFTW_ESTIMATE);
@@ -261,6 +270,10 @@ static sky_status check_level(sky_context *ctx, size_t k, const sky_level *s, si
     if (!(positive[i].value > 0 && isfinite(positive[i].value)))
       return sky_fail(ctx, SKY_E_RANGE, "level %zu: %s: %g (expected a number > 0)", k,
                       positive[i].key, positive[i].value);
+  if (s->model.kind == SKY_CORR_MATERN && !(s->model.nu > 0 && s->model.nu <= SKY_MATERN_MOST))
+    return sky_fail(ctx, SKY_E_RANGE,
+                    "level %zu: smoothness: %g (expected a number above 0, at most %g)", k,
+                    s->model.nu, SKY_MATERN_MOST);
   if (s->nx == 0 || s->ny == 0 || s->nx > INT32_MAX / 16 || s->ny > INT32_MAX / 16 ||
       s->nx * s->ny > INT32_MAX / 16)
     return sky_fail(ctx, SKY_E_RANGE, "level %zu: grid of %zu x %zu points (expected 1..%d)", k,

@@ -5,9 +5,10 @@
 
 #include "skyflux/problem.h"
 
-/* ρ_ij = share exp(-|along_i - along_j| / length) for two observations of one overpass, 1 for i =
- * j, else 0. overpass [n] whole numbers, along [n] and length in one unit; both are copied.
- * SKY_E_RANGE names what is not usable; also two observations of one place where share is 1. */
+/* ρ_ij = √(share_i share_j) exp(-|along_i - along_j| / length) for two observations of one
+ * overpass, 1 for i = j, else 0. All share_i are `share` at first. overpass [n] whole numbers,
+ * along [n] and length in one unit; both are copied. SKY_E_RANGE names what is not usable; also two
+ * observations of one place where share is 1. */
 SKY_NODISCARD sky_status sky_track_create(sky_context *ctx, size_t n, const int32_t *overpass,
                                           const double *along, double length, double share,
                                           sky_track **out);
@@ -16,6 +17,12 @@ size_t sky_track_size(const sky_track *t);
 /* The track of the observations index [n] alone: ρ of a part is that part of ρ. */
 SKY_NODISCARD sky_status sky_track_select(sky_context *ctx, const sky_track *t, size_t n,
                                           const size_t *index, sky_track **out);
+
+int32_t sky_track_overpass(const sky_track *t, size_t i);
+double sky_track_share(const sky_track *t, size_t i);
+/* Another share of each observation, [n] above 0 and at most 1: where an sd has grown by something
+ * that is not correlated. SKY_E_RANGE as above. */
+SKY_NODISCARD sky_status sky_track_dilute(sky_context *ctx, sky_track *t, const double *share);
 
 typedef struct sky_noise { /* R; arrays are borrowed */
   size_t n;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/inversion/osse_pool.h"
 #include "src/core/memory.h"
 
 #define NORMAL_68 0.99445788320975312
@@ -67,14 +68,34 @@ sky_status sky_osse_begin(sky_context *ctx, size_t n_zone, size_t n_obs, sky_oss
   return out->zone != NULL ? SKY_OK : SKY_E_NOMEM;
 }
 
-void sky_osse_add(sky_osse *s, const double *total, const double *sd, const double *truth,
-                  double jb, double jo, double dofs) {
+/* Every zone counts for itself, and all of them once together. */
+static sky_status pool_gaussian(sky_context *ctx, sky_osse *s, const double *total,
+                                const double *cov, const double *truth) {
+  const size_t nz = s->n_zone;
+  double *miss = SKY_NEW(ctx, double, nz), own, joint;
+  sky_osse_joint j = {0};
+  sky_status st = miss != NULL ? sky_osse_joint_make(ctx, nz, cov, &j) : SKY_E_NOMEM;
+  if (st == SKY_OK) {
+    for (size_t z = 0; z < nz; z++)
+      miss[z] = truth[z] - total[z];
+    sky_osse_joint_forms(&j, miss, &own, &joint);
+    sky_osse_pool_add(&s->own, own, (double)nz, 2 * j.square);
+    sky_osse_pool_add(&s->joint, joint, (double)j.rank, 2 * (double)j.rank);
+  }
+  sky_osse_joint_free(&j);
+  sky_free(miss);
+  return st;
+}
+
+sky_status sky_osse_add(sky_context *ctx, sky_osse *s, const double *total, const double *cov,
+                        const double *truth, double jb, double jo, double dofs) {
   for (size_t z = 0; z < s->n_zone; z++) {
     sky_osse_zone *zone = &s->zone[z];
-    const double miss = (truth[z] - total[z]) / sd[z];
+    const double miss = (truth[z] - total[z]) / sqrt(cov[z * s->n_zone + z]);
     const double rank = normal_cdf(miss) * SKY_OSSE_BINS;
     zone->inside68 += fabs(miss) < NORMAL_68;
     zone->inside95 += fabs(miss) < NORMAL_95;
+    zone->scores += miss * miss;
     zone->rank[rank < SKY_OSSE_BINS - 1 ? (size_t)rank : SKY_OSSE_BINS - 1]++;
     zone->sum += total[z] - truth[z];
     zone->square += (total[z] - truth[z]) * (total[z] - truth[z]);
@@ -83,10 +104,18 @@ void sky_osse_add(sky_osse *s, const double *total, const double *sd, const doub
   s->jb_per_dofs += jb / dofs;
   s->j_per_n += (jb + jo) / (double)s->n_obs;
   s->jb_sd += 2 / dofs; /* Jb = Σ a χ²₁ with a <= 1, so var(Jb/DOFS) = 2Σa²/DOFS² <= 2/DOFS */
+  return pool_gaussian(ctx, s, total, cov, truth);
 }
 
-void sky_osse_add_draws(sky_osse *s, const sky_sampled *drawn, const double *truth) {
+/* z with Φ(z) = p, 0 < p < 1 */
+static double normal_score(double p) {
+  return p < 0.5 ? -solve_tail(normal_tail, p) : solve_tail(normal_tail, 1 - p);
+}
+
+sky_status sky_osse_add_draws(sky_context *ctx, sky_osse *s, const sky_sampled *drawn,
+                              const double *truth) {
   const size_t n = drawn->n_chain * drawn->n_draw;
+  double own, joint;
   bool apart = false;
   for (size_t z = 0; z < s->n_zone; z++) {
     sky_osse_zone *zone = &s->zone[z];
@@ -97,7 +126,9 @@ void sky_osse_add_draws(sky_osse *s, const sky_sampled *drawn, const double *tru
       below += drawn->zone[k * drawn->n_zone + z] < truth[z];
     zone->inside68 += truth[z] > c->quantile[1] && truth[z] < c->quantile[3];
     zone->inside95 += truth[z] > c->quantile[0] && truth[z] < c->quantile[4];
+    const double score = normal_score(((double)below + 0.5) / ((double)n + 1));
     zone->rank[below * SKY_OSSE_BINS / (n + 1)]++;
+    zone->scores += score * score;
     zone->sum += miss;
     zone->square += miss * miss;
     apart = apart || c->verdict == SKY_CHAINS_APART;
@@ -105,11 +136,16 @@ void sky_osse_add_draws(sky_osse *s, const sky_sampled *drawn, const double *tru
   s->n_member++;
   s->n_apart += apart;
   s->jb_per_dofs = s->j_per_n = NAN;
+  SKY_TRY(sky_osse_joint_ranks(ctx, drawn, truth, &own, &joint));
+  sky_osse_pool_add(&s->own, own, 2, 4);
+  sky_osse_pool_add(&s->joint, joint, 2, 4);
+  return SKY_OK;
 }
 
 static void finish_zone(const sky_osse *s, sky_osse_zone *zone) {
   const double n = (double)s->n_member, flat = n / SKY_OSSE_BINS;
   zone->bias = zone->sum / n;
+  zone->spread = zone->scores / n;
   zone->rmse = sqrt(zone->square / n);
   zone->bias_sd = sqrt(fmax(zone->square / n - zone->bias * zone->bias, 0) / n);
   for (size_t b = 0; b < SKY_OSSE_BINS; b++) {
@@ -118,13 +154,18 @@ static void finish_zone(const sky_osse *s, sky_osse_zone *zone) {
   }
   zone->good = zone->inside68 >= s->low68 && zone->inside68 <= s->high68 &&
                zone->inside95 >= s->low95 && zone->inside95 <= s->high95 &&
+               zone->spread >= s->spread_low && zone->spread <= s->spread_high &&
                zone->rank_chi2 <= s->rank_limit &&
                fabs(zone->bias) <= s->normal_limit * zone->bias_sd;
 }
 
+static bool inside(const sky_osse_pool *p) {
+  return p->ratio >= p->low && p->ratio <= p->high;
+}
+
 void sky_osse_finish(sky_osse *s) {
   const bool cost = !isnan(s->j_per_n);
-  const double n = (double)s->n_member, tests = 4 * (double)s->n_zone + (cost ? 2 : 0);
+  const double n = (double)s->n_member, tests = 5 * (double)s->n_zone + (cost ? 4 : 2);
   const double share = FALSE_ALARM / tests;
   s->jb_per_dofs /= n;
   s->j_per_n /= n;
@@ -134,8 +175,13 @@ void sky_osse_finish(sky_osse *s) {
   binomial_limits(s->n_member, 0.68, share / 2, &s->low68, &s->high68);
   binomial_limits(s->n_member, 0.95, share / 2, &s->low95, &s->high95);
   s->rank_limit = solve_tail(rank_tail, share);
+  s->spread_low = sky_osse_chi2(n, -s->normal_limit) / n;
+  s->spread_high = sky_osse_chi2(n, s->normal_limit) / n;
+  sky_osse_pool_finish(&s->own, s->normal_limit);
+  sky_osse_pool_finish(&s->joint, s->normal_limit);
   s->calibrated = !cost || (fabs(s->jb_per_dofs - 1) <= s->normal_limit * s->jb_sd &&
                             fabs(s->j_per_n - 1) <= s->normal_limit * s->j_sd);
+  s->calibrated = s->calibrated && inside(&s->own) && inside(&s->joint);
   for (size_t z = 0; z < s->n_zone; z++) {
     finish_zone(s, &s->zone[z]);
     s->calibrated = s->calibrated && s->zone[z].good;

@@ -12,13 +12,20 @@
 
 enum { SKY_OSSE_BINS = 10 };
 
+typedef struct sky_osse_pool { /* a sum over members (osse_pool.h) */
+  double sum, mean, variance;  /* of it; the last two as expected */
+  double ratio, low, high;     /* sum/mean, 1 where all is as stated, and its limits */
+} sky_osse_pool;
+
 typedef struct sky_osse_zone {
   size_t inside68, inside95, rank[SKY_OSSE_BINS];
   double bias, bias_sd; /* mean of estimate - truth over members, and its sampling sd */
   double rmse;          /* of the estimate */
   double sum, square;   /* of estimate - truth */
+  double scores;        /* sum of squared normal scores of the truth */
+  double spread;        /* their mean; 1 where the sd is the real one */
   double rank_chi2;     /* of the histogram against flat, SKY_OSSE_BINS - 1 degrees of freedom */
-  bool good;            /* both coverages and the histogram inside the limits, bias within 0 */
+  bool good;            /* coverages, spread and histogram inside the limits, bias within 0 */
 } sky_osse_zone;
 
 typedef struct sky_osse {
@@ -30,17 +37,21 @@ typedef struct sky_osse {
   double jb_sd, j_sd;                  /* their expected sampling sds */
   size_t low68, high68, low95, high95; /* limits of the counts; shared over zones */
   double rank_limit, normal_limit;     /* of rank_chi2, of |mean|/sd */
-  bool calibrated;                     /* everything inside its limit */
+  double spread_low, spread_high;      /* of the spread of a zone */
+  sky_osse_pool own, joint; /* of all zones: squared scores, and with their correlations undone */
+  bool calibrated;          /* everything inside its limit */
 } sky_osse;
 
 SKY_NODISCARD sky_status sky_osse_begin(sky_context *ctx, size_t n_zone, size_t n_obs,
                                         sky_osse *out);
-/* total, sd, truth [n_zone]. */
-void sky_osse_add(sky_osse *s, const double *total, const double *sd, const double *truth,
-                  double jb, double jo, double dofs);
+/* total, truth [n_zone]; cov [n_zone²], as stated. */
+SKY_NODISCARD sky_status sky_osse_add(sky_context *ctx, sky_osse *s, const double *total,
+                                      const double *cov, const double *truth, double jb, double jo,
+                                      double dofs);
 /* The same for a sampled posterior: its intervals are quantiles of the draws, the rank is that of
  * the truth among them, the estimate is their mean; no cost. */
-void sky_osse_add_draws(sky_osse *s, const sky_sampled *drawn, const double *truth);
+SKY_NODISCARD sky_status sky_osse_add_draws(sky_context *ctx, sky_osse *s, const sky_sampled *drawn,
+                                            const double *truth);
 /* Means, limits and verdicts. The limits are such that a right inversion leaves any of them once in
  * a thousand experiments: 0.001 is shared equally by all tests (Bonferroni). */
 void sky_osse_finish(sky_osse *s);
@@ -57,7 +68,7 @@ typedef struct sky_osse_plan {
 SKY_NODISCARD sky_status sky_osse_check(sky_context *ctx, const sky_osse_plan *plan);
 /* out [n_obs]: noise as planned, R^½ u times the factor. */
 void sky_osse_noise(const sky_problem *p, const sky_osse_plan *plan, uint64_t stream, double *out);
-/* W [n_zone*n_state]; zone sds [n_zone] as the solver states them. Truth x ~ N(x0, Q),
+/* W [n_zone*n_state]; the zones' covariance as the solver states it. Truth x ~ N(x0, Q),
  * b ~ N(b0, Σ_b). */
 SKY_NODISCARD sky_status sky_osse_run(sky_context *ctx, const sky_problem *p, size_t n_zone,
                                       const double *W, const sky_osse_plan *plan, sky_osse *out);

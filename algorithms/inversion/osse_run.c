@@ -130,10 +130,10 @@ typedef struct experiment {
   const double *W;
   sky_dual d;
   sampler sampler;
-  double *HQW, *cov;          /* [nz*n], [nz*nz] */
-  double *sd, *total, *truth; /* [nz] */
-  double *dx, *db, *w;        /* [n_state], [n_background], [n] */
-  double dofs;                /* n - tr(R Ψ⁻¹) */
+  double *HQW, *cov;     /* [nz*n], [nz*nz] */
+  double *total, *truth; /* [nz] */
+  double *dx, *db, *w;   /* [n_state], [n_background], [n] */
+  double dofs;           /* n - tr(R Ψ⁻¹) */
 } experiment;
 
 void sky_osse_noise(const sky_problem *p, const sky_osse_plan *plan, uint64_t stream, double *out) {
@@ -162,7 +162,7 @@ static void draw_innovation(sky_context *ctx, experiment *e, uint64_t member) {
 }
 
 /* All but the member's own numbers is shared: only Ψ⁻¹d is solved again. */
-static void solve_member(sky_context *ctx, experiment *e, sky_osse *out) {
+static sky_status solve_member(sky_context *ctx, experiment *e, sky_osse *out) {
   const sky_problem *p = e->p;
   const size_t n = p->n_obs;
   memcpy(e->w, e->d.d, n * sizeof *e->w);
@@ -174,21 +174,30 @@ static void solve_member(sky_context *ctx, experiment *e, sky_osse *out) {
     e->total[z] = sky_dot(e->HQW + z * n, e->w, n);
     e->truth[z] = sky_dot(e->W + z * p->n_state, e->dx, p->n_state);
   }
-  sky_osse_add(out, e->total, e->sd, e->truth, chi2 - jo, jo, e->dofs);
+  return sky_osse_add(ctx, out, e->total, e->cov, e->truth, chi2 - jo, jo, e->dofs);
 }
 
-/* sd of every zone: √(aᵀQa - (HQa)ᵀΨ⁻¹HQa) */
-static sky_status zone_sds(sky_context *ctx, experiment *e) {
-  const size_t n = e->p->n_obs;
-  SKY_TRY(sky_dual_zones(ctx, e->p, e->nz, e->W, e->HQW, e->cov));
-  for (size_t z = 0; z < e->nz; z++) {
-    memcpy(e->w, e->HQW + z * n, n * sizeof *e->w);
-    sky_cholesky_forward(ctx, n, e->d.L, 1, e->w);
-    e->sd[z] = sqrt(sky_variance(e->cov[z * e->nz + z] - sky_dot(e->w, e->w, n)));
-    if (!(e->sd[z] > 0))
-      return sky_fail(ctx, SKY_E_RANGE, "osse: zone %zu has no uncertainty to be tested", z);
+/* Of the zones: WQWᵀ - (HQWᵀ)ᵀΨ⁻¹HQWᵀ */
+static sky_status zone_covariance(sky_context *ctx, experiment *e) {
+  const size_t n = e->p->n_obs, nz = e->nz;
+  double *half = SKY_NEW(ctx, double, nz *n); /* L⁻¹HQa */
+  sky_status st = SKY_OK;
+  if (half == NULL) return SKY_E_NOMEM;
+  SKY_GO(sky_dual_zones(ctx, e->p, nz, e->W, e->HQW, e->cov));
+  for (size_t z = 0; z < nz; z++) {
+    memcpy(half + z * n, e->HQW + z * n, n * sizeof *half);
+    sky_cholesky_forward(ctx, n, e->d.L, 1, half + z * n);
   }
-  return SKY_OK;
+  for (size_t a = 0; a < nz; a++)
+    for (size_t b = 0; b <= a; b++)
+      e->cov[a * nz + b] = e->cov[b * nz + a] =
+          e->cov[a * nz + b] - sky_dot(half + a * n, half + b * n, n);
+  for (size_t z = 0; z < nz; z++)
+    if (!(sky_variance(e->cov[z * nz + z]) > 0))
+      SKY_GO(sky_fail(ctx, SKY_E_RANGE, "osse: zone %zu has no uncertainty to be tested", z));
+cleanup:
+  sky_free(half);
+  return st;
 }
 
 static sky_status prepare(sky_context *ctx, experiment *e) {
@@ -198,13 +207,12 @@ static sky_status prepare(sky_context *ctx, experiment *e) {
   SKY_GO(make_sampler(ctx, p, &e->sampler));
   SKY_GO_ALLOC(e->HQW, SKY_NEW(ctx, double, e->nz * p->n_obs));
   SKY_GO_ALLOC(e->cov, SKY_NEW(ctx, double, e->nz * e->nz));
-  SKY_GO_ALLOC(e->sd, SKY_NEW(ctx, double, e->nz));
   SKY_GO_ALLOC(e->total, SKY_NEW(ctx, double, e->nz));
   SKY_GO_ALLOC(e->truth, SKY_NEW(ctx, double, e->nz));
   SKY_GO_ALLOC(e->dx, SKY_NEW(ctx, double, p->n_state));
   SKY_GO_ALLOC(e->db, SKY_NEW(ctx, double, p->n_background));
   SKY_GO_ALLOC(e->w, SKY_NEW(ctx, double, p->n_obs));
-  SKY_GO(zone_sds(ctx, e));
+  SKY_GO(zone_covariance(ctx, e));
   const sky_noise r = sky_problem_noise(p);
   sky_acc left = {0, 0};
   for (size_t i = 0; i < p->n_obs; i++)
@@ -237,7 +245,7 @@ sky_status sky_osse_run(sky_context *ctx, const sky_problem *p, size_t n_zone, c
   SKY_GO(prepare(ctx, &e));
   for (uint64_t k = 0; k < plan->members; k++) {
     draw_innovation(ctx, &e, k);
-    solve_member(ctx, &e, out);
+    SKY_GO(solve_member(ctx, &e, out));
     SKY_GO(sky_progress_step(ctx, 1));
   }
   sky_osse_finish(out);
@@ -245,7 +253,7 @@ cleanup:
   sky_progress_end(ctx);
   sky_dual_free(&e.d);
   free_sampler(&e.sampler);
-  double *const all[] = {e.HQW, e.cov, e.sd, e.total, e.truth, e.dx, e.db, e.w};
+  double *const all[] = {e.HQW, e.cov, e.total, e.truth, e.dx, e.db, e.w};
   for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
     sky_free(all[i]);
   if (st != SKY_OK) sky_osse_free(out);

@@ -122,11 +122,11 @@ static sky_status sample_member(sky_context *ctx, experiment *e, size_t k, sky_o
   sky_lognormal mode = {0};
   sky_sampled drawn = {0};
   how.seed = e->plan->seed + 0x100000000 * (k + 1); /* none of the truths' */
-  const sky_status st =
+  sky_status st =
       e->how->lognormal
           ? sky_lognormal_sample(ctx, &e->p, e->W, e->nz, &how, &mode, &drawn)
           : sky_truncated_sample(ctx, &e->p, e->lower, e->upper, e->W, e->nz, &how, &drawn);
-  if (st == SKY_OK) sky_osse_add_draws(out, &drawn, e->truth);
+  if (st == SKY_OK) st = sky_osse_add_draws(ctx, out, &drawn, e->truth);
   sky_lognormal_free(&mode);
   sky_sampled_free(&drawn);
   return st;

@@ -14,6 +14,7 @@
 
 #include "algorithms/inversion/bayes.h"
 #include "algorithms/inversion/cholesky.h"
+#include "algorithms/inversion/noise.h"
 #include "algorithms/inversion/posterior.h"
 #include "src/core/memory.h"
 
@@ -30,17 +31,12 @@ size_t sky_smoother_span(const sky_problem *p) {
   return span;
 }
 
-/* Step at which row i is assimilated: the last that it sees; SIZE_MAX for an empty row. */
-static size_t row_step(const sky_problem *p, size_t i) {
-  if (p->rowptr[i + 1] == p->rowptr[i]) return SIZE_MAX;
-  return (size_t)p->col[p->rowptr[i + 1] - 1] / p->n_cell;
-}
-
 typedef struct filter {
   sky_context *ctx;
   const sky_problem *p;
   size_t lag, nc, most; /* most = (lag+1)*nc, the longest window */
   double rho, *d;       /* [n_obs] y - H x0 */
+  size_t *step;         /* [n_obs] at which an observation is assimilated; SIZE_MAX: never */
   double **mean, **cov; /* [n_time] after analysis: [w], [w*w] with w = window_size(t) */
   double *PH, *S, *H;   /* [most*r], [r*r], [r*most], r = most rows of a step */
   double *z, *P;        /* forecast [most], [most*most] */
@@ -67,9 +63,6 @@ static sky_status check_model(sky_context *ctx, const sky_problem *p, size_t lag
                         "time)",
                         i, j, p->D[i * nt + j], want);
     }
-  if (p->track != NULL)
-    return sky_fail(ctx, SKY_E_RANGE,
-                    "smoother: errors correlated along a track would link its steps");
   for (size_t i = 0; i < p->n_obs; i++)
     if (!(p->r_sd[i] > 0))
       return sky_fail(ctx, SKY_E_RANGE, "smoother: r_sd[%zu] = %g (expected > 0)", i, p->r_sd[i]);
@@ -77,6 +70,32 @@ static sky_status check_model(sky_context *ctx, const sky_problem *p, size_t lag
     return sky_fail(ctx, SKY_E_RANGE,
                     "smoother: lag %zu is shorter than the %zu steps that footprints reach back",
                     lag, span);
+  return SKY_OK;
+}
+
+/* The last step that a row sees; an empty one goes with those of its track, which its error tells
+ * of. */
+static size_t last_step(const sky_problem *p, size_t i) {
+  if (p->rowptr[i + 1] == p->rowptr[i]) return SIZE_MAX;
+  return (size_t)p->col[p->rowptr[i + 1] - 1] / p->n_cell;
+}
+
+static sky_status set_steps(filter *f) {
+  const sky_problem *p = f->p;
+  for (size_t i = 0; i < p->n_obs; i++)
+    f->step[i] = last_step(p, i);
+  for (size_t i = 0; p->track != NULL && i < p->n_obs; i++) {
+    const size_t own = last_step(p, i);
+    for (size_t k = 0; k < p->n_obs && own != SIZE_MAX; k++) {
+      if (sky_track_overpass(p->track, k) != sky_track_overpass(p->track, i)) continue;
+      if (f->step[k] == SIZE_MAX) f->step[k] = own;
+      if (f->step[k] != own)
+        return sky_fail(f->ctx, SKY_E_RANGE,
+                        "smoother: observations %zu and %zu of one track are of the steps %zu and "
+                        "%zu, which their correlated errors would link (expected one)",
+                        i, k, own, f->step[k]);
+    }
+  }
   return SKY_OK;
 }
 
@@ -111,7 +130,7 @@ static size_t window_rows(filter *f, size_t t, size_t *index) {
   const size_t nc = f->nc, w = window_size(f, t);
   size_t r = 0;
   for (size_t i = 0; i < p->n_obs; i++) {
-    if (row_step(p, i) != t) continue;
+    if (f->step[i] != t) continue;
     double *row = f->H + r * w;
     memset(row, 0, w * sizeof *row);
     for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++) {
@@ -126,6 +145,7 @@ static size_t window_rows(filter *f, size_t t, size_t *index) {
 /* z, P -> mean[t], cov[t]: HP [r*w] through L of S = HPHᵀ + R. */
 static sky_status analyse(filter *f, size_t t, size_t *index) {
   const size_t w = window_size(f, t), r = window_rows(f, t, index);
+  const sky_noise noise = sky_problem_noise(f->p);
   double *innovation = f->S + r * r; /* room for it is behind S */
   memcpy(f->mean[t], f->z, w * sizeof *f->z);
   memcpy(f->cov[t], f->P, w * w * sizeof *f->P);
@@ -133,8 +153,8 @@ static sky_status analyse(filter *f, size_t t, size_t *index) {
   sky_product(f->ctx, r, w, w, f->H, f->P, f->PH);
   sky_gram(f->ctx, r, w, f->PH, f->H, f->S);
   for (size_t i = 0; i < r; i++) {
-    const double sd = f->p->r_sd[index[i]];
-    f->S[i * r + i] += sd * sd;
+    for (size_t j = 0; j <= i; j++)
+      f->S[i * r + j] += sky_noise_element(&noise, index[i], index[j]);
     innovation[i] = f->d[index[i]] - cblas_ddot((int)w, f->H + i * w, 1, f->z, 1);
   }
   SKY_TRY(sky_cholesky(f->ctx, r, f->S));
@@ -218,11 +238,13 @@ static sky_status alloc_filter(filter *f, size_t **index) {
   const size_t nt = f->p->n_time;
   size_t rows = 0;
   sky_status st = SKY_OK;
+  SKY_GO_ALLOC(f->step, SKY_NEW(f->ctx, size_t, f->p->n_obs));
+  SKY_GO(set_steps(f));
   SKY_GO_ALLOC(*index, SKY_NEW0(f->ctx, size_t, f->p->n_obs + nt));
   for (size_t t = 0; t < nt; t++) {
     size_t r = 0;
     for (size_t i = 0; i < f->p->n_obs; i++)
-      r += row_step(f->p, i) == t;
+      r += f->step[i] == t;
     if (r > rows) rows = r;
   }
   SKY_GO_ALLOC(f->mean, (double **)sky_calloc(f->ctx, nt, sizeof *f->mean));
@@ -247,6 +269,7 @@ static void free_filter(filter *f) {
     if (f->mean != NULL) sky_free(f->mean[t]);
     if (f->cov != NULL) sky_free(f->cov[t]);
   }
+  sky_free(f->step);
   sky_free(f->mean);
   sky_free(f->cov);
   sky_free(f->d);

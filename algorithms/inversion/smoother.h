@@ -11,8 +11,9 @@ size_t sky_smoother_span(const sky_problem *p);
  * fixed_lag: a step is final when it leaves the window (observations up to lag steps later are
  * used); else all observations are used and the result is that of sky_problem_solve. With lag >=
  * n_time - 1 both are the same. SKY_E_RANGE: D is not AR(1) (D_ij = ρ^|i-j|), the prior is low
- * rank, there are offsets, an r_sd is 0, or the lag is shorter than the span; SKY_E_NOMEM: n_time
- * matrices of (window*n_cell)² do not fit the budget. */
+ * rank, there are offsets, an r_sd is 0, a track (noise.h) has observations of two steps, or the
+ * lag is shorter than the span; SKY_E_NOMEM: n_time matrices of (window*n_cell)² do not fit the
+ * budget. */
 SKY_NODISCARD sky_status sky_smoother_solve(sky_context *ctx, const sky_problem *p, size_t lag,
                                             bool fixed_lag, double *x, double *sd);
 #endif

@@ -22,13 +22,19 @@ extern "C" {
  * diagonal has no such limit. */
 #define SKY_DENSE_CELL_LIMIT 5000
 
-typedef enum sky_correlation {
-  SKY_CORR_NONE = 0,        /* identity */
-  SKY_CORR_SPHERICAL = 1,   /* 1 - 1.5 h + 0.5 h³, h = d/L < 1, else 0 */
-  SKY_CORR_EXPONENTIAL = 2, /* exp(-d/L) */
-  SKY_CORR_MATERN32 = 3,    /* (1 + h) exp(-h) */
-  SKY_CORR_MATERN52 = 4,    /* (1 + h + h²/3) exp(-h) */
-  SKY_CORR_GASPARI_COHN = 5 /* their eq. 4.10 with c = L/2: 0 from d = L on */
+typedef enum sky_correlation_kind {
+  SKY_CORR_NONE = 0,         /* identity */
+  SKY_CORR_SPHERICAL = 1,    /* 1 - 1.5 h + 0.5 h³, h = d/L < 1, else 0 */
+  SKY_CORR_EXPONENTIAL = 2,  /* exp(-d/L) */
+  SKY_CORR_MATERN32 = 3,     /* (1 + h) exp(-h) */
+  SKY_CORR_MATERN52 = 4,     /* (1 + h + h²/3) exp(-h) */
+  SKY_CORR_GASPARI_COHN = 5, /* their eq. 4.10 with c = L/2: 0 from d = L on */
+  SKY_CORR_MATERN = 6        /* 2^(1-nu)/Γ(nu) h^nu K_nu(h) */
+} sky_correlation_kind;
+
+typedef struct sky_correlation { /* a model; all zeros: none */
+  sky_correlation_kind kind;
+  double nu; /* smoothness of SKY_CORR_MATERN, > 0; else not looked at */
 } sky_correlation;
 
 typedef struct sky_levels sky_levels; /* a prior as an operator: stationary fields on a mesh */
@@ -157,17 +163,17 @@ SKY_NODISCARD sky_status sky_information_solve(sky_context *ctx, const sky_infor
 /* Exchange file (NetCDF): y, x0, xc, yc, H_data, H_col, H_rowptr (CSR); attributes Lx_km, Lt_steps,
  * sigma_q, sigma_r, nx, ny, nt, and cov, which names the models: "M in space and time" or "M in
  * space and N in time" up to the first comma, M and N one of none, spherical, exponential,
- * matern32, matern52, gaspari-cohn.
+ * matern32, matern52, gaspari-cohn, matern(NU) with the smoothness NU.
  * In place of cov, Lx_km and sigma_q: levels on a mesh, level_length(level) and more, see
  * src/read/problem_levels.h; no limit on the cells then.
  * In place of cov, Lx_km, Lt_steps and sigma_q: q_variance(state) and, where there are factors,
  * q_factor(rank,state) and q_sign(rank), with Q = Σ_k q_sign_k q_factor_k q_factor_kᵀ +
  * diag(q_variance). Optional: x_true(state); x_sd(state), r_sd(obs) in place of sigma_q, sigma_r;
- * along_track(obs) with overpass(obs), r_length and r_share for errors correlated along a track
- * (src/read/problem_noise.h); group(obs), b0, b_sd(background) for background offsets;
- * regressor(regressor,obs) with regressor_mean, regressor_sd(regressor) for errors that follow a
- * known pattern; xc, yc with the unit degree (or degrees_east, degrees_north) are longitude and
- * latitude (great-circle distances), with km or no unit plane coordinates. */
+ * along_track(obs) with track(obs) or overpass(obs), r_length and r_share for errors correlated
+ * along a track (src/read/problem_noise.h); group(obs), b0, b_sd(background) for background
+ * offsets; regressor(regressor,obs) with regressor_mean, regressor_sd(regressor) for errors that
+ * follow a known pattern; xc, yc with the unit degree (or degrees_east, degrees_north) are
+ * longitude and latitude (great-circle distances), with km or no unit plane coordinates. */
 SKY_NODISCARD sky_status sky_problem_read(sky_context *ctx, const char *path, sky_problem *out);
 
 #ifdef __cplusplus

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/inversion/robust.h"
 #include "src/core/memory.h"
 #include "src/job/solve_prepare.h"
 #include "src/write/json_out.h"
@@ -166,7 +167,7 @@ static sky_status reweight(sky_context *ctx, const char *text, sky_problem *p, c
   double k;
   size_t changed = 0, rounds = 0;
   SKY_TRY(sky_invert_option_number(ctx, "huber", text, 1, 0, 1e6, &k));
-  SKY_TRY(sky_solve_huber(ctx, k, p, &changed, &rounds));
+  SKY_TRY(sky_huber_apply(ctx, k, p, &changed, &rounds));
   SKY_TRY(sky_invert_number(ctx, answer, "huber_reweighted", (double)changed));
   return sky_invert_number(ctx, answer, "huber_rounds", (double)rounds);
 }

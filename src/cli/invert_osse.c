@@ -84,15 +84,25 @@ static sky_status answer_zone(sky_context *ctx, const sky_osse *s, const sky_oss
   SKY_TRY(sky_invert_number(ctx, item, "rmse", zone->rmse));
   SKY_TRY(sky_invert_number(ctx, item, "coverage68", (double)zone->inside68 / n));
   SKY_TRY(sky_invert_number(ctx, item, "coverage95", (double)zone->inside95 / n));
+  SKY_TRY(sky_invert_number(ctx, item, "spread", zone->spread));
   SKY_TRY(sky_invert_numbers(ctx, item, "rank_histogram", rank, SKY_OSSE_BINS));
   SKY_TRY(sky_invert_number(ctx, item, "rank_chi2", zone->rank_chi2));
   return sky_invert_text(ctx, item, "verdict", zone->good ? "inside" : "outside");
 }
 
+static sky_status answer_pool(sky_context *ctx, const char *name, const sky_osse_pool *p,
+                              cJSON *to) {
+  char limits[64];
+  const double of[] = {p->low, p->high};
+  snprintf(limits, sizeof limits, "%s_limits", name);
+  SKY_TRY(sky_invert_number(ctx, to, name, p->ratio));
+  return sky_invert_numbers(ctx, to, limits, of, 2);
+}
+
 static sky_status answer_osse(sky_context *ctx, const sky_osse *s, const zones *z, cJSON *to) {
   const double n = (double)s->n_member;
-  const double limits[] = {(double)s->low68 / n, (double)s->high68 / n, (double)s->low95 / n,
-                           (double)s->high95 / n};
+  const double limits[] = {(double)s->low68 / n,  (double)s->high68 / n, (double)s->low95 / n,
+                           (double)s->high95 / n, s->spread_low,         s->spread_high};
   SKY_TRY(sky_invert_number(ctx, to, "members", n));
   SKY_TRY(sky_invert_text(ctx, to, "verdict", s->calibrated ? "calibrated" : "not calibrated"));
   if (!isnan(s->j_per_n)) {
@@ -103,6 +113,9 @@ static sky_status answer_osse(sky_context *ctx, const sky_osse *s, const zones *
   }
   SKY_TRY(sky_invert_numbers(ctx, to, "coverage68_limits", limits, 2));
   SKY_TRY(sky_invert_numbers(ctx, to, "coverage95_limits", limits + 2, 2));
+  SKY_TRY(sky_invert_numbers(ctx, to, "spread_limits", limits + 4, 2));
+  SKY_TRY(answer_pool(ctx, "spread_of_zones", &s->own, to));
+  SKY_TRY(answer_pool(ctx, "spread_joint", &s->joint, to));
   SKY_TRY(sky_invert_number(ctx, to, "rank_chi2_limit", s->rank_limit));
   SKY_TRY(sky_invert_number(ctx, to, "limit_in_sds", s->normal_limit));
   cJSON *list = sky_invert_object(ctx, to, "zones", true);

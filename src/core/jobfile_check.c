@@ -45,10 +45,13 @@ static sky_status check_range(sky_faults *f, sky_node *node, const sky_key *key)
                        ? 0
                        : node->unit_length;
   const char *unit = n > 0 ? node->unit : "", *space = n > 0 ? " " : "";
-  if (key->min == SKY_KEY_POSITIVE) {
+  if (key->min == SKY_KEY_POSITIVE && !(v > key->max)) {
     return sky_fault_at(f, node, "'%s' is not greater than 0%s%.*s", node->text, space, (int)n,
                         unit);
   }
+  if (key->min == SKY_KEY_POSITIVE)
+    return sky_fault_at(f, node, "'%s' is above %g%s%.*s", node->text, key->max, space, (int)n,
+                        unit);
   if (key->max == DBL_MAX) {
     return sky_fault_at(f, node, "'%s' is below %g%s%.*s", node->text, key->min, space, (int)n,
                         unit);

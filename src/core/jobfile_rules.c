@@ -8,6 +8,7 @@
 #include "src/core/jobfile_rules.h"
 
 #define WGS84 "EPSG:4326"
+#define SPHERE_SMOOTH 0.5 /* Gneiting 2013, Bernoulli 19, 1327, table 1 */
 
 static bool any_information(const sky_node *root) {
   const sky_node *list = sky_node_get(root, "inversions");
@@ -216,13 +217,33 @@ static sky_status references(const sky_node *root, sky_faults *f) {
 
 /* ---- inversions and inventories ---- */
 
+sky_status sky_rule_smoothness(const sky_node *root, sky_faults *f, const sky_node *map,
+                               bool space) {
+  const sky_node *nu = sky_node_get(map, "smoothness");
+  if (!is(map, "correlation", "matern"))
+    return nu == NULL ? SKY_OK
+                      : sky_fault_at(f, nu, "has no effect without correlation matern (%s)",
+                                     sky_node_text(map, "correlation"));
+  if (nu == NULL)
+    return fault(f, map, "smoothness", "required with correlation matern (above 0, at most 100)");
+  if (!space || !is(root, "grid.crs", WGS84) || sky_node_get(root, "grid.preset") != NULL ||
+      !(sky_node_number(map, "smoothness") > SPHERE_SMOOTH))
+    return SKY_OK;
+  return sky_fault_at(f, nu,
+                      "%g: over great circles no model above %g is a correlation (expected at most "
+                      "that, or a projected crs)",
+                      sky_node_number(map, "smoothness"), SPHERE_SMOOTH);
+}
+
 /* A correlation model needs a length, and a length needs a model. */
-static sky_status length_of(sky_faults *f, const sky_node *map) {
+static sky_status length_of(const sky_node *root, sky_faults *f, const sky_node *map, bool space) {
   const char *model = sky_node_text(map, "correlation");
   if (model == NULL) return SKY_OK;
+  SKY_TRY(sky_rule_smoothness(root, f, map, space));
   const bool none = strcmp(model, "none") == 0, length = sky_node_get(map, "length") != NULL;
   if (none && length) {
-    return fault(f, map, "length", "has no effect without correlation (spherical or exponential)");
+    return fault(f, map, "length",
+                 "has no effect without correlation (spherical, exponential or matern)");
   }
   if (!none && !length) return fault(f, map, "length", "required with a correlation");
   return SKY_OK;
@@ -231,12 +252,12 @@ static sky_status length_of(sky_faults *f, const sky_node *map) {
 static sky_status correlations(const sky_node *root, sky_faults *f) {
   const sky_node *list = sky_node_get(root, "inversions");
   for (size_t i = 0; i < sky_node_count(list); i++) {
-    SKY_TRY(length_of(f, sky_node_item(list, i)));
-    SKY_TRY(length_of(f, sky_node_get(sky_node_item(list, i), "time")));
+    SKY_TRY(length_of(root, f, sky_node_item(list, i), true));
+    SKY_TRY(length_of(root, f, sky_node_get(sky_node_item(list, i), "time"), false));
   }
   list = sky_node_get(root, "inventories");
   for (size_t i = 0; i < sky_node_count(list); i++) {
-    SKY_TRY(length_of(f, sky_node_get(sky_node_item(list, i), "uncertainty")));
+    SKY_TRY(length_of(root, f, sky_node_get(sky_node_item(list, i), "uncertainty"), true));
   }
   return SKY_OK;
 }
@@ -288,7 +309,7 @@ static bool is_activity(const sky_node *inventory) {
 
 /* Without sigma the layers bring their own covariance: only some can, and no model applies. */
 static sky_status own_covariance(const sky_node *root, sky_faults *f, const sky_node *item) {
-  static const char *const of_sigma[] = {"floor", "correlation", "length", NULL};
+  static const char *const of_sigma[] = {"floor", "correlation", "smoothness", "length", NULL};
   const char *prior = sky_node_text(item, "prior");
   const sky_node *inventory = find(sky_node_get(root, "inventories"), "id", prior);
   const double span = sky_node_time(root, "period.end") - sky_node_time(root, "period.start");
@@ -332,13 +353,29 @@ static sky_status own_background(const sky_node *root, sky_faults *f, const sky_
 }
 
 static sky_status check_inversion(const sky_node *root, sky_faults *f, const sky_node *item) {
-  static const char *const of_prior[] = {
-      "unscaled", "sink",       "sigma",       "floor",       "correlation", "length",
-      "time",     "background", "information", "boundary_sd", "levels",      "regressors",
-      "solver",   "sign",       "samples",     "tune",        "kernels",     NULL};
+  static const char *const of_prior[] = {"unscaled",
+                                         "sink",
+                                         "sigma",
+                                         "floor",
+                                         "correlation",
+                                         "smoothness",
+                                         "length",
+                                         "time",
+                                         "background",
+                                         "information",
+                                         "boundary_sd",
+                                         "levels",
+                                         "regressors",
+                                         "solver",
+                                         "sign",
+                                         "samples",
+                                         "tune",
+                                         "kernels",
+                                         "error.along_track",
+                                         NULL};
   static const char *const of_soundings[] = {
-      "sink",       "floor",  "correlation", "length",  "time", "background", "error", "levels",
-      "regressors", "solver", "sign",        "samples", "tune", "kernels",    NULL};
+      "sink",   "floor",      "correlation", "smoothness", "length",  "time", "background", "error",
+      "levels", "regressors", "solver",      "sign",       "samples", "tune", "kernels",    NULL};
   static const char *const of_information[] = {"boundary_sd", NULL};
   const char *gas = sky_node_text(item, "gas");
   const bool information = sky_node_get(item, "information") != NULL;
@@ -492,7 +529,8 @@ const sky_job_rule sky_job_rules[] = {
      "`prior`, `unscaled` and `compare[].inventory` name an inventory of the same gas."},
     {correlations,
      "A `correlation` other than none needs its `length`, and a `length` needs a "
-     "correlation."},
+     "correlation. `smoothness` goes with matern, which needs it; in space it is at most 0.5 on a "
+     "grid in degrees (Gneiting 2013: no smoother Matern model holds over great circles)."},
     {inversions,
      "An inversion with a `prior` needs either `information` or `background` and soundings of its "
      "gas; `sigma` is required unless the prior is a table of activity; a `sink` is of co2 and "

@@ -42,6 +42,9 @@ static inline sky_status no_effect(sky_faults *f, const sky_node *map, const cha
 SKY_NODISCARD sky_status sky_rule_sinks(const sky_node *root, sky_faults *f);
 SKY_NODISCARD sky_status sky_rule_sink_layer(sky_faults *f, const sky_node *sink,
                                              const sky_node *inversion);
+/* `smoothness` stands beside correlation matern alone; space: of distances between cells. */
+SKY_NODISCARD sky_status sky_rule_smoothness(const sky_node *root, sky_faults *f,
+                                             const sky_node *map, bool space);
 /* What the keys of an inversion's solution must be to each other (jobfile_solver.c). */
 SKY_NODISCARD sky_status sky_rule_solvers(const sky_node *root, sky_faults *f);
 #endif

@@ -108,8 +108,10 @@ static sky_status levels(const sky_node *root, sky_faults *f, const sky_node *it
   if (is(root, "grid.crs", WGS84) && sky_node_get(root, "grid.preset") == NULL)
     SKY_TRY(sky_fault_at(
         f, list, "need a projected grid (grid.crs is %s; expected e.g. EPSG:32650)", WGS84));
-  for (size_t i = 0; i < sky_node_count(list); i++)
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    SKY_TRY(sky_rule_smoothness(root, f, sky_node_item(list, i), false));
     sum += sky_node_number(sky_node_item(list, i), "share");
+  }
   if (isnan(sum) || fabs(sum - 1) <= 1e-9) return SKY_OK;
   return sky_fault_at(f, list, "shares add up to %g (expected 1)", sum);
 }

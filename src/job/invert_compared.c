@@ -3,6 +3,7 @@
 #include "algorithms/inversion/covariance.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
+#include "src/job/correlation.h"
 #include "src/job/inverting.h"
 
 typedef struct cell_distance {
@@ -37,12 +38,11 @@ sky_status sky_inverting_compared(sky_context *ctx, sky_inverting *v) {
   const sky_layer *own = &v->bottom_up;
   const size_t n = v->n_cell;
   const cell_distance user = {&v->mesh};
-  sky_correlation model = SKY_CORR_NONE;
+  sky_correlation model = {SKY_CORR_NONE, 0};
   if ((own->variance == NULL && isnan(sigma)) || (own->variance != NULL && v->n_time == 1))
     return SKY_OK; /* unknown, or taken as it is */
   if (own->variance == NULL)
-    SKY_TRY(
-        sky_correlation_parse(ctx, sky_node_text(v->compared, "uncertainty.correlation"), &model));
+    SKY_TRY(sky_job_correlation(ctx, sky_node_get(v->compared, "uncertainty"), &model));
   if (n > SKY_DENSE_CELL_LIMIT)
     return sky_fail(ctx, SKY_E_SIZE,
                     "grid: %zu cells; the covariance of inventory '%s' is limited to %d cells", n,

@@ -6,6 +6,7 @@
 #include "src/core/memory.h"
 #include "src/core/species.h"
 #include "src/core/sum.h"
+#include "src/job/correlation.h"
 #include "src/job/inverting.h"
 
 /* kg yr-1 of a flux field in one zone. */
@@ -39,8 +40,7 @@ static sky_status element_covariance(sky_context *ctx, sky_inverting *v,
   sky_correlation model;
   sky_status st = SKY_OK;
   if (isnan(sky_node_number(v->compared, "uncertainty.sigma"))) return SKY_OK;
-  SKY_TRY(
-      sky_correlation_parse(ctx, sky_node_text(v->compared, "uncertainty.correlation"), &model));
+  SKY_TRY(sky_job_correlation(ctx, sky_node_get(v->compared, "uncertainty"), &model));
   SKY_GO_ALLOC(v->compared_sd, SKY_NEW0(ctx, double, n));
   SKY_GO_ALLOC(v->compared_E, SKY_NEW0(ctx, double, n *n));
   SKY_GO_ALLOC(mass, SKY_NEW(ctx, double, v->n_cell)); /* s_c, 0 where there is no scale factor */

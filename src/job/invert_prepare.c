@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "algorithms/inversion/diagnose.h"
+#include "algorithms/inversion/robust.h"
 #include "src/core/memory.h"
 #include "src/core/species.h"
 #include "src/job/inverting.h"
@@ -31,9 +32,10 @@ static sky_status huber(sky_context *ctx, sky_problem *p, sky_facts *facts,
                         const sky_inverting *v) {
   const double k = sky_node_number(v->node, "solver.huber");
   size_t changed = 0, rounds = 0;
-  SKY_TRY(sky_solve_huber(ctx, k, p, &changed, &rounds));
+  SKY_TRY(sky_huber_apply(ctx, k, p, &changed, &rounds));
   sky_fact(facts, "diagnostics", formula(v),
-           "%zu of %zu residuals beyond %g sds count linearly (Huber)", changed, p->n_obs, k);
+           "%zu of %zu residuals beyond %g sds%s count linearly (Huber)", changed, p->n_obs, k,
+           p->track != NULL ? ", without what their track shares," : "");
   sky_fact_number(facts, "huber_reweighted", (double)changed);
   return SKY_OK;
 }

@@ -36,7 +36,12 @@ typedef struct sky_jacobian {
   size_t *receptor;
   double *observed, *r_sd, *baseline, *fixed, *y, *time, *count, *prior_part, *unseen;
   int32_t *group;
-  double *own_sd; /* of the soundings' background; NULL without */
+  double *lon, *lat;                /* mean place of the soundings, degrees */
+  int32_t *track;                   /* an overpass and product; NULL: errors are independent */
+  double *along;                    /* place along the track, track_unit */
+  double track_length, track_share; /* of their correlation */
+  const char *track_unit;           /* "km" or "s" */
+  double *own_sd;                   /* of the soundings' background; NULL without */
   double *b0, *b_sd;
   /* CSR */
   int32_t *rowptr, *col;
@@ -52,6 +57,9 @@ SKY_NODISCARD sky_status sky_jacobian_observe(sky_context *ctx, const sky_soundi
                                               sky_facts *facts, sky_jacobian *j);
 SKY_NODISCARD sky_status sky_jacobian_background(sky_context *ctx, const char *gas,
                                                  sky_facts *facts, sky_jacobian *j);
+/* jacobian_track.c: tracks and places along them, where the job has error.along_track. */
+SKY_NODISCARD sky_status sky_jacobian_track(sky_context *ctx, const char *gas, size_t n_overpass,
+                                            sky_facts *facts, sky_jacobian *j);
 /* jacobian_write.c: the problem file, and what is said of it. */
 SKY_NODISCARD sky_status sky_jacobian_write(sky_context *ctx, const char *path,
                                             const sky_jacobian *j, char *const *tags);

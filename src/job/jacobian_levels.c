@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "src/core/memory.h"
+#include "src/job/correlation.h"
 
 #define KM 1e3           /* m */
 #define FLOAT_NOISE 1e-6 /* of a cell */
@@ -140,10 +141,13 @@ sky_status sky_jacobian_levels_make(sky_context *ctx, const sky_jacobian *j,
   for (size_t k = 0; k < n; k++) {
     const sky_node *item = sky_node_item(list, k);
     const size_t used = strlen(out->models);
+    sky_correlation model;
+    char name[SKY_CORRELATION_TEXT];
     SKY_GO(set_grid(ctx, &j->mesh.patch[0], item, k, out));
     SKY_GO(set_scale(ctx, j, k, out));
-    snprintf(out->models + used, sizeof out->models - used, "%s%s", k > 0 ? " " : "",
-             sky_node_text(item, "correlation"));
+    SKY_GO(sky_job_correlation(ctx, item, &model));
+    sky_correlation_format(model, name);
+    snprintf(out->models + used, sizeof out->models - used, "%s%s", k > 0 ? " " : "", name);
     snprintf(out->scale_name[k], sizeof out->scale_name[k], "level_scale%zu", k);
     snprintf(out->dim_name[k], sizeof out->dim_name[k], "point%zu", k);
   }

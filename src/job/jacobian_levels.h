@@ -6,6 +6,7 @@
 #ifndef SKY_JOB_JACOBIAN_LEVELS_H
 #define SKY_JOB_JACOBIAN_LEVELS_H
 
+#include "algorithms/inversion/covariance.h"
 #include "src/job/jacobian.h"
 
 #define SKY_LEVELS_MOST 16
@@ -18,7 +19,7 @@ typedef struct sky_jacobian_levels {
   size_t points[SKY_LEVELS_MOST];
   double *scale[SKY_LEVELS_MOST]; /* [n_time*points] mol m-2 s-1 */
   char dim_name[SKY_LEVELS_MOST][16], scale_name[SKY_LEVELS_MOST][24];
-  char models[SKY_LEVELS_MOST * 16];
+  char models[SKY_LEVELS_MOST * SKY_CORRELATION_TEXT];
   double *width; /* [n_cell] km */
 } sky_jacobian_levels;
 

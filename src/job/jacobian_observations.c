@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/column/ground_track.h"
 #include "algorithms/column/super.h"
 #include "src/core/memory.h"
 #include "src/core/species.h"
@@ -39,8 +40,8 @@ static size_t match(const sky_jacobian *j, double time, double lon, double lat) 
 }
 
 static sky_status alloc_observations(sky_context *ctx, sky_jacobian *j, size_t n) {
-  double **arrays[] = {&j->observed, &j->r_sd,  &j->baseline,   &j->fixed, &j->y,
-                       &j->time,     &j->count, &j->prior_part, &j->unseen};
+  double **arrays[] = {&j->observed, &j->r_sd,       &j->baseline, &j->fixed, &j->y,  &j->time,
+                       &j->count,    &j->prior_part, &j->unseen,   &j->lon,   &j->lat};
   j->receptor = SKY_NEW(ctx, size_t, n);
   j->group = SKY_NEW0(ctx, int32_t, n);
   j->sensor = SKY_NEW0(ctx, int32_t, n);
@@ -173,9 +174,9 @@ static sky_status set_regressors(sky_context *ctx, const sky_soundings *s, const
 /* --- super-observations -------------------------------------------------------------------------
  */
 
-/* Soundings of one receptor and product -> observation i. */
+/* Soundings of one receptor and product -> observation i. scratch [3*n]: their errors, places. */
 static void superobserve(sky_jacobian *j, size_t i, const sky_soundings *s, const char *product,
-                         const size_t *member, size_t n, double *sigma) {
+                         const size_t *member, size_t n, double *scratch) {
   const sky_node *sensor = sensor_of(j, product);
   const double correlation = sky_node_number(j->inversion, "error.correlation");
   const double representation = sky_node_number(j->inversion, "error.representation");
@@ -183,18 +184,22 @@ static void superobserve(sky_jacobian *j, size_t i, const sky_soundings *s, cons
   const double mean = sky_node_number(j->inversion, "background.mean");
   const double own = sensor != NULL ? sky_node_number(sensor, "scale") : NAN;
   const double scale = isnan(own) ? sky_node_number(j->inversion, "error.scale") : own;
+  double *sigma = scratch, *lon = scratch + n, *lat = scratch + 2 * n;
   double x = 0.0, prior = 0.0, t = 0.0;
   for (size_t k = 0; k < n; k++) {
     x += s->x[member[k]];
     prior += s->prior[member[k]];
     t += s->time[member[k]] - s->time[member[0]];
     sigma[k] = scale * s->sigma[member[k]];
+    lon[k] = s->lon[member[k]];
+    lat[k] = s->lat[member[k]];
   }
   j->observed[i] = x / (double)n;
   j->baseline[i] = isnan(mean) ? prior / (double)n : mean;
   if (j->own_sd != NULL) j->baseline[i] = sky_background_mean(s, member, n, &j->own_sd[i]);
   j->time[i] = s->time[member[0]] + t / (double)n;
   j->count[i] = (double)n;
+  sky_mean_place(n, lon, lat, &j->lon[i], &j->lat[i]);
   j->r_sd[i] = fmax(least, sky_superobs_sigma(n, sigma, correlation, representation));
 }
 
@@ -238,12 +243,12 @@ static sky_status superobserve_all(sky_context *ctx, const sky_soundings *s, siz
                                    sky_jacobian *j) {
   size_t *member = NULL, *receptor = NULL;
   int32_t *sensor = NULL;
-  double *sigma = NULL;
+  double *scratch = NULL;
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(member, SKY_NEW(ctx, size_t, s->n));
   SKY_GO_ALLOC(receptor, SKY_NEW(ctx, size_t, s->n));
   SKY_GO_ALLOC(sensor, SKY_NEW(ctx, int32_t, s->n));
-  SKY_GO_ALLOC(sigma, SKY_NEW(ctx, double, s->n));
+  SKY_GO_ALLOC(scratch, SKY_NEW(ctx, double, 3 * s->n));
   memcpy(receptor, of, s->n * sizeof *of);
   SKY_GO(list_sensors(ctx, s, receptor, sensor, j));
   SKY_GO(alloc_observations(ctx, j, j->native.n_receptors * (j->n_sensor > 0 ? j->n_sensor : 1)));
@@ -258,15 +263,15 @@ static sky_status superobserve_all(sky_context *ctx, const sky_soundings *s, siz
       if (n == 0) continue;
       j->receptor[j->n_obs] = r;
       j->sensor[j->n_obs] = (int32_t)k;
-      superobserve(j, j->n_obs, s, j->sensor_name[k], member, n, sigma);
-      SKY_GO(check_observation(ctx, s, j->sensor_name[k], sigma, n));
+      superobserve(j, j->n_obs, s, j->sensor_name[k], member, n, scratch);
+      SKY_GO(check_observation(ctx, s, j->sensor_name[k], scratch, n));
       j->n_obs++;
     }
 cleanup:
   sky_free(member);
   sky_free(receptor);
   sky_free(sensor);
-  sky_free(sigma);
+  sky_free(scratch);
   return st;
 }
 
@@ -345,6 +350,7 @@ sky_status sky_jacobian_background(sky_context *ctx, const char *gas, sky_facts 
   SKY_TRY(sky_background_offsets(ctx, j->inversion, j->n_obs, j->time, j->own_sd, j->group,
                                  &j->n_groups, &j->b_sd));
   SKY_TRY(sky_time_groups(ctx, "overpass", j->n_obs, j->time, j->overpass, &n_overpass));
+  SKY_TRY(sky_jacobian_track(ctx, gas, n_overpass, facts, j));
   j->b0 = SKY_NEW0(ctx, double, j->n_groups);
   if (j->b0 == NULL) return SKY_E_NOMEM;
   for (size_t g = 0; g < j->n_groups; g++) {

@@ -6,6 +6,7 @@
 #include "src/core/memory.h"
 #include "src/core/species.h"
 #include "src/core/sum.h"
+#include "src/job/correlation.h"
 #include "src/job/jacobian_levels.h"
 #include "src/job/stage_file.h"
 
@@ -68,6 +69,14 @@ static void put_observations(output *o, const sky_jacobian *j) {
   labels(o, "overpass", "obs", j->overpass);
 }
 
+static void put_tracks(output *o, const sky_jacobian *j) {
+  if (j->track == NULL) return;
+  labels(o, "track", "obs", j->track);
+  numbers(o, "along_track", "obs", j->track_unit, j->along);
+  attribute(o, "r_length", NULL, j->track_length);
+  attribute(o, "r_share", NULL, j->track_share);
+}
+
 /* zeros [n_regressor]: biases are expected to be 0. */
 static void put_regressors(output *o, const sky_jacobian *j, const double *zeros) {
   if (j->n_regressor == 0) return;
@@ -77,11 +86,25 @@ static void put_regressors(output *o, const sky_jacobian *j, const double *zeros
   numbers(o, "regressor_sd", "regressor", "mol mol-1", j->regressor_sd);
 }
 
-/* cov [160] holds the text of the Kronecker form. */
+typedef struct models { /* texts of a prior, that an output borrows */
+  char space[SKY_CORRELATION_TEXT], time[SKY_CORRELATION_TEXT], cov[160];
+} models;
+
+static sky_status name_models(sky_context *ctx, const sky_jacobian *j, models *out) {
+  sky_correlation space, time;
+  SKY_TRY(sky_job_correlation(ctx, j->inversion, &space));
+  SKY_TRY(
+      sky_job_correlation(ctx, j->n_time > 1 ? sky_node_get(j->inversion, "time") : NULL, &time));
+  sky_correlation_format(space, out->space);
+  sky_correlation_format(time, out->time);
+  snprintf(out->cov, sizeof out->cov,
+           "%s in space and %s in time, Q=S kron(D,E) S, state index = t*ncell + cell", out->space,
+           out->time);
+  return SKY_OK;
+}
+
 static void put_prior(output *o, const sky_jacobian *j, const sky_jacobian_levels *levels,
-                      char *cov) {
-  const char *model = sky_node_text(j->inversion, "correlation");
-  const char *t_model = j->n_time > 1 ? sky_node_text(j->inversion, "time.correlation") : "none";
+                      const models *model) {
   const double length = sky_node_number(j->inversion, "length");
   const double t_length = sky_node_number(j->inversion, "time.length");
   const double t_steps = isnan(t_length) ? 1.0 : t_length / j->step;
@@ -104,12 +127,10 @@ static void put_prior(output *o, const sky_jacobian *j, const sky_jacobian_level
     }
     numbers(o, "cell_width", "cell", "km", levels->width);
     attribute(o, "level_models", levels->models, 0);
-    attribute(o, "cov_time", t_model, 0);
+    attribute(o, "cov_time", model->time, 0);
     return;
   }
-  snprintf(cov, 160, "%s in space and %s in time, Q=S kron(D,E) S, state index = t*ncell + cell",
-           model == NULL ? "none" : model, t_model);
-  attribute(o, "cov", cov, 0);
+  attribute(o, "cov", model->cov, 0);
   attribute(o, "Lx_km", NULL, isnan(length) ? 1.0 : length / 1e3);
 }
 
@@ -130,7 +151,8 @@ sky_status sky_jacobian_write(sky_context *ctx, const char *path, const sky_jaco
   const double axis_scale = j->mesh.patch[0].geographic ? 1.0 : 1e-3; /* degree, or m -> km */
   double *x = NULL, *y = NULL, *zeros = NULL;
   int32_t *sector = NULL;
-  char cov[160], *sensors = NULL;
+  char *sensors = NULL;
+  models model;
   sky_jacobian_levels levels = {0};
   output o = {.n_dim = 0};
   sky_status st = SKY_OK;
@@ -147,10 +169,12 @@ sky_status sky_jacobian_write(sky_context *ctx, const char *path, const sky_jaco
   for (size_t s = 0; s < j->n_cell * j->n_time; s++)
     sector[s] = (int32_t)(s % j->n_cell / j->mesh.n_cell);
   SKY_GO(sky_jacobian_levels_make(ctx, j, &levels));
+  SKY_GO(name_models(ctx, j, &model));
   put_rows(&o, j, x, y);
   put_observations(&o, j);
+  put_tracks(&o, j);
   put_regressors(&o, j, zeros);
-  put_prior(&o, j, &levels, cov);
+  put_prior(&o, j, &levels, &model);
   if (j->n_layer > 1) labels(&o, "sector", "state", sector);
   attribute(&o, "sensors", sensors, 0);
   attribute(&o, "nx", NULL, (double)(regular ? j->mesh.patch[0].nx : j->n_cell));

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "algorithms/inversion/diagnose.h"
-#include "algorithms/inversion/robust.h"
 #include "algorithms/inversion/select.h"
 #include "src/core/memory.h"
 
@@ -35,16 +34,6 @@ sky_status sky_solve_screen(sky_context *ctx, sky_problem *p, sky_problem_labels
   keep_labels(index, *n, l->sensor);
 cleanup:
   sky_dual_free(&d);
-  return st;
-}
-
-sky_status sky_solve_huber(sky_context *ctx, double k, sky_problem *p, size_t *n_changed,
-                           size_t *rounds) {
-  double *r_sd = SKY_NEW(ctx, double, p->n_obs);
-  if (r_sd == NULL) return SKY_E_NOMEM;
-  const sky_status st = sky_huber_weights(ctx, p, k, r_sd, n_changed, rounds);
-  if (st == SKY_OK) memcpy(p->r_sd, r_sd, p->n_obs * sizeof *r_sd);
-  sky_free(r_sd);
   return st;
 }
 

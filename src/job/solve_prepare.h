@@ -12,9 +12,6 @@
  * index [n_obs as it was]: those that are kept, ascending; *n: how many. SKY_E_NODATA: none. */
 SKY_NODISCARD sky_status sky_solve_screen(sky_context *ctx, sky_problem *p, sky_problem_labels *l,
                                           size_t *index, size_t *n);
-/* r_sd of p for Huber's loss beyond k sds (robust.h). */
-SKY_NODISCARD sky_status sky_solve_huber(sky_context *ctx, double k, sky_problem *p,
-                                         size_t *n_changed, size_t *rounds);
 
 typedef struct sky_tune_request {
   bool length, time, sigma_q, sigma_r; /* what is tuned */

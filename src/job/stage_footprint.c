@@ -29,7 +29,8 @@ static void jacobian_free(sky_jacobian *j) {
                             j->x0,           j->x_sd,     j->observed,    j->r_sd,  j->baseline,
                             j->fixed,        j->y,        j->time,        j->count, j->prior_part,
                             j->unseen,       j->b0,       j->b_sd,        j->val,   j->own_sd,
-                            j->q_factor,     j->q_sign,   j->q_var};
+                            j->q_factor,     j->q_sign,   j->q_var,       j->lon,   j->lat,
+                            j->along};
   for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
     sky_free(arrays[k]);
   sky_free(j->receptor);
@@ -37,6 +38,7 @@ static void jacobian_free(sky_jacobian *j) {
   sky_free(j->group);
   sky_free(j->sensor);
   sky_free(j->overpass);
+  sky_free(j->track);
   sky_free(j->sensor_name);
   sky_free(j->regressor);
   sky_free(j->regressor_sd);

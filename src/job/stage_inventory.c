@@ -15,6 +15,7 @@
 #include "src/core/species.h"
 #include "src/core/sum.h"
 #include "src/core/timeutil.h"
+#include "src/job/correlation.h"
 #include "src/job/job_account.h"
 #include "src/job/job_flux.h"
 #include "src/job/stage.h"
@@ -118,7 +119,7 @@ static sky_status zone_uncertainty(sky_context *ctx, const sky_job *job, const s
   const double length = sky_node_number(node, "uncertainty.length");
   sky_correlation model;
   if (isnan(sigma)) return SKY_OK;
-  SKY_TRY(sky_correlation_parse(ctx, sky_node_text(node, "uncertainty.correlation"), &model));
+  SKY_TRY(sky_job_correlation(ctx, sky_node_get(node, "uncertainty"), &model));
   for (size_t z = 0; z < inv->zones.n; z++) {
     const sky_coverage *cover = &inv->cover[z];
     /* The error model lives on the mesh: no statement for a zone that is not all in it. */

@@ -104,8 +104,8 @@ static sky_status draw_truth(sky_context *ctx, scene *s, uint64_t seed) {
   double *correlation = NULL;
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(correlation, SKY_NEW(ctx, double, s->n * s->n));
-  sky_correlation_matrix(ctx, SKY_CORR_EXPONENTIAL, LENGTH, cell_distance, &s->grid, s->n,
-                         correlation);
+  sky_correlation_matrix(ctx, (sky_correlation){SKY_CORR_EXPONENTIAL, 0}, LENGTH, cell_distance,
+                         &s->grid, s->n, correlation);
   SKY_GO(sky_cholesky(ctx, s->n, correlation));
   for (size_t i = 0; i < s->n; i++)
     s->row[i] = sky_rng_normal(seed, STREAM_TRUTH, i);

@@ -74,10 +74,7 @@ static sky_status read_covariance(sky_context *ctx, sky_nc *f, sky_problem *p) {
                     sky_nc_path(f));
   sky_status st = parse_models(ctx, f, text, p);
   if (st == SKY_E_JOB) /* an unknown model is the file's fault here */
-    st = sky_fail(ctx, SKY_E_FORMAT,
-                  "%s: cov: '%s' names an unknown model (known: none, "
-                  "spherical, exponential, matern32, matern52, gaspari-cohn)",
-                  sky_nc_path(f), text);
+    st = sky_fail_in(ctx, SKY_E_FORMAT, "%s: cov: '%s': ", sky_nc_path(f), text);
   sky_free(text);
   return st;
 }

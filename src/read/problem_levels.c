@@ -40,10 +40,7 @@ static sky_status whole_number(sky_context *ctx, sky_nc *f, const char *var, siz
 
 static sky_status parse_model(sky_context *ctx, sky_nc *f, const char *name, sky_correlation *out) {
   const sky_status st = sky_correlation_parse(ctx, name, out);
-  if (st != SKY_E_JOB) return st;
-  char reason[256];
-  snprintf(reason, sizeof reason, "%s", sky_error(ctx));
-  return sky_fail(ctx, SKY_E_FORMAT, "%s: %s", sky_nc_path(f), reason);
+  return st == SKY_E_JOB ? sky_fail_in(ctx, SKY_E_FORMAT, "%s: ", sky_nc_path(f)) : st;
 }
 
 static sky_status parse_models(sky_context *ctx, sky_nc *f, size_t n, sky_level *level) {

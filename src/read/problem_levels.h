@@ -2,7 +2,7 @@
  *
  * Variables of the dimension level: level_x0, level_y0 (lower-left corner), level_dx, level_dy,
  * level_length (all km), level_nx, level_ny, level_sigma; attribute level_models: the correlation
- * models in order, separated by blanks. cell_width(cell): km, cells are squares around xc, yc.
+ * models in order, separated by blanks, e.g. "matern(1.2) gaspari-cohn". cell_width(cell): km, cells are squares around xc, yc.
  * Attributes cov_time and Lt_steps: correlation over time steps. Optional: level_scale<k>(…), the
  * relative sd of level k by time, sector and grid point; sector_mixing(sector,sector_too), the
  * covariance of sectors (fossil, biosphere, waste …), symmetric and positive semi-definite (e.g.

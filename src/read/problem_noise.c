@@ -16,14 +16,15 @@ static sky_status read_numbers(sky_context *ctx, sky_nc *f, const char *var, siz
   return sky_nc_read(ctx, f, var, &info, out);
 }
 
-static sky_status read_overpass(sky_context *ctx, sky_nc *f, size_t n, int32_t *out) {
+static sky_status read_tracks(sky_context *ctx, sky_nc *f, const char *var, size_t n,
+                              int32_t *out) {
   double *v = NULL;
   sky_status st = SKY_OK;
-  SKY_GO(read_numbers(ctx, f, "overpass", n, &v));
+  SKY_GO(read_numbers(ctx, f, var, n, &v));
   for (size_t i = 0; i < n; i++) {
     if (!(v[i] >= 0 && v[i] < (double)n) || floor(v[i]) != v[i])
-      SKY_GO(sky_fail(ctx, SKY_E_RANGE, "%s: overpass[%zu]: %g (expected a whole number 0..%zu)",
-                      sky_nc_path(f), i, v[i], n - 1));
+      SKY_GO(sky_fail(ctx, SKY_E_RANGE, "%s: %s[%zu]: %g (expected a whole number 0..%zu)",
+                      sky_nc_path(f), var, i, v[i], n - 1));
     out[i] = (int32_t)v[i];
   }
 cleanup:
@@ -43,28 +44,29 @@ static sky_status read_attribute(sky_context *ctx, sky_nc *f, const char *name, 
 
 sky_status sky_problem_read_noise(sky_context *ctx, sky_nc *f, sky_problem *p) {
   double length = NAN, share = 1, *along = NULL;
-  int32_t *overpass = NULL;
+  int32_t *track = NULL;
   bool has_length, has_share;
   const bool has_places = sky_nc_has(f, "along_track");
+  const char *groups = sky_nc_has(f, "track") ? "track" : "overpass";
   sky_status st = SKY_OK;
   SKY_TRY(read_attribute(ctx, f, "r_length", &has_length, &length));
   SKY_TRY(read_attribute(ctx, f, "r_share", &has_share, &share));
   if (!has_places && !has_length && !has_share) return SKY_OK;
-  if (!has_places || !has_length || !sky_nc_has(f, "overpass"))
+  if (!has_places || !has_length || !sky_nc_has(f, groups))
     return sky_fail(ctx, SKY_E_FORMAT,
                     "%s: %s is missing (errors correlated along a track need along_track(obs), "
-                    "overpass(obs) and the attribute r_length)",
+                    "overpass(obs) or track(obs), and the attribute r_length)",
                     sky_nc_path(f),
                     !has_places   ? "along_track"
                     : !has_length ? "r_length"
                                   : "overpass");
   SKY_GO(read_numbers(ctx, f, "along_track", p->n_obs, &along));
-  SKY_GO_ALLOC(overpass, SKY_NEW(ctx, int32_t, p->n_obs));
-  SKY_GO(read_overpass(ctx, f, p->n_obs, overpass));
-  st = sky_track_create(ctx, p->n_obs, overpass, along, length, share, &p->track);
+  SKY_GO_ALLOC(track, SKY_NEW(ctx, int32_t, p->n_obs));
+  SKY_GO(read_tracks(ctx, f, groups, p->n_obs, track));
+  st = sky_track_create(ctx, p->n_obs, track, along, length, share, &p->track);
   if (st != SKY_OK) st = sky_fail_in(ctx, st, "%s: ", sky_nc_path(f));
 cleanup:
   sky_free(along);
-  sky_free(overpass);
+  sky_free(track);
   return st;
 }

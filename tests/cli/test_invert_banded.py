@@ -1,6 +1,5 @@
 #!/usr/bin/python3
 """skyflux invert --method banded on a problem of the bench's generator, against dense numpy."""
-import json
 import os
 import subprocess
 import sys
@@ -10,22 +9,11 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 BINARY, DATA, WORK, SOURCE = sys.argv[1:5]
+sys.path.insert(0, os.path.join(SOURCE, "tests", "support"))
+from invert_command import fails, gaps, jacobian, read, run, solve, spherical, use  # noqa: E402
+
+use(BINARY)
 SIDE, TIMES, OBS = 40, 6, 900
-
-
-def run(*args):
-    return subprocess.run([BINARY, "invert", "--progress=none", *map(str, args)], capture_output=True,
-                          text=True)
-
-
-def solve(path, *args):
-    r = run("-p", path, "--json", *args)
-    assert r.returncode == 0, r.stderr
-    return json.loads(r.stdout)
-
-
-def spherical(h):
-    return np.where(h < 1, 1 - 1.5 * h + 0.5 * h**3, 0)
 
 
 def sectors(path, H, y, x0, E, D):
@@ -73,8 +61,7 @@ def sectors(path, H, y, x0, E, D):
         kept = np.array(f[name][:])
         f[name][at] = value
         f.close()
-        r = run("-p", out)
-        assert r.returncode != 0 and word in r.stderr and r.stdout == "", (word, r)
+        fails(out, word)
         f = netCDF4.Dataset(out, "a")
         f[name][:] = kept
         f.close()
@@ -85,14 +72,11 @@ def main():
     path = os.path.join(WORK, "local.nc")
     maker = os.path.join(SOURCE, "tests", "bench", "make_million.py")
     subprocess.run([sys.executable, maker, path, str(SIDE), str(TIMES), str(OBS), "5"], check=True)
-    f = netCDF4.Dataset(path)
-    y, x0, truth, xc, yc = (np.array(f[k][:]) for k in ("y", "x0", "x_true", "xc", "yc"))
-    n, m, nc = len(y), len(x0), len(xc)
-    H = csr_matrix((np.array(f["H_data"][:]), np.array(f["H_col"][:]), np.array(f["H_rowptr"][:])),
-                   shape=(n, m))
+    y, x0, truth, xc, f = read(path, "y", "x0", "x_true", "xc")
+    n, nc, H = len(y), len(xc), jacobian(f)
+    apart, later = gaps(f)
     assert abs((y - H @ truth).std() - 0.5) < 0.05 and abs((truth - x0).std() - 2) < 0.1
-    E = spherical(np.hypot(xc[:, None] - xc, yc[:, None] - yc) / 60)
-    D = 4 * spherical(np.abs(np.subtract.outer(np.arange(TIMES), np.arange(TIMES))) / 4)
+    E, D = spherical(apart / 60), 4 * spherical(later / 4)
     HE = np.stack([H[:, t * nc:(t + 1) * nc] @ E for t in range(TIMES)])
     HQ = np.einsum("st,sic->tic", D, HE)
     psi = sum(H[:, t * nc:(t + 1) * nc] @ HQ[t].T for t in range(TIMES)) + 0.25 * np.eye(n)
@@ -117,8 +101,7 @@ def main():
         assert open(out, "rb").read() == first, threads
     for args, code, word in ((("--checkpoint", "c"), 2, "belong to --method iterative"),
                              (("--memory", "8M"), 1, "memory budget")):
-        r = run("-p", path, "--method", "banded", *args)
-        assert r.returncode == code and word in r.stderr and r.stdout == "", (args, r)
+        fails(path, word, args=("--method", "banded", *args), code=code)
     sectors(path, H, y, x0, E, D)
     r = run("-p", os.path.join(DATA, "problems", "S.nc"), "--method", "banded")
     assert r.returncode != 0 and ("not levels" in r.stderr or "S.nc" in r.stderr), r

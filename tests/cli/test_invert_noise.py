@@ -1,38 +1,21 @@
 #!/usr/bin/python3
 """skyflux invert with errors correlated along tracks, on every path, against dense numpy."""
-import json
 import os
 import shutil
-import subprocess
 import sys
 
 import netCDF4
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.optimize import minimize
 
 BINARY, DATA, WORK, SOURCE = sys.argv[1:5]
+sys.path.insert(0, os.path.join(SOURCE, "tests", "support"))
+from invert_command import fails, gaps, jacobian, near, run, solve, spherical, use  # noqa: E402
+
+use(BINARY)
 os.makedirs(WORK, exist_ok=True)
 S = os.path.join(DATA, "problems", "S.nc")
 LENGTH, SHARE = 40.0, 0.8
-
-
-def run(*args):
-    return subprocess.run([BINARY, "invert", "--progress=none", *map(str, args)], capture_output=True,
-                          text=True)
-
-
-def solve(path, *args):
-    r = run("-p", path, "--json", *args)
-    assert r.returncode == 0, r.stderr
-    return json.loads(r.stdout)
-
-
-def spherical(h):
-    return np.where(h < 1, 1 - 1.5 * h + 0.5 * h**3, 0)
-
-
-def near(a, b, tolerance=1e-10):
-    assert abs(a - b) <= tolerance * abs(b), (a, b)
 
 
 def correlation(overpass, along, length, share):
@@ -62,10 +45,8 @@ def make(name, length=LENGTH, share=SHARE, places=None, **more):
         f.r_length = length
         if length > 0 and places is None:  # observations with such errors
             R = correlation(overpass, along, length, share or 1.0)
-            H = csr_matrix((np.array(f["H_data"][:]), np.array(f["H_col"][:]),
-                            np.array(f["H_rowptr"][:])), shape=(n, len(f.dimensions["state"])))
             noise = np.linalg.cholesky(R) @ rng.normal(0, f.sigma_r, n)
-            f["y"][:] = H @ np.array(f["x_true"][:]) + noise
+            f["y"][:] = jacobian(f) @ np.array(f["x_true"][:]) + noise
     if share is not None:
         f.r_share = share
     f.close()
@@ -76,15 +57,10 @@ class Dense:
     def __init__(self, path, overpass, along, length=LENGTH, share=SHARE):
         f = netCDF4.Dataset(path)
         self.y, self.x0 = np.array(f["y"][:]), np.array(f["x0"][:])
-        n, m, nt = len(self.y), len(self.x0), int(f.nt)
-        self.H = np.zeros((n, m))
-        ptr, col, val = (np.array(f[k][:]) for k in ("H_rowptr", "H_col", "H_data"))
-        for i in range(n):
-            self.H[i, col[ptr[i]:ptr[i + 1]]] = val[ptr[i]:ptr[i + 1]]
-        xc, yc = np.array(f["xc"][:]), np.array(f["yc"][:])
-        space = spherical(np.hypot(xc[:, None] - xc, yc[:, None] - yc) / f.Lx_km)
-        time = spherical(np.abs(np.subtract.outer(np.arange(nt), np.arange(nt))) / f.Lt_steps)
-        self.Q = f.sigma_q**2 * np.kron(time, space)
+        n, m = len(self.y), len(self.x0)
+        self.H = jacobian(f).toarray()
+        apart, later = gaps(f)
+        self.Q = f.sigma_q**2 * np.kron(spherical(later / f.Lt_steps), spherical(apart / f.Lx_km))
         self.R = f.sigma_r**2 * correlation(overpass, along, length, share)
         assert np.linalg.eigvalsh(self.R)[0] > 0
         self.B = np.sin(np.arange(n))[:, None]
@@ -208,6 +184,73 @@ def signs(path, p):
     assert lam.min() > -1e-9
 
 
+def huber(path, overpass, along):
+    """Outliers under Huber's loss on the own part of an error: the optimality condition, with the correlated part
+    from its own convex problem; the same from either end of the tracks; sensors of one overpass apart."""
+    k, bad, out = 1.5, os.path.join(WORK, "outliers.nc"), os.path.join(WORK, "huber.nc")
+    shutil.copy(path, bad)
+    f = netCDF4.Dataset(bad, "a")
+    f["y"][17] += 20.0
+    f["y"][230] -= 15.0
+    f.close()
+    p = Dense(bad, overpass, along)
+    a = solve(bad, "--huber", k, "-o", out)
+    x = np.array(netCDF4.Dataset(out)["posterior"][:]).ravel()
+    own = 0.5 * np.sqrt(1 - SHARE)
+    shared = p.R - own**2 * np.eye(p.n) + 0.04 * p.B @ p.B.T  # tracks and offsets
+    L = np.linalg.cholesky(shared)
+    e = p.y - 0.1 * p.B[:, 0] - p.H @ x
+
+    def cost(z):
+        t = (e - L @ z) / own
+        loss = np.where(np.abs(t) <= k, t**2 / 2, k * np.abs(t) - k * k / 2)
+        return z @ z / 2 + loss.sum(), z - L.T @ np.clip(t, -k, k) / own
+
+    z = minimize(cost, np.linalg.solve(L, 0.5 * e), jac=True, method="L-BFGS-B",
+                 options={"maxiter": 20000, "maxfun": 40000, "ftol": 1e-16, "gtol": 1e-10, "maxcor": 60}).x
+    t = (e - L @ z) / own
+    pull = np.clip(t, -k, k) / own
+    assert np.abs(p.x0 + p.Q @ (p.H.T @ pull) - x).max() < 1e-5, np.abs(p.x0 + p.Q @ (p.H.T @ pull) - x).max()
+    assert a["huber_reweighted"] == np.sum(np.abs(t) > k * (1 + 1e-6)) >= 2
+    assert a["huber_reweighted"] < 0.25 * p.n  # an outlier does not blame its neighbours
+    f = netCDF4.Dataset(bad, "a")
+    f["along_track"][:] = -along
+    f.close()
+    near(solve(bad, "--huber", k)["posterior_total"], a["posterior_total"], 1e-9)
+    plain = Dense(bad, overpass, along)
+    far = np.linalg.solve(plain.psi, plain.d)
+    assert np.abs(x - plain.x0 - plain.Q @ (plain.H.T @ far)).max() > 0.1
+
+
+def smoother():
+    """Step by step with tracks that lie in a step each: the batch solution; else refused."""
+    path, overpass, along = make("steps")
+    f = netCDF4.Dataset(path, "a")
+    last = np.array(f["H_col"][:])[np.array(f["H_rowptr"][:])[1:] - 1] // len(f.dimensions["cell"])
+    f.createVariable("track", "i4", ("obs",))[:] = 2 * last + overpass % 2
+    f["regressor_sd"][:] = 0  # no offsets: the smoother has none
+    f.cov = "spherical in space and exponential in time"
+    f.close()
+    bare = os.path.join(WORK, "steps_bare.nc")
+    with netCDF4.Dataset(path) as a, netCDF4.Dataset(bare, "w") as b:
+        for name, size in a.dimensions.items():
+            b.createDimension(name, len(size))
+        for name, v in a.variables.items():
+            if not name.startswith("regressor"):
+                b.createVariable(name, v.dtype, v.dimensions)[:] = v[:]
+        b.setncatts({k: a.getncattr(k) for k in a.ncattrs()})
+    out = [os.path.join(WORK, name) for name in ("batch.nc", "step.nc")]
+    solve(bare, "--method", "exact", "-o", out[0])
+    solve(bare, "--method", "smoother", "-o", out[1])
+    batch, step = (netCDF4.Dataset(o) for o in out)
+    for name in ("posterior", "posterior_sd"):
+        a, b = np.array(batch[name][:]).ravel(), np.array(step[name][:]).ravel()
+        assert np.abs(a - b).max() < 1e-8 * np.abs(a).max(), (name, np.abs(a - b).max())
+    with netCDF4.Dataset(bare, "a") as f:
+        f["track"][:] = overpass
+    fails(bare, "of one track are of the steps", args=("--method", "smoother"))
+
+
 def experiment(path):
     """Calibrated where the noise is drawn along the tracks, flagged where R forgets them."""
     a = solve(path, "--osse", "200")["osse"]
@@ -218,18 +261,11 @@ def experiment(path):
 
 
 def refusals():
-    def fails(path, *words, args=()):
-        r = run("-p", path, *args)
-        assert r.returncode != 0 and r.stdout == "", r
-        for word in words:
-            assert word in r.stderr, (word, r.stderr)
-
     fails(make("no_length", length=None)[0], "r_length is missing")
     fails(make("negative", length=-3.0)[0], "negative.nc", "r_length -3")
     fails(make("share", share=1.2, places=np.arange(400.0))[0], "r_share 1.2", "at most 1")
     fails(make("same", share=None, places=np.zeros(400))[0], "one place along the track")
-    path = make("smooth")[0]
-    fails(path, "along a track", args=("--huber", "1.5"))
+    fails(make("pure", share=None)[0], "huber", "share below 1", args=("--huber", "1.5"))
     bare = os.path.join(WORK, "bare.nc")
     shutil.copy(S, bare)
     f = netCDF4.Dataset(bare, "a")
@@ -246,6 +282,8 @@ def main():
     diagnosis(path, p, overpass)
     tuning(path, p)
     signs(path, p)
+    huber(path, overpass, along)
+    smoother()
     experiment(path)
     refusals()
     # share 1 is the default

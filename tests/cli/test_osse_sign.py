@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """skyflux invert --osse with --sign: right statistics pass, wrong noise is flagged.
 
-test_osse_sign.py BINARY DATA WORK SOURCE [short | nonnegative | lognormal]"""
+test_osse_sign.py BINARY DATA WORK SOURCE [short | nonnegative | lognormal | rates]"""
 import json
 import os
 import shutil
@@ -10,6 +10,7 @@ import sys
 
 import netCDF4
 import numpy as np
+from scipy.stats import chi2, norm
 
 BINARY, DATA, WORK, SOURCE = sys.argv[1:5]
 PART = sys.argv[5] if len(sys.argv) > 5 else "short"
@@ -39,17 +40,24 @@ def binomial_limits(n, p, tail):
 
 def check(a, members, sign):
     """The verdict by our own reading of the numbers; ranks that add up; a bias within chance."""
-    tests = 4 * len(a["zones"])
+    tests = 5 * len(a["zones"]) + 2
     low, high = binomial_limits(members, 0.95, 0.0005 / tests)
     assert np.abs(np.array(a["coverage95_limits"]) - np.array([low, high]) / members).max() < 1e-12
     assert a["members"] == members and a["sign"] == sign and "jb_per_dofs" not in a
-    inside = []
+    tail = 0.0005 / tests
+    assert abs(a["limit_in_sds"] - norm.isf(tail)) < 1e-9
+    for name, dof in (("spread", members), ("spread_of_zones", 2 * members), ("spread_joint", 2 * members)):
+        limits = chi2.ppf(tail, dof) / dof, chi2.isf(tail, dof) / dof
+        near = 3e-2 if members < 100 else 5e-3  # the limits are a little wide, so alarms a little rarer
+        assert np.abs(np.array(a[name + "_limits"]) / limits - 1).max() < near, (name, limits)
+    inside = [a[k + "_limits"][0] <= a[k] <= a[k + "_limits"][1] for k in ("spread_of_zones", "spread_joint")]
     for z in a["zones"]:
         assert sum(z["rank_histogram"]) == members
         flat = np.array(z["rank_histogram"]) - members / 10
         assert abs(z["rank_chi2"] - np.sum(flat**2) / (members / 10)) < 1e-9
         good = (low <= round(z["coverage95"] * members) <= high
                 and a["coverage68_limits"][0] <= z["coverage68"] <= a["coverage68_limits"][1]
+                and a["spread_limits"][0] <= z["spread"] <= a["spread_limits"][1]
                 and z["rank_chi2"] <= a["rank_chi2_limit"]
                 and abs(z["bias"]) <= a["limit_in_sds"] * z["bias_sd"])
         assert z["verdict"] == ("inside" if good else "outside")
@@ -90,20 +98,38 @@ def short():
 
 
 def full(sign):
-    """Noise-dominated, so that a noise that is wrong by 1.4 shows in the coverage."""
+    """200 members. Noise-dominated, so that a noise that is wrong shows; along tracks it is right if R says so."""
     path = os.path.join(WORK, "full.nc")
     positive_problem.write(path, 4, 2, 2, 60, 7, r_sd=0.8)
     how = ("--samples", "150")
-    right = osse(path, sign, 240, *how)
-    check(right, 240, sign)
+    right = osse(path, sign, 200, *how)
+    check(right, 200, sign)
     assert right["verdict"] == "calibrated", right
     track = along_track(path, 0.8)
-    b = osse(track, sign, 240, *how)
+    b = osse(track, sign, 200, *how)
+    check(b, 200, sign)
     assert b["verdict"] == "calibrated", b
     for wrong in (("--noise-factor", "1.4"), ("--noise-correlation", "0.9")):
-        b = osse(path, sign, 400, *how, *wrong)
-        check(b, 400, sign)
+        b = osse(path, sign, 200, *how, *wrong)
+        check(b, 200, sign)
         assert b["verdict"] == "not calibrated", (wrong, b)
+        print(sign, *wrong, "spread of zones", b["spread_of_zones"], "joint", b["spread_joint"])
+
+
+def rates():
+    """40 right experiments of each sign, none flagged (0.001 each is stated); their pooled numbers are 1 in the mean."""
+    path = os.path.join(WORK, "rates.nc")
+    positive_problem.write(path, 3, 2, 2, 24, 7)
+    for sign in ("nonnegative", "lognormal"):
+        found = [osse(path, sign, 50, "--samples", "200", "--chains", "2", "--seed", str(100 + k)) for k in range(40)]
+        flagged = sum(a["verdict"] != "calibrated" for a in found)
+        assert flagged <= 1, flagged
+        for name in ("spread_of_zones", "spread_joint"):
+            value = np.array([a[name] for a in found])
+            sd = 1 / np.sqrt(50)  # of one: a mean of 50 exponentials
+            print(sign, name, "mean", value.mean(), "sd", value.std(ddof=1), "of", sd, "flagged", flagged)
+            assert abs(value.mean() - 1) < 3.3 * sd / np.sqrt(40), (sign, name, value.mean())
+            assert 0.6 < value.std(ddof=1) / sd < 1.4, (sign, name, value.std(ddof=1))
 
 
 def main():
@@ -111,6 +137,8 @@ def main():
     os.makedirs(WORK)
     if PART == "short":
         short()
+    elif PART == "rates":
+        rates()
     else:
         full(PART)
     print("ok")

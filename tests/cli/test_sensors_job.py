@@ -85,7 +85,7 @@ assert own["regressor"].shape == (1, len(sensor)) and (own["regressor"][0] == (s
 assert own["regressor_sd"] == 8e-9
 
 
-def posterior(p):
+def posterior(p, R=None):
     H = np.zeros((len(p["y"]), len(p["x0"])))
     row, col = p["H_rowptr"].astype(int), p["H_col"].astype(int)
     for i in range(len(H)):
@@ -96,7 +96,7 @@ def posterior(p):
     h = (np.sin((lat[:, None] - lat) / 2)**2 +
          np.cos(lat[:, None]) * np.cos(lat) * np.sin((lon[:, None] - lon) / 2)**2)
     Q = p["x_sd"][:, None] * np.exp(-2 * 6371.0088 * np.arcsin(np.sqrt(h)) / p.att["Lx_km"]) * p["x_sd"]
-    psi = H @ Q @ H.T + B * b_sd**2 @ B.T + np.diag(p["r_sd"]**2)
+    psi = H @ Q @ H.T + B * b_sd**2 @ B.T + (np.diag(p["r_sd"]**2) if R is None else R)
     w = np.linalg.solve(psi, p["y"] - H @ p["x0"])
     C = np.diag(b_sd**2) - (B * b_sd**2).T @ np.linalg.solve(psi, B * b_sd**2)
     return p["x0"] + Q @ (H.T @ w), b_sd**2 * (B.T @ w), np.sqrt(np.diag(C))
@@ -109,6 +109,18 @@ near(post["background_sd"], b_post, 1e-6, "their sds")
 print(f"bias of the raw product: {1e9 * b[-1]:.2f} +- {1e9 * b_post[-1]:.2f} ppb; "
       f"its soundings differ by {1e9 * apart.mean():.2f} ppb")
 assert abs(b[-1] - apart.mean()) < 4 * b_post[-1] + 1e-9
+
+# Errors along a track: each overpass and product has its own; the two products of a receptor share none.
+_, own, post = run("along", OWN, "error.along_track={length: 40 km, share: 0.7}")
+track = own["track"].astype(int)
+pairs_of = {(int(a), int(b), int(c)) for a, b, c in zip(track, own["overpass"], own["sensor"])}
+assert len(pairs_of) == len(set(track)) == 2 * len(set(own["overpass"])) == 4, pairs_of
+rho = 0.7 * np.exp(-np.abs(own["along_track"][:, None] - own["along_track"]) / 40) * (track[:, None] == track)
+np.fill_diagonal(rho, 1)
+x, b, b_post = posterior(own, own["r_sd"][:, None] * rho * own["r_sd"])
+near(post["x"], x, 1e-6, "x along tracks")
+near(post["background"], b, 1e-6, "offsets along tracks")
+near(post["background_sd"], b_post, 1e-6, "their sds along tracks")
 
 # Tuned errors are each product's own.
 run("tuned", OWN, "tune={parameters: [sigma_r]}")

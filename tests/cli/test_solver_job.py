@@ -364,6 +364,202 @@ def levels():
     print("levels: one level is the dense covariance; two by iteration as exact")
 
 
+def smoothness():
+    """Matérn models of a job against scipy's K_ν: over great circles, and as a level."""
+    from scipy.special import gamma, kv
+
+    def matern(nu, s):
+        with np.errstate(invalid="ignore"):
+            return np.where(s == 0, 1, 2**(1 - nu) / gamma(nu) * s**nu * kv(nu, s))
+
+    same = run("half", "inversions[0].correlation=matern", "inversions[0].smoothness=0.5", *FLOOR)
+    near(same.q["x"], run("exact", *FLOOR).q["x"], 1e-11, "smoothness 0.5 is exponential")
+    r = run("rough", "inversions[0].correlation=matern", "inversions[0].smoothness=0.3",
+            "inventories[0].uncertainty={sigma: 0.5, correlation: matern, smoothness: 0.4, length: 30 km}", *FLOOR)
+    assert r.att["cov"].startswith("matern(0.2999999999999999"), r.att["cov"]
+    H, B, b_sd, Q = r.matrices()
+    E = Q / np.outer(r.p["x_sd"], r.p["x_sd"])
+    Q = matern(0.3, np.maximum(-np.log(E), 0)) * np.outer(r.p["x_sd"], r.p["x_sd"])
+    psi = H @ Q @ H.T + B @ np.diag(b_sd**2) @ B.T + np.diag(r.p["r_sd"]**2)
+    near(r.q["x"], r.p["x0"] + Q @ (H.T @ np.linalg.solve(psi, r.p["y"] - H @ r.p["x0"])), 1e-6, "x, rough")
+    metres = TEXT.replace(TEXT[TEXT.index("grid:"):TEXT.index("soundings:")], METRES + "\n")
+    bare = metres.replace("    length: 20 km\n    correlation: exponential\n    background", "    background")
+    level = "inversions[0].levels=[{cell: 15 km, length: 40 km, correlation: matern, smoothness: 1.2}]"
+    one = run("smooth", level, *FLOOR, text=bare)
+    assert one.att["level_models"] == "matern(1.2)", one.att
+    H, B, b_sd, _ = one.matrices_of_rows()
+    d = np.hypot(one.p["xc"][:, None] - one.p["xc"], one.p["yc"][:, None] - one.p["yc"])
+    sd = one.p["level_scale0"]
+    Q = matern(1.2, d / 40) * np.outer(sd, sd)
+    psi = H @ Q @ H.T + B @ np.diag(b_sd**2) @ B.T + np.diag(one.p["r_sd"]**2)
+    x = one.p["x0"] + Q @ (H.T @ np.linalg.solve(psi, one.p["y"] - H @ one.p["x0"]))
+    near(one.q["x"], x, 1e-9, "x of a Matérn level")
+    again = run("smooth2", level, "inversions[0].solver.method=iterative", *FLOOR, text=bare)
+    near(again.q["zone_posterior"], one.q["zone_posterior"], 1e-9)
+    near(again.q["zone_posterior_sd"], one.q["zone_posterior_sd"], 1e-9)
+    item = "inversions[0]."
+    for sets, words in (
+            (("correlation=matern",), "smoothness: required with correlation matern (above 0, at most 100)"),
+            (("correlation=matern", "smoothness=0"), "smoothness: '0' is not greater than 0"),
+            (("correlation=matern", "smoothness=-1"), "smoothness: '-1' is not greater than 0"),
+            (("correlation=matern", "smoothness=.nan"), "smoothness: '.nan' is not a number"),
+            (("correlation=matern", "smoothness=200"), "smoothness: '200' is above 100"),
+            (("correlation=matern", "smoothness=1.5"), "over great circles no model above 0.5"),
+            (("smoothness=0.4",), "no effect without correlation matern (exponential)"),
+            (("time={step: 6 h, correlation: matern, length: 1 day}",), "time.smoothness: required"),
+            (("levels=[{cell: 5 km, length: 9 km, smoothness: 2}]",), "without correlation matern (gaspari-cohn)")):
+        done = start("check", "refused", [item + s for s in sets])
+        assert done.returncode == 2 and words in done.stderr, (sets, done.returncode, done.stderr)
+    print("smoothness: great circles and levels as numpy with scipy's K_ν; each wrong value is refused")
+
+
+ALONG = "inversions[0].error.along_track={length: %s, share: %g}"
+
+
+def track_noise(r, length, share, in_time=False):
+    """R of the problem file from its own soundings and times: places by another formula than the job's (a plane
+    at the centroid in place of a great circle; the demo's overpasses are 200 km long)."""
+    p = r.p
+    n = len(p["y"])
+    for g in np.unique(p["track"]):
+        at = p["track"] == g
+        assert len(np.unique(p["overpass"][at])) == 1 and len(np.unique(p["sensor"][at])) == 1
+        time = p["obs_time"][at] - p["obs_time"][at].mean()
+        if in_time:
+            near(p["along_track"][at] - p["along_track"][at].mean(), time, 1e-5, "seconds")
+    gap = np.abs(p["along_track"][:, None] - p["along_track"])
+    rho = share * np.exp(-gap / length) * (p["track"][:, None] == p["track"])
+    np.fill_diagonal(rho, 1)
+    assert r.att["r_length"] == length and r.att["r_share"] == share
+    R = p["r_sd"][:, None] * rho * p["r_sd"]
+    assert np.linalg.eigvalsh(R)[0] > 0
+    return R
+
+
+def places(r):
+    """Places along the track against the job's soundings: the projection of mean places on the direction of motion
+    on the plane, to 2 permille of the distance."""
+    with Dataset(f"{work}/{r.name}/stages/soundings-ch4.nc") as d:
+        d.set_auto_mask(False)
+        lon, lat, time = (d[k][:].astype(float) for k in ("longitude", "latitude", "time"))
+    worst = 0
+    for g in np.unique(r.p["track"]):
+        at = np.flatnonzero(r.p["track"] == g)
+        # an observation's place from the soundings of its overpass, by its mean time alone
+        near_by = np.abs(time - r.p["obs_time"][at].mean()) < 900
+        t = time[near_by] - time[near_by].mean()
+        x = (lon[near_by] - lon[near_by].mean()) * 111.195 * np.cos(np.deg2rad(lat[near_by].mean()))
+        y = (lat[near_by] - lat[near_by].mean()) * 111.195
+        speed = np.hypot(t @ x, t @ y) / (t @ t)
+        s, late = r.p["along_track"][at], r.p["obs_time"][at]
+        slope = np.polyfit(late - late.mean(), s, 1)[0]
+        worst = max(worst, abs(slope / speed - 1))
+    assert worst < 0.05, worst
+    return worst
+
+
+def tracks():
+    """Errors correlated along the track of an overpass: every solution against numpy with R written out."""
+    metres = TEXT.replace(TEXT[TEXT.index("grid:"):TEXT.index("soundings:")], METRES + "\n")
+    bare = metres.replace("    length: 20 km\n    correlation: exponential\n    background", "    background")
+    level = "inversions[0].levels=[{cell: 15 km, length: 60 km, correlation: spherical}]"
+    r = run("tracks", level, ALONG % ("30 km", 0.6), "inversions[0].error.floor=4 ppb", *FLOOR, text=bare)
+    R = track_noise(r, 30, 0.6)
+    print("ground speed of the places against that of the soundings:", places(r))
+    H, B, b_sd, _ = r.matrices_of_rows()
+    d = np.hypot(r.p["xc"][:, None] - r.p["xc"], r.p["yc"][:, None] - r.p["yc"])
+    h = np.minimum(d / 60, 1)
+    sd = r.p["level_scale0"]
+    Q = sd[:, None] * (1 - 1.5 * h + 0.5 * h**3) * sd
+    psi = H @ Q @ H.T + B @ np.diag(b_sd**2) @ B.T + R
+    innovation = r.p["y"] - H @ r.p["x0"]
+    inverse = np.linalg.inv(psi)
+    x = r.p["x0"] + Q @ (H.T @ (inverse @ innovation))
+    post = np.sqrt(np.diag(Q) - np.einsum("ij,ji->i", Q @ H.T, inverse @ H @ Q))
+    near(r.q["x"], x, 1e-9, "x along tracks")
+    near(r.q["x_sd"], post, 1e-9, "sd along tracks")
+    n = len(innovation)
+    near(r.numbers["chi2_innovation_per_obs"], innovation @ inverse @ innovation / n, 1e-9)
+    near(r.numbers["neg_log_evidence"], (innovation @ inverse @ innovation + np.linalg.slogdet(psi)[1] +
+                                         n * np.log(2 * np.pi)) / 2, 1e-9)
+    w = inverse @ innovation
+    near(r.numbers["jo"], w @ R @ w, 1e-9, "Jo")
+    with open(f"{work}/tracks/stages/footprint-ch4.facts.json") as f:
+        numbers = json.load(f)["numbers"]
+    gaps = np.abs(r.p["along_track"][:, None] - r.p["along_track"]) + np.diag(np.full(n, np.inf))
+    gaps[r.p["track"][:, None] != r.p["track"]] = np.inf
+    near(numbers["track_neighbour_correlation"], 0.6 * np.exp(-gaps.min(1) / 30).mean(), 1e-9)
+    assert numbers["tracks"] == 2
+    assert "errors correlated along 2 tracks of an overpass and product: 0.6 of the variance" in r.report
+    again = run("tracks2", level, ALONG % ("30 km", 0.6), "inversions[0].error.floor=4 ppb",
+                "inversions[0].solver.method=iterative", *FLOOR, text=bare)
+    near(again.q["x"], x, 1e-9, "x by iteration")
+    near(again.q["zone_posterior_sd"], r.q["zone_posterior_sd"], 1e-9)
+    plain = run("plain", level, "inversions[0].error.floor=4 ppb", *FLOOR, text=bare)
+    assert np.abs(plain.q["x"] - x).max() > 0.01 * np.abs(x).max()
+    print("tracks: exact and iterative as numpy with R written out")
+
+
+def tracks_elsewhere():
+    """In seconds, on the demo's own grid: Gaussian, unknown mean, no negative fluxes, tuned."""
+    t = run("seconds", ALONG % ("20 s", 0.5), *FLOOR)
+    R = track_noise(t, 20, 0.5, True)
+    H, B, b_sd, Q = t.matrices()
+    p = t.p
+    psi = H @ Q @ H.T + B @ np.diag(b_sd**2) @ B.T + R
+    near(t.q["x"], p["x0"] + Q @ (H.T @ np.linalg.solve(psi, p["y"] - H @ p["x0"])), 1e-6, "x in seconds")
+    g = run("tracks3", ALONG % ("20 s", 0.5), "inversions[0].solver.method=geostatistical", *FLOOR)
+    G, inverse = H @ p["x0"], np.linalg.inv(psi)
+    beta = (G @ inverse @ p["y"]) / (G @ inverse @ G)
+    near(g.q["x"], beta * p["x0"] + Q @ (H.T @ (inverse @ (p["y"] - G * beta))), 1e-6, "unknown mean")
+    wide = ("inversions[0].sigma=1.5", "inversions[0].floor=5e-9 mol m-2 s-1")
+    s = run("tracks4", ALONG % ("20 s", 0.5), "inversions[0].sign=nonnegative",
+            "inversions[0].samples={draws: 400, chains: 3, seed: 7}", *wide)
+    H, B, b_sd, Q = s.matrices()
+    p = s.p
+    all_of_it = B @ np.diag(b_sd**2) @ B.T + R
+    Lq, Lr, scale = np.linalg.cholesky(Q), np.linalg.cholesky(all_of_it), p["x_sd"].max()
+    mode, _ = nnls(np.vstack([np.linalg.inv(Lq), np.linalg.solve(Lr, H)]) * scale,
+                   np.concatenate([np.linalg.solve(Lq, p["x0"]), np.linalg.solve(Lr, p["y"])]), maxiter=20000)
+    near(s.q["cell_mode"], mode * scale, 1e-5, "mode")
+    S = np.linalg.inv(np.linalg.inv(Q) + H.T @ np.linalg.inv(all_of_it) @ H)
+    draws = gibbs(S, p["x0"] + S @ (H.T @ np.linalg.solve(all_of_it, p["y"] - H @ p["x0"])), mode * scale).sum(1)
+    error = draws.reshape(20, -1).mean(1).std(ddof=1) / np.sqrt(20)
+    assert abs(s.q["x"].sum() - draws.mean()) < 4 * np.hypot(error, draws.std() / np.sqrt(s.numbers["ess"]))
+    tuned = run("tracks5", ALONG % ("20 s", 0.5), "inversions[0].tune={parameters: [sigma_r]}", *FLOOR)
+    factor = tuned.numbers["tuned_sigma_r_factor_sensor0"]
+    H, B, b_sd, Q = tuned.matrices()
+    given = H @ Q @ H.T + B @ np.diag(b_sd**2) @ B.T
+    d = tuned.p["y"] - H @ tuned.p["x0"]
+
+    def nll(f):
+        psi = given + f * f * R
+        return (d @ np.linalg.solve(psi, d) + np.linalg.slogdet(psi)[1]) / 2
+
+    low, middle, high = nll(factor * 0.97), nll(factor), nll(factor * 1.03)
+    assert middle < min(low, high) and abs(high - low) < 0.05 * (low + high - 2 * middle), (low, middle, high)
+    # Huber's loss on the own part of an error: as the command on the problem that the job wrote.
+    robust = run("tracks6", ALONG % ("20 s", 0.5), "inversions[0].solver.huber=1.2", *FLOOR)
+    done = subprocess.run([binary, "invert", "--problem", f"{work}/tracks6/stages/problem-ch4.nc", "--json",
+                           "--huber", "1.2", "--progress=none"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    command = json.loads(done.stdout)
+    assert robust.numbers["huber_reweighted"] == command["huber_reweighted"] > 0
+    near(robust.numbers["jo"], command["jo"], 1e-9)
+    assert "without what their track shares" in robust.says
+    item = "inversions[0]."
+    for sets, words in (
+            (("error.along_track={share: 0.5}",), "along_track.length"),
+            (("error.along_track={length: 30 km}",), "along_track.share"),
+            (("error.along_track={length: 0 km, share: 0.5}",), "'0 km' is not greater than 0 m"),
+            (("error.along_track={length: 30 ppb, share: 0.5}",), "'30 ppb' is not"),
+            (("error.along_track={length: 30 km, share: 0}",), "'0' is not greater than 0"),
+            (("error.along_track={length: 30 km, share: 1.5}",), "'1.5' is above 1")):
+        done = start("check", "refused", [item + s for s in sets])
+        assert done.returncode == 2 and words in done.stderr, (sets, done.returncode, done.stderr)
+    print("tracks: geostatistical, nonnegative and tuned as numpy with R written out")
+
+
 def rows_only(r):
     """H, B and the offsets' sds where the covariance is of another form."""
     p = r.p
@@ -407,6 +603,8 @@ def refusals():
 
 
 PARTS = {"solvers": (solvers, geostatistical), "nonnegative": (nonnegative,), "lognormal": (lognormal,),
-         "statistics": (tuning, outliers, regressors), "levels": (levels,), "refusals": (refusals,)}
+         "statistics": (tuning, outliers, regressors), "levels": (levels,),
+         "smoothness": (smoothness,), "tracks": (tracks,),
+         "tracks_elsewhere": (tracks_elsewhere,), "refusals": (refusals,)}
 for part in PARTS[sys.argv[5]]:
     part()

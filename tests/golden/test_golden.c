@@ -67,7 +67,7 @@ static double call(const char *name, const char *word, const double *a, size_t n
   double work[MAX_NUMBERS];
   sky_context *ctx = fixture_context(1);
   double value = NAN;
-  sky_correlation model = SKY_CORR_NONE;
+  sky_correlation model = {SKY_CORR_NONE, 0};
   if (strcmp(name, "correlation") == 0) {
     assert_int_equal(sky_correlation_parse(ctx, word, &model), SKY_OK);
     value = sky_correlation_value(model, a[0], a[1]);

@@ -44,8 +44,8 @@ static void make_prior(sky_context *ctx, sky_problem *p) {
   for (size_t i = 0; i < times * times; i++)
     D[i] = exp(-fabs((double)(i / times) - (double)(i % times)) / 3);
   const sky_level level[] = {
-      {side / 10, side / 10, 0, 0, 10, 10, SKY_CORR_EXPONENTIAL, 30, 0.6, NULL},
-      {side, side, 0, 0, 1, 1, SKY_CORR_SPHERICAL, 6, 1.2, NULL}};
+      {side / 10, side / 10, 0, 0, 10, 10, {SKY_CORR_EXPONENTIAL, 0}, 30, 0.6, NULL},
+      {side, side, 0, 0, 1, 1, {SKY_CORR_SPHERICAL, 0}, 6, 1.2, NULL}};
   const sky_levels_spec spec = {p->n_cell, 1, times, bounds, D, NULL, 2, level};
   assert_int_equal(sky_levels_create(ctx, &spec, &p->levels), SKY_OK);
   for (size_t i = 0; i < p->n_state; i++)

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "algorithms/inversion/osse.h"
+#include "algorithms/inversion/osse_pool.h"
 #include "fixture_problem.h"
 #include "src/core/memory.h"
 
@@ -78,7 +78,9 @@ static void run_osse(bool low_rank, defect d, sky_osse *s) {
       for (size_t i = 0; i < STATE; i++)
         truth[z] += W[z * STATE + i] * p.x_true[i];
     }
-    sky_osse_add(s, post.total, post.total_sd, truth, post.jb, post.jo, post.dofs);
+    assert_int_equal(
+        sky_osse_add(ctx, s, post.total, post.zone_cov, truth, post.jb, post.jo, post.dofs),
+        SKY_OK);
     sky_posterior_free(&post);
     sky_problem_free(&p);
   }
@@ -148,6 +150,30 @@ static void test_members(void **state) {
   assert_false(planned(false, plan, &s));
 }
 
+/* Zones that nest: eᵀC⁺e of two cells and their sum is that of the two cells. */
+static void test_joint(void **state) {
+  (void)state;
+  sky_context *ctx = fixture_context(1);
+  const double a = 4, b = 0.09, ab = -0.3, e[3] = {1.7, 0.4, 2.1};
+  const double cov[9] = {a, ab, a + ab, ab, b, b + ab, a + ab, b + ab, a + b + 2 * ab};
+  const double want =
+      (b * e[0] * e[0] - 2 * ab * e[0] * e[1] + a * e[1] * e[1]) / (a * b - ab * ab);
+  sky_osse_joint j;
+  double own, joint;
+  assert_int_equal(sky_osse_joint_make(ctx, 3, cov, &j), SKY_OK);
+  assert_int_equal(j.rank, 2);
+  sky_osse_joint_forms(&j, e, &own, &joint);
+  assert_true(fabs(joint / want - 1) < 1e-12);
+  assert_true(fabs(own - (e[0] * e[0] / a + e[1] * e[1] / b + e[2] * e[2] / cov[8])) < 1e-12);
+  double square = 3;
+  for (size_t i = 0; i < 3; i++)
+    for (size_t k = 0; k < i; k++)
+      square += 2 * cov[i * 3 + k] * cov[i * 3 + k] / (cov[4 * i] * cov[4 * k]);
+  assert_true(fabs(j.square - square) < 1e-12);
+  sky_osse_joint_free(&j);
+  sky_context_free(ctx);
+}
+
 /* The limits themselves, against values of scipy.stats (binom.ppf, norm.isf, chi2.isf). */
 static void test_limits(void **state) {
   (void)state;
@@ -156,22 +182,26 @@ static void test_limits(void **state) {
   const double one = 1, zero = 0;
   assert_int_equal(sky_osse_begin(ctx, 1, 10, &s), SKY_OK);
   for (size_t k = 0; k < 200; k++)
-    sky_osse_add(&s, &zero, &one, &zero, 1, 9, 1);
+    assert_int_equal(sky_osse_add(ctx, &s, &zero, &one, &zero, 1, 9, 1), SKY_OK);
   sky_osse_finish(&s);
-  assert_int_equal(s.low68, 111);
+  assert_int_equal(s.low68, 110);
   assert_int_equal(s.high68, 160);
-  assert_int_equal(s.low95, 177);
+  assert_int_equal(s.low95, 176);
   assert_int_equal(s.high95, 199);
-  assert_true(fabs(s.normal_limit - 3.764823649533899) < 1e-9);
-  assert_true(fabs(s.rank_limit / 32.44637492428498 - 1) < 1e-9);
+  assert_true(fabs(s.normal_limit - 3.864951862277179) < 1e-9);
+  assert_true(fabs(s.rank_limit / 33.45817483945726 - 1) < 1e-9);
+  assert_true(fabs(s.spread_low / 0.6590130701669156 - 1) < 1e-3);
+  assert_true(fabs(s.spread_high / 1.4337185419195746 - 1) < 1e-3);
+  /* one zone: its own spread, summed over members */
+  assert_true(s.own.low == s.spread_low && s.joint.high == s.spread_high && s.own.ratio == 0);
   assert_false(s.calibrated); /* all ranks in one bin */
   sky_osse_free(&s);
   sky_context_free(ctx);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_calibrated),
-                                     cmocka_unit_test(test_defects_are_seen),
-                                     cmocka_unit_test(test_members), cmocka_unit_test(test_limits)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_calibrated), cmocka_unit_test(test_defects_are_seen),
+      cmocka_unit_test(test_members), cmocka_unit_test(test_joint), cmocka_unit_test(test_limits)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,8 +109,10 @@ void fixture_problem(sky_context *ctx, uint64_t seed, size_t n_cell, size_t n_ti
   p->x_sd = fixture_new(ctx, p->n_state);
   p->E = fixture_new(ctx, n_cell * n_cell);
   p->D = fixture_new(ctx, n_time * n_time);
-  sky_correlation_matrix(ctx, SKY_CORR_EXPONENTIAL, SPACE_LENGTH, on_a_line, NULL, n_cell, p->E);
-  sky_correlation_matrix(ctx, SKY_CORR_EXPONENTIAL, TIME_LENGTH, on_a_line, NULL, n_time, p->D);
+  sky_correlation_matrix(ctx, (sky_correlation){SKY_CORR_EXPONENTIAL, 0}, SPACE_LENGTH, on_a_line,
+                         NULL, n_cell, p->E);
+  sky_correlation_matrix(ctx, (sky_correlation){SKY_CORR_EXPONENTIAL, 0}, TIME_LENGTH, on_a_line,
+                         NULL, n_time, p->D);
   for (size_t i = 0; i < n_obs; i++)
     p->r_sd[i] = 0.3 + 0.4 * (double)(i % 3);
   for (size_t i = 0; i < p->n_state; i++) {

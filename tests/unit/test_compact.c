@@ -83,7 +83,7 @@ typedef struct bed {
   sky_functionals zones;
 } bed;
 
-static void fill_levels(bed *b, sky_correlation coarse) {
+static void fill_levels(bed *b, sky_correlation_kind coarse) {
   double *bounds = fixture_new(b->ctx, 4 * CELLS), D[TIMES * TIMES];
   const double M[] = {1, 0.3, 0.3, 1};
   for (size_t c = 0; c < CELLS; c++) {
@@ -97,8 +97,8 @@ static void fill_levels(bed *b, sky_correlation coarse) {
   b->scale = fixture_new(b->ctx, FIELDS * CELLS);
   for (size_t i = 0; i < FIELDS * CELLS; i++)
     b->scale[i] = 0.5 + 0.1 * (double)(i % 7);
-  const sky_level level[] = {{NX / 2, NY / 2, 0, 0, 20, 20, coarse, 50, 0.8, NULL},
-                             {NX, NY, 0, 0, 10, 10, SKY_CORR_SPHERICAL, 25, 1.1, b->scale}};
+  const sky_level level[] = {{NX / 2, NY / 2, 0, 0, 20, 20, {coarse, 0}, 50, 0.8, NULL},
+                             {NX, NY, 0, 0, 10, 10, {SKY_CORR_SPHERICAL, 0}, 25, 1.1, b->scale}};
   const sky_levels_spec spec = {CELLS, SECTORS, TIMES, bounds, D, M, 2, level};
   assert_int_equal(sky_levels_create(b->ctx, &spec, &b->p.levels), SKY_OK);
   for (size_t i = 0; i < STATE; i++)
@@ -128,7 +128,7 @@ static void fill_rows(bed *b) {
   }
 }
 
-static void make_bed(bed *b, sky_correlation coarse, int threads) {
+static void make_bed(bed *b, sky_correlation_kind coarse, int threads) {
   memset(b, 0, sizeof *b);
   b->ctx = fixture_context(threads);
   sky_problem *p = &b->p;

@@ -18,26 +18,27 @@ static double gap(const void *user, size_t i, size_t j) {
 static void test_models(void **state) {
   (void)state;
   for (int m = SKY_CORR_NONE; m <= SKY_CORR_EXPONENTIAL; m++) {
-    assert_true(sky_correlation_value((sky_correlation)m, 0, 5) == 1);
-    assert_true(isnan(sky_correlation_value((sky_correlation)m, NAN, 5)));
+    assert_true(sky_correlation_value((sky_correlation){(sky_correlation_kind)m, 0}, 0, 5) == 1);
+    assert_true(
+        isnan(sky_correlation_value((sky_correlation){(sky_correlation_kind)m, 0}, NAN, 5)));
   }
-  assert_true(sky_correlation_value(SKY_CORR_NONE, 1e-9, 5) == 0);
-  assert_true(sky_correlation_value(SKY_CORR_SPHERICAL, 5, 5) == 0);
-  assert_true(sky_correlation_value(SKY_CORR_SPHERICAL, 2.5, 5) == 0.3125);
-  assert_true(sky_correlation_value(SKY_CORR_EXPONENTIAL, 5, 5) == exp(-1));
+  assert_true(sky_correlation_value((sky_correlation){SKY_CORR_NONE, 0}, 1e-9, 5) == 0);
+  assert_true(sky_correlation_value((sky_correlation){SKY_CORR_SPHERICAL, 0}, 5, 5) == 0);
+  assert_true(sky_correlation_value((sky_correlation){SKY_CORR_SPHERICAL, 0}, 2.5, 5) == 0.3125);
+  assert_true(sky_correlation_value((sky_correlation){SKY_CORR_EXPONENTIAL, 0}, 5, 5) == exp(-1));
 }
 
 static void test_matrix(void **state) {
   (void)state;
   sky_context *ctx = fixture_context(3);
   double spacing = 1, C[49];
-  sky_correlation_matrix(ctx, SKY_CORR_SPHERICAL, 3, gap, &spacing, 7, C);
+  sky_correlation_matrix(ctx, (sky_correlation){SKY_CORR_SPHERICAL, 0}, 3, gap, &spacing, 7, C);
   for (size_t i = 0; i < 7; i++)
     for (size_t j = 0; j < 7; j++)
-      assert_true(C[i * 7 + j] ==
-                  sky_correlation_value(SKY_CORR_SPHERICAL, fabs((double)i - (double)j), 3));
+      assert_true(C[i * 7 + j] == sky_correlation_value((sky_correlation){SKY_CORR_SPHERICAL, 0},
+                                                        fabs((double)i - (double)j), 3));
   spacing = 0; /* all cells at one place: without correlation still the identity */
-  sky_correlation_matrix(ctx, SKY_CORR_NONE, 3, gap, &spacing, 7, C);
+  sky_correlation_matrix(ctx, (sky_correlation){SKY_CORR_NONE, 0}, 3, gap, &spacing, 7, C);
   for (size_t i = 0; i < 49; i++)
     assert_true(C[i] == (i % 8 == 0));
   sky_context_free(ctx);
@@ -46,13 +47,13 @@ static void test_matrix(void **state) {
 static void test_names(void **state) {
   (void)state;
   sky_context *ctx = fixture_context(1);
-  sky_correlation m = SKY_CORR_NONE;
+  sky_correlation m = {SKY_CORR_NONE, 0};
   assert_int_equal(sky_correlation_parse(ctx, "spherical", &m), SKY_OK);
-  assert_int_equal(m, SKY_CORR_SPHERICAL);
+  assert_int_equal(m.kind, SKY_CORR_SPHERICAL);
   assert_int_equal(sky_correlation_parse(ctx, "exponential", &m), SKY_OK);
-  assert_int_equal(m, SKY_CORR_EXPONENTIAL);
+  assert_int_equal(m.kind, SKY_CORR_EXPONENTIAL);
   assert_int_equal(sky_correlation_parse(ctx, "none", &m), SKY_OK);
-  assert_int_equal(m, SKY_CORR_NONE);
+  assert_int_equal(m.kind, SKY_CORR_NONE);
   assert_int_equal(sky_correlation_parse(ctx, "Gaussian", &m), SKY_E_JOB);
   assert_non_null(strstr(sky_error(ctx), "Gaussian"));
   assert_non_null(strstr(sky_error(ctx), "spherical"));

@@ -21,7 +21,7 @@ typedef struct bed {
   sky_hyper_choice choice;
 } bed;
 
-static void fill_bed(bed *b, sky_correlation model) {
+static void fill_bed(bed *b, sky_correlation_kind kind) {
   memset(b, 0, sizeof *b);
   b->ctx = fixture_context(2);
   fixture_problem(b->ctx, 4, CELLS, TIMES, OBS, 2, &b->p);
@@ -31,7 +31,7 @@ static void fill_bed(bed *b, sky_correlation model) {
     b->p.xc[i] = 10 * (double)i + (double)(i % 3);
     b->p.yc[i] = 7 * (double)(i % 2);
   }
-  b->p.space = b->p.time = model;
+  b->p.space = b->p.time = (sky_correlation){kind, 0.8};
   b->p.length_km = 33;
   b->p.length_steps = 2.3;
   sky_problem_correlate(b->ctx, &b->p);
@@ -90,10 +90,10 @@ static void test_gradient(void **state) {
     X[STATE + i] = sin((double)i);
   }
   const sky_drift drift = {.n = 2, .X = X};
-  for (int model = SKY_CORR_SPHERICAL; model <= SKY_CORR_GASPARI_COHN; model++)
+  for (int model = SKY_CORR_SPHERICAL; model <= SKY_CORR_MATERN; model++)
     for (int restricted = 0; restricted < 2; restricted++) {
       bed b;
-      fill_bed(&b, (sky_correlation)model);
+      fill_bed(&b, (sky_correlation_kind)model);
       b.choice.drift = restricted ? &drift : NULL;
       check_gradient(&b);
       free_bed(&b);

@@ -97,15 +97,15 @@ typedef struct scene {
   size_t m;
 } scene;
 
-static void make_scene(scene *s, sky_correlation coarse, sky_correlation fine) {
+static void make_scene(scene *s, sky_correlation_kind coarse, sky_correlation_kind fine) {
   s->ctx = fixture_context(2);
   s->bounds = fixture_new(s->ctx, 4 * (NX * NY - 2 + 2 * FINE * FINE));
   const size_t n = make_mesh(s->bounds);
   s->m = n * TIMES * SECTORS;
   for (size_t i = 0; i < TIMES * TIMES; i++)
     s->D[i] = exp(-fabs((double)(i / TIMES) - (double)(i % TIMES)) / 1.5);
-  s->level[0] = (sky_level){NX, NY, 0, 0, 10, 10, coarse, 35, 1.5, NULL};
-  s->level[1] = (sky_level){12, 11, 28, 19, 2, 2, fine, 6, 0.7, NULL};
+  s->level[0] = (sky_level){NX, NY, 0, 0, 10, 10, {coarse, 1.2}, 35, 1.5, NULL};
+  s->level[1] = (sky_level){12, 11, 28, 19, 2, 2, {fine, 0.4}, 6, 0.7, NULL};
   s->scale = fixture_new(s->ctx, TIMES * SECTORS * 12 * 11);
   for (size_t i = 0; i < TIMES * SECTORS * 12 * 11; i++)
     s->scale[i] = 0.5 + 0.1 * (double)(i % 13);
@@ -119,7 +119,8 @@ static void free_scene(scene *s) {
   sky_context_free(s->ctx);
 }
 
-static void against_dense(sky_correlation coarse, sky_correlation fine, double tolerance) {
+static void against_dense(sky_correlation_kind coarse, sky_correlation_kind fine,
+                          double tolerance) {
   scene s;
   make_scene(&s, coarse, fine);
   sky_levels *lv = NULL;
@@ -162,14 +163,15 @@ static void test_dense(void **state) {
   against_dense(SKY_CORR_MATERN32, SKY_CORR_GASPARI_COHN, 1e-12);
   against_dense(SKY_CORR_EXPONENTIAL, SKY_CORR_MATERN52, 1e-12);
   against_dense(SKY_CORR_GASPARI_COHN, SKY_CORR_NONE, 1e-12);
+  against_dense(SKY_CORR_MATERN, SKY_CORR_GASPARI_COHN, 1e-12);
+  against_dense(SKY_CORR_SPHERICAL, SKY_CORR_MATERN, 1e-12);
 }
 
 /* Too long a correlation for its grid: negative eigenvalues are reported, and what is left is
  * positive semi-definite. */
-static void test_positive(void **state) {
-  (void)state;
+static void positive(sky_correlation_kind coarse) {
   scene s;
-  make_scene(&s, SKY_CORR_EXPONENTIAL, SKY_CORR_SPHERICAL);
+  make_scene(&s, coarse, SKY_CORR_SPHERICAL);
   s.level[0].length = 4000;
   sky_context_set_log(s.ctx, NULL, NULL, SKY_LOG_ERROR);
   sky_levels *lv = NULL;
@@ -196,6 +198,12 @@ static void test_positive(void **state) {
   free_scene(&s);
 }
 
+static void test_positive(void **state) {
+  (void)state;
+  positive(SKY_CORR_EXPONENTIAL);
+  positive(SKY_CORR_MATERN);
+}
+
 static void test_refusals(void **state) {
   (void)state;
   scene s;
@@ -205,6 +213,10 @@ static void test_refusals(void **state) {
   assert_int_equal(sky_levels_create(s.ctx, &s.spec, &lv), SKY_E_RANGE);
   assert_non_null(strstr(sky_error(s.ctx), "level 1: length: -1"));
   s.level[1].length = 6;
+  s.level[1].model = (sky_correlation){SKY_CORR_MATERN, NAN};
+  assert_int_equal(sky_levels_create(s.ctx, &s.spec, &lv), SKY_E_RANGE);
+  assert_non_null(strstr(sky_error(s.ctx), "level 1: smoothness: nan (expected a number above 0"));
+  s.level[1].model = (sky_correlation){SKY_CORR_SPHERICAL, 0};
   s.scale[17] = NAN;
   assert_int_equal(sky_levels_create(s.ctx, &s.spec, &lv), SKY_E_RANGE);
   assert_non_null(strstr(sky_error(s.ctx), "scale[17]"));
@@ -331,7 +343,7 @@ static void test_circulant(void **state) {
         want[i] += q[k] / (q[k] + noise) * (y[t * CELLS + i % CELLS] - 3) / STEPS *
                    cos(2 * PI * (double)k * ((double)(i / CELLS) - (double)t) / STEPS);
   }
-  const sky_level one = {CELLS, 1, 0, 0, 1, 1, SKY_CORR_NONE, 1, 1, NULL};
+  const sky_level one = {CELLS, 1, 0, 0, 1, 1, {SKY_CORR_NONE, 0}, 1, 1, NULL};
   const sky_levels_spec spec = {CELLS, 1, STEPS, bounds, D, NULL, 1, &one};
   sky_problem p = {.n_obs = N,
                    .n_state = N,
@@ -389,7 +401,7 @@ static void test_closed_form(void **state) {
   }
   rowptr[N] = N;
   const double length = 3, rho = exp(-1 / length), q = 4, noise = 0.49;
-  const sky_level one = {N, 1, 0, 0, 1, 1, SKY_CORR_EXPONENTIAL, length, 2, NULL};
+  const sky_level one = {N, 1, 0, 0, 1, 1, {SKY_CORR_EXPONENTIAL, 0}, length, 2, NULL};
   const sky_levels_spec spec = {N, 1, 1, bounds, &D, NULL, 1, &one};
   sky_problem p = {.n_obs = N,
                    .n_state = N,

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "algorithms/inversion/noise.h"
 #include "algorithms/inversion/smoother.h"
 #include "fixture_problem.h"
 #include "src/core/memory.h"
@@ -38,6 +39,53 @@ static void test_smoother_is_the_batch(void **state) {
     assert_int_equal(sky_smoother_solve(ctx, &p, lag, false, x, sd), SKY_OK);
     assert_true(miss(&batch, x, sd) < 1e-10);
   }
+  sky_posterior_free(&batch);
+  sky_problem_free(&p);
+  sky_context_free(ctx);
+}
+
+static size_t step_of(const sky_problem *p, size_t i) {
+  return (size_t)p->col[p->rowptr[i + 1] - 1] / CELLS;
+}
+
+/* Tracks of two overpasses a step, one observation blind: R of a step is full. */
+static void test_correlated_errors(void **state) {
+  (void)state;
+  sky_context *ctx = fixture_context(2);
+  sky_problem p;
+  sky_posterior plain, batch;
+  int32_t overpass[OBS];
+  double along[OBS], x[STATE], sd[STATE];
+  fill(ctx, &p, &plain);
+  const size_t blind = 13, last = p.rowptr[blind + 1];
+  for (size_t i = 0; i < OBS; i++) {
+    overpass[i] = (int32_t)(2 * step_of(&p, i) + i % 2);
+    along[i] = (double)(i * 17 % 29);
+  }
+  for (size_t k = p.rowptr[blind]; k < last; k++)
+    p.val[k] = 0;
+  assert_int_equal(sky_track_create(ctx, OBS, overpass, along, 9, 0.8, &p.track), SKY_OK);
+  assert_int_equal(sky_problem_solve(ctx, &p, NULL, &batch), SKY_OK);
+  assert_true(fixture_difference(STATE, batch.x, plain.x) > 1e-3); /* R matters */
+  for (size_t lag = 2; lag <= TIMES; lag++) {
+    assert_int_equal(sky_smoother_solve(ctx, &p, lag, false, x, sd), SKY_OK);
+    assert_true(miss(&batch, x, sd) < 1e-10);
+  }
+  /* the same row without elements */
+  const size_t cut = last - p.rowptr[blind];
+  memmove(p.col + p.rowptr[blind], p.col + last, (p.rowptr[OBS] - last) * sizeof *p.col);
+  memmove(p.val + p.rowptr[blind], p.val + last, (p.rowptr[OBS] - last) * sizeof *p.val);
+  for (size_t i = blind; i < OBS; i++)
+    p.rowptr[i + 1] -= cut;
+  assert_int_equal(sky_smoother_solve(ctx, &p, TIMES, false, x, sd), SKY_OK);
+  assert_true(miss(&batch, x, sd) < 1e-10);
+  sky_track_free(p.track);
+  overpass[3] = overpass[4] = 99; /* over two steps */
+  assert_int_not_equal(step_of(&p, 3), step_of(&p, 4));
+  assert_int_equal(sky_track_create(ctx, OBS, overpass, along, 9, 0.8, &p.track), SKY_OK);
+  assert_int_equal(sky_smoother_solve(ctx, &p, TIMES, false, x, sd), SKY_E_RANGE);
+  assert_non_null(strstr(sky_error(ctx), "observations 3 and 4 of one track are of the steps"));
+  sky_posterior_free(&plain);
   sky_posterior_free(&batch);
   sky_problem_free(&p);
   sky_context_free(ctx);
@@ -94,8 +142,8 @@ static void test_refusals(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_smoother_is_the_batch),
-                                     cmocka_unit_test(test_fixed_lag),
-                                     cmocka_unit_test(test_refusals)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_smoother_is_the_batch), cmocka_unit_test(test_fixed_lag),
+      cmocka_unit_test(test_correlated_errors), cmocka_unit_test(test_refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
