@@ -526,7 +526,7 @@ static void test_layers(void **state) {
       other[i] = touched ? 0 : aA[i];
       if (touched) seen += aA[i] * p.x0[i], pattern += a[i] * p.x0[i];
     }
-    const double noise = form(p.n_obs, aK, R2, aK) + form(M, other, B, other);
+    const double noise = form(p.n_obs, aK, R2, aK) + form(M, other, Q, other);
     assert_true(near(post.total_sd[z], sqrt(form(M, a, d.P, a)), 1e-11));
     assert_true(near(post.zone_noise_var[z], noise, 1e-10));
     assert_true(near(post.zone_inventory_var[z], form(M, own, B, own), 1e-10));
