@@ -44,4 +44,6 @@ SKY_NODISCARD sky_status sky_rule_sink_layer(sky_faults *f, const sky_node *sink
                                              const sky_node *inversion);
 /* What the keys of an inversion's solution must be to each other (jobfile_solver.c). */
 SKY_NODISCARD sky_status sky_rule_solvers(const sky_node *root, sky_faults *f);
+/* Sectors of an inversion and their mixing (jobfile_sectors.c). */
+SKY_NODISCARD sky_status sky_rule_sectors(const sky_node *root, sky_faults *f);
 #endif
