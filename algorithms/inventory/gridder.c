@@ -161,6 +161,42 @@ cleanup:
   return st;
 }
 
+static void empty(const sky_gridder *g, sky_block *b) {
+  b->total = b->own = b->spread = 0;
+  memset(b->shared, 0, g->n_groups * sizeof *b->shared);
+}
+
+void sky_gridder_keep(sky_gridder *g, bool (*keep)(const void *user, const char *sector),
+                      const void *user) {
+  size_t rank = 0;
+  memset(g->emission, 0, g->n_cell * sizeof *g->emission);
+  memset(g->variance, 0, g->n_cell * sizeof *g->variance);
+  memset(g->factor, 0, g->rank * g->n_cell * sizeof *g->factor);
+  for (size_t k = 0; k < g->n_groups; k++) { /* as make_factors counts them */
+    bool any = false;
+    for (size_t b = 0; b < g->n_blocks; b++) {
+      if (g->block[b].shared[k] == 0) continue;
+      any = true;
+      if (keep(user, g->block[b].sector))
+        add_shares(g, &g->block[b], g->block[b].shared[k], &g->factor[rank * g->n_cell]);
+    }
+    rank += any;
+  }
+  for (size_t b = 0; b < g->n_blocks; b++) {
+    sky_block *block = &g->block[b];
+    const double coefficient = block->own - block->spread;
+    if (!keep(user, block->sector)) {
+      rank += coefficient != 0;
+      empty(g, block);
+      continue;
+    }
+    add_shares(g, block, block->total, g->emission);
+    add_shares(g, block, block->spread, g->variance);
+    if (coefficient != 0)
+      add_shares(g, block, sqrt(fabs(coefficient)), &g->factor[rank++ * g->n_cell]);
+  }
+}
+
 /* ---- sums ----------------------------------------------------------------------------------- */
 
 void sky_gridder_sum(const sky_gridder *g, const sky_part *part, double *total, double *variance) {

@@ -65,6 +65,12 @@ SKY_NODISCARD sky_status sky_gridder_run(sky_context *ctx, const sky_gridder_tas
                                          sky_gridder *out);
 void sky_gridder_free(sky_gridder *g); /* NULL-safe, zeroes */
 
+/* Leaves the blocks of the sectors that keep says yes to; others become 0. The factors stay in
+ * their order, so that those of two such parts are parts of one factor: f of the whole is their
+ * sum. */
+void sky_gridder_keep(sky_gridder *g, bool (*keep)(const void *user, const char *sector),
+                      const void *user);
+
 typedef struct sky_part { /* how much of a region counts */
   bool whole;
   const double *share; /* [n of the region] of the mass in each of its cells; NULL: nothing */

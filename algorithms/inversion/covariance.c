@@ -83,12 +83,33 @@ static double step_distance(const void *user, size_t i, size_t j) {
   return i > j ? (double)(i - j) : (double)(j - i);
 }
 
+/* In lengths of the sector of cell i: sectors that mix have one length. */
+static double sector_distance(const void *user, size_t i, size_t j) {
+  const sky_problem *p = user;
+  const double reach =
+      p->sector_reach != NULL ? p->sector_reach[i / (p->n_cell / p->n_sector)] : 1;
+  return (p->geographic ? sphere_distance : plane_distance)(user, i, j) / reach;
+}
+
 static sky_distance_fn cell_distance(const sky_problem *p) {
+  if (p->n_sector > 1) return sector_distance;
   return p->geographic ? sphere_distance : plane_distance;
+}
+
+/* E [n_cell*n_cell] of correlations between places -> times the mixing of the sectors. Without
+ * correlation in space a cell still mixes with itself. */
+static void mix_sectors(const sky_problem *p, bool alone, double *E) {
+  const size_t n = p->n_cell, ns = p->n_sector, width = ns > 1 ? n / ns : n;
+  for (size_t i = 0; ns > 1 && i < n; i++)
+    for (size_t j = 0; j < n; j++) {
+      const double mix = p->mixing[i / width * ns + j / width];
+      E[i * n + j] = (alone && i % width == j % width ? 1 : E[i * n + j]) * mix;
+    }
 }
 
 void sky_problem_correlate(sky_context *ctx, sky_problem *p) {
   sky_correlation_matrix(ctx, p->space, p->length_km, cell_distance(p), p, p->n_cell, p->E);
+  mix_sectors(p, p->space.kind == SKY_CORR_NONE, p->E);
   sky_correlation_matrix(ctx, p->time, p->length_steps, step_distance, NULL, p->n_time, p->D);
 }
 
@@ -131,6 +152,7 @@ static void slope_matrix(sky_context *ctx, sky_correlation model, double length,
 
 void sky_problem_correlate_space_slope(sky_context *ctx, const sky_problem *p, double *dE) {
   slope_matrix(ctx, p->space, p->length_km, cell_distance(p), p, p->n_cell, dE);
+  mix_sectors(p, false, dE);
 }
 
 void sky_problem_correlate_time_slope(sky_context *ctx, const sky_problem *p, double *dD) {

@@ -413,7 +413,7 @@ static sky_status fill_kernels(iteration *it) {
   }
   for (size_t z = 0; z < nz; z++) {
     out->prior_sd[z] *= out->prior_sd[z];
-    out->zone_inventory_var[z] = 0;
+    out->zone_inventory_var[z] = out->zone_null_sd[z] = 0;
   }
   SKY_TRY(sky_zone_inventory(it->ctx, it->zones, &it->op.q, out));
   sky_posterior_zones(it->zones, it->p->n_cell, it->p->x0, out);

@@ -11,6 +11,8 @@
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 
+#define SHARE_ROUNDING 1e-9
+
 sky_covariance sky_problem_covariance(const sky_problem *p) {
   return (sky_covariance){.n_cell = p->n_cell,
                           .n_time = p->n_time,
@@ -36,6 +38,8 @@ void sky_problem_free(sky_problem *p) {
   sky_free(p->x_true);
   sky_free(p->E);
   sky_free(p->D);
+  sky_free(p->mixing);
+  sky_free(p->sector_reach);
   sky_free(p->q_factor);
   sky_free(p->q_sign);
   sky_free(p->q_var);
@@ -138,16 +142,39 @@ static bool touches(const sky_functionals *zones, size_t n_cell, size_t n, const
   return false;
 }
 
-/* in [n_state] -> out: kept in the layers that the row a touches (own), or in the others; 0
- * elsewhere. */
-static void mask_layers(const sky_functionals *zones, size_t n_cell, size_t n, const double *a,
-                        bool own, const double *in, double *out) {
-  const size_t width = n_cell / layers(zones);
+static size_t sectors(const sky_functionals *zones) {
+  return zones->n_sector > 1 ? zones->n_sector : 1;
+}
+
+/* Does the row a hold every sector, as the compared inventory does? */
+static bool is_whole(const sky_functionals *zones, size_t n_cell, size_t n, const double *a) {
+  for (size_t l = 0; l < sectors(zones); l++)
+    if (!touches(zones, n_cell, n, a, l)) return false;
+  return true;
+}
+
+static double share_in(const sky_functionals *zones, size_t width, size_t l, size_t c) {
+  return sectors(zones) > 1 ? zones->sector_share[l * width + c] : 1;
+}
+
+/* The response aA of a row in two parts: to a change of what the zone is about (inside), divided
+ * among sectors as the inventory is where the row is whole, and to everything else (rest). */
+static void split_response(const sky_functionals *zones, size_t n_cell, size_t n, const double *a,
+                           const double *aA, double *inside, double *rest) {
+  const size_t width = n_cell / layers(zones), ns = sectors(zones);
+  const bool whole = is_whole(zones, n_cell, n, a);
   for (size_t l = 0; l < layers(zones); l++) {
-    const bool kept = touches(zones, n_cell, n, a, l) == own;
-    for (size_t t = l * width; t < n; t += n_cell)
-      for (size_t c = 0; c < width; c++)
-        out[t + c] = kept ? in[t + c] : 0.0;
+    const bool shared = whole && l < ns, own = touches(zones, n_cell, n, a, l);
+    for (size_t t = 0; t < n; t += n_cell)
+      for (size_t c = 0; c < width; c++) {
+        const size_t i = t + l * width + c;
+        double to = own ? aA[i] : 0;
+        if (shared) to = 0;
+        for (size_t k = 0; shared && k < ns; k++)
+          to += share_in(zones, width, k, c) * aA[t + k * width + c];
+        inside[i] = to;
+        rest[i] = aA[i] - to;
+      }
   }
 }
 
@@ -156,8 +183,8 @@ static bool has_inventory(const sky_functionals *z) {
          z->inventory_D != NULL;
 }
 
-/* out = B v: the inventory's own covariance in the first layer, the prior's in the others.
- * work, part: as large as out. */
+/* out = B v: the inventory's own covariance of the sum of the sectors, divided among them, and the
+ * prior's in other layers. work, part: as large as out. */
 static void inventory_apply(sky_context *ctx, const sky_functionals *z, const sky_covariance *prior,
                             const double *v, double *work, double *part, double *out) {
   const size_t nz = z->n_zone, nl = layers(z), width = prior->n_cell / nl, nt = prior->n_time;
@@ -180,10 +207,36 @@ static void inventory_apply(sky_context *ctx, const sky_functionals *z, const sk
   if (!has_inventory(z)) return;
   double *packed = part, *answer = part + nz * nt * width; /* nl >= 2: both fit */
   for (size_t k = 0; k < nz * nt; k++)
-    memcpy(packed + k * width, v + k * prior->n_cell, width * sizeof *v);
+    for (size_t c = 0; c < width; c++) {
+      const double *from = v + k * prior->n_cell + c;
+      packed[k * width + c] = share_in(z, width, 0, c) * from[0];
+      for (size_t l = 1; l < sectors(z); l++)
+        packed[k * width + c] += share_in(z, width, l, c) * from[l * width];
+    }
   sky_covariance_apply(ctx, &own, packed, nz, work, answer);
   for (size_t k = 0; k < nz * nt; k++)
-    memcpy(out + k * prior->n_cell, answer + k * width, width * sizeof *v);
+    for (size_t l = 0; l < sectors(z); l++)
+      for (size_t c = 0; c < width; c++)
+        out[k * prior->n_cell + l * width + c] =
+            share_in(z, width, l, c) * answer[k * width + c];
+}
+
+/* Shares that add up to 1 in every cell. */
+static sky_status check_shares(sky_context *ctx, const sky_functionals *z, size_t n_cell) {
+  const size_t width = n_cell / layers(z), ns = sectors(z);
+  if (ns > layers(z) || (ns > 1 && z->sector_share == NULL))
+    return sky_fail(ctx, SKY_E_RANGE,
+                    "problem: %zu sectors in %zu layers (expected at most as many, with shares)",
+                    ns, layers(z));
+  for (size_t c = 0; ns > 1 && c < width; c++) {
+    double sum = 0;
+    for (size_t l = 0; l < ns; l++)
+      sum += z->sector_share[l * width + c];
+    if (!(fabs(sum - 1) <= SHARE_ROUNDING))
+      return sky_fail(ctx, SKY_E_RANGE,
+                      "problem: the sectors' shares of cell %zu add up to %g (expected 1)", c, sum);
+  }
+  return SKY_OK;
 }
 
 sky_status sky_zone_inventory_check(sky_context *ctx, const sky_functionals *z, size_t n_cell,
@@ -196,33 +249,38 @@ sky_status sky_zone_inventory_check(sky_context *ctx, const sky_functionals *z, 
     return sky_fail(ctx, SKY_E_RANGE,
                     "problem: the inventory's covariance is not whole (expected inventory_sd, "
                     "inventory_E and inventory_D, as the prior has none of that shape)");
-  return SKY_OK;
+  return check_shares(ctx, z, n_cell);
 }
 
 sky_status sky_zone_inventory(sky_context *ctx, const sky_functionals *zones,
                               const sky_covariance *prior, sky_posterior *out) {
   const size_t nz = zones->n_zone, m = out->n_state;
-  double *part = NULL, *work = NULL, *masked = NULL, *applied = NULL;
+  double *work = NULL, *inside = NULL, *rest = NULL, *applied = NULL;
   sky_status st = SKY_OK;
-  SKY_GO_ALLOC(part, SKY_NEW(ctx, double, nz *m));
   SKY_GO_ALLOC(work, SKY_NEW(ctx, double, nz *m));
-  SKY_GO_ALLOC(masked, SKY_NEW(ctx, double, nz *m));
+  SKY_GO_ALLOC(inside, SKY_NEW(ctx, double, nz *m));
+  SKY_GO_ALLOC(rest, SKY_NEW(ctx, double, nz *m));
   SKY_GO_ALLOC(applied, SKY_NEW(ctx, double, nz *m));
-  for (int own = 1; own >= (layers(zones) > 1 ? 0 : 1); own--) {
-    double *var = own ? out->zone_inventory_var : out->zone_noise_var;
-    for (size_t z = 0; z < nz; z++)
-      mask_layers(zones, prior->n_cell, m, zones->W + z * m, own != 0, out->zone_A + z * m,
-                  masked + z * m);
-    inventory_apply(ctx, zones, prior, masked, work, part, applied);
-    for (size_t z = 0; z < nz; z++)
-      var[z] += sky_dot(masked + z * m, applied + z * m, m);
+  for (size_t z = 0; z < nz; z++)
+    split_response(zones, prior->n_cell, m, zones->W + z * m, out->zone_A + z * m, inside + z * m,
+                   rest + z * m);
+  if (layers(zones) > 1) { /* else there is no rest */
+    sky_covariance_apply(ctx, prior, rest, nz, work, applied);
+    for (size_t z = 0; z < nz; z++) {
+      out->zone_noise_var[z] += sky_dot(rest + z * m, applied + z * m, m);
+      if (!has_inventory(zones))
+        out->zone_null_sd[z] = 2 * sky_dot(inside + z * m, applied + z * m, m);
+    }
   }
-  inventory_apply(ctx, zones, prior, zones->W, work, part, applied);
+  inventory_apply(ctx, zones, prior, inside, work, rest, applied); /* rest: scratch from here */
+  for (size_t z = 0; z < nz; z++)
+    out->zone_inventory_var[z] += sky_dot(inside + z * m, applied + z * m, m);
+  inventory_apply(ctx, zones, prior, zones->W, work, rest, applied);
   sky_gram(ctx, nz, m, zones->W, applied, out->zone_inventory_cov);
 cleanup:
-  sky_free(part);
   sky_free(work);
-  sky_free(masked);
+  sky_free(inside);
+  sky_free(rest);
   sky_free(applied);
   return st;
 }
@@ -271,7 +329,8 @@ void sky_posterior_zones(const sky_functionals *zones, size_t n_cell, const doub
         prior != 0 ? response(zones, n_cell, n, a, out->zone_A + z * n, x0) / prior : NAN;
     out->zone_noise_var[z] = sky_variance(out->zone_noise_var[z]);
     out->zone_inventory_var[z] = sky_variance(out->zone_inventory_var[z]);
-    out->zone_null_sd[z] = sqrt(out->zone_noise_var[z] + out->zone_inventory_var[z]);
+    out->zone_null_sd[z] = sqrt(sky_variance(out->zone_noise_var[z] + out->zone_inventory_var[z] +
+                                             out->zone_null_sd[z]));
     out->zone_own_response[z] = own_response(zones, n, a, out->zone_A + z * n, x0, prior);
     out->zone_detectable[z] = sky_detectable(out->zone_noise_var[z], out->zone_own_response[z]);
   }

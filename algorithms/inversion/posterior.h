@@ -15,11 +15,13 @@ double sky_posterior_bytes(size_t n_state, size_t n_obs, size_t n_background, si
 SKY_NODISCARD sky_status sky_zone_inventory_check(sky_context *ctx, const sky_functionals *zones,
                                                   size_t n_cell, bool low_rank);
 /* zone_inventory_var and zone_inventory_cov from zone_A; adds what other layers do to
- * zone_noise_var. Holds four arrays of [n_zone*n_state]. */
+ * zone_noise_var; zone_null_sd (zeroed before) gets twice the covariance of both parts. Holds four
+ * arrays of [n_zone*n_state]. */
 SKY_NODISCARD sky_status sky_zone_inventory(sky_context *ctx, const sky_functionals *zones,
                                             const sky_covariance *prior, sky_posterior *out);
 /* Totals and the derived columns of every zone. Already there: x, ak, zone_cov, zone_A,
- * zone_noise_var, zone_inventory_var, and the prior variance in prior_sd (which becomes the sd). */
+ * zone_noise_var, zone_inventory_var, zone_null_sd (sky_zone_inventory; becomes the sd), and the
+ * prior variance in prior_sd (which becomes the sd). */
 void sky_posterior_zones(const sky_functionals *zones, size_t n_cell, const double *x0,
                          sky_posterior *out);
 

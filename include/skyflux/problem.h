@@ -53,6 +53,9 @@ typedef struct sky_problem {
   double length_km, length_steps; /* length 0: not made from a model. Not used by the solver */
   double *E;                      /* [n_cell*n_cell] spatial correlation, row-major, symmetric */
   double *D;                      /* [n_time*n_time] temporal correlation */
+  size_t n_sector;     /* E only: equal blocks of cells that repeat a mesh; 0 = one */
+  double *mixing;      /* [n_sector*n_sector] with sectors: E = mixing x correlation; diagonal 1 */
+  double *sector_reach; /* [n_sector] length of a sector over length_km, or NULL: 1 */
   size_t q_rank;       /* with q_var: Q = F diag(q_sign) Fᵀ + diag(q_var); E and D are NULL */
   double *q_factor;    /* [q_rank*n_state] rows of Fᵀ; NULL if q_rank = 0 */
   double *q_sign;      /* [q_rank] +1 or -1; the whole Q must be positive semi-definite */
@@ -79,13 +82,19 @@ typedef struct sky_functionals {
   /* [n_state] what W is where a zone has all of an element; NULL: a zone has all of those that it
    * touches. W/whole is then the zone's share of an element. */
   const double *whole;
-  /* Layers of the state, each n_cell/n_layer neighbouring cells of every time step; 0 = one. Q must
-   * hold no covariance between layers. A zone is about the layers that its row touches (W != 0):
+  /* Layers of the state, each n_cell/n_layer neighbouring cells of every time step; 0 = one. Q may
+   * hold covariance between layers. A zone is about the layers that its row touches (W != 0):
    * its pattern p is x0 there, and what other layers do to its total is noise, with their prior
    * covariance. */
   size_t n_layer;
+  /* The first n_sector layers (0 = one) are the parts of one flux whose sum the compared inventory
+   * states. sector_share [n_sector*(n_cell/n_layer)]: how its flux in a cell is divided among them,
+   * adding up to 1; NULL with one. A zone that touches them all is compared; its noise holds what
+   * the prior thinks of other divisions (bayes.md §3). */
+  size_t n_sector;
+  const double *sector_share;
   /* Own covariance of the inventory that the zones are compared with, for the general test. It
-   * covers the first layer (n = n_state/n_layer, c = n_cell/n_layer); other layers keep the
+   * covers the sum of the sectors (n = n_state/n_layer, c = n_cell/n_layer); other layers keep the
    * prior's. Either Kronecker with own sd and correlations, each NULL = the prior's, or low rank +
    * diagonal. Nothing given = the prior's Q. */
   const double *inventory_sd;                      /* [n] */
@@ -123,7 +132,8 @@ typedef struct sky_posterior {
                                 elsewhere would lend the zone is left out */
   double *zone_noise_var;    /* aᵀK (R + BΣ_bBᵀ) Kᵀ a, and aᵀA Q Aᵀa over other layers */
   double *zone_inventory_var; /* aᵀ A B_inv Aᵀ a over the zone's own layers */
-  double *zone_null_sd;    /* sqrt of the sum of both: null sd of x_T - x_B (spec: general test) */
+  double *zone_null_sd; /* sqrt of the sum of both, and of twice their covariance where B_inv is the
+                           prior's Q: null sd of x_T - x_B (spec: general test) */
   double *zone_detectable; /* smallest true change inside the zone alone, pattern p there, that is
                               told from noise with 80 % power at two-sided 5 %: (z_.975 + z_.80)
                               √noise_var / |aᵀA p / aᵀp|; INFINITY if unseen. With the inventory's
@@ -164,6 +174,8 @@ SKY_NODISCARD sky_status sky_information_solve(sky_context *ctx, const sky_infor
  * sigma_q, sigma_r, nx, ny, nt, and cov, which names the models: "M in space and time" or "M in
  * space and N in time" up to the first comma, M and N one of none, spherical, exponential,
  * matern32, matern52, gaspari-cohn, matern(NU) with the smoothness NU.
+ * Optional beside cov: sector_mixing(sector,sector_too), sector_reach(sector): sectors, see
+ * src/read/problem_sectors.h.
  * In place of cov, Lx_km and sigma_q: levels on a mesh, level_length(level) and more, see
  * src/read/problem_levels.h; no limit on the cells then.
  * In place of cov, Lx_km, Lt_steps and sigma_q: q_variance(state) and, where there are factors,

@@ -249,10 +249,20 @@ static sky_status length_of(const sky_node *root, sky_faults *f, const sky_node 
   return SKY_OK;
 }
 
+/* Every sector of the inversion has its own. */
+static bool sector_lengths(const sky_node *item) {
+  const sky_node *list = sky_node_get(item, "sectors");
+  size_t n = 0;
+  for (size_t l = 0; l < sky_node_count(list); l++)
+    n += sky_node_get(sky_node_item(list, l), "length") != NULL;
+  return n > 0 && n == sky_node_count(list);
+}
+
 static sky_status correlations(const sky_node *root, sky_faults *f) {
   const sky_node *list = sky_node_get(root, "inversions");
   for (size_t i = 0; i < sky_node_count(list); i++) {
-    SKY_TRY(length_of(root, f, sky_node_item(list, i), true));
+    if (!sector_lengths(sky_node_item(list, i)))
+      SKY_TRY(length_of(root, f, sky_node_item(list, i), true));
     SKY_TRY(length_of(root, f, sky_node_get(sky_node_item(list, i), "time"), false));
   }
   list = sky_node_get(root, "inventories");
@@ -307,6 +317,13 @@ static bool is_activity(const sky_node *inventory) {
          (is(inventory, "format", "auto") && length > 4 && strcmp(file + length - 4, ".csv") == 0);
 }
 
+static bool sector_sigma(const sky_node *item) {
+  const sky_node *list = sky_node_get(item, "sectors");
+  for (size_t l = 0; l < sky_node_count(list); l++)
+    if (sky_node_get(sky_node_item(list, l), "sigma") != NULL) return true;
+  return false;
+}
+
 /* Without sigma the layers bring their own covariance: only some can, and no model applies. */
 static sky_status own_covariance(const sky_node *root, sky_faults *f, const sky_node *item) {
   static const char *const of_sigma[] = {"floor", "correlation", "smoothness", "length", NULL};
@@ -353,29 +370,18 @@ static sky_status own_background(const sky_node *root, sky_faults *f, const sky_
 }
 
 static sky_status check_inversion(const sky_node *root, sky_faults *f, const sky_node *item) {
-  static const char *const of_prior[] = {"unscaled",
-                                         "sink",
-                                         "sigma",
-                                         "floor",
-                                         "correlation",
-                                         "smoothness",
-                                         "length",
-                                         "time",
-                                         "background",
-                                         "information",
-                                         "boundary_sd",
-                                         "levels",
-                                         "regressors",
-                                         "solver",
-                                         "sign",
-                                         "samples",
-                                         "tune",
-                                         "kernels",
-                                         "error.along_track",
+  static const char *const of_prior[] = {"unscaled",    "sink",       "sectors",
+                                         "mixing",      "sigma",      "floor",
+                                         "correlation", "smoothness", "length",
+                                         "time",        "background", "information",
+                                         "boundary_sd", "levels",     "regressors",
+                                         "solver",      "sign",       "samples",
+                                         "tune",        "kernels",    "error.along_track",
                                          NULL};
   static const char *const of_soundings[] = {
-      "sink",   "floor",      "correlation", "smoothness", "length",  "time", "background", "error",
-      "levels", "regressors", "solver",      "sign",       "samples", "tune", "kernels",    NULL};
+      "sink",   "sectors", "mixing",     "floor", "correlation", "smoothness",
+      "length", "time",    "background", "error", "levels",      "regressors",
+      "solver", "sign",    "samples",    "tune",  "kernels",     NULL};
   static const char *const of_information[] = {"boundary_sd", NULL};
   const char *gas = sky_node_text(item, "gas");
   const bool information = sky_node_get(item, "information") != NULL;
@@ -397,7 +403,8 @@ static sky_status check_inversion(const sky_node *root, sky_faults *f, const sky
   SKY_TRY(own_background(root, f, item));
   SKY_TRY(steps_divide_period(root, f, item));
   SKY_TRY(sink_layer(root, f, item));
-  if (sky_node_get(item, "sigma") == NULL) SKY_TRY(own_covariance(root, f, item));
+  if (sky_node_get(item, "sigma") == NULL && !sector_sigma(item))
+    SKY_TRY(own_covariance(root, f, item));
   return no_effect(f, item, of_information, "has no effect without information");
 }
 
@@ -544,6 +551,11 @@ const sky_job_rule sky_job_rules[] = {
      "exact; `samples` need such a `sign`; `length` and `tau` are tuned where they are given; keys "
      "of "
      "one method have no effect with another."},
+    {sky_rule_sectors,
+     "`sectors` have each its name and names of the inventory of its own; `sigma` stands in all of "
+     "them, in the inversion, or nowhere, and not with a `sink`; sectors that mix have one "
+     "`length`, "
+     "and `mixing` is positive semi-definite."},
     {inventory_formats,
      "`variable`, `units` and `stated_resolution` belong to flux files, `region` to "
      "workbooks; a prior is a flux file."},

@@ -47,4 +47,6 @@ SKY_NODISCARD sky_status sky_rule_smoothness(const sky_node *root, sky_faults *f
                                              const sky_node *map, bool space);
 /* What the keys of an inversion's solution must be to each other (jobfile_solver.c). */
 SKY_NODISCARD sky_status sky_rule_solvers(const sky_node *root, sky_faults *f);
+/* Sectors of an inversion and their mixing (jobfile_sectors.c). */
+SKY_NODISCARD sky_status sky_rule_sectors(const sky_node *root, sky_faults *f);
 #endif

@@ -8,7 +8,7 @@
 #include "src/job/facts.h"
 #include "src/write/cog.h"
 
-#define SKY_FIELDS_MAX 64 /* kinds × gases */
+#define SKY_FIELDS_MAX 256 /* kinds × gases, and those of sectors */
 
 typedef struct sky_fields {
   sky_grid grid;

@@ -176,6 +176,11 @@ static sky_status add_inventories(sky_context *ctx, const sky_job *job, sky_stag
     snprintf(s->id, sizeof s->id, "%s", id);
     snprintf(s->gas, sizeof s->gas, "%s", sky_node_text(item, "gas"));
     SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "stages/inventory-%s.nc", id)));
+    const sky_node *sectors = sky_node_get(sky_job_find(job, "inversions", "prior", id), "sectors");
+    for (size_t l = 0; l < sky_node_count(sectors); l++)
+      SKY_TRY(add_output(ctx, s,
+                         sky_sprintf(ctx, "stages/inventory-%s+%s.nc", id,
+                                     sky_node_text(sky_node_item(sectors, l), "name"))));
     SKY_TRY(add_input(ctx, s, sky_node_text(item, "file")));
     if (sky_job_inventory_format(item) == SKY_INVENTORY_ACTIVITY)
       SKY_TRY(add_account_inputs(ctx, job, s, true));
@@ -275,11 +280,27 @@ static sky_status add_raster(sky_context *ctx, sky_stage *s, const char *gas, co
   return st;
 }
 
+static sky_status add_sector(sky_context *ctx, sky_stage *s, const char *gas, const char *name,
+                             const char *patch) {
+  static const char *const fields[] = {"prior", "posterior", "posterior_sd"};
+  for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) {
+    char *field = sky_sprintf(ctx, "sector_%s_%s", name, fields[k]);
+    const sky_status st = field == NULL ? SKY_E_NOMEM : add_raster(ctx, s, gas, field, patch);
+    sky_free(field);
+    SKY_TRY(st);
+  }
+  return SKY_OK;
+}
+
 /* What the inversion of a gas gives on one grid. */
 static sky_status add_fluxes(sky_context *ctx, const sky_job *job, sky_stage *s, const char *gas,
                              const char *patch) {
+  const sky_node *sectors = sky_node_get(sky_job_inversion(job, gas), "sectors");
   for (size_t k = 0; k < sizeof FLUX_FIELDS / sizeof *FLUX_FIELDS; k++)
-    SKY_TRY(add_raster(ctx, s, gas, FLUX_FIELDS[k], patch));
+    if (sectors == NULL || strstr(FLUX_FIELDS[k], "posterior_") == NULL) /* of one layer only */
+      SKY_TRY(add_raster(ctx, s, gas, FLUX_FIELDS[k], patch));
+  for (size_t l = 0; l < sky_node_count(sectors); l++)
+    SKY_TRY(add_sector(ctx, s, gas, sky_node_text(sky_node_item(sectors, l), "name"), patch));
   if (sky_node_text(sky_job_inversion(job, gas), "sink") == NULL) return SKY_OK;
   for (size_t k = 0; k < sizeof SINK_FIELDS / sizeof *SINK_FIELDS; k++)
     SKY_TRY(add_raster(ctx, s, gas, SINK_FIELDS[k], patch));
@@ -300,14 +321,16 @@ static sky_status add_results(sky_context *ctx, const sky_job *job, sky_stage_li
   SKY_TRY(add_geometry_inputs(ctx, job, s));
   SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "fields.nc")));
   for (size_t g = 0; g < n_gases; g++) {
+    const sky_node *inversion = sky_job_inversion(job, gases[g]);
     if (has_stage(list, "invert", gases[g])) SKY_TRY(add_fluxes(ctx, job, s, gases[g], NULL));
     if (has_stage(list, "columns", gases[g]))
       for (size_t k = 0; k < sizeof COLUMN_FIELDS / sizeof *COLUMN_FIELDS; k++)
         SKY_TRY(add_raster(ctx, s, gases[g], COLUMN_FIELDS[k], NULL));
     if (has_stage(list, "footprint", gases[g]))
       SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "observations-%s.csv", gases[g])));
-    if (has_stage(list, "footprint", gases[g]) &&
-        sky_node_bool(sky_job_inversion(job, gases[g]), "kernels"))
+    if (has_stage(list, "invert", gases[g]) && sky_node_get(inversion, "sectors") != NULL)
+      SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "sectors-%s.csv", gases[g])));
+    if (has_stage(list, "footprint", gases[g]) && sky_node_bool(inversion, "kernels"))
       SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "kernels-%s.nc", gases[g])));
   }
   const sky_node *patches = sky_node_get(job->root, "grid.patches");

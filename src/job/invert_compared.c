@@ -68,16 +68,20 @@ sky_status sky_inverting_compared(sky_context *ctx, sky_inverting *v) {
   return SKY_OK;
 }
 
-/* The compared inventory through the kernel: prior + aᵀA (x_B - x0) over the first layer. */
+/* The compared inventory through the kernel: prior + aᵀA (P x_B - x0) over the layers of the prior,
+ * P: as the prior divides a cell among its sectors (bayes.md). */
 void sky_inverting_see(sky_inverting *v, const double *x0, size_t n_moved) {
-  const size_t step = v->n_layer * v->n_cell;
+  const size_t step = v->n_layer * v->n_cell, ns = v->n_sector;
   for (size_t z = 0; z < v->zones.n; z++) {
     const double *a = v->post.zone_A + z * v->n_state;
     sky_acc seen = {0};
-    for (size_t k = 0; v->kernel && v->x_compared != NULL && k < n_moved; k++) {
-      const size_t s = v->n_layer == 1 ? k : k / v->n_cell * step + k % v->n_cell;
-      sky_acc_add(&seen, a[s] * (v->x_compared[k] - x0[s]));
-    }
+    for (size_t k = 0; v->kernel && v->x_compared != NULL && k < n_moved; k++)
+      for (size_t l = 0; l < ns; l++) {
+        const size_t c = k % v->n_cell;
+        const size_t s = v->n_layer == 1 ? k : k / v->n_cell * step + l * v->n_cell + c;
+        const double part = ns > 1 ? v->share[l * v->n_cell + c] : 1;
+        sky_acc_add(&seen, a[s] * (part * v->x_compared[k] - x0[s]));
+      }
     v->seen[z] =
         v->kernel && v->x_compared != NULL ? v->post.prior_total[z] + sky_acc_value(&seen) : NAN;
   }

@@ -21,12 +21,20 @@ sky_status sky_inverting_variable(sky_context *ctx, const sky_job *job, const ch
 
 /* --- functionals of the state ---------------------------------------------------------------- */
 
+/* [cells] of the layer's mass that is the zone's; NULL: unknown, or the layer has none there. */
+static const double *mass_share(const sky_inverting *v, size_t z, const sky_layer *layer) {
+  const double *share = layer->zone_share != NULL ? layer->zone_share + z * v->n_cell : NULL;
+  for (size_t c = 0; share != NULL && c < v->n_cell; c++)
+    if (share[c] != 0) return share;
+  return NULL;
+}
+
 /* Puts the zone's mass in layer l into the row w, by its share of the mass of each cell where the
  * layer knows it, else of the area. The answer is what of the layer's own zone total the state
  * cannot move (structure below a cell); NaN: the layer has no total here. */
 static double add_zone(const sky_inverting *v, size_t z, size_t l, const double *x0,
                        const sky_layer *layer, double *w) {
-  const double *by_mass = layer->zone_share != NULL ? layer->zone_share + z * v->n_cell : NULL;
+  const double *by_mass = mass_share(v, z, layer);
   const sky_coverage *cover = &v->cover[z];
   sky_acc mesh = {0};
   for (size_t t = 0; t < v->n_time; t++) {
@@ -67,8 +75,11 @@ static sky_status add_base_rows(sky_context *ctx, sky_inverting *v, double *w) {
     area[v->mesh.below[c]] += v->area[c];
   for (size_t c = v->mesh.first[1]; c < v->n_cell; c++) {
     const size_t b = v->mesh.below[c];
-    for (size_t t = 0; t < v->n_time; t++)
-      w[(row[b] * v->n_time + t) * v->n_state + t * step + c] = v->area[c] / area[b];
+    for (size_t k = 0; k < v->n_time * v->n_sector; k++) {
+      const size_t t = k / v->n_sector, l = k % v->n_sector;
+      w[(row[b] * v->n_time + t) * v->n_state + t * step + l * v->n_cell + c] =
+          v->area[c] / area[b];
+    }
   }
 cleanup:
   sky_free(area);
@@ -76,63 +87,142 @@ cleanup:
   return st;
 }
 
-/* W and constants: totals are those of the layers' own zones plus what the state moves. */
-sky_status sky_inverting_grid(sky_context *ctx, const sky_job *job, const double *x0,
-                              sky_inverting *v) {
-  const size_t nz = v->zones.n, m = v->n_state;
+static void add_row(double *to, const double *row, size_t n) {
+  for (size_t s = 0; s < n; s++)
+    to[s] += row[s];
+}
+
+/* The layers' flux in the prior: of a cell's sum, each one's part; alike where there is none. */
+static sky_status set_shares(sky_context *ctx, const double *x0, sky_inverting *v) {
+  const size_t n = v->n_cell, ns = v->n_sector;
+  if (ns == 1) return SKY_OK;
+  v->share = SKY_NEW(ctx, double, ns *n);
+  if (v->share == NULL) return SKY_E_NOMEM;
+  for (size_t c = 0; c < n; c++) {
+    double sum = 0;
+    for (size_t l = 0; l < ns; l++)
+      sum += fabs(x0[l * n + c]);
+    for (size_t l = 0; l < ns; l++)
+      v->share[l * n + c] = sum > 0 ? fabs(x0[l * n + c]) / sum : 1 / (double)ns;
+  }
+  return SKY_OK;
+}
+
+/* The zones of one sector and its total; the zones are added to those of the whole. */
+static sky_status add_sector(sky_context *ctx, const sky_job *job, const double *x0, size_t l,
+                             sky_inverting *v) {
+  const size_t nz = v->zones.n, m = v->n_state, first = v->first_sector + l * nz;
+  const sky_node *sector = sky_node_item(sky_node_get(v->node, "sectors"), l);
+  double *sum = v->W + (v->first_sector + v->n_sector * nz + l) * m;
+  sky_layer layer = {0};
+  char *id = sky_sector_layer(ctx, sky_node_text(v->node, "prior"), sky_node_text(sector, "name"));
+  const sky_status st =
+      id == NULL ? SKY_E_NOMEM : sky_layer_read(ctx, job, "inventory", id, &layer);
+  for (size_t z = 0; st == SKY_OK && z < nz; z++) {
+    v->constant[first + z] = add_zone(v, z, l, x0, &layer, v->W + (first + z) * m);
+    v->constant[z] += sky_or_zero(v->constant[first + z]);
+    add_row(v->W + z * m, v->W + (first + z) * m, m);
+  }
+  for (size_t t = 0; st == SKY_OK && t < v->n_time; t++)
+    for (size_t c = 0; c < v->n_cell; c++) {
+      const size_t s = (t * v->n_layer + l) * v->n_cell + c;
+      sum[s] = v->whole[s];
+    }
+  sky_free(id);
+  sky_layer_free(&layer);
+  return st;
+}
+
+static sky_status add_prior(sky_context *ctx, const sky_job *job, const double *x0,
+                            sky_inverting *v) {
+  const size_t nz = v->zones.n;
   double *unscaled = NULL;
-  sky_layer prior = {0}, sink = {0};
+  sky_layer prior = {0};
   sky_status st = SKY_OK;
   SKY_GO(sky_layer_read(ctx, job, "inventory", sky_node_text(v->node, "prior"), &prior));
   SKY_GO(sky_inverting_variable(ctx, job, sky_node_text(v->node, "unscaled"), "zone_total", nz,
                                 &unscaled));
-  if (v->n_layer > 1)
-    SKY_GO(sky_layer_read(ctx, job, "sink", sky_node_text(v->node, "sink"), &sink));
-  SKY_GO(find_replaced(ctx, v));
-  const size_t n_sets = v->n_layer > 1 ? 3 : 1; /* prior; sink; net */
-  v->n_row = n_sets * nz + v->n_replaced * v->n_time;
-  SKY_GO_ALLOC(v->W, SKY_NEW0(ctx, double, v->n_row *m));
-  SKY_GO_ALLOC(v->constant, SKY_NEW0(ctx, double, v->n_row));
-  SKY_GO_ALLOC(v->whole, SKY_NEW(ctx, double, m));
-  for (size_t s = 0; s < m; s++)
-    v->whole[s] = v->area[s % v->n_cell] * v->kg / (double)v->n_time;
+  for (size_t l = 0; v->n_sector > 1 && l < v->n_sector; l++)
+    SKY_GO(add_sector(ctx, job, x0, l, v));
   for (size_t z = 0; z < nz; z++) {
-    v->constant[z] = sky_or_zero(add_zone(v, z, 0, x0, &prior, v->W + z * m));
+    if (v->n_sector == 1) v->constant[z] = add_zone(v, z, 0, x0, &prior, v->W + z * v->n_state);
+    v->constant[z] = sky_or_zero(v->constant[z]);
     if (unscaled != NULL) v->constant[z] += sky_or_zero(unscaled[z]);
-    if (n_sets == 1) continue;
-    v->constant[nz + z] = add_zone(v, z, 1, x0, &sink, v->W + (nz + z) * m);
+  }
+cleanup:
+  sky_free(unscaled);
+  sky_layer_free(&prior);
+  return st;
+}
+
+/* The zones of the sink, and with the prior's the net ones. */
+static sky_status add_sink(sky_context *ctx, const sky_job *job, const double *x0,
+                           sky_inverting *v) {
+  const size_t nz = v->zones.n, m = v->n_state;
+  sky_layer sink = {0};
+  SKY_TRY(sky_layer_read(ctx, job, "sink", sky_node_text(v->node, "sink"), &sink));
+  for (size_t z = 0; z < nz; z++) {
+    v->constant[nz + z] = add_zone(v, z, v->n_sector, x0, &sink, v->W + (nz + z) * m);
     v->constant[2 * nz + z] = v->constant[z] + v->constant[nz + z];
     for (size_t s = 0; s < m; s++)
       v->W[(2 * nz + z) * m + s] = v->W[z * m + s] + v->W[(nz + z) * m + s];
   }
-  if (v->n_replaced > 0) SKY_GO(add_base_rows(ctx, v, v->W + n_sets * nz * m));
-cleanup:
-  sky_free(unscaled);
-  sky_layer_free(&prior);
   sky_layer_free(&sink);
-  return st;
+  return SKY_OK;
+}
+
+/* W and constants: totals are those of the layers' own zones plus what the state moves. */
+sky_status sky_inverting_grid(sky_context *ctx, const sky_job *job, const double *x0,
+                              sky_inverting *v) {
+  const size_t nz = v->zones.n, m = v->n_state;
+  const bool sink = v->n_layer > v->n_sector;
+  SKY_TRY(find_replaced(ctx, v));
+  v->first_sector = (sink ? 3 : 1) * nz; /* prior; sink; net */
+  const size_t base = v->first_sector + (v->n_sector > 1 ? v->n_sector * (nz + 1) : 0);
+  v->n_row = base + v->n_replaced * v->n_time;
+  v->W = SKY_NEW0(ctx, double, v->n_row *m);
+  v->constant = SKY_NEW0(ctx, double, v->n_row);
+  v->whole = SKY_NEW(ctx, double, m);
+  if (v->W == NULL || v->constant == NULL || v->whole == NULL) return SKY_E_NOMEM;
+  for (size_t s = 0; s < m; s++)
+    v->whole[s] = v->area[s % v->n_cell] * v->kg / (double)v->n_time;
+  SKY_TRY(set_shares(ctx, x0, v));
+  SKY_TRY(add_prior(ctx, job, x0, v));
+  if (sink) SKY_TRY(add_sink(ctx, job, x0, v));
+  return v->n_replaced > 0 ? add_base_rows(ctx, v, v->W + base * m) : SKY_OK;
 }
 
 /* --- fields of the state --------------------------------------------------------------------- */
 
-/* Time means of a layer as fields; the sd of one step as root mean square over the steps. */
-void sky_inverting_fields(sky_inverting *v, const double *x0, size_t l) {
-  const double n = (double)v->n_time;
+/* Time means of n layers together as fields; of one its kernel and its sd, the root mean square of
+ * one step over the steps. */
+static void layer_fields(const sky_inverting *v, const double *x0, size_t first, size_t n,
+                         double *const field[4]) {
+  const double steps = (double)v->n_time;
   for (size_t c = 0; c < v->n_cell; c++) {
     double prior = 0, post = 0, var = 0, ak = 0;
-    for (size_t t = 0; t < v->n_time; t++) {
-      const size_t s = (t * v->n_layer + l) * v->n_cell + c;
-      prior += x0[s] / n;
-      post += v->post.x[s] / n;
-      var += v->post.sd[s] * v->post.sd[s] / n;
-      ak += v->post.ak[s] / n;
+    for (size_t k = 0; k < v->n_time * n; k++) {
+      const size_t s = (k / n * v->n_layer + first + k % n) * v->n_cell + c;
+      prior += x0[s] / steps;
+      post += v->post.x[s] / steps;
+      var += v->post.sd[s] * v->post.sd[s] / steps;
+      ak += v->post.ak[s] / steps;
     }
-    const double fixed =
-        l == 0 && v->unscaled_flux != NULL ? sky_or_zero(v->unscaled_flux[c]) : 0.0;
-    v->cell[l][0][c] = prior + fixed;
-    v->cell[l][1][c] = post + fixed;
-    v->cell[l][2][c] = sqrt(var);
-    v->cell[l][3][c] = ak;
+    field[0][c] = prior;
+    field[1][c] = post;
+    field[2][c] = n == 1 ? sqrt(var) : NAN;
+    field[3][c] = n == 1 ? ak : NAN;
+  }
+}
+
+void sky_inverting_fields(sky_inverting *v, const double *x0) {
+  layer_fields(v, x0, 0, v->n_sector, v->cell[0]);
+  if (v->n_layer > v->n_sector) layer_fields(v, x0, v->n_sector, 1, v->cell[1]);
+  for (size_t l = 0; v->n_sector > 1 && l < v->n_sector; l++)
+    layer_fields(v, x0, l, 1, v->cell[2 + l]);
+  for (size_t c = 0; v->unscaled_flux != NULL && c < v->n_cell; c++) {
+    v->cell[0][0][c] += sky_or_zero(v->unscaled_flux[c]);
+    v->cell[0][1][c] += sky_or_zero(v->unscaled_flux[c]);
   }
 }
 
@@ -174,6 +264,8 @@ sky_functionals sky_inverting_functionals(const sky_inverting *v) {
       .constant = v->constant,
       .whole = v->whole,
       .n_layer = v->n_layer,
+      .n_sector = v->n_sector,
+      .sector_share = v->share,
       .inventory_sd = v->compared_sd,
       .inventory_E = v->compared_E,
       .inventory_D = v->compared_D,

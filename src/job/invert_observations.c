@@ -101,8 +101,7 @@ sky_status sky_inverting_observations(sky_context *ctx, const sky_job *job, cons
   for (size_t r = 0; r < v->n_row; r++) /* no total, no error */
     if (isnan(v->constant[r])) v->post.prior_sd[r] = v->post.total_sd[r] = NAN;
   sky_inverting_see(v, p.x0, v->n_time * v->n_cell);
-  for (size_t k = 0; k < v->n_layer; k++)
-    sky_inverting_fields(v, p.x0, k);
+  sky_inverting_fields(v, p.x0);
   SKY_GO(sky_inverting_base(ctx, v));
 cleanup:
   sky_problem_labels_free(&l);

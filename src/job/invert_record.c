@@ -68,10 +68,10 @@ static void record_dofs(sky_facts *facts, const sky_inverting *v) {
              "+-%.2g)",
              p->dofs, v->report.dofs_half);
     sky_fact_number(facts, "dofs_half_width_95", v->report.dofs_half);
-  } else if (v->n_layer == 1) {
+  } else if (v->n_layer == v->n_sector) {
     sky_fact(facts, "diagnostics", formula, "degrees of freedom for signal %.4g", p->dofs);
   } else {
-    const double sink = layer_dofs(v, 1);
+    const double sink = layer_dofs(v, v->n_sector);
     sky_fact(facts, "diagnostics", formula,
              "degrees of freedom for signal %.4g for the emissions and %.4g for the ecosystems",
              p->dofs - sink, sink);

@@ -26,7 +26,7 @@ static void take_state(const sky_problem *p, sky_inverting *v) {
   unknown(v->post.ak, m);
   memset(v->cell_mode, 0, v->n_cell * sizeof(double));
   for (size_t k = 0; k < m; k++)
-    if (k / v->n_cell % v->n_layer == 0)
+    if (k / v->n_cell % v->n_layer < v->n_sector)
       v->cell_mode[k % v->n_cell] += sky_signed_mode(s)[k] / (double)v->n_time;
 }
 

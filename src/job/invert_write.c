@@ -1,6 +1,7 @@
 /* invert_write.c: the posterior of stage invert as stages/posterior-GAS.nc. */
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "src/core/memory.h"
@@ -18,8 +19,8 @@ static double *zone_block(sky_context *ctx, const sky_inverting *v, const double
 }
 
 typedef struct output {
-  sky_stage_dim dim[8];
-  sky_stage_var var[64];
+  sky_stage_dim dim[16];
+  sky_stage_var var[64 + 4 * SKY_SECTORS_MOST];
   size_t n_dims, n_vars;
 } output;
 
@@ -47,7 +48,7 @@ static void put_zones(output *o, const sky_inverting *v, const double *covered, 
   put(o, "zone_covariance", "zone,zone2", "kg2 year-2", cov);
   if (inventory_cov != NULL)
     put(o, "zone_inventory_covariance", "zone,zone2", "kg2 year-2", inventory_cov);
-  if (v->n_layer == 1) return;
+  if (v->n_layer == v->n_sector) return;
   put(o, "sink_zone_prior", "zone", kg, p->prior_total + nz);
   put(o, "sink_zone_prior_sd", "zone", kg, p->prior_sd + nz);
   put(o, "sink_zone_posterior", "zone", kg, p->total + nz);
@@ -60,19 +61,73 @@ static void put_cells(output *o, const sky_inverting *v) {
   static const char *const flux = "mol m-2 s-1";
   put(o, "cell_prior", "cell", flux, v->cell[0][0]);
   put(o, "cell_posterior", "cell", flux, v->cell[0][1]);
-  put(o, "cell_sd", "cell", flux, v->cell[0][2]);
-  put(o, "cell_ak", "cell", "1", v->cell[0][3]);
+  if (v->n_sector == 1) {
+    put(o, "cell_sd", "cell", flux, v->cell[0][2]);
+    put(o, "cell_ak", "cell", "1", v->cell[0][3]);
+  }
   put(o, "x", "state", "1", v->post.x);
   put(o, "x_sd", "state", "1", v->post.sd);
-  if (v->n_layer > 1) {
+  if (v->n_layer > v->n_sector) {
     put(o, "sink_prior", "cell", flux, v->cell[1][0]);
     put(o, "sink_posterior", "cell", flux, v->cell[1][1]);
     put(o, "sink_sd", "cell", flux, v->cell[1][2]);
   }
-  if (v->base_sd != NULL) {
+  if (v->base_sd != NULL && v->n_sector == 1) {
     put(o, "base_sd", "base_cell", flux, v->base_sd);
     put(o, "base_ak", "base_cell", "1", v->base_ak);
   }
+}
+
+typedef struct sector_output {
+  double *covariance, *kernel; /* of zones by sector; of sectors */
+  char name[4 * SKY_SECTORS_MOST][80], names[SKY_SECTORS_MOST * 64];
+} sector_output;
+
+/* Rows of the functionals: zones by sector, then sectors. */
+static sky_status put_sectors(sky_context *ctx, output *o, const sky_inverting *v,
+                              sector_output *s) {
+  static const char *const fields[] = {"prior", "posterior", "sd", "ak"};
+  static const char *const by = "sector,zone", *const kg = "kg year-1";
+  const sky_posterior *p = &v->post;
+  const size_t n = v->n_sector, nz = v->zones.n, a = v->first_sector, b = a + n * nz;
+  sky_status st = SKY_OK;
+  if (n == 1) return SKY_OK;
+  SKY_GO_ALLOC(s->covariance, SKY_NEW(ctx, double, n *nz *n *nz));
+  SKY_GO_ALLOC(s->kernel, SKY_NEW(ctx, double, n *n));
+  for (size_t k = 0; k < n * nz; k++)
+    memcpy(s->covariance + k * n * nz, p->zone_cov + (a + k) * v->n_row + a,
+           n * nz * sizeof(double));
+  SKY_GO(sky_inverting_sector_kernel(ctx, v, s->kernel));
+  o->dim[o->n_dims++] = (sky_stage_dim){"sector", n};
+  o->dim[o->n_dims++] = (sky_stage_dim){"sector2", n};
+  o->dim[o->n_dims++] = (sky_stage_dim){"sector_zone", n * nz};
+  o->dim[o->n_dims++] = (sky_stage_dim){"sector_zone2", n * nz};
+  put(o, "sector_zone_prior", by, kg, p->prior_total + a);
+  put(o, "sector_zone_prior_sd", by, kg, p->prior_sd + a);
+  put(o, "sector_zone_posterior", by, kg, p->total + a);
+  put(o, "sector_zone_posterior_sd", by, kg, p->total_sd + a);
+  put(o, "sector_zone_dofs", by, "1", p->zone_dofs + a);
+  put(o, "sector_zone_sensitivity", by, "1", p->zone_sensitivity + a);
+  put(o, "sector_zone_reduction", by, "1", p->zone_reduction + a);
+  put(o, "sector_zone_covariance", "sector_zone,sector_zone2", "kg2 year-2", s->covariance);
+  put(o, "sector_total_prior", "sector", kg, p->prior_total + b);
+  put(o, "sector_total_prior_sd", "sector", kg, p->prior_sd + b);
+  put(o, "sector_total_posterior", "sector", kg, p->total + b);
+  put(o, "sector_total_posterior_sd", "sector", kg, p->total_sd + b);
+  put(o, "sector_total_dofs", "sector", "1", p->zone_dofs + b);
+  put(o, "sector_kernel", "sector,sector2", "1", s->kernel);
+  for (size_t l = 0; l < n; l++) {
+    const char *id = sky_node_text(sky_node_item(sky_node_get(v->node, "sectors"), l), "name");
+    const size_t used = strlen(s->names);
+    snprintf(s->names + used, sizeof s->names - used, "%s%s", l > 0 ? " " : "", id);
+    for (size_t k = 0; k < 4; k++) {
+      char *name = s->name[4 * l + k];
+      snprintf(name, sizeof s->name[0], "sector_%s_%s", id, fields[k]);
+      put(o, name, "cell", k == 3 ? "1" : "mol m-2 s-1", v->cell[2 + l][k]);
+    }
+  }
+cleanup:
+  return st;
 }
 
 /* The information form has no observations and no background. spread: three arrays [n_given], for
@@ -131,14 +186,17 @@ static void put_signed(output *o, const sky_inverting *v, double *table) {
 }
 
 /* What of a change in a cell, the same in all time steps, arrives in a zone's total: aᵀA over the
- * mass of the cell. */
+ * mass of the cell. Sectors share the change as the prior divides the cell. */
 static void zone_kernels(const sky_inverting *v, double *kernel) {
   const size_t step = v->n_layer * v->n_cell;
   for (size_t z = 0; z < v->zones.n; z++)
     for (size_t c = 0; c < v->n_cell; c++) {
       sky_acc sum = {0, 0};
-      for (size_t t = 0; t < v->n_time; t++)
-        sky_acc_add(&sum, v->post.zone_A[z * v->n_state + t * step + c]);
+      for (size_t k = 0; k < v->n_time * v->n_sector; k++) {
+        const size_t t = k / v->n_sector, l = k % v->n_sector;
+        const double a = v->post.zone_A[z * v->n_state + t * step + l * v->n_cell + c];
+        sky_acc_add(&sum, v->share != NULL ? v->share[l * v->n_cell + c] * a : a);
+      }
       kernel[z * v->n_cell + c] = sky_acc_value(&sum) / (v->whole[c] * (double)v->n_time);
     }
 }
@@ -155,7 +213,9 @@ sky_status sky_inverting_write(sky_context *ctx, const char *path, const sky_inv
                       {"zone", v->zones.n},
                       {"zone2", v->zones.n}},
               .n_dims = 4};
+  sector_output *sectors = NULL;
   sky_status st = SKY_OK;
+  SKY_GO_ALLOC(sectors, SKY_NEW0(ctx, sector_output, 1));
   SKY_GO_ALLOC(covered, SKY_NEW(ctx, double, v->zones.n));
   SKY_GO_ALLOC(cov, zone_block(ctx, v, p->zone_cov));
   if (stated) SKY_GO_ALLOC(inventory_cov, zone_block(ctx, v, p->zone_inventory_cov));
@@ -170,6 +230,7 @@ sky_status sky_inverting_write(sky_context *ctx, const char *path, const sky_inv
     o.dim[o.n_dims++] = (sky_stage_dim){"base_cell", sky_grid_cells(&v->mesh.patch[0])};
   put_cells(&o, v);
   put_zones(&o, v, covered, cov, inventory_cov);
+  SKY_GO(put_sectors(ctx, &o, v, sectors));
   put_observations(&o, v, spread);
   put_signed(&o, v, table);
   if (v->smoothing_sd != NULL) put(&o, "zone_smoothing_sd", "zone", "kg year-1", v->smoothing_sd);
@@ -177,9 +238,16 @@ sky_status sky_inverting_write(sky_context *ctx, const char *path, const sky_inv
     zone_kernels(v, kernel);
     put(&o, "zone_kernel", "zone,cell", "1", kernel);
   }
-  const sky_stage_att atts[] = {{"method", v->method, 0}, {"estimate", v->estimate, 0}};
-  SKY_GO(sky_stage_file_write(ctx, path, o.dim, o.n_dims, o.var, o.n_vars, atts, 2, tags));
+  const sky_stage_att atts[] = {
+      {"method", v->method, 0}, {"estimate", v->estimate, 0}, {"sectors", sectors->names, 0}};
+  SKY_GO(sky_stage_file_write(ctx, path, o.dim, o.n_dims, o.var, o.n_vars, atts,
+                              v->n_sector > 1 ? 3 : 2, tags));
 cleanup:
+  if (sectors != NULL) {
+    sky_free(sectors->covariance);
+    sky_free(sectors->kernel);
+  }
+  sky_free(sectors);
   sky_free(covered);
   sky_free(cov);
   sky_free(inventory_cov);

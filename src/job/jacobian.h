@@ -4,6 +4,7 @@
 
 #include "src/job/facts.h"
 #include "src/job/layer.h"
+#include "src/job/sectors.h"
 #include "src/read/footprint.h"
 #include "skyflux/problem.h"
 #include "skyflux/soundings.h"
@@ -17,14 +18,14 @@ typedef struct sky_jacobian {
   double *row_outside;         /* [rows] sensitivity outside the mesh */
   double *prior;               /* [native cells] mol m-2 s-1, NaN no data; NULL: on the mesh only */
   double *prior_valid;         /* [native cells] share of the cell with prior data */
-  sky_layer layer[2];          /* prior, sink */
-  size_t n_layer;
-  bool own;                /* the layers' own covariance in place of sigma */
-  size_t *first_row;       /* [receptors+1] rows of a receptor stand together */
-  double *x0, *x_sd;       /* [n_state] */
-  size_t n_cell, n_time;   /* n_cell: mesh cells of all layers */
-  double step_start, step; /* s */
-  size_t q_rank;           /* own covariance, on the state */
+  sky_layer layer[SKY_SECTORS_MOST + 1]; /* prior or its sectors, sink */
+  size_t n_layer, n_sector;              /* n_sector: 1 without sectors */
+  bool own;                              /* the layers' own covariance in place of sigma */
+  size_t *first_row;                     /* [receptors+1] rows of a receptor stand together */
+  double *x0, *x_sd;                     /* [n_state] */
+  size_t n_cell, n_time;                 /* n_cell: mesh cells of all layers */
+  double step_start, step;               /* s */
+  size_t q_rank;                         /* own covariance, on the state */
   double *q_factor, *q_sign, *q_var;
   /* observations, one per receptor and sensor whose soundings matched */
   size_t n_obs, n_groups;

@@ -28,10 +28,11 @@ static size_t patch_of(const sky_mesh *m, size_t cell) {
   return p;
 }
 
-/* Edges of cells are square and in km, or levels cannot be averaged over them. */
-static sky_status cell_widths(sky_context *ctx, const sky_mesh *m, double *width) {
-  for (size_t c = 0; c < m->n_cell; c++) {
-    const sky_grid *g = &m->patch[patch_of(m, c)];
+/* Edges of cells, those of each layer, are square and in km, or levels cannot be averaged over
+ * them. */
+static sky_status cell_widths(sky_context *ctx, const sky_mesh *m, size_t n, double *width) {
+  for (size_t c = 0; c < n; c++) {
+    const sky_grid *g = &m->patch[patch_of(m, c % m->n_cell)];
     const double dx = fabs(g->x_edge[1] - g->x_edge[0]), dy = fabs(g->y_edge[1] - g->y_edge[0]);
     if (g->geographic)
       return sky_fail(ctx, SKY_E_COVERAGE,
@@ -85,16 +86,17 @@ static size_t cell_at(const sky_mesh *m, double x, double y) {
   return SIZE_MAX;
 }
 
-/* Sd at the points of level k: the root mean square over the cells whose centres lie at the point,
- * by their area, or that of the cell that holds a point without any. */
+/* Sd of every layer and step at the points of level k: the root mean square over the cells whose
+ * centres lie at the point, by their area, or that of the cell that holds a point without any. */
 static sky_status set_scale(sky_context *ctx, const sky_jacobian *j, size_t k,
                             sky_jacobian_levels *l) {
-  const size_t n = l->points[k], nx = (size_t)l->number[NX][k], cells = j->n_cell;
+  const size_t n = l->points[k], nx = (size_t)l->number[NX][k], cells = j->mesh.n_cell,
+               fields = j->n_time * j->n_layer;
   const double x0 = l->number[X0][k], y0 = l->number[Y0][k], d = l->number[DX][k];
   double *scale = NULL, *area = NULL;
   size_t *at = NULL;
   sky_status st = SKY_OK;
-  SKY_GO_ALLOC(scale, SKY_NEW0(ctx, double, n * j->n_time));
+  SKY_GO_ALLOC(scale, SKY_NEW0(ctx, double, n *fields));
   l->scale[k] = scale;
   SKY_GO_ALLOC(area, SKY_NEW0(ctx, double, n));
   SKY_GO_ALLOC(at, SKY_NEW(ctx, size_t, cells));
@@ -104,7 +106,7 @@ static sky_status set_scale(sky_context *ctx, const sky_jacobian *j, size_t k,
     at[c] = (size_t)((y / KM - y0) / d) * nx + (size_t)((x / KM - x0) / d);
     area[at[c]] += l->width[c] * l->width[c];
   }
-  for (size_t t = 0; t < j->n_time; t++) {
+  for (size_t t = 0; t < fields; t++) {
     for (size_t c = 0; c < cells; c++) {
       const double sd = j->x_sd[t * cells + c] * l->width[c];
       scale[t * n + at[c]] += sd * sd / area[at[c]];
@@ -137,7 +139,7 @@ sky_status sky_jacobian_levels_make(sky_context *ctx, const sky_jacobian *j,
                     SKY_LEVELS_MOST);
   memcpy(out->name, names, sizeof names);
   SKY_GO_ALLOC(out->width, SKY_NEW(ctx, double, j->n_cell));
-  SKY_GO(cell_widths(ctx, &j->mesh, out->width));
+  SKY_GO(cell_widths(ctx, &j->mesh, j->n_cell, out->width));
   for (size_t k = 0; k < n; k++) {
     const sky_node *item = sky_node_item(list, k);
     const size_t used = strlen(out->models);

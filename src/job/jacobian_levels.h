@@ -17,7 +17,7 @@ typedef struct sky_jacobian_levels {
   const char *name[SKY_LEVEL_NUMBERS];               /* level_x0 … */
   double number[SKY_LEVEL_NUMBERS][SKY_LEVELS_MOST]; /* km, counts, 1 */
   size_t points[SKY_LEVELS_MOST];
-  double *scale[SKY_LEVELS_MOST]; /* [n_time*points] mol m-2 s-1 */
+  double *scale[SKY_LEVELS_MOST]; /* [n_time*n_layer*points] mol m-2 s-1 */
   char dim_name[SKY_LEVELS_MOST][16], scale_name[SKY_LEVELS_MOST][24];
   char models[SKY_LEVELS_MOST * SKY_CORRELATION_TEXT];
   double *width; /* [n_cell] km */

@@ -86,6 +86,27 @@ static void put_regressors(output *o, const sky_jacobian *j, const double *zeros
   numbers(o, "regressor_sd", "regressor", "mol mol-1", j->regressor_sd);
 }
 
+typedef struct sectors {
+  double mixing[SKY_SECTORS_MOST * SKY_SECTORS_MOST], reach[SKY_SECTORS_MOST];
+  double length; /* m, that reach counts in; NaN without correlation */
+} sectors;
+
+static void sectors_of(const sky_jacobian *j, sectors *s) {
+  s->length = sky_sector_number(j->inversion, 0, "length");
+  if (j->n_sector == 1) return;
+  sky_sectors_mixing(j->inversion, s->mixing);
+  for (size_t l = 0; l < j->n_sector; l++)
+    s->reach[l] = sky_sector_number(j->inversion, l, "length") / s->length;
+}
+
+static void put_sectors(output *o, const sky_jacobian *j, const sectors *s, bool levels) {
+  if (j->n_sector == 1) return;
+  dimension(o, "sector_number", j->n_sector);
+  dimension(o, "sector_too", j->n_sector);
+  numbers(o, "sector_mixing", "sector_number,sector_too", "1", s->mixing);
+  if (!levels && !isnan(s->length)) numbers(o, "sector_reach", "sector_number", "1", s->reach);
+}
+
 typedef struct models { /* texts of a prior, that an output borrows */
   char space[SKY_CORRELATION_TEXT], time[SKY_CORRELATION_TEXT], cov[160];
 } models;
@@ -104,8 +125,7 @@ static sky_status name_models(sky_context *ctx, const sky_jacobian *j, models *o
 }
 
 static void put_prior(output *o, const sky_jacobian *j, const sky_jacobian_levels *levels,
-                      const models *model) {
-  const double length = sky_node_number(j->inversion, "length");
+                      const sectors *s, const models *model) {
   const double t_length = sky_node_number(j->inversion, "time.length");
   const double t_steps = isnan(t_length) ? 1.0 : t_length / j->step;
   if (j->own) {
@@ -116,13 +136,14 @@ static void put_prior(output *o, const sky_jacobian *j, const sky_jacobian_level
     numbers(o, "q_sign", "rank", "1", j->q_sign);
     return;
   }
+  put_sectors(o, j, s, levels->n > 0);
   attribute(o, "Lt_steps", NULL, t_steps); /* lengths are absent only with the model "none" */
   if (levels->n > 0) {
     dimension(o, "level", levels->n);
     for (size_t k = 0; k < SKY_LEVEL_NUMBERS; k++)
       numbers(o, levels->name[k], "level", "1", levels->number[k]);
     for (size_t k = 0; k < levels->n; k++) {
-      dimension(o, levels->dim_name[k], levels->points[k] * j->n_time);
+      dimension(o, levels->dim_name[k], levels->points[k] * j->n_time * j->n_layer);
       numbers(o, levels->scale_name[k], levels->dim_name[k], "mol m-2 s-1", levels->scale[k]);
     }
     numbers(o, "cell_width", "cell", "km", levels->width);
@@ -131,7 +152,7 @@ static void put_prior(output *o, const sky_jacobian *j, const sky_jacobian_level
     return;
   }
   attribute(o, "cov", model->cov, 0);
-  attribute(o, "Lx_km", NULL, isnan(length) ? 1.0 : length / 1e3);
+  attribute(o, "Lx_km", NULL, isnan(s->length) ? 1.0 : s->length / 1e3);
 }
 
 /* Reader ids in the order of their numbers, separated by blanks. */
@@ -147,13 +168,14 @@ static char *sensor_names(sky_context *ctx, const sky_jacobian *j) {
 
 sky_status sky_jacobian_write(sky_context *ctx, const char *path, const sky_jacobian *j,
                               char *const *tags) {
-  const bool regular = j->mesh.n_patch == 1;
+  const bool regular = j->mesh.n_patch == 1 && j->n_layer == 1;       /* cells run as iy*nx + ix */
   const double axis_scale = j->mesh.patch[0].geographic ? 1.0 : 1e-3; /* degree, or m -> km */
   double *x = NULL, *y = NULL, *zeros = NULL;
   int32_t *sector = NULL;
   char *sensors = NULL;
   models model;
   sky_jacobian_levels levels = {0};
+  sectors mix = {0};
   output o = {.n_dim = 0};
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(x, SKY_NEW(ctx, double, j->n_cell));
@@ -174,7 +196,8 @@ sky_status sky_jacobian_write(sky_context *ctx, const char *path, const sky_jaco
   put_observations(&o, j);
   put_tracks(&o, j);
   put_regressors(&o, j, zeros);
-  put_prior(&o, j, &levels, &model);
+  sectors_of(j, &mix);
+  put_prior(&o, j, &levels, &mix, &model);
   if (j->n_layer > 1) labels(&o, "sector", "state", sector);
   attribute(&o, "sensors", sensors, 0);
   attribute(&o, "nx", NULL, (double)(regular ? j->mesh.patch[0].nx : j->n_cell));

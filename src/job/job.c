@@ -1,4 +1,5 @@
 /* job.c: a validated job file becomes an opened job: folders, grid, zones, gases. */
+#include "src/job/sectors.h"
 #include "src/job/job.h"
 
 #include <stdlib.h>
@@ -459,6 +460,18 @@ static sky_status check_sinks(sky_context *ctx, const sky_job *job) {
   return SKY_OK;
 }
 
+static sky_status check_sectors(sky_context *ctx, const sky_job *job) {
+  const sky_node *list = sky_node_get(job->root, "inversions");
+  for (size_t i = 0; i < sky_node_count(list); i++) {
+    const char *prior = sky_node_text(sky_node_item(list, i), "prior");
+    sky_sectors s;
+    if (prior == NULL) continue;
+    SKY_TRY(sky_sectors_open(ctx, job, prior, &s));
+    sky_sectors_free(&s);
+  }
+  return SKY_OK;
+}
+
 sky_status sky_job_check(sky_context *ctx, const sky_job *job) {
   sky_mesh mesh = {0};
   sky_zones zones = {0};
@@ -468,6 +481,7 @@ sky_status sky_job_check(sky_context *ctx, const sky_job *job) {
   SKY_GO(check_steps(ctx, job));
   SKY_GO(sky_jobfile_inputs_exist(ctx, job->file));
   SKY_GO(check_sinks(ctx, job));
+  SKY_GO(check_sectors(ctx, job));
   SKY_GO(sky_job_mesh(ctx, job, &mesh));
   SKY_GO(sky_job_zones(ctx, job, &mesh, &zones, &cover));
   if (sky_node_text(job->root, "zones.file") != NULL)

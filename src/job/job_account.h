@@ -5,6 +5,7 @@
 
 #include "src/job/facts.h"
 #include "src/job/layer.h"
+#include "src/job/sectors.h"
 #include "src/read/activity.h"
 
 typedef struct sky_job_account {
@@ -29,9 +30,11 @@ typedef struct sky_activity_place { /* where an inventory is placed */
   const sky_coverage *cover; /* [zones] on the mesh */
 } sky_activity_place;
 
-/* One gas of a table of activity as a layer (zeroed by sky_layer_create), facts included. */
+/* One gas of a table of activity as a layer (zeroed by sky_layer_create), facts included, and each
+ * sector of s as another (part [s->n]), whose factors are those of the whole, cut. SKY_E_NODATA: a
+ * sector without a source of the gas. */
 SKY_NODISCARD sky_status sky_job_activity(sky_context *ctx, const sky_job *job, const char *id,
-                                          const sky_activity_place *place, sky_layer *layer,
-                                          sky_facts *facts);
+                                          const sky_activity_place *place, const sky_sectors *s,
+                                          sky_layer *layer, sky_layer *part, sky_facts *facts);
 
 #endif

@@ -437,8 +437,37 @@ static sky_status record_mass(sky_context *ctx, const placement *s, sky_facts *f
   return sky_fail(ctx, SKY_E_MASS, "%s: placed %g kg of %g", s->id, out, in);
 }
 
+typedef struct choice {
+  const sky_sectors *s;
+  size_t l;
+} choice;
+
+static bool is_chosen(const void *user, const char *sector) {
+  const choice *c = user;
+  return sky_sectors_find(c->s, sector) == c->l;
+}
+
+/* The same layer of one sector; s->g is used up. */
+static sky_status make_part(sky_context *ctx, placement *s, const choice *c, sky_layer *part) {
+  const size_t n_zones = s->place->zones->n;
+  bool any = false;
+  for (size_t b = 0; b < s->g.n_blocks; b++)
+    any |= is_chosen(c, s->g.block[b].sector);
+  if (!any)
+    return sky_fail(ctx, SKY_E_NODATA, "%s: no row of sector '%s' yields %s in scope 1", s->a.path,
+                    c->s->name[c->l], sky_gas_id(s->gas));
+  sky_gridder_keep(&s->g, is_chosen, c);
+  SKY_TRY(make_flux(ctx, s, part));
+  part->zone_share = SKY_NEW(ctx, double, n_zones * part->n_cell);
+  if (part->zone_share == NULL) return SKY_E_NOMEM;
+  for (size_t z = 0; z < n_zones; z++)
+    SKY_TRY(zone_total(ctx, s, z, part));
+  return SKY_OK;
+}
+
 sky_status sky_job_activity(sky_context *ctx, const sky_job *job, const char *id,
-                            const sky_activity_place *place, sky_layer *layer, sky_facts *facts) {
+                            const sky_activity_place *place, const sky_sectors *sectors,
+                            sky_layer *layer, sky_layer *part, sky_facts *facts) {
   const sky_node *node = sky_job_find(job, "inventories", "id", id);
   const char *gas = sky_node_text(node, "gas");
   placement s = {.job = job, .id = id, .place = place};
@@ -479,6 +508,11 @@ sky_status sky_job_activity(sky_context *ctx, const sky_job *job, const char *id
            "is its mean",
            sky_file_base(s.a.path), (long long)sky_node_integer(job->root, "account.year", 0));
   SKY_GO(record_mass(ctx, &s, facts));
+  for (size_t l = 0; l < sectors->n; l++) {
+    sky_gridder_free(&s.g);
+    SKY_GO(sky_gridder_run(ctx, &task, &s.g));
+    SKY_GO(make_part(ctx, &s, &(choice){sectors, l}, &part[l]));
+  }
 cleanup:
   placement_free(&s);
   return st;

@@ -32,15 +32,15 @@ static bool serves_as_prior(const sky_job *job, const char *id) {
 
 /* The file of an item of inventories or sinks. */
 static sky_status read_flux(sky_context *ctx, const sky_job *job, const sky_node *node,
-                            const char *path, const char *gas, bool as_prior, sky_flux *out,
-                            bool *other_time) {
+                            const char *path, const char *gas, const char *variable, bool as_prior,
+                            sky_flux *out, bool *other_time) {
   const double resolution = sky_node_number(node, "stated_resolution");
   const int year = (int)sky_node_integer(node, "year", 0);
   const double year_start = year > 0 ? (double)sky_days_from_civil(year, 1, 1) * DAY : NAN;
   const double year_end = year > 0 ? (double)sky_days_from_civil(year + 1, 1, 1) * DAY : NAN;
   sky_flux_options opt = {
       .gas = gas,
-      .variable = sky_node_text(node, "variable"),
+      .variable = variable,
       .units = sky_node_text(node, "units"),
       .start = fmax(sky_node_time(job->root, "period.start"), year_start), /* NaN = open */
       .end = fmin(sky_node_time(job->root, "period.end"), year_end),
@@ -61,13 +61,33 @@ sky_status sky_job_flux(sky_context *ctx, const sky_job *job, const char *id, sk
                         bool *other_time) {
   const sky_node *node = sky_job_find(job, "inventories", "id", id);
   return read_flux(ctx, job, node, sky_node_text(node, "file"), sky_node_text(node, "gas"),
-                   serves_as_prior(job, id), out, other_time);
+                   sky_node_text(node, "variable"), serves_as_prior(job, id), out, other_time);
+}
+
+sky_status sky_job_flux_sector(sky_context *ctx, const sky_job *job, const char *id,
+                               const sky_flux *f, const sky_sectors *s, size_t l, double *flux) {
+  const sky_node *node = sky_job_find(job, "inventories", "id", id);
+  const size_t n = sky_grid_cells(&f->grid);
+  for (size_t c = 0; c < n; c++)
+    flux[c] = isnan(f->flux[c]) ? NAN : 0;
+  for (size_t i = 0; i < s->n_given; i++) {
+    sky_flux part = {0};
+    bool other_time;
+    if (s->of[i] != l) continue;
+    SKY_TRY(read_flux(ctx, job, node, sky_node_text(node, "file"), sky_node_text(node, "gas"),
+                      s->given[i], true, &part, &other_time));
+    for (size_t c = 0; c < n; c++)
+      flux[c] += part.flux[c];
+    sky_flux_free(&part);
+  }
+  return SKY_OK;
 }
 
 sky_status sky_job_sink_flux(sky_context *ctx, const sky_job *job, const char *id, sky_flux *out,
                              bool *other_time) {
   const sky_node *node = sky_job_find(job, "sinks", "id", id);
-  return read_flux(ctx, job, node, sky_node_text(node, "flux"), "co2", true, out, other_time);
+  return read_flux(ctx, job, node, sky_node_text(node, "flux"), "co2",
+                   sky_node_text(node, "variable"), true, out, other_time);
 }
 
 static sky_status carry(sky_context *ctx, const sky_flux *f, const double *amount,

@@ -4,6 +4,7 @@
 
 #include "grids/mesh.h"
 #include "src/job/job.h"
+#include "src/job/sectors.h"
 #include "src/read/flux.h"
 
 typedef enum sky_inventory_format {
@@ -21,6 +22,11 @@ sky_inventory_format sky_job_inventory_format(const sky_node *item);
  * decimated. */
 SKY_NODISCARD sky_status sky_job_flux(sky_context *ctx, const sky_job *job, const char *id,
                                       sky_flux *out, bool *other_time);
+
+/* The part of it that sector l of s takes, on the same grid, NaN where the whole f is NaN. */
+SKY_NODISCARD sky_status sky_job_flux_sector(sky_context *ctx, const sky_job *job, const char *id,
+                                             const sky_flux *f, const sky_sectors *s, size_t l,
+                                             double *flux);
 
 /* The same of sinks[id].flux, which has no year: CO2, a prior. */
 SKY_NODISCARD sky_status sky_job_sink_flux(sky_context *ctx, const sky_job *job, const char *id,

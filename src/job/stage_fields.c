@@ -12,6 +12,7 @@
 #include "src/core/timeutil.h"
 #include "src/job/fields.h"
 #include "src/job/kernel_fields.h"
+#include "src/job/sector_table.h"
 #include "src/job/stage.h"
 #include "src/job/stage_file.h"
 #include "src/write/json_out.h"
@@ -49,6 +50,17 @@ static const kind FIELDS[] = {
     {"column_count", "columns", "cell_count", NULL, "number of soundings", NULL, false, false},
 };
 #define N_KINDS (sizeof FIELDS / sizeof *FIELDS)
+
+/* The same of one sector, var: the end of sector_NAME_… */
+static const kind OF_SECTOR[] = {
+    {"sector_prior", "posterior", "prior", NULL, "prior flux to the atmosphere", FLUX_NAME, true,
+     false},
+    {"sector_posterior", "posterior", "posterior", NULL, "posterior flux to the atmosphere",
+     FLUX_NAME, true, false},
+    {"sector_posterior_sd", "posterior", "sd", "sector_base_sd", "1-sigma of the posterior flux",
+     NULL, true, false},
+};
+#define N_OF_SECTOR (sizeof OF_SECTOR / sizeof *OF_SECTOR)
 
 void sky_fields_free(sky_fields *f) {
   for (size_t i = 0; i < SKY_FIELDS_MAX; i++) {
@@ -118,16 +130,32 @@ static sky_status has_field(sky_context *ctx, const place *at, const char *path,
   return *has && k->var != NULL ? sky_stage_file_has(ctx, path, k->var, has) : SKY_OK;
 }
 
-/* One kind of field of one gas, if the job has it. */
+/* "posterior", or "sector_NAME_posterior" of a sector; new. */
+static char *suffix_of(sky_context *ctx, const kind *k, const char *sector) {
+  if (sector == NULL) return sky_strdup(ctx, k->suffix);
+  return sky_sprintf(ctx, "sector_%s_%s", sector, k->suffix + strlen("sector_"));
+}
+
+/* Posterior minus prior, which stand one after the other before it. */
+static void increment(const sky_fields *f, size_t n, double *value) {
+  size_t i = f->n - 1;
+  while (strcmp(f->kind[i], "posterior") != 0)
+    i--;
+  for (size_t c = 0; c < n; c++)
+    value[c] = f->value[i][c] - f->value[i - 1][c];
+}
+
+/* One kind of field of one gas (of a sector, or NULL), if the job has it. */
 static sky_status add_field(sky_context *ctx, const sky_job *job, const char *gas, const kind *k,
-                            const place *at, double steps, sky_fields *f) {
+                            const char *sector, const place *at, double steps, sky_fields *f) {
   const sky_species *species = sky_species_find(gas);
   const size_t n = sky_grid_cells(&f->grid), i = f->n;
   double scale = 1.0, *value = NULL;
+  char *suffix = suffix_of(ctx, k, sector);
   char *path = sky_sprintf(ctx, "%s/%s-%s.nc", job->stage_dir, k->stage, gas);
   bool has = false, partly = false;
   sky_status st = SKY_OK;
-  if (path == NULL) return SKY_E_NOMEM;
+  if (path == NULL || suffix == NULL) SKY_GO(SKY_E_NOMEM);
   SKY_GO(has_field(ctx, at, path, k, &has));
   if (!has) goto cleanup;
   const bool of_steps = strstr(k->suffix, "posterior_sd") != NULL && steps > 1.0;
@@ -137,10 +165,9 @@ static sky_status add_field(sky_context *ctx, const sky_job *job, const char *ga
     unit = species->column_unit;
     scale = species->column_scale;
   }
-  if (k->var == NULL) { /* the increment, from the two fields before it */
+  if (k->var == NULL) {
     SKY_GO_ALLOC(value, SKY_NEW(ctx, double, n));
-    for (size_t c = 0; c < n; c++)
-      value[c] = f->value[i - 2][c] - f->value[i - 3][c];
+    increment(f, n, value);
   } else {
     if (strcmp(k->stage, "columns") == 0)
       SKY_GO(sky_stage_file_read(ctx, path, k->var, n, &value));
@@ -149,10 +176,11 @@ static sky_status add_field(sky_context *ctx, const sky_job *job, const char *ga
     for (size_t c = 0; c < n; c++)
       value[c] *= scale;
   }
-  SKY_GO_ALLOC(f->name[i], sky_sprintf(ctx, "%s_%s", gas, k->suffix));
+  SKY_GO_ALLOC(f->name[i], sky_sprintf(ctx, "%s_%s", gas, suffix));
   SKY_GO_ALLOC(f->long_name[i],
-               sky_sprintf(ctx, "%s%s %s%s%s", k->column ? "X" : "", species->formula, k->text,
-                           of_steps ? " of one time step (root mean square)" : "",
+               sky_sprintf(ctx, "%s%s%s%s %s%s%s", k->column ? "X" : "", species->formula,
+                           sector != NULL ? " of sector " : "", sector != NULL ? sector : "",
+                           k->text, of_steps ? " of one time step (root mean square)" : "",
                            partly ? "; no data where a patch replaces the cell" : ""));
   if (k->standard != NULL && strcmp(gas, "n2o") != 0)
     SKY_GO_ALLOC(f->standard_name[i], sky_sprintf(ctx, "%s_%s", k->standard, species->long_name));
@@ -169,8 +197,26 @@ static sky_status add_field(sky_context *ctx, const sky_job *job, const char *ga
   f->n++;
 cleanup:
   sky_free(value);
+  sky_free(suffix);
   sky_free(path);
   return st;
+}
+
+static sky_status add_sectors(sky_context *ctx, const sky_job *job, const char *gas,
+                              const place *at, double steps, sky_fields *f) {
+  const sky_node *list = sky_node_get(sky_job_inversion(job, gas), "sectors");
+  for (size_t l = 0; l < sky_node_count(list); l++)
+    for (size_t k = 0; k < N_OF_SECTOR; k++) {
+      kind one = OF_SECTOR[k];
+      const char *sector = sky_node_text(sky_node_item(list, l), "name");
+      char *var = sky_sprintf(ctx, "sector_%s_%s", sector, one.var);
+      if (var == NULL) return SKY_E_NOMEM;
+      one.var = var;
+      const sky_status st = add_field(ctx, job, gas, &one, sector, at, steps, f);
+      sky_free(var);
+      SKY_TRY(st);
+    }
+  return SKY_OK;
 }
 
 sky_status sky_fields_load_patch(sky_context *ctx, const sky_job *job, size_t p, sky_fields *f) {
@@ -188,7 +234,8 @@ sky_status sky_fields_load_patch(sky_context *ctx, const sky_job *job, size_t p,
     double steps;
     SKY_GO(time_steps(ctx, job, gases[g], &steps));
     for (size_t k = 0; k < N_KINDS; k++)
-      SKY_GO(add_field(ctx, job, gases[g], &FIELDS[k], &at, steps, f));
+      SKY_GO(add_field(ctx, job, gases[g], &FIELDS[k], NULL, &at, steps, f));
+    SKY_GO(add_sectors(ctx, job, gases[g], &at, steps, f));
   }
 cleanup:
   sky_free(at.area);
@@ -305,6 +352,8 @@ sky_status sky_stage_fields(sky_context *ctx, const sky_job *job, const sky_stag
     char gas[8];
     if (sscanf(stage->outputs[k], "observations-%7[a-z0-9].csv", gas) == 1)
       SKY_GO(write_observations(ctx, job, gas));
+    if (sscanf(stage->outputs[k], "sectors-%7[a-z0-9].csv", gas) == 1)
+      SKY_GO(sky_sector_table_write(ctx, job, gas));
     if (sscanf(stage->outputs[k], "kernels-%7[a-z0-9].nc", gas) == 1)
       SKY_GO(sky_kernel_fields_write(ctx, job, gas, (const char *const *)tags));
   }

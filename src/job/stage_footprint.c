@@ -129,8 +129,17 @@ static sky_status read_layer(sky_context *ctx, const sky_job *job, const char *k
 
 static sky_status read_layers(sky_context *ctx, const sky_job *job, sky_jacobian *j) {
   const char *sink = sky_node_text(j->inversion, "sink");
-  j->own = isnan(sky_node_number(j->inversion, "sigma"));
-  SKY_TRY(read_layer(ctx, job, "inventory", sky_node_text(j->inversion, "prior"), j));
+  const char *prior = sky_node_text(j->inversion, "prior");
+  const sky_node *sectors = sky_node_get(j->inversion, "sectors");
+  j->own = sky_sectors_own(j->inversion);
+  if (sectors == NULL) SKY_TRY(read_layer(ctx, job, "inventory", prior, j));
+  for (size_t l = 0; l < sky_node_count(sectors); l++) {
+    char *id = sky_sector_layer(ctx, prior, sky_node_text(sky_node_item(sectors, l), "name"));
+    const sky_status st = id == NULL ? SKY_E_NOMEM : read_layer(ctx, job, "inventory", id, j);
+    sky_free(id);
+    SKY_TRY(st);
+  }
+  j->n_sector = j->n_layer;
   if (sink != NULL) SKY_TRY(read_layer(ctx, job, "sink", sink, j));
   j->n_cell = j->n_layer * j->mesh.n_cell;
   const bool levels = sky_node_get(j->inversion, "levels") != NULL;
@@ -212,11 +221,12 @@ static size_t row_step(const sky_jacobian *j, size_t row) {
   return k >= 0 && k < (double)j->n_time ? (size_t)k : SIZE_MAX;
 }
 
-/* Σ_k sign_k f_k f_kᵀ + diag(variance) of every layer, zero outside it: no covariance between
- * layers. Cells without data have no flux and no error. */
+/* Σ_k sign_k f_k f_kᵀ + diag(variance): the sectors are parts of each factor of one account; a sink
+ * has its own, zero outside it. Cells without data have no flux and no error. */
 static sky_status set_own_covariance(sky_context *ctx, sky_jacobian *j) {
   const size_t n = j->n_cell, cells = j->mesh.n_cell;
-  for (size_t l = 0; l < j->n_layer; l++)
+  j->q_rank = j->layer[0].rank;
+  for (size_t l = j->n_sector; l < j->n_layer; l++)
     j->q_rank += j->layer[l].rank;
   j->q_factor = SKY_NEW0(ctx, double, j->q_rank *n);
   j->q_sign = SKY_NEW(ctx, double, j->q_rank);
@@ -227,12 +237,14 @@ static sky_status set_own_covariance(sky_context *ctx, sky_jacobian *j) {
     const sky_layer *layer = &j->layer[l];
     for (size_t c = 0; c < cells; c++)
       if (!isnan(layer->flux[c])) j->q_var[l * cells + c] = layer->variance[c];
-    for (size_t k = 0; k < layer->rank; k++, rank++) {
-      j->q_sign[rank] = layer->sign[k];
+    const size_t first = l < j->n_sector ? 0 : rank;
+    for (size_t k = 0; k < layer->rank; k++) {
+      j->q_sign[first + k] = layer->sign[k];
       for (size_t c = 0; c < cells; c++)
         if (!isnan(layer->flux[c]))
-          j->q_factor[rank * n + l * cells + c] = layer->factor[k * cells + c];
+          j->q_factor[(first + k) * n + l * cells + c] = layer->factor[k * cells + c];
     }
+    rank = first + layer->rank;
   }
   for (size_t c = 0; c < n; c++) {
     double var = j->q_var[c];
@@ -244,14 +256,14 @@ static sky_status set_own_covariance(sky_context *ctx, sky_jacobian *j) {
 }
 
 static sky_status set_state(sky_context *ctx, sky_jacobian *j) {
-  const double sigma = sky_node_number(j->inversion, "sigma");
-  const double least = sky_node_number(j->inversion, "floor");
   const size_t cells = j->mesh.n_cell;
   j->x0 = SKY_NEW(ctx, double, j->n_cell * j->n_time);
   j->x_sd = SKY_NEW(ctx, double, j->n_cell * j->n_time);
   if (j->x0 == NULL || j->x_sd == NULL) return SKY_E_NOMEM;
   for (size_t k = 0; k < j->n_cell * j->n_time; k++) {
     const size_t c = k % j->n_cell;
+    const double sigma = sky_sector_number(j->inversion, c / cells, "sigma");
+    const double least = sky_sector_number(j->inversion, c / cells, "floor");
     const double v = j->layer[c / cells].flux[c % cells], f = isnan(least) ? 0.0 : least;
     j->x0[k] = isnan(v) ? 0.0 : v;
     j->x_sd[k] = sqrt(sigma * j->x0[k] * sigma * j->x0[k] + f * f);

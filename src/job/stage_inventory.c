@@ -29,6 +29,8 @@ typedef struct inventory {
   sky_coverage *cover; /* on the mesh */
   double *area;        /* [cells] m2 */
   sky_layer layer;
+  sky_sectors sectors;              /* of the inversion whose prior it is */
+  sky_layer part[SKY_SECTORS_MOST]; /* [sectors.n] */
 } inventory;
 
 static void inventory_free(inventory *inv) {
@@ -37,18 +39,30 @@ static void inventory_free(inventory *inv) {
   sky_mesh_free(&inv->mesh);
   sky_free(inv->area);
   sky_layer_free(&inv->layer);
+  for (size_t l = 0; l < SKY_SECTORS_MOST; l++)
+    sky_layer_free(&inv->part[l]);
+  sky_sectors_free(&inv->sectors);
 }
 
-static sky_status inventory_create(sky_context *ctx, const sky_job *job, inventory *inv) {
+static sky_status layer_create(sky_context *ctx, const inventory *inv, sky_layer *layer) {
+  SKY_TRY(sky_layer_create(ctx, inv->mesh.n_cell, inv->zones.n, layer));
+  for (size_t c = 0; c < layer->n_cell; c++)
+    layer->flux[c] = NAN;
+  return SKY_OK;
+}
+
+static sky_status inventory_create(sky_context *ctx, const sky_job *job, const char *id,
+                                   inventory *inv) {
   sky_status st = SKY_OK;
   SKY_GO(sky_job_mesh(ctx, job, &inv->mesh));
   SKY_GO(sky_job_zones(ctx, job, &inv->mesh, &inv->zones, &inv->cover));
   const size_t n = inv->mesh.n_cell;
   SKY_GO_ALLOC(inv->area, SKY_NEW(ctx, double, n));
   SKY_GO(sky_mesh_areas(ctx, &inv->mesh, inv->area));
-  SKY_GO(sky_layer_create(ctx, n, inv->zones.n, &inv->layer));
-  for (size_t c = 0; c < n; c++)
-    inv->layer.flux[c] = NAN;
+  SKY_GO(layer_create(ctx, inv, &inv->layer));
+  SKY_GO(sky_sectors_open(ctx, job, id, &inv->sectors));
+  for (size_t l = 0; l < inv->sectors.n; l++)
+    SKY_GO(layer_create(ctx, inv, &inv->part[l]));
 cleanup:
   return st;
 }
@@ -72,7 +86,7 @@ static sky_status flux_to_grid(sky_context *ctx, const sky_flux *f, double kg, i
 
 /* Total of one zone over the cells it covers; valid: share of a cell with data, NULL = all. */
 static void zone_total(const sky_coverage *cover, const double *flux, const double *cell_area,
-                       const double *valid, double kg, size_t z, inventory *inv) {
+                       const double *valid, double kg, size_t z, sky_layer *layer) {
   sky_acc mass = {0}, area = {0};
   for (size_t k = 0; k < cover->n; k++) {
     const size_t c = cover->cell[k];
@@ -82,33 +96,37 @@ static void zone_total(const sky_coverage *cover, const double *flux, const doub
     sky_acc_add(&area, valid != NULL ? inside * valid[c] : inside);
   }
   if (sky_acc_value(&area) > 0.0) {
-    inv->layer.zone_total[z] = sky_acc_value(&mass);
-    inv->layer.zone_covered[z] = fmin(1.0, sky_acc_value(&area) / cover->area_zone);
+    layer->zone_total[z] = sky_acc_value(&mass);
+    layer->zone_covered[z] = fmin(1.0, sky_acc_value(&area) / cover->area_zone);
   }
 }
 
-/* On the file's own cells, the rings in its system. */
+static void zone_totals_on_mesh(double kg, const inventory *inv, sky_layer *layer) {
+  for (size_t z = 0; z < inv->zones.n; z++)
+    zone_total(&inv->cover[z], layer->flux, inv->area, layer->valid, kg, z, layer);
+}
+
+/* On the file's own cells, the rings in its system; of a curvilinear file on those of the mesh. */
 static sky_status zone_totals(sky_context *ctx, const sky_job *job, const sky_flux *f, double kg,
-                              inventory *inv) {
+                              const inventory *inv, sky_layer *layer) {
   const bool same = sky_grid_same_system(&f->grid, &inv->mesh.patch[0]);
   sky_zones there = {0};
   sky_status st = SKY_OK;
+  if (f->cells.nx > 0) {
+    zone_totals_on_mesh(kg, inv, layer);
+    return SKY_OK;
+  }
   if (!same) SKY_GO(sky_job_zones_for(ctx, job, &f->grid, &there));
   const sky_zones *zones = same ? &inv->zones : &there;
   for (size_t z = 0; z < zones->n; z++) {
     sky_coverage cover = {0};
     SKY_GO(sky_zone_coverage(ctx, &zones->zone[z], &f->grid, &cover));
-    zone_total(&cover, f->flux, f->area, NULL, kg, z, inv);
+    zone_total(&cover, f->flux, f->area, NULL, kg, z, layer);
     sky_coverage_free(&cover);
   }
 cleanup:
   sky_zones_free(&there);
   return st;
-}
-
-static void zone_totals_on_mesh(double kg, inventory *inv) {
-  for (size_t z = 0; z < inv->zones.n; z++)
-    zone_total(&inv->cover[z], inv->layer.flux, inv->area, inv->layer.valid, kg, z, inv);
 }
 
 /* 1-sigma of each zone total from the inventory's own error model. */
@@ -186,6 +204,30 @@ static void record_flux(sky_facts *facts, const char *id, const sky_node *node, 
   sky_fact_number(facts, "independent_total_kg_yr", stated);
 }
 
+/* What each sector takes of the file, as layers of their own. */
+static sky_status read_sectors(sky_context *ctx, const sky_job *job, const sky_stage *stage,
+                               double kg, const sky_flux *f, inventory *inv, sky_facts *facts) {
+  const size_t n = sky_grid_cells(&f->grid);
+  sky_flux one = *f;
+  sky_audit audit;
+  sky_status st = SKY_OK;
+  if (inv->sectors.n == 0) return SKY_OK;
+  one.flux = NULL;
+  SKY_GO_ALLOC(one.flux, SKY_NEW(ctx, double, n));
+  for (size_t l = 0; l < inv->sectors.n; l++) {
+    sky_layer *layer = &inv->part[l];
+    SKY_GO(sky_job_flux_sector(ctx, job, stage->id, f, &inv->sectors, l, one.flux));
+    SKY_GO(
+        sky_job_flux_to_mesh(ctx, stage->id, &one, &inv->mesh, layer->flux, layer->valid, &audit));
+    SKY_GO(zone_totals(ctx, job, &one, kg, inv, layer));
+    sky_fact(facts, "sources", stage->id, "sector %s: %.6g Tg/yr in the file, %.6g in the grid",
+             inv->sectors.name[l], audit.in * kg / TG, audit.out * kg / TG);
+  }
+cleanup:
+  sky_free(one.flux);
+  return st;
+}
+
 static sky_status read_gridded(sky_context *ctx, const sky_job *job, const sky_stage *stage,
                                const sky_node *node, inventory *inv, sky_facts *facts) {
   sky_flux f = {0};
@@ -194,12 +236,10 @@ static sky_status read_gridded(sky_context *ctx, const sky_job *job, const sky_s
   sky_status st = SKY_OK;
   SKY_GO(sky_job_flux(ctx, job, stage->id, &f, &other_time));
   SKY_GO(flux_to_grid(ctx, &f, kg, inv, facts, stage->id));
-  if (f.cells.nx > 0)
-    zone_totals_on_mesh(kg, inv);
-  else
-    SKY_GO(zone_totals(ctx, job, &f, kg, inv));
+  SKY_GO(zone_totals(ctx, job, &f, kg, inv, &inv->layer));
   SKY_GO(zone_uncertainty(ctx, job, node, kg, inv));
   record_flux(facts, stage->id, node, &f, other_time);
+  SKY_GO(read_sectors(ctx, job, stage, kg, &f, inv, facts));
 cleanup:
   sky_flux_free(&f);
   return st;
@@ -253,30 +293,43 @@ cleanup:
   return st;
 }
 
+/* stages/inventory-ID.nc, and inventory-ID+SECTOR.nc of every sector. */
+static sky_status write_layers(sky_context *ctx, const sky_job *job, const sky_stage *stage,
+                               const inventory *inv) {
+  char *path = NULL, **tags = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO(sky_job_tags(ctx, job, stage, &tags));
+  for (size_t l = 0; l <= inv->sectors.n; l++) {
+    SKY_GO_ALLOC(path, sky_job_path(ctx, job, stage->outputs[1 + l]));
+    SKY_GO(sky_layer_write(ctx, path, l == 0 ? &inv->layer : &inv->part[l - 1], tags));
+    sky_free(path);
+    path = NULL;
+  }
+cleanup:
+  sky_tags_free(tags);
+  sky_free(path);
+  return st;
+}
+
 sky_status sky_stage_inventory(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
   const sky_node *node = sky_job_find(job, "inventories", "id", stage->id);
   const sky_inventory_format format = sky_job_inventory_format(node);
   inventory inv = {0};
   sky_facts facts = {0};
-  char *path = NULL, **tags = NULL;
   sky_status st = SKY_OK;
   SKY_GO(sky_facts_create(ctx, &facts));
-  SKY_GO(inventory_create(ctx, job, &inv));
+  SKY_GO(inventory_create(ctx, job, stage->id, &inv));
   if (format == SKY_INVENTORY_WORKBOOK)
     SKY_GO(read_workbook(ctx, job, stage, node, &inv, &facts));
   else if (format == SKY_INVENTORY_ACTIVITY)
     SKY_GO(sky_job_activity(ctx, job, stage->id,
                             &(sky_activity_place){&inv.mesh, inv.area, &inv.zones, inv.cover},
-                            &inv.layer, &facts));
+                            &inv.sectors, &inv.layer, inv.part, &facts));
   else
     SKY_GO(read_gridded(ctx, job, stage, node, &inv, &facts));
-  SKY_GO_ALLOC(path, sky_job_path(ctx, job, stage->outputs[1]));
-  SKY_GO(sky_job_tags(ctx, job, stage, &tags));
-  SKY_GO(sky_layer_write(ctx, path, &inv.layer, tags));
+  SKY_GO(write_layers(ctx, job, stage, &inv));
   SKY_GO(sky_facts_write(&facts, job, stage->name));
 cleanup:
-  sky_tags_free(tags);
-  sky_free(path);
   sky_facts_free(&facts);
   inventory_free(&inv);
   return st;

@@ -5,9 +5,10 @@
  * on the mesh and, per zone, what the comparison needs (with the compared inventory seen through
  * the kernel).
  *
- * One solve gives every linear functional of the state exactly: the zones of the prior layer and,
- * with a sink, those of the sink layer and of both (net), then the base cells that a patch replaces
- * (area means of the patch's cells, for the fields on the base grid). */
+ * One solve gives every linear functional of the state exactly: the zones of the prior and, with a
+ * sink, those of the sink layer and of both (net); with sectors the zones and the whole of each;
+ * then the base cells that a patch replaces (area means of the patch's cells, for the fields on the
+ * base grid). */
 #include "src/job/inverting.h"
 
 #include <stdio.h>
@@ -18,14 +19,18 @@
 #include "src/read/flux.h"
 
 static void inverting_free(sky_inverting *v) {
-  double *const arrays[] = {v->area,        v->prior_flux,      v->unscaled_flux, v->W,
-                            v->whole,       v->constant,        v->x_compared,    v->compared_sd,
-                            v->compared_E,  v->compared_D,      v->seen,          v->base_sd,
-                            v->base_ak,     v->compared_factor, v->compared_var,  v->cell_mode,
-                            v->smoothing_sd};
+  double *const arrays[] = {v->area,          v->prior_flux,
+                            v->unscaled_flux, v->W,
+                            v->whole,         v->constant,
+                            v->x_compared,    v->compared_sd,
+                            v->compared_E,    v->compared_D,
+                            v->seen,          v->base_sd,
+                            v->base_ak,       v->compared_factor,
+                            v->compared_var,  v->cell_mode,
+                            v->smoothing_sd,  v->share};
   for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
     sky_free(arrays[k]);
-  for (size_t k = 0; k < 8; k++)
+  for (size_t k = 0; k < 4 * (2 + SKY_SECTORS_MOST); k++)
     sky_free(v->cell[k / 4][k % 4]);
   sky_free(v->replaced);
   sky_free(v->kept);
@@ -56,11 +61,16 @@ static sky_status prepare(sky_context *ctx, const sky_job *job, sky_inverting *v
     SKY_GO(sky_layer_read(ctx, job, "inventory", compared, &v->bottom_up));
     v->compared_flux = v->bottom_up.flux;
   }
-  v->n_layer = sky_node_text(v->node, "sink") != NULL ? 2 : 1;
+  v->n_sector = sky_sectors_count(v->node) > 1 ? sky_sectors_count(v->node) : 1;
+  v->n_layer = v->n_sector + (sky_node_text(v->node, "sink") != NULL);
   v->n_row = v->zones.n;
   SKY_GO_ALLOC(v->seen, SKY_NEW(ctx, double, v->zones.n));
-  for (size_t k = 0; k < 4 * v->n_layer; k++)
-    SKY_GO_ALLOC(v->cell[k / 4][k % 4], SKY_NEW(ctx, double, v->n_cell));
+  for (size_t k = 0; k < 4 * (2 + SKY_SECTORS_MOST); k++) {
+    const bool sink = k / 4 == 1 && v->n_layer > v->n_sector;
+    const bool sector = v->n_sector > 1 && k / 4 >= 2 && k / 4 < 2 + v->n_sector;
+    if (k / 4 == 0 || sink || sector)
+      SKY_GO_ALLOC(v->cell[k / 4][k % 4], SKY_NEW(ctx, double, v->n_cell));
+  }
 cleanup:
   return st;
 }
@@ -85,6 +95,7 @@ sky_status sky_stage_invert(sky_context *ctx, const sky_job *job, const sky_stag
     sky_inverting_record_information(&facts, &v);
   else
     SKY_GO(sky_inverting_record_observations(ctx, &facts, &v));
+  SKY_GO(sky_inverting_record_sectors(ctx, &facts, &v));
   sky_fact_text(&facts, "method", v.method);
   sky_fact_text(&facts, "estimate", v.estimate);
   SKY_GO(sky_facts_write(&facts, job, stage->name));

@@ -97,6 +97,8 @@ static const struct {
               {"sink_posterior", "Ecosystems, top-down", true},
               {"sink_prior", "Ecosystems, prior", true},
               {"sink_posterior_sd", "Standard deviation of the ecosystems' flux", false},
+              {"sector_posterior", NULL, false}, /* its own long name */
+              {"sector_prior", NULL, false},
               {"column", "Observed column", false},
               {"column_sd", "Standard deviation of the column", false},
               {"column_count", "Number of soundings", false}};
@@ -109,24 +111,27 @@ static size_t title_of(const char *kind) {
   return k;
 }
 
-/* The layers of one gas and kind: of the grid (fields[0]), then of the patches. */
+/* The layers of one gas and kind, field by field: on the grid (fields[0]), then on the patches. */
 static size_t add_layers(const sky_fields *fields, size_t n_fields, const char *gas, size_t k,
                          sky_report_layer *layer) {
   const size_t prefix = strlen(gas);
   size_t n = 0;
-  for (size_t p = 0; p < n_fields; p++) {
-    const sky_fields *f = &fields[p];
-    for (size_t i = 0; i < f->n; i++) {
-      const char *name = f->field[i].name;
-      if (strncmp(name, gas, prefix) != 0 || name[prefix] != '_' || title_of(f->kind[i]) != k)
-        continue;
-      layer[n++] = (sky_report_layer){.gas = gas,
-                                      .title = TITLES[k].title,
-                                      .unit = f->field[i].unit,
-                                      .grid = &f->grid,
-                                      .value = f->field[i].value,
-                                      .diverging = TITLES[k].diverging};
-    }
+  for (size_t b = 0; b < fields[0].n; b++) {
+    const char *name = fields[0].field[b].name;
+    if (strncmp(name, gas, prefix) != 0 || name[prefix] != '_' || title_of(fields[0].kind[b]) != k)
+      continue;
+    for (size_t p = 0; p < n_fields; p++)
+      for (size_t i = 0; i < fields[p].n; i++) {
+        const sky_fields *f = &fields[p];
+        if (strcmp(f->field[i].name, name) != 0) continue;
+        layer[n++] = (sky_report_layer){
+            .gas = gas,
+            .title = TITLES[k].title != NULL ? TITLES[k].title : fields[0].long_name[b],
+            .unit = f->field[i].unit,
+            .grid = &f->grid,
+            .value = f->field[i].value,
+            .diverging = TITLES[k].diverging};
+      }
   }
   return n;
 }

@@ -373,6 +373,28 @@ cleanup:
   return st;
 }
 
+sky_status sky_flux_names(sky_context *ctx, const char *path, const sky_flux_options *opt,
+                          char ***names, size_t *n) {
+  sky_nc *nc = NULL;
+  char **all = NULL;
+  size_t n_all = 0, chosen = 0;
+  sky_status st = SKY_OK;
+  *names = NULL;
+  *n = 0;
+  SKY_GO(sky_nc_open(ctx, path, &nc));
+  SKY_GO(sky_nc_variables(ctx, nc, &all, &n_all));
+  SKY_GO(choose(ctx, nc, opt, all, n_all, &chosen));
+  for (size_t i = chosen; i < n_all; i++)
+    sky_free(all[i]);
+  *names = all;
+  *n = chosen;
+  all = NULL;
+cleanup:
+  free_names(all, n_all);
+  sky_nc_close(nc);
+  return st;
+}
+
 sky_status sky_flux_read(sky_context *ctx, const char *path, const sky_flux_options *opt,
                          sky_flux *out) {
   sky_status st = SKY_OK;

@@ -41,6 +41,9 @@ typedef struct sky_flux {
 
 SKY_NODISCARD sky_status sky_flux_read(sky_context *ctx, const char *path,
                                        const sky_flux_options *opt, sky_flux *out);
+/* The variables that sky_flux_read would sum up; new, freed one by one. */
+SKY_NODISCARD sky_status sky_flux_names(sky_context *ctx, const char *path,
+                                        const sky_flux_options *opt, char ***names, size_t *n);
 void sky_flux_free(sky_flux *f);
 
 #define SKY_SECONDS_PER_YEAR (365.2425 * 86400.0)

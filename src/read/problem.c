@@ -15,6 +15,7 @@
 #include "src/read/nc.h"
 #include "src/read/problem_levels.h"
 #include "src/read/problem_noise.h"
+#include "src/read/problem_sectors.h"
 
 /* A variable of exactly `count` finite numbers; count SIZE_MAX: any, told in *found. */
 static sky_status read_vector(sky_context *ctx, sky_nc *f, const char *var, size_t count,
@@ -151,6 +152,7 @@ static sky_status fill_covariance(sky_context *ctx, sky_nc *f, sky_problem *p) {
   if (sky_problem_has_levels(f)) return sky_problem_read_levels(ctx, f, p);
   SKY_GO(read_covariance(ctx, f, p));
   SKY_GO(read_sd(ctx, f, "x_sd", "sigma_q", p->n_state, &p->x_sd));
+  SKY_GO(sky_problem_read_sectors(ctx, f, p));
   SKY_GO_ALLOC(p->E, SKY_NEW(ctx, double, p->n_cell * p->n_cell));
   SKY_GO_ALLOC(p->D, SKY_NEW(ctx, double, p->n_time * p->n_time));
   sky_problem_correlate(ctx, p);

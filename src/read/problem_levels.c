@@ -1,7 +1,6 @@
 /* problem_levels.c: see problem_levels.h. */
 #include "src/read/problem_levels.h"
 
-#include <lapacke.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,10 +8,9 @@
 #include "algorithms/inversion/covariance.h"
 #include "algorithms/inversion/levels.h"
 #include "src/core/memory.h"
+#include "src/read/problem_sectors.h"
 
 #define MOST_LEVELS 16
-#define MOST_SECTORS 64
-#define SEMIDEFINITE 1e-12 /* an eigenvalue below 0 that is rounding */
 
 bool sky_problem_has_levels(const sky_nc *f) {
   return sky_nc_has(f, "level_length");
@@ -80,44 +78,6 @@ static sky_status read_levels(sky_context *ctx, sky_nc *f, size_t n, sky_level *
 cleanup:
   for (size_t i = 0; i < 8; i++)
     sky_free(v[i]);
-  return st;
-}
-
-/* M [n*n], NULL where the file states none. */
-static sky_status read_mix(sky_context *ctx, sky_nc *f, const sky_problem *p, size_t *n,
-                           double **out) {
-  sky_nc_var info;
-  double *M = NULL, *A = NULL, value[MOST_SECTORS];
-  sky_status st = SKY_OK;
-  *n = 1;
-  if (!sky_nc_has(f, "sector_mixing")) return SKY_OK;
-  SKY_TRY(sky_nc_info(ctx, f, "sector_mixing", &info));
-  *n = (size_t)lround(sqrt((double)info.count));
-  if (*n < 1 || *n > MOST_SECTORS || *n * *n != info.count || p->n_cell % *n != 0)
-    return sky_fail(ctx, SKY_E_FORMAT,
-                    "%s: sector_mixing: %zu values for %zu cells (expected n*n, n a divisor of the "
-                    "cells, at most %d)",
-                    sky_nc_path(f), info.count, p->n_cell, MOST_SECTORS);
-  SKY_GO(sky_nc_read(ctx, f, "sector_mixing", &info, &M));
-  SKY_GO_ALLOC(A, SKY_NEW(ctx, double, info.count));
-  for (size_t i = 0; i < info.count; i++) {
-    const size_t a = i / *n, b = i % *n;
-    if (!isfinite(M[i]) || M[i] != M[b * *n + a])
-      SKY_GO(sky_fail(ctx, SKY_E_RANGE,
-                      "%s: sector_mixing[%zu,%zu] is %g (expected a symmetric matrix)",
-                      sky_nc_path(f), a, b, M[i]));
-    A[i] = M[i];
-  }
-  if (LAPACKE_dsyev(LAPACK_ROW_MAJOR, 'N', 'L', (lapack_int)*n, A, (lapack_int)*n, value) != 0 ||
-      value[0] < -SEMIDEFINITE * fabs(value[*n - 1]))
-    SKY_GO(sky_fail(ctx, SKY_E_RANGE,
-                    "%s: sector_mixing has the eigenvalue %g (expected none below 0)",
-                    sky_nc_path(f), value[0]));
-  *out = M;
-  M = NULL;
-cleanup:
-  sky_free(M);
-  sky_free(A);
   return st;
 }
 
@@ -189,7 +149,7 @@ sky_status sky_problem_read_levels(sky_context *ctx, sky_nc *f, sky_problem *p) 
   if (n < 1 || n > MOST_LEVELS)
     return sky_fail(ctx, SKY_E_RANGE, "%s: %zu levels (expected 1..%d)", sky_nc_path(f), n,
                     MOST_LEVELS);
-  SKY_GO(read_mix(ctx, f, p, &n_sector, &M));
+  SKY_GO(sky_problem_read_mixing(ctx, f, p, &n_sector, &M));
   SKY_GO(read_levels(ctx, f, n, level));
   for (size_t k = 0; k < n; k++) {
     char name[32];

@@ -424,6 +424,7 @@ void sky_report_observations(sky_text *t, const sky_report *r) {
 static const struct {
   const char *section, *title;
 } sections[] = {{"how sure", "How sure is this"},
+                {"Sectors", "Sectors"},
                 {"Account", "The account, scopes apart"},
                 {"inputs", "What was read"},
                 {"diagnostics", "Diagnostics"},

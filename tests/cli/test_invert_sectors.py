@@ -40,7 +40,8 @@ weights = np.vstack([weights, np.tile(np.arange(MESH) < 12, NS)])  # a park, all
 names = ["fossil", "biosphere", "waste", "park"]
 
 
-def write(name, mixing=M):
+def write(name, mixing=M, reach=None):
+    """With reach: the Kronecker form, one sd for all elements."""
     path = f"{WORK}/{name}.nc"
     rows = [np.flatnonzero(h) for h in H]
     ptr = np.concatenate([[0], np.cumsum([len(r) for r in rows])])
@@ -62,9 +63,14 @@ def write(name, mixing=M):
         put("H_rowptr", "rowp", ptr, "i4")
         put("zones", ("zone", "cell"), weights)
         put("sector_mixing", ("sector", "sector_too"), mixing)
-        put("level_scale0", "point", s)
+        if reach is not None:
+            put("x_sd", "state", s)
+            put("sector_reach", "sector", reach)
+            f.setncatts({"cov": "exponential in space and spherical in time", "Lx_km": 20.0})
+        else:
+            put("level_scale0", "point", s)
         for var, value in (("x0", -5), ("y0", -5), ("dx", 10), ("dy", 10), ("nx", NX), ("ny", NY), ("length", 35),
-                           ("sigma", 1)):
+                           ("sigma", 1)) if reach is None else ():
             put(f"level_{var}", "level", value)
         zone_name = f.createVariable("zone_name", str, "zone")
         for k, n in enumerate(names):
@@ -108,6 +114,24 @@ beta = (G @ inverse @ obs) / (G @ inverse @ G)
 done = run("--problem", path, "--json", "--method", "geostatistical")
 z = json.loads(done.stdout)["zones"]
 near([k["posterior_total"] for k in z], (W @ (beta + K @ (obs - G * beta)))[1:])
+# Beside cov: sectors that mix have one length, the third its own.
+C, REACH = np.array([[1.0, -0.4, 0.0], [-0.4, 1.0, 0.0], [0.0, 0.0, 1.0]]), [1.5, 1.5, 0.5]
+d = np.hypot(x[:, None] - x, y[:, None] - y)
+E = np.block([[C[a, b] * np.exp(-d / (20 * REACH[a])) for b in range(NS)] for a in range(NS)])
+Q = s[:, None] * np.kron(D, E) * s
+K = Q @ H.T @ np.linalg.inv(H @ Q @ H.T + 0.09 * np.eye(N))
+P, mean = Q - K @ H @ Q, x0 + K @ (obs - H @ x0)
+for method in ("exact", "iterative"):
+    done = run("--problem", write("kronecker", C, REACH), "--json", "--method", method)
+    assert done.returncode == 0, done.stderr
+    z = json.loads(done.stdout)["zones"]
+    near([k["posterior_total"] for k in z], (W @ mean)[1:])
+    near([k["posterior_sd"] for k in z], np.sqrt(np.diag(W @ P @ W.T))[1:])
+for mixing, reach, words in ((M, REACH, "(expected 1 beside cov"), (C, [1, 2, 1], "expected one length where"),
+                             (C, [1, 1, 0], "sector_reach[2]: 0"),
+                             ([[1, 0.9, -0.9], [0.9, 1, 0.9], [-0.9, 0.9, 1]], [1, 1, 1], "has the eigenvalue -")):
+    done = run("--problem", write("bad", mixing, reach))
+    assert done.returncode == 3 and words in done.stderr, (words, done)
 for mixing, words in (([[1.0, 0.2]], "sector_mixing: 2 values"), (np.eye(4), "sector_mixing: 16 values")):
     done = run("--problem", write("bad", mixing))
     assert done.returncode == 3 and words in done.stderr, done

@@ -29,9 +29,11 @@ static double apart(const void *user, size_t i, size_t j) {
 static void make(sky_context *ctx, double cells, double steps, size_t offsets, sky_problem *p) {
   fixture_problem(ctx, 31, CELLS, TIMES, OBS, offsets, p);
   if (cells > 0)
-    sky_correlation_matrix(ctx, SKY_CORR_SPHERICAL, cells, apart, NULL, p->n_cell, p->E);
+    sky_correlation_matrix(ctx, (sky_correlation){.kind = SKY_CORR_SPHERICAL}, cells, apart, NULL,
+                           p->n_cell, p->E);
   if (steps > 0)
-    sky_correlation_matrix(ctx, SKY_CORR_SPHERICAL, steps, apart, NULL, p->n_time, p->D);
+    sky_correlation_matrix(ctx, (sky_correlation){.kind = SKY_CORR_SPHERICAL}, steps, apart, NULL,
+                           p->n_time, p->D);
 }
 
 static void check_gram(double cells, double steps) {

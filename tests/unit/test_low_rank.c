@@ -189,7 +189,7 @@ static void test_layers(void **state) {
       other[i] = touched ? 0 : aA[i];
       if (touched) seen += aA[i] * p.x0[i], pattern += a[i] * p.x0[i];
     }
-    const double noise = fixture_form(p.n_obs, aK, R2, aK) + fixture_form(M, other, B, other);
+    const double noise = fixture_form(p.n_obs, aK, R2, aK) + fixture_form(M, other, Q, other);
     assert_true(fixture_near(post.total_sd[z], sqrt(fixture_form(M, a, d.P, a)), 1e-11));
     assert_true(fixture_near(post.zone_noise_var[z], noise, 1e-10));
     assert_true(fixture_near(post.zone_inventory_var[z], fixture_form(M, own, B, own), 1e-10));
