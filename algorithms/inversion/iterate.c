@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "algorithms/fusion/compare.h"
+#include "algorithms/inversion/banded.h"
 #include "algorithms/inversion/cholesky.h"
-#include "algorithms/inversion/compact.h"
 #include "algorithms/inversion/krylov.h"
 #include "algorithms/inversion/levels.h"
 #include "algorithms/inversion/obs_operator.h"
@@ -31,6 +31,7 @@ typedef struct iteration {
   sky_posterior *out;
   sky_iterate_report *report;
   sky_obs_operator op;
+  sky_nearby *near; /* what the iteration is preconditioned with, or NULL: R alone */
   sky_krylov k;
   size_t n, nz, nb;  /* observations, zones, right-hand sides: nz + 1 */
   size_t index;      /* of the next product in the store */
@@ -38,9 +39,9 @@ typedef struct iteration {
   double *G;         /* [nb*nb] */
   double *error;     /* [nb] bound of b_iᵀA⁻¹b_i - its value */
   double *W;         /* [nb*n] scratch */
+  double *Y;         /* [nb*nb] residuals on the newest block */
   double *L, *coef;  /* of the last solution */
-  double logdet;     /* of Ψ, and tr(RΨ⁻¹): by the banded factor */
-  double trace;
+  double logdet;     /* of Ψ, by the banded factor */
 } iteration;
 
 /* ---- right-hand sides ----------------------------------------------------------------------- */
@@ -105,7 +106,8 @@ static sky_status product(iteration *it) {
 static double bytes_held(const iteration *it, size_t basis) {
   const double n = (double)it->n, k = (double)basis, nb = (double)it->nb;
   const double rows = it->o->kernels ? 5 * (nb - 1) * (double)it->p->n_state : 0; /* zone_A */
-  const double own = 8 * (k * (n + 3 * nb) + 2 * k * k + 4 * nb * n + rows);
+  const double own =
+      8 * (k * (n + 3 * nb) + 2 * k * k + 4 * nb * n + rows) + sky_nearby_bytes(it->near);
   return own + sky_obs_operator_bytes(it->p, it->o->float32) + sky_problem_bytes(it->p, 0) -
          8 * (n * n + (double)it->p->n_cell * n);
 }
@@ -119,8 +121,31 @@ static sky_status check_memory(const iteration *it, size_t basis) {
                   basis, it->n, ceil(need / 1e6), budget / 1e6);
 }
 
-/* Solves in the present basis; gap and Y of its residuals are known afterwards. */
-static sky_status solve_basis(iteration *it, double *Y, double *gap) {
+/* With neighbours: bounds |r_i|² of rᵀA⁻¹r, from r = -R^-½ G⁻¹ V_newᵀ Y. */
+static sky_status residual_norms(iteration *it) {
+  const size_t n = it->n, nb = it->nb, fresh = it->k.count - it->k.done;
+  double *X = SKY_NEW(it->ctx, double, fresh *n), *N = SKY_NEW(it->ctx, double, fresh *fresh);
+  const bool room = X != NULL && N != NULL;
+  if (room) {
+    memcpy(X, it->k.V + it->k.done * n, fresh * n * sizeof *X);
+    sky_nearby_solve(it->ctx, it->near, fresh, X);
+    for (size_t q = 0; q < fresh; q++)
+      sky_noise_whiten(&it->op.r, X + q * n);
+    sky_gram(it->ctx, fresh, n, X, X, N);
+    for (size_t i = 0; i < nb; i++) {
+      it->error[i] = 0;
+      for (size_t q = 0; q < fresh; q++)
+        for (size_t s = 0; s < fresh; s++)
+          it->error[i] += it->Y[q * nb + i] * N[q * fresh + s] * it->Y[s * nb + i];
+    }
+  }
+  sky_free(X);
+  sky_free(N);
+  return room ? SKY_OK : SKY_E_NOMEM;
+}
+
+/* Solves in the present basis; Y and error bounds are known afterwards. */
+static sky_status solve_basis(iteration *it) {
   const size_t k = it->k.done;
   sky_free(it->L);
   sky_free(it->coef);
@@ -130,7 +155,8 @@ static sky_status solve_basis(iteration *it, double *Y, double *gap) {
   it->coef = SKY_NEW(it->ctx, double, k * it->nb);
   if (it->coef == NULL) return SKY_E_NOMEM;
   SKY_TRY(sky_krylov_solve(&it->k, it->L, it->coef));
-  return sky_krylov_gap(&it->k, it->L, it->coef, Y, gap);
+  sky_krylov_residual(&it->k, it->coef, it->Y);
+  return it->near != NULL ? residual_norms(it) : sky_krylov_gap(&it->k, it->L, it->Y, it->error);
 }
 
 /* Error bounds of the reported numbers from those of the diagonal of G. */
@@ -155,7 +181,7 @@ static void lower_bound(iteration *it) {
   }
 }
 
-static sky_status iterate(iteration *it, double *Y) {
+static sky_status iterate(iteration *it) {
   const bool whole = it->n <= it->o->complete;
   const double *tolerance = &it->o->tolerance;
   size_t next_unit = 0, check = 2 * it->nb;
@@ -172,7 +198,7 @@ static sky_status iterate(iteration *it, double *Y) {
     SKY_TRY(sky_krylov_step(k, it->W));
     if (whole || (k->done < check && k->count > k->done)) continue;
     double total, sd;
-    SKY_TRY(solve_basis(it, Y, it->error));
+    SKY_TRY(solve_basis(it));
     lower_bound(it);
     reported_errors(it, it->error, &total, &sd);
     sky_log(it->ctx, SKY_LOG_DEBUG, "basis %zu: error of totals %.2g sd, of their sd %.2g", k->done,
@@ -183,27 +209,66 @@ static sky_status iterate(iteration *it, double *Y) {
   }
   it->report->basis = k->done;
   it->report->complete = k->done == it->n;
-  return converged ? SKY_OK : solve_basis(it, Y, it->error);
+  return converged ? SKY_OK : solve_basis(it);
+}
+
+/* v = G R^½ v, where there are neighbours: from the space of A to that of G Ψ Gᵀ. */
+static void to_near(iteration *it, double *v) {
+  if (it->near == NULL) return;
+  for (size_t i = 0; i < it->nb; i++)
+    sky_noise_colour(&it->op.r, v + i * it->n);
+  memcpy(it->W, v, it->nb * it->n * sizeof *v);
+  sky_nearby_apply(it->ctx, it->near, it->W, it->nb, v);
+}
+
+/* v = R^½ᵀ Gᵀ v */
+static void from_near(iteration *it, double *v) {
+  if (it->near == NULL) return;
+  memcpy(it->W, v, it->nb * it->n * sizeof *v);
+  sky_nearby_transpose_apply(it->ctx, it->near, it->W, it->nb, v);
+  for (size_t i = 0; i < it->nb; i++)
+    sky_noise_colour_transposed(&it->op.r, v + i * it->n);
+}
+
+/* A whole basis is made in the space of A, whose eigenvalues the maps are made of. */
+static sky_status solve_iterative(iteration *it) {
+  if (it->n > it->o->complete)
+    SKY_TRY(sky_nearby_create(it->ctx, it->p, bytes_held(it, 4 * it->nb), &it->near));
+  it->op.near = it->near;
+  memcpy(it->u, it->b, it->nb * it->n * sizeof *it->u);
+  to_near(it, it->u);
+  SKY_TRY(sky_krylov_start(it->ctx, it->n, it->nb, it->u, &it->k));
+  SKY_TRY(iterate(it));
+  sky_krylov_combine(&it->k, it->nb, it->coef, it->u);
+  from_near(it, it->u);
+  it->op.near = NULL;
+  return SKY_OK;
 }
 
 /* u = R^½ᵀ Ψ⁻¹ R^½ b. Its residual by the operator, an independent product, is the judge: A >= I,
  * so rᵀA⁻¹r <= |r|². */
 static sky_status solve_banded(iteration *it) {
-  sky_compact *c = NULL;
+  sky_posterior *out = it->out;
+  sky_banded *c = NULL;
   sky_status st = SKY_OK;
-  SKY_GO(sky_compact_create(it->ctx, it->p, bytes_held(it, 0), &c));
+  SKY_GO(sky_banded_create(it->ctx, it->p, bytes_held(it, 0), &c));
   sky_log(it->ctx, SKY_LOG_DEBUG, "the band holds %.3g of the covariance of the observations",
-          sky_compact_share(c));
+          sky_banded_share(c));
   memcpy(it->u, it->b, it->nb * it->n * sizeof *it->u);
   for (size_t i = 0; i < it->nb; i++)
     sky_noise_colour(&it->op.r, it->u + i * it->n);
-  SKY_GO(sky_compact_solve(it->ctx, c, it->nb, it->u));
+  SKY_GO(sky_banded_solve(it->ctx, c, it->nb, it->u));
   for (size_t i = 0; i < it->nb; i++)
     sky_noise_colour_transposed(&it->op.r, it->u + i * it->n);
-  it->logdet = sky_compact_logdet(c);
-  SKY_GO(sky_compact_trace(it->ctx, c, &it->trace));
+  it->logdet = sky_banded_logdet(c);
+  sky_banded_dofs dofs = {.zone = out->zone_dofs, .b_var = out->b_post_sd};
+  SKY_GO(sky_banded_inform(it->ctx, c, it->zones, &dofs));
+  out->dofs = dofs.state;
+  out->dofs_background = dofs.offsets;
+  for (size_t g = 0; g < it->p->n_background; g++)
+    out->b_post_sd[g] = sqrt(sky_variance(out->b_post_sd[g]));
 cleanup:
-  sky_compact_free(c);
+  sky_banded_free(c);
   return st;
 }
 
@@ -211,9 +276,10 @@ cleanup:
 
 /* u, the true residuals r = b - A u, G with its first-order correction, and bounds of what is left:
  * |r_i|_A⁻¹ <= √gap_i + |what rounding added to the residual|. */
-static void finish_solutions(iteration *it, const double *Y) {
-  const size_t n = it->n, nb = it->nb, fresh = it->k.count - it->k.done;
-  if (!it->o->banded) sky_krylov_combine(&it->k, nb, it->coef, it->u);
+static void finish_solutions(iteration *it) {
+  const bool plain = !it->o->banded && it->near == NULL; /* else r itself is all there is */
+  const size_t n = it->n, nb = it->nb, fresh = plain ? it->k.count - it->k.done : 0;
+  if (!plain) memset(it->error, 0, nb * sizeof *it->error);
   sky_obs_operator_apply(&it->op, it->u, nb, it->W);
   it->report->products += nb;
   for (size_t i = 0; i < nb * n; i++)
@@ -221,7 +287,7 @@ static void finish_solutions(iteration *it, const double *Y) {
   memcpy(it->W, it->r, nb * n * sizeof *it->W);
   for (size_t i = 0; i < nb; i++) {
     for (size_t q = 0; q < fresh; q++)
-      cblas_daxpy((int)n, Y[q * nb + i], it->k.V + (it->k.done + q) * n, 1, it->W + i * n, 1);
+      cblas_daxpy((int)n, it->Y[q * nb + i], it->k.V + (it->k.done + q) * n, 1, it->W + i * n, 1);
     const double rounding = cblas_dnrm2((int)n, it->W + i * n, 1);
     it->error[i] = (sqrt(it->error[i]) + rounding) * (sqrt(it->error[i]) + rounding);
   }
@@ -369,7 +435,7 @@ static void fill_unknown(size_t n, double *v) {
     v[i] = NAN;
 }
 
-/* DOFS, maps and evidence: exact from a whole basis, else estimated or left out. */
+/* DOFS, maps and evidence: exact from a whole basis or a band, else estimated or left out. */
 static sky_status fill_traces(iteration *it) {
   const sky_problem *p = it->p;
   sky_posterior *out = it->out;
@@ -378,21 +444,22 @@ static sky_status fill_traces(iteration *it) {
     logdet += sky_cholesky_logdet(it->n, it->L);
     SKY_TRY(fill_maps(it));
   } else {
+    fill_unknown(p->n_state, out->sd);
+    fill_unknown(p->n_state, out->ak);
+  }
+  if (it->o->banded) {
+    logdet = it->logdet;
+  } else if (!it->report->complete) {
     sky_estimate dofs = {NAN, NAN}, log_a = {NAN, NAN};
     size_t steps = 0;
-    if (it->o->banded)
-      dofs = (sky_estimate){(double)it->n - it->trace, 0};
-    else if (!it->o->skip_trace)
+    if (!it->o->skip_trace)
       SKY_TRY(sky_trace_estimate(&it->op, it->o->seed, &dofs, &log_a, &steps));
     it->report->products += steps * SKY_TRACE_PROBES;
     out->dofs = dofs.value;
     it->report->dofs_half = dofs.half;
-    logdet = it->o->banded ? it->logdet : logdet + log_a.value;
-    if (it->o->banded) log_a.half = 0;
+    logdet += log_a.value;
     it->report->evidence_half = 0.5 * log_a.half;
     out->dofs_background = p->n_background > 0 ? NAN : 0;
-    fill_unknown(p->n_state, out->sd);
-    fill_unknown(p->n_state, out->ak);
     fill_unknown(p->n_background, out->b_post_sd);
     fill_unknown(it->nz, out->zone_dofs);
   }
@@ -467,18 +534,10 @@ static sky_status check_options(sky_context *ctx, const sky_problem *p, const sk
 }
 
 static sky_status run(iteration *it) {
-  double *Y = NULL;
-  sky_status st = SKY_OK;
-  SKY_GO_ALLOC(Y, SKY_NEW(it->ctx, double, it->nb * it->nb));
   innovation(it);
-  SKY_GO(zone_sides(it));
-  if (it->o->banded) {
-    SKY_GO(solve_banded(it));
-  } else {
-    SKY_GO(sky_krylov_start(it->ctx, it->n, it->nb, it->b, &it->k));
-    SKY_GO(iterate(it, Y));
-  }
-  finish_solutions(it, Y);
+  SKY_TRY(zone_sides(it));
+  SKY_TRY(it->o->banded ? solve_banded(it) : solve_iterative(it));
+  finish_solutions(it);
   if (it->report->total_error > it->o->tolerance || it->report->sd_error > it->o->tolerance)
     sky_log(it->ctx, SKY_LOG_WARN,
             "iteration: rounding ends it at errors of %.2g sd (totals) and %.2g (their sd), above "
@@ -486,11 +545,8 @@ static sky_status run(iteration *it) {
             it->report->total_error, it->report->sd_error, it->o->tolerance);
   fill_mean(it);
   fill_zones(it);
-  SKY_GO(fill_traces(it));
-  if (it->o->kernels) SKY_GO(fill_kernels(it));
-cleanup:
-  sky_free(Y);
-  return st;
+  SKY_TRY(fill_traces(it));
+  return it->o->kernels ? fill_kernels(it) : SKY_OK;
 }
 
 sky_status sky_problem_iterate(sky_context *ctx, const sky_problem *p, const sky_functionals *zones,
@@ -511,11 +567,14 @@ sky_status sky_problem_iterate(sky_context *ctx, const sky_problem *p, const sky
   for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
     SKY_GO_ALLOC(*arrays[i], SKY_NEW0(ctx, double, it.nb *it.n));
   SKY_GO_ALLOC(it.G, SKY_NEW0(ctx, double, it.nb *it.nb));
+  SKY_GO_ALLOC(it.Y, SKY_NEW0(ctx, double, it.nb *it.nb));
   SKY_GO_ALLOC(it.error, SKY_NEW0(ctx, double, it.nb));
   SKY_GO(run(&it));
 cleanup:
   sky_progress_end(ctx);
   sky_obs_operator_close(&it.op);
+  sky_nearby_free(it.near);
+  sky_free(it.Y);
   sky_krylov_free(&it.k);
   sky_free(it.b);
   sky_free(it.u);
