@@ -42,6 +42,7 @@ typedef struct iteration {
   double *Y;         /* [nb*nb] residuals on the newest block */
   double *L, *coef;  /* of the last solution */
   double logdet;     /* of Ψ, by the banded factor */
+  double *inside;    /* [nz] DOFS of zones, by the same */
 } iteration;
 
 /* ---- right-hand sides ----------------------------------------------------------------------- */
@@ -102,14 +103,23 @@ static sky_status product(iteration *it) {
   return sky_progress_step(it->ctx, s);
 }
 
+double sky_iterate_bytes(const sky_problem *p, size_t n_zone, bool float32, bool kernels) {
+  const double n = (double)p->n_obs, m = (double)p->n_state, nz = (double)n_zone;
+  const double c = (double)p->n_cell, nt = (double)p->n_time, r = (double)p->q_rank;
+  const double given = (2 * m + 2 * n) * 8 + (double)p->rowptr[p->n_obs] * 12;
+  const double prior = p->levels != NULL  ? sky_levels_bytes(p->levels) / 8
+                       : p->q_var != NULL ? r * (m + n + 1) + m
+                                          : c * c + nt * nt;
+  const double rows = (kernels ? 6 : 1) * nz * m; /* the zones, and zone_A with what it takes */
+  return given + 8 * (prior + 4 * (nz + 1) * n + rows) + sky_obs_operator_bytes(p, float32) +
+         sky_posterior_bytes(p->n_state, p->n_obs, p->n_background, 0);
+}
+
 /* Bytes with a basis of so many vectors. */
 static double bytes_held(const iteration *it, size_t basis) {
   const double n = (double)it->n, k = (double)basis, nb = (double)it->nb;
-  const double rows = it->o->kernels ? 5 * (nb - 1) * (double)it->p->n_state : 0; /* zone_A */
-  const double own =
-      8 * (k * (n + 3 * nb) + 2 * k * k + 4 * nb * n + rows) + sky_nearby_bytes(it->near);
-  return own + sky_obs_operator_bytes(it->p, it->o->float32) + sky_problem_bytes(it->p, 0) -
-         8 * (n * n + (double)it->p->n_cell * n);
+  return 8 * (k * (n + 3 * nb) + 2 * k * k) + sky_nearby_bytes(it->near) +
+         sky_iterate_bytes(it->p, it->nz, it->o->float32, it->o->kernels);
 }
 
 static sky_status check_memory(const iteration *it, size_t basis) {
@@ -261,7 +271,7 @@ static sky_status solve_banded(iteration *it) {
   for (size_t i = 0; i < it->nb; i++)
     sky_noise_colour_transposed(&it->op.r, it->u + i * it->n);
   it->logdet = sky_banded_logdet(c);
-  sky_banded_dofs dofs = {.zone = out->zone_dofs, .b_var = out->b_post_sd};
+  sky_banded_dofs dofs = {.zone = it->inside, .b_var = out->b_post_sd};
   SKY_GO(sky_banded_inform(it->ctx, c, it->zones, &dofs));
   out->dofs = dofs.state;
   out->dofs_background = dofs.offsets;
@@ -449,6 +459,7 @@ static sky_status fill_traces(iteration *it) {
   }
   if (it->o->banded) {
     logdet = it->logdet;
+    memcpy(out->zone_dofs, it->inside, it->nz * sizeof *out->zone_dofs);
   } else if (!it->report->complete) {
     sky_estimate dofs = {NAN, NAN}, log_a = {NAN, NAN};
     size_t steps = 0;
@@ -545,8 +556,8 @@ static sky_status run(iteration *it) {
             it->report->total_error, it->report->sd_error, it->o->tolerance);
   fill_mean(it);
   fill_zones(it);
-  SKY_TRY(fill_traces(it));
-  return it->o->kernels ? fill_kernels(it) : SKY_OK;
+  if (it->o->kernels) SKY_TRY(fill_kernels(it));
+  return fill_traces(it);
 }
 
 sky_status sky_problem_iterate(sky_context *ctx, const sky_problem *p, const sky_functionals *zones,
@@ -568,6 +579,7 @@ sky_status sky_problem_iterate(sky_context *ctx, const sky_problem *p, const sky
     SKY_GO_ALLOC(*arrays[i], SKY_NEW0(ctx, double, it.nb *it.n));
   SKY_GO_ALLOC(it.G, SKY_NEW0(ctx, double, it.nb *it.nb));
   SKY_GO_ALLOC(it.Y, SKY_NEW0(ctx, double, it.nb *it.nb));
+  SKY_GO_ALLOC(it.inside, SKY_NEW0(ctx, double, it.nz));
   SKY_GO_ALLOC(it.error, SKY_NEW0(ctx, double, it.nb));
   SKY_GO(run(&it));
 cleanup:
@@ -575,6 +587,7 @@ cleanup:
   sky_obs_operator_close(&it.op);
   sky_nearby_free(it.near);
   sky_free(it.Y);
+  sky_free(it.inside);
   sky_krylov_free(&it.k);
   sky_free(it.b);
   sky_free(it.u);

@@ -31,7 +31,7 @@ static const sky_cli_option OPTIONS[] = {
     {"problem", 'p', "FILE", "problem file (NetCDF: y, x0, xc, yc, CSR Jacobian, covariance)"},
     {"output", 'o', "FILE", "write posterior, uncertainty and fit to this NetCDF file"},
     {"method", 'm', "NAME",
-     "exact or iterative (default: by size), banded, geostatistical, smoother"},
+     "exact, banded or iterative (default: by size), geostatistical, smoother"},
     {"seed", 0, "S", "of the random numbers of --osse and --samples (default 1)"},
     SKY_INVERT_SOLVE_OPTIONS,
     SKY_INVERT_SIGN_OPTIONS,

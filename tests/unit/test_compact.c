@@ -296,7 +296,7 @@ static void test_factor(void **state) {
 /* Few vectors, and within the bounds that are stated; also where the neighbours' model is cut. */
 static void test_neighbours(void **state) {
   (void)state;
-  for (int kind = 0; kind < 8; kind++) {
+  for (int kind = 0; kind < 8; kind += kind == 0 ? 3 : kind == 3 ? 1 : 3) { /* 0, 3, 4, 7 */
     bed b;
     sky_posterior exact, a;
     sky_iterate_report report;
