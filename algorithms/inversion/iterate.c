@@ -8,46 +8,20 @@
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/fusion/compare.h"
 #include "algorithms/inversion/banded.h"
 #include "algorithms/inversion/cholesky.h"
-#include "algorithms/inversion/krylov.h"
+#include "algorithms/inversion/iteration.h"
 #include "algorithms/inversion/levels.h"
-#include "algorithms/inversion/obs_operator.h"
 #include "algorithms/inversion/offsets.h"
 #include "algorithms/inversion/posterior.h"
-#include "algorithms/inversion/trace.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 
-#define LOG_2PI 1.8378770664093454836
 #define NEXT_CHECK 1.1 /* the basis grows by this before its bounds are looked at again */
-
-typedef struct iteration {
-  sky_context *ctx;
-  const sky_problem *p;
-  const sky_functionals *zones;
-  const sky_iterate_options *o;
-  sky_posterior *out;
-  sky_iterate_report *report;
-  sky_obs_operator op;
-  sky_nearby *near; /* what the iteration is preconditioned with, or NULL: R alone */
-  sky_krylov k;
-  size_t n, nz, nb;  /* observations, zones, right-hand sides: nz + 1 */
-  size_t index;      /* of the next product in the store */
-  double *b, *u, *r; /* [nb*n] right-hand sides, solutions, residuals */
-  double *G;         /* [nb*nb] */
-  double *error;     /* [nb] bound of b_iᵀA⁻¹b_i - its value */
-  double *W;         /* [nb*n] scratch */
-  double *Y;         /* [nb*nb] residuals on the newest block */
-  double *L, *coef;  /* of the last solution */
-  double logdet;     /* of Ψ, by the banded factor */
-  double *inside;    /* [nz] DOFS of zones, by the same */
-} iteration;
 
 /* ---- right-hand sides ----------------------------------------------------------------------- */
 
-static void innovation(iteration *it) {
+static void innovation(sky_iteration *it) {
   const sky_problem *p = it->p;
   double *d = it->b, *prior = it->out->simulated_prior;
   sky_sparse_apply(it->ctx, &it->op.H, p->x0, 1, prior);
@@ -61,7 +35,7 @@ static void innovation(iteration *it) {
 }
 
 /* b_z and the prior covariance of the totals, a few zones at a time. */
-static sky_status zone_sides(iteration *it) {
+static sky_status zone_sides(sky_iteration *it) {
   const size_t m = it->p->n_state, nz = it->nz;
   double *QW = NULL;
   sky_status st = SKY_OK;
@@ -87,7 +61,7 @@ cleanup:
 /* ---- iteration ------------------------------------------------------------------------------ */
 
 /* W = A V of the newest block, from the store where it is there. */
-static sky_status product(iteration *it) {
+static sky_status product(sky_iteration *it) {
   const size_t s = it->k.count - it->k.done;
   const double *v = it->k.V + it->k.done * it->n;
   const sky_product_store *store = it->o->store;
@@ -116,13 +90,13 @@ double sky_iterate_bytes(const sky_problem *p, size_t n_zone, bool float32, bool
 }
 
 /* Bytes with a basis of so many vectors. */
-static double bytes_held(const iteration *it, size_t basis) {
+static double bytes_held(const sky_iteration *it, size_t basis) {
   const double n = (double)it->n, k = (double)basis, nb = (double)it->nb;
   return 8 * (k * (n + 3 * nb) + 2 * k * k) + sky_nearby_bytes(it->near) +
          sky_iterate_bytes(it->p, it->nz, it->o->float32, it->o->kernels);
 }
 
-static sky_status check_memory(const iteration *it, size_t basis) {
+static sky_status check_memory(const sky_iteration *it, size_t basis) {
   const double need = bytes_held(it, basis), budget = (double)sky_context_memory(it->ctx);
   if (need <= budget) return SKY_OK;
   return sky_fail(it->ctx, SKY_E_NOMEM,
@@ -132,7 +106,7 @@ static sky_status check_memory(const iteration *it, size_t basis) {
 }
 
 /* With neighbours: bounds |r_i|² of rᵀA⁻¹r, from r = -R^-½ G⁻¹ V_newᵀ Y. */
-static sky_status residual_norms(iteration *it) {
+static sky_status residual_norms(sky_iteration *it) {
   const size_t n = it->n, nb = it->nb, fresh = it->k.count - it->k.done;
   double *X = SKY_NEW(it->ctx, double, fresh *n), *N = SKY_NEW(it->ctx, double, fresh *fresh);
   const bool room = X != NULL && N != NULL;
@@ -155,7 +129,7 @@ static sky_status residual_norms(iteration *it) {
 }
 
 /* Solves in the present basis; Y and error bounds are known afterwards. */
-static sky_status solve_basis(iteration *it) {
+static sky_status solve_basis(sky_iteration *it) {
   const size_t k = it->k.done;
   sky_free(it->L);
   sky_free(it->coef);
@@ -170,7 +144,8 @@ static sky_status solve_basis(iteration *it) {
 }
 
 /* Error bounds of the reported numbers from those of the diagonal of G. */
-static void reported_errors(const iteration *it, const double *error, double *total, double *sd) {
+static void reported_errors(const sky_iteration *it, const double *error, double *total,
+                            double *sd) {
   *total = *sd = 0;
   for (size_t z = 0; z < it->nz; z++) {
     const double prior = it->out->zone_inventory_cov[z * it->nz + z];
@@ -183,7 +158,7 @@ static void reported_errors(const iteration *it, const double *error, double *to
 }
 
 /* G of the basis alone: a lower bound, exact where the residual is. */
-static void lower_bound(iteration *it) {
+static void lower_bound(sky_iteration *it) {
   for (size_t i = 0; i < it->nb; i++) {
     it->G[i * it->nb + i] = 0;
     for (size_t q = 0; q < it->k.start; q++)
@@ -191,7 +166,7 @@ static void lower_bound(iteration *it) {
   }
 }
 
-static sky_status iterate(iteration *it) {
+static sky_status iterate(sky_iteration *it) {
   const bool whole = it->n <= it->o->complete;
   const double *tolerance = &it->o->tolerance;
   size_t next_unit = 0, check = 2 * it->nb;
@@ -223,7 +198,7 @@ static sky_status iterate(iteration *it) {
 }
 
 /* v = G R^½ v, where there are neighbours: from the space of A to that of G Ψ Gᵀ. */
-static void to_near(iteration *it, double *v) {
+static void to_near(sky_iteration *it, double *v) {
   if (it->near == NULL) return;
   for (size_t i = 0; i < it->nb; i++)
     sky_noise_colour(&it->op.r, v + i * it->n);
@@ -232,7 +207,7 @@ static void to_near(iteration *it, double *v) {
 }
 
 /* v = R^½ᵀ Gᵀ v */
-static void from_near(iteration *it, double *v) {
+static void from_near(sky_iteration *it, double *v) {
   if (it->near == NULL) return;
   memcpy(it->W, v, it->nb * it->n * sizeof *v);
   sky_nearby_transpose_apply(it->ctx, it->near, it->W, it->nb, v);
@@ -241,7 +216,7 @@ static void from_near(iteration *it, double *v) {
 }
 
 /* A whole basis is made in the space of A, whose eigenvalues the maps are made of. */
-static sky_status solve_iterative(iteration *it) {
+static sky_status solve_iterative(sky_iteration *it) {
   if (it->n > it->o->complete)
     SKY_TRY(sky_nearby_create(it->ctx, it->p, bytes_held(it, 4 * it->nb), &it->near));
   it->op.near = it->near;
@@ -257,7 +232,7 @@ static sky_status solve_iterative(iteration *it) {
 
 /* u = R^½ᵀ Ψ⁻¹ R^½ b. Its residual by the operator, an independent product, is the judge: A >= I,
  * so rᵀA⁻¹r <= |r|². */
-static sky_status solve_banded(iteration *it) {
+static sky_status solve_banded(sky_iteration *it) {
   sky_posterior *out = it->out;
   sky_banded *c = NULL;
   sky_status st = SKY_OK;
@@ -286,7 +261,7 @@ cleanup:
 
 /* u, the true residuals r = b - A u, G with its first-order correction, and bounds of what is left:
  * |r_i|_A⁻¹ <= √gap_i + |what rounding added to the residual|. */
-static void finish_solutions(iteration *it) {
+static void finish_solutions(sky_iteration *it) {
   const bool plain = !it->o->banded && it->near == NULL; /* else r itself is all there is */
   const size_t n = it->n, nb = it->nb, fresh = plain ? it->k.count - it->k.done : 0;
   if (!plain) memset(it->error, 0, nb * sizeof *it->error);
@@ -313,192 +288,6 @@ static void finish_solutions(iteration *it) {
   reported_errors(it, it->error, &it->report->total_error, &it->report->sd_error);
 }
 
-static void fill_mean(iteration *it) {
-  const sky_problem *p = it->p;
-  sky_posterior *out = it->out;
-  const size_t n = it->n;
-  sky_obs_operator_lift(&it->op, it->u, 1);
-  for (size_t i = 0; i < p->n_state; i++)
-    out->x[i] = p->x0[i] + it->op.qu[i];
-  out->jb = sky_dot(it->op.u, it->op.qu, p->n_state);
-  sky_obs_operator_groups(&it->op, it->u, out->b);
-  for (size_t g = 0; g < p->n_background; g++) {
-    const double step = p->b_sd[g] * p->b_sd[g] * out->b[g];
-    out->jb += step * out->b[g];
-    out->b[g] = p->b0[g] + step;
-  }
-  sky_sparse_apply(it->ctx, &it->op.H, out->x, 1, out->simulated);
-  for (size_t i = 0; i < n; i++) {
-    sky_acc offset = {0, 0};
-    sky_offsets_add(p, i, out->b, &offset);
-    out->simulated[i] += sky_acc_value(&offset);
-    out->residual[i] = p->y[i] - out->simulated[i];
-  }
-  out->jo = sky_dot(it->u, it->u, n);
-  out->chi2 = it->G[0];
-}
-
-static double share_of(const sky_functionals *z, const double *a, size_t i) {
-  return a[i] == 0 ? 0 : z->whole != NULL ? a[i] / z->whole[i] : 1;
-}
-
-/* aᵀA p = (K a)ᵀ H p: for p = x0 everywhere, and for x0 inside the zone alone. */
-static void fill_responses(iteration *it, size_t z, double *part, double *seen) {
-  const size_t m = it->p->n_state, n = it->n;
-  const double *a = it->zones->W + z * m, *u = it->u + (z + 1) * n,
-               prior = sky_dot(a, it->p->x0, m);
-  it->out->zone_sensitivity[z] = it->out->zone_own_response[z] = NAN;
-  if (prior == 0) return;
-  sky_obs_operator_observe(&it->op, it->p->x0, 1, seen);
-  it->out->zone_sensitivity[z] = sky_dot(u, seen, n) / prior;
-  for (size_t i = 0; i < m; i++)
-    part[i] = share_of(it->zones, a, i) * it->p->x0[i];
-  sky_obs_operator_observe(&it->op, part, 1, seen);
-  it->out->zone_own_response[z] = sky_dot(u, seen, n) / prior;
-}
-
-static void fill_zones(iteration *it) {
-  const sky_problem *p = it->p;
-  sky_posterior *out = it->out;
-  const size_t n = it->n, nz = it->nz, nb = it->nb, m = p->n_state;
-  for (size_t z = 0; z < nz; z++) {
-    const double *u = it->u + (z + 1) * n, *a = it->zones->W + z * m;
-    const double constant = it->zones->constant != NULL ? it->zones->constant[z] : 0;
-    for (size_t k = 0; k < nz; k++)
-      out->zone_cov[z * nz + k] = out->zone_inventory_cov[z * nz + k] - it->G[(z + 1) * nb + k + 1];
-    const double prior_var = sky_variance(out->zone_inventory_cov[z * nz + z]);
-    const double post_var = sky_variance(out->zone_cov[z * nz + z]);
-    out->prior_total[z] = sky_dot(a, p->x0, m) + constant;
-    out->total[z] = out->prior_total[z] + it->G[(z + 1) * nb];
-    out->prior_sd[z] = sqrt(prior_var);
-    out->total_sd[z] = sqrt(post_var);
-    out->zone_reduction[z] = prior_var > 0 ? 1 - post_var / prior_var : 0;
-    double noise = sky_dot(u, u, n); /* kᵀ(R + BΣBᵀ)k with k = R^-½ᵀ u */
-    sky_obs_operator_groups(&it->op, u, it->op.sums);
-    for (size_t g = 0; g < p->n_background; g++)
-      noise += p->b_sd[g] * p->b_sd[g] * it->op.sums[g] * it->op.sums[g];
-    out->zone_noise_var[z] = noise;
-    /* aᵀA Q Aᵀa = kᵀHQHᵀk: what A holds beyond noise */
-    const double whole = sky_dot(u, it->b + (z + 1) * n, n) - sky_dot(u, it->r + (z + 1) * n, n);
-    out->zone_inventory_var[z] = sky_variance(whole - noise);
-    out->zone_null_sd[z] = sqrt(noise + out->zone_inventory_var[z]);
-    fill_responses(it, z, it->op.qu, it->op.y);
-    out->zone_detectable[z] = sky_detectable(noise, out->zone_own_response[z]);
-  }
-}
-
-static double prior_variance(const sky_problem *p, size_t i) {
-  const double var = p->x_sd[i] * p->x_sd[i];
-  if (p->q_var != NULL || p->levels != NULL) return var;
-  const size_t t = i / p->n_cell, c = i % p->n_cell;
-  return var * p->D[t * p->n_time + t] * p->E[c * p->n_cell + c];
-}
-
-/* A⁻¹ = Σ_k m_k m_kᵀ, m_k = rows of L⁻¹V, which V becomes: sd and averaging kernel of every unknown
- * and offset. */
-static sky_status fill_maps(iteration *it) {
-  const sky_problem *p = it->p;
-  sky_posterior *out = it->out;
-  const size_t n = it->n, m = p->n_state, basis = it->k.done;
-  sky_cholesky_forward(it->ctx, basis, it->L, n, it->k.V);
-  for (size_t i = 0; i < m; i++) {
-    out->sd[i] = prior_variance(p, i);
-    out->ak[i] = 0;
-  }
-  memset(out->b_post_sd, 0, p->n_background * sizeof *out->b_post_sd);
-  for (size_t first = 0; first < basis; first += it->op.batch) {
-    const size_t width = basis - first < it->op.batch ? basis - first : it->op.batch;
-    sky_obs_operator_lift(&it->op, it->k.V + first * n, width);
-#pragma omp parallel for schedule(static) num_threads(sky_context_threads(it->ctx))
-    for (size_t i = 0; i < m; i++)
-      for (size_t k = 0; k < width; k++) {
-        const double q = it->op.qu[k * m + i];
-        out->sd[i] -= q * q;
-        out->ak[i] += q * it->op.u[k * m + i];
-      }
-    for (size_t k = first; k < first + width; k++) {
-      sky_obs_operator_groups(&it->op, it->k.V + k * n, it->op.sums);
-      for (size_t g = 0; g < p->n_background; g++)
-        out->b_post_sd[g] += it->op.sums[g] * it->op.sums[g];
-    }
-    SKY_TRY(sky_progress_step(it->ctx, width));
-  }
-  for (size_t i = 0; i < m; i++)
-    out->sd[i] = sqrt(sky_variance(out->sd[i]));
-  out->dofs = sky_sum(out->ak, m);
-  for (size_t g = 0; g < p->n_background; g++) {
-    const double ak = p->b_sd[g] * p->b_sd[g] * out->b_post_sd[g];
-    out->b_post_sd[g] = p->b_sd[g] * sqrt(sky_variance(1 - ak));
-    out->dofs_background += ak;
-  }
-  for (size_t z = 0; z < it->nz; z++) {
-    sky_acc sum = {0, 0};
-    for (size_t i = 0; i < m; i++)
-      sky_acc_add(&sum, share_of(it->zones, it->zones->W + z * m, i) * out->ak[i]);
-    out->zone_dofs[z] = sky_acc_value(&sum);
-  }
-  return SKY_OK;
-}
-
-static void fill_unknown(size_t n, double *v) {
-  for (size_t i = 0; i < n; i++)
-    v[i] = NAN;
-}
-
-/* DOFS, maps and evidence: exact from a whole basis or a band, else estimated or left out. */
-static sky_status fill_traces(iteration *it) {
-  const sky_problem *p = it->p;
-  sky_posterior *out = it->out;
-  double logdet = sky_noise_logdet(&it->op.r);
-  if (it->report->complete) {
-    logdet += sky_cholesky_logdet(it->n, it->L);
-    SKY_TRY(fill_maps(it));
-  } else {
-    fill_unknown(p->n_state, out->sd);
-    fill_unknown(p->n_state, out->ak);
-  }
-  if (it->o->banded) {
-    logdet = it->logdet;
-    memcpy(out->zone_dofs, it->inside, it->nz * sizeof *out->zone_dofs);
-  } else if (!it->report->complete) {
-    sky_estimate dofs = {NAN, NAN}, log_a = {NAN, NAN};
-    size_t steps = 0;
-    if (!it->o->skip_trace)
-      SKY_TRY(sky_trace_estimate(&it->op, it->o->seed, &dofs, &log_a, &steps));
-    it->report->products += steps * SKY_TRACE_PROBES;
-    out->dofs = dofs.value;
-    it->report->dofs_half = dofs.half;
-    logdet += log_a.value;
-    it->report->evidence_half = 0.5 * log_a.half;
-    out->dofs_background = p->n_background > 0 ? NAN : 0;
-    fill_unknown(p->n_background, out->b_post_sd);
-    fill_unknown(it->nz, out->zone_dofs);
-  }
-  out->neg_log_evidence = 0.5 * (out->chi2 + logdet + (double)it->n * LOG_2PI);
-  return SKY_OK;
-}
-
-/* aᵀA = (Hᵀ R^-½ u_z)ᵀ, and what it shows of layers and of a compared inventory. The totals stay
- * those of G, which are closer than W x̂. */
-static sky_status fill_kernels(iteration *it) {
-  const size_t n = it->n, nz = it->nz, m = it->p->n_state;
-  sky_posterior *out = it->out;
-  for (size_t first = 0; first < nz; first += it->op.batch) {
-    const size_t width = nz - first < it->op.batch ? nz - first : it->op.batch;
-    sky_obs_operator_lift(&it->op, it->u + (1 + first) * n, width);
-    memcpy(out->zone_A + first * m, it->op.u, width * m * sizeof *out->zone_A);
-  }
-  for (size_t z = 0; z < nz; z++) {
-    out->prior_sd[z] *= out->prior_sd[z];
-    out->zone_inventory_var[z] = 0;
-  }
-  SKY_TRY(sky_zone_inventory(it->ctx, it->zones, &it->op.q, out));
-  sky_posterior_zones(it->zones, it->p->n_cell, it->p->x0, out);
-  for (size_t z = 0; z < nz; z++)
-    out->total[z] = out->prior_total[z] + it->G[(z + 1) * it->nb];
-  return SKY_OK;
-}
-
 /* ---- the whole ------------------------------------------------------------------------------ */
 
 /* All of a posterior; zone_A, which is as large as all zones' states, only if it is wanted. */
@@ -506,10 +295,11 @@ static sky_status alloc_posterior(sky_context *ctx, const sky_problem *p, size_t
                                   sky_posterior *out) {
   sky_status st = SKY_OK;
   SKY_TRY(sky_posterior_alloc(ctx, p->n_state, p->n_obs, p->n_background, 0, out));
-  double **per_zone[] = {&out->prior_total,        &out->prior_sd,          &out->total,
-                         &out->total_sd,           &out->zone_dofs,         &out->zone_reduction,
-                         &out->zone_sensitivity,   &out->zone_own_response, &out->zone_noise_var,
-                         &out->zone_inventory_var, &out->zone_null_sd,      &out->zone_detectable};
+  double **per_zone[] = {&out->prior_total,    &out->prior_sd,           &out->total,
+                         &out->total_sd,       &out->zone_dofs,          &out->zone_dofs_half,
+                         &out->zone_reduction, &out->zone_sensitivity,   &out->zone_own_response,
+                         &out->zone_noise_var, &out->zone_inventory_var, &out->zone_null_sd,
+                         &out->zone_detectable};
   double **square[] = {&out->zone_cov, &out->zone_inventory_cov};
   sky_free(out->zone_A);
   out->zone_A = NULL;
@@ -544,7 +334,7 @@ static sky_status check_options(sky_context *ctx, const sky_problem *p, const sk
   return SKY_OK;
 }
 
-static sky_status run(iteration *it) {
+static sky_status run(sky_iteration *it) {
   innovation(it);
   SKY_TRY(zone_sides(it));
   SKY_TRY(it->o->banded ? solve_banded(it) : solve_iterative(it));
@@ -554,16 +344,14 @@ static sky_status run(iteration *it) {
             "iteration: rounding ends it at errors of %.2g sd (totals) and %.2g (their sd), above "
             "the tolerance %.2g",
             it->report->total_error, it->report->sd_error, it->o->tolerance);
-  fill_mean(it);
-  fill_zones(it);
-  if (it->o->kernels) SKY_TRY(fill_kernels(it));
-  return fill_traces(it);
+  return sky_iteration_answer(it);
 }
 
 sky_status sky_problem_iterate(sky_context *ctx, const sky_problem *p, const sky_functionals *zones,
                                const sky_iterate_options *options, sky_posterior *out,
                                sky_iterate_report *report) {
-  iteration it = {.ctx = ctx, .p = p, .zones = zones, .o = options, .out = out, .report = report};
+  sky_iteration it = {
+      .ctx = ctx, .p = p, .zones = zones, .o = options, .out = out, .report = report};
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
   memset(report, 0, sizeof *report);

@@ -13,7 +13,7 @@
 
 static size_t batch_of(const sky_problem *p) {
   const double fit = BATCH_ELEMENTS / (double)p->n_state;
-  return fit < 1 ? 1 : fit > MOST_VECTORS ? MOST_VECTORS : (size_t)fit;
+  return fit < 2 ? 2 : fit > MOST_VECTORS ? MOST_VECTORS : (size_t)fit;
 }
 
 static bool kronecker(const sky_problem *p) {
@@ -145,4 +145,22 @@ void sky_obs_operator_apply(sky_obs_operator *op, const double *v, size_t count,
       for (size_t k = first; k < first + width; k++)
         finish_white(op, v + k * n, out + k * n);
   }
+}
+
+void sky_obs_operator_noise(const sky_obs_operator *op, const double *v, double *out) {
+  const size_t n = op->p->n_obs;
+  memcpy(out, v, n * sizeof *v);
+  if (op->near == NULL) return;
+  sky_nearby_transpose_apply(op->ctx, op->near, v, 1, op->t);
+  sky_noise_colour_transposed(&op->r, op->t);
+  sky_noise_colour(&op->r, op->t);
+  sky_nearby_apply(op->ctx, op->near, op->t, 1, out);
+}
+
+double sky_obs_operator_noise_trace(const sky_obs_operator *op) {
+  return op->near != NULL ? sky_nearby_noise(op->near) : (double)op->p->n_obs;
+}
+
+double sky_obs_operator_logdet(const sky_obs_operator *op) {
+  return op->near != NULL ? sky_nearby_logdet(op->near) : -sky_noise_logdet(&op->r);
 }

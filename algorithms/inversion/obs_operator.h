@@ -17,7 +17,7 @@ typedef struct sky_obs_operator {
   const sky_problem *p; /* borrowed */
   sky_covariance q;
   sky_sparse H;
-  size_t batch; /* vectors that go through the state at once */
+  size_t batch; /* vectors (2 at least) that go through the state at once */
   sky_noise r;
   const sky_nearby *near; /* borrowed; NULL after opening: lift and apply then are those of R */
   double *y, *t;          /* [batch*n_obs] */
@@ -40,4 +40,9 @@ void sky_obs_operator_observe(const sky_obs_operator *op, const double *x, size_
                               double *out);
 /* op->y is overwritten. sums [n_background] = Bᵀ R^-½ᵀ v of one vector */
 void sky_obs_operator_groups(const sky_obs_operator *op, const double *v, double *sums);
+/* With W = R^-½, or G where there are neighbours: out [n_obs] = W R Wᵀ v (v itself without), its
+ * trace, and log|WᵀW|. */
+void sky_obs_operator_noise(const sky_obs_operator *op, const double *v, double *out);
+double sky_obs_operator_noise_trace(const sky_obs_operator *op);
+double sky_obs_operator_logdet(const sky_obs_operator *op);
 #endif

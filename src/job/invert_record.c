@@ -69,6 +69,13 @@ static void record_dofs(sky_facts *facts, const sky_inverting *v) {
              "+-%.2g)",
              p->dofs, v->report.dofs_half);
     sky_fact_number(facts, "dofs_half_width_95", v->report.dofs_half);
+    double most = 0;
+    for (size_t z = 0; z < v->zones.n; z++)
+      most = fmax(most, p->zone_dofs_half[z]);
+    sky_fact(facts, "diagnostics", formula,
+             "degrees of freedom of zones are estimates as well, with 95 %% intervals up to +-%.2g "
+             "(zone_dofs_half of posterior-%s.nc)",
+             most, v->gas);
   } else if (v->n_layer == 1 || isnan(p->ak[0])) {
     sky_fact(facts, "diagnostics", formula, "degrees of freedom for signal %.4g", p->dofs);
   } else {

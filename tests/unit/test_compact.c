@@ -302,7 +302,7 @@ static void test_neighbours(void **state) {
     sky_iterate_report report;
     sky_nearby *none;
     add_kind(&b, kind);
-    const sky_iterate_options o = {.tolerance = 1e-7, .skip_trace = true};
+    const sky_iterate_options o = {.tolerance = 1e-7, .seed = 3};
     assert_int_equal(sky_problem_solve(b.ctx, &b.p, &b.zones, &exact), SKY_OK);
     assert_int_equal(sky_problem_iterate(b.ctx, &b.p, &b.zones, &o, &a, &report), SKY_OK);
     assert_true(report.total_error <= 1e-7 && report.sd_error <= 1e-7 && !report.complete);
@@ -314,6 +314,11 @@ static void test_neighbours(void **state) {
     }
     for (size_t i = 0; i < STATE; i++)
       assert_true(fabs(a.x[i] - exact.x[i]) <= (report.state_error + 1e-10) * b.p.x_sd[i]);
+    const double all = exact.dofs + exact.dofs_background; /* the estimate holds offsets, too */
+    assert_true(report.dofs_half > 0 && fabs(a.dofs - all) < 1.5 * report.dofs_half);
+    assert_true(fabs(a.neg_log_evidence - exact.neg_log_evidence) < 1.5 * report.evidence_half);
+    for (size_t z = 0; z < ZONES; z++)
+      assert_true(fabs(a.zone_dofs[z] - exact.zone_dofs[z]) < 1.5 * a.zone_dofs_half[z]);
     assert_int_equal(sky_nearby_create(b.ctx, &b.p, 1e18, &none), SKY_OK);
     assert_null(none); /* no room: not an error */
     sky_posterior_free(&a);
