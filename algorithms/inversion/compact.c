@@ -9,11 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "algorithms/inversion/band.h"
 #include "algorithms/inversion/bayes.h"
 #include "algorithms/inversion/covariance.h"
 #include "algorithms/inversion/levels.h"
-#include "algorithms/inversion/noise.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 
@@ -37,9 +35,9 @@ struct sky_compact {
   size_t n, n_field, n_mesh, n_level;
   const double *mix;
   points *level;
-  size_t *order; /* [n] observation at a place of the band */
-  size_t *first; /* [n] by place */
-  sky_band band;
+  size_t *order;  /* [n] observation at a place of the band */
+  size_t *first;  /* [n] by place */
+  size_t largest; /* points of the largest window */
 };
 
 /* ---- rows of H on a level -------------------------------------------------------------------- */
@@ -94,6 +92,9 @@ static sky_status fill_points(sky_context *ctx, const sky_compact *c, points *l)
     const double x = l->v.dx * ((double)(k % wide) - (double)l->v.reach_x);
     const double y = l->v.dy * ((double)(k / wide) - (double)l->v.reach_y);
     l->kernel[k] = sky_correlation_value(l->v.model, hypot(x, y), l->v.length);
+    if (l->v.taper > 0)
+      l->kernel[k] *= sky_correlation_value((sky_correlation){.kind = SKY_CORR_GASPARI_COHN},
+                                            hypot(x, y), l->v.taper);
   }
 cleanup:
   return st; /* what is there is freed by sky_compact_free */
@@ -163,15 +164,6 @@ static double fill_first(size_t n, const span *s, size_t *first) {
   return cost;
 }
 
-/* Errors along a track join observations that the prior does not. */
-static void reach_back(const sky_compact *c) {
-  const sky_noise noise = sky_problem_noise(c->p);
-  if (noise.track == NULL) return;
-  for (size_t i = 0; i < c->n; i++)
-    for (size_t j = 0; j < c->first[i]; j++)
-      if (sky_noise_element(&noise, c->order[i], c->order[j]) != 0) c->first[i] = j;
-}
-
 /* Sorted along the axis whose band is the cheapest. */
 static sky_status choose_order(sky_context *ctx, sky_compact *c) {
   span *s = NULL;
@@ -192,13 +184,12 @@ static sky_status choose_order(sky_context *ctx, sky_compact *c) {
   }
   for (size_t k = 0; k < c->n; k++)
     c->order[k] = s[k].index;
-  reach_back(c);
 cleanup:
   sky_free(s);
   return st;
 }
 
-/* ---- Ψ --------------------------------------------------------------------------------------- */
+/* ---- rows of H Q Hᵀ -------------------------------------------------------------------------- */
 
 typedef struct window { /* (H Q)_i around what row i sees, one field after another */
   box b;
@@ -206,6 +197,7 @@ typedef struct window { /* (H Q)_i around what row i sees, one field after anoth
   double *field, *mixed; /* [n_field*largest window] */
   int32_t *slot;         /* [n_field] which of mixed, or -1 */
   int32_t *own;          /* [n_field] which of field, or -1 */
+  double *element;       /* [n_obs] */
 } window;
 
 static size_t largest_window(const sky_compact *c) {
@@ -275,33 +267,38 @@ static void mix_row(const sky_compact *c, window *w) {
   }
 }
 
+static bool apart(const box *b, const box *w) {
+  return b->x1 < b->x0 || b->x1 < w->x0 || b->x0 > w->x1 || b->y1 < w->y0 || b->y0 > w->y1;
+}
+
+/* Point k of a row times (H Q)_i there; 0 outside the window. */
+static inline double seen(const points *l, size_t k, const window *w) {
+  const int32_t slot = w->slot[l->field[k]], x = l->x[k], y = l->y[k];
+  if (slot < 0 || x < w->b.x0 || x > w->b.x1 || y < w->b.y0 || y > w->b.y1) return 0;
+  return l->val[k] *
+         w->mixed[(size_t)slot * w->size + (size_t)(y - w->b.y0) * w->wide + (size_t)(x - w->b.x0)];
+}
+
 static double product(const points *l, size_t j, const window *w) {
-  const box *b = &l->box[j];
   double sum = 0;
-  if (b->x1 < b->x0 || b->x1 < w->b.x0 || b->x0 > w->b.x1 || b->y1 < w->b.y0 || b->y0 > w->b.y1)
-    return 0;
-  for (size_t k = l->ptr[j]; k < l->ptr[j + 1]; k++) {
-    const int32_t slot = w->slot[l->field[k]], x = l->x[k], y = l->y[k];
-    if (slot >= 0 && x >= w->b.x0 && x <= w->b.x1 && y >= w->b.y0 && y <= w->b.y1)
-      sum += l->val[k] * w->mixed[(size_t)slot * w->size + (size_t)(y - w->b.y0) * w->wide +
-                                  (size_t)(x - w->b.x0)];
-  }
+  if (apart(&l->box[j], &w->b)) return 0;
+  for (size_t k = l->ptr[j]; k < l->ptr[j + 1]; k++)
+    sum += seen(l, k, w);
   return sum;
 }
 
-/* The row of the band at place `at`. */
-static void fill_band_row(const sky_compact *c, const sky_noise *noise, size_t at, window *w) {
-  const size_t i = c->order[at];
+/* (H Q Hᵀ) of place `at` with those before it that it reaches. */
+static void add_row(const sky_compact *c, size_t at, window *w, double *element) {
+  const size_t i = c->order[at], first = c->first[at];
+  memset(element, 0, (at - first + 1) * sizeof *element);
   for (size_t k = 0; k < c->n_level; k++) {
     const points *l = &c->level[k];
     if (l->ptr[i] == l->ptr[i + 1]) continue;
     spread_row(c, l, i, w);
     mix_row(c, w);
-    for (size_t j = c->first[at]; j <= at; j++)
-      *sky_band_element(&c->band, at, j) += product(l, c->order[j], w);
+    for (size_t j = first; j <= at; j++)
+      element[j - first] += product(l, c->order[j], w);
   }
-  for (size_t j = noise->track != NULL ? c->first[at] : at; j <= at; j++)
-    *sky_band_element(&c->band, at, j) += sky_noise_element(noise, i, c->order[j]);
 }
 
 static void free_window(window *w) {
@@ -309,47 +306,170 @@ static void free_window(window *w) {
   sky_free(w->mixed);
   sky_free(w->slot);
   sky_free(w->own);
+  sky_free(w->element);
 }
 
-static sky_status fill_band(sky_context *ctx, const sky_compact *c) {
-  const size_t largest = largest_window(c), threads = (size_t)sky_context_threads(ctx);
-  const sky_noise noise = sky_problem_noise(c->p);
-  window *all = SKY_NEW0(ctx, window, threads);
-  sky_status st = all != NULL ? SKY_OK : SKY_E_NOMEM;
-  SKY_GO(st);
+static sky_status open_windows(sky_context *ctx, const sky_compact *c, size_t threads,
+                               window *all) {
+  sky_status st = SKY_OK;
   for (size_t q = 0; q < threads; q++) {
-    SKY_GO_ALLOC(all[q].field, SKY_NEW(ctx, double, c->n_field *largest));
-    SKY_GO_ALLOC(all[q].mixed, SKY_NEW(ctx, double, c->n_field *largest));
+    SKY_GO_ALLOC(all[q].field, SKY_NEW(ctx, double, c->n_field * c->largest));
+    SKY_GO_ALLOC(all[q].mixed, SKY_NEW(ctx, double, c->n_field * c->largest));
     SKY_GO_ALLOC(all[q].slot, SKY_NEW(ctx, int32_t, c->n_field));
     SKY_GO_ALLOC(all[q].own, SKY_NEW(ctx, int32_t, c->n_field));
+    SKY_GO_ALLOC(all[q].element, SKY_NEW(ctx, double, c->n));
   }
+cleanup:
+  return st; /* what is there is freed by the caller */
+}
+
+sky_status sky_compact_rows(sky_context *ctx, const sky_compact *c, size_t from, size_t end,
+                            sky_compact_row *row, void *user) {
+  const size_t threads = (size_t)sky_context_threads(ctx);
+  window *all = SKY_NEW0(ctx, window, threads);
+  if (all == NULL) return SKY_E_NOMEM;
+  const sky_status st = open_windows(ctx, c, threads, all);
 #pragma omp parallel for schedule(static, 1) num_threads((int)threads)
   for (size_t q = 0; q < threads; q++)
-    for (size_t at = q; at < c->n; at += threads)
-      fill_band_row(c, &noise, at, &all[q]);
-cleanup:
-  for (size_t q = 0; all != NULL && q < threads; q++)
+    for (size_t at = from + q; st == SKY_OK && at < end; at += threads) {
+      add_row(c, at, &all[q], all[q].element);
+      row(user, at, all[q].element);
+    }
+  for (size_t q = 0; q < threads; q++)
     free_window(&all[q]);
   sky_free(all);
   return st;
 }
 
+/* ---- zones ----------------------------------------------------------------------------------- */
+
+typedef struct members { /* zones of an unknown, and their share of it */
+  size_t *ptr;           /* [n_state+1] */
+  int32_t *zone;
+  double *share;
+} members;
+
+static void free_members(members *m) {
+  sky_free(m->ptr);
+  sky_free(m->zone);
+  sky_free(m->share);
+}
+
+static sky_status find_members(sky_context *ctx, const sky_functionals *z, size_t n_state,
+                               members *out) {
+  size_t *next = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(out->ptr, SKY_NEW0(ctx, size_t, n_state + 1));
+  SKY_GO_ALLOC(next, SKY_NEW(ctx, size_t, n_state));
+  for (size_t q = 0; q < z->n_zone; q++)
+    for (size_t i = 0; i < n_state; i++)
+      out->ptr[i + 1] += z->W[q * n_state + i] != 0;
+  for (size_t i = 0; i < n_state; i++) {
+    next[i] = out->ptr[i];
+    out->ptr[i + 1] += out->ptr[i];
+  }
+  SKY_GO_ALLOC(out->zone, SKY_NEW(ctx, int32_t, out->ptr[n_state]));
+  SKY_GO_ALLOC(out->share, SKY_NEW(ctx, double, out->ptr[n_state]));
+  for (size_t q = 0; q < z->n_zone; q++)
+    for (size_t i = 0; i < n_state; i++) {
+      const double a = z->W[q * n_state + i];
+      if (a == 0) continue;
+      out->zone[next[i]] = (int32_t)q;
+      out->share[next[i]++] = z->whole != NULL ? a / z->whole[i] : 1;
+    }
+cleanup:
+  sky_free(next);
+  return st;
+}
+
+/* zone += x Σ over the unknowns of row j: share (H Q)_i h_j. */
+static void add_inside(const sky_compact *c, const points *l, size_t j, const window *w,
+                       const members *m, double x, double *zone) {
+  const sky_problem *p = c->p;
+  size_t k = l->ptr[j];
+  if (apart(&l->box[j], &w->b)) return;
+  for (size_t e = p->rowptr[j]; e < p->rowptr[j + 1]; e++) {
+    const size_t state = (size_t)p->col[e], cell = state % c->n_mesh;
+    const size_t end = k + l->v.rowptr[cell + 1] - l->v.rowptr[cell];
+    double sum = 0;
+    for (; k < end; k++)
+      sum += seen(l, k, w);
+    for (size_t z = m->ptr[state]; z < m->ptr[state + 1]; z++)
+      zone[m->zone[z]] += x * m->share[z] * sum;
+  }
+}
+
+/* What place `at` gives to the zones. */
+static void inside_row(const sky_compact *c, size_t at, size_t end, const members *m, window *w,
+                       sky_compact_element *element, const void *user, double *zone) {
+  const size_t i = c->order[at], first = c->first[at];
+  for (size_t j = first; j < end; j++)
+    w->element[j - first] = element(user, at, j);
+  for (size_t k = 0; k < c->n_level; k++) {
+    const points *l = &c->level[k];
+    if (l->ptr[i] == l->ptr[i + 1]) continue;
+    spread_row(c, l, i, w);
+    mix_row(c, w);
+    for (size_t j = first; j < end; j++)
+      add_inside(c, l, c->order[j], w, m, w->element[j - first], zone);
+  }
+}
+
+sky_status sky_compact_inside(sky_context *ctx, const sky_compact *c, const sky_functionals *zones,
+                              sky_compact_element *element, const void *user, double *out) {
+  const size_t threads = (size_t)sky_context_threads(ctx), nz = zones->n_zone;
+  members m = {0};
+  window *all = NULL;
+  double *part = NULL; /* [nz*n] what each place gives */
+  size_t *end = NULL;  /* [n] places beyond the last one that reaches a place */
+  sky_status st = SKY_OK;
+  SKY_GO(find_members(ctx, zones, c->p->n_state, &m));
+  SKY_GO_ALLOC(end, SKY_NEW(ctx, size_t, c->n));
+  SKY_GO_ALLOC(part, SKY_NEW0(ctx, double, nz * c->n));
+  SKY_GO_ALLOC(all, SKY_NEW0(ctx, window, threads));
+  SKY_GO(open_windows(ctx, c, threads, all));
+  for (size_t at = 0, last = 0; at < c->n; at++) { /* first never falls */
+    while (last < c->n && c->first[last] <= at)
+      last++;
+    end[at] = last;
+  }
+#pragma omp parallel for schedule(static, 1) num_threads((int)threads)
+  for (size_t q = 0; q < threads; q++)
+    for (size_t at = q; at < c->n; at += threads)
+      inside_row(c, at, end[at], &m, &all[q], element, user, part + at * nz);
+  for (size_t z = 0; z < nz; z++) {
+    sky_acc sum = {0, 0};
+    for (size_t at = 0; at < c->n; at++)
+      sky_acc_add(&sum, part[at * nz + z]);
+    out[z] = sky_acc_value(&sum);
+  }
+cleanup:
+  for (size_t q = 0; all != NULL && q < threads; q++)
+    free_window(&all[q]);
+  sky_free(all);
+  sky_free(part);
+  sky_free(end);
+  free_members(&m);
+  return st;
+}
+
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-static sky_status open_levels(sky_context *ctx, sky_compact *c) {
-  if (c->p->levels == NULL || c->p->n_background > 0)
+static sky_status open_levels(sky_context *ctx, bool taper, sky_compact *c) {
+  if (c->p->levels == NULL)
     return sky_fail(ctx, SKY_E_RANGE,
-                    "banded solution: %s (expected a prior of levels, and no offsets)",
-                    c->p->levels == NULL ? "the prior is not levels" : "there are offsets");
+                    "covariance of observations: the prior is not levels (expected a prior of "
+                    "levels)");
   c->mix = sky_levels_mix(c->p->levels, &c->n_field, &c->n_mesh);
   c->n_level = sky_levels_count(c->p->levels);
   c->level = SKY_NEW0(ctx, points, c->n_level);
   if (c->level == NULL) return SKY_E_NOMEM;
   for (size_t k = 0; k < c->n_level; k++) {
-    if (!sky_levels_view(c->p->levels, k, &c->level[k].v))
+    sky_levels_view(c->p->levels, k, &c->level[k].v);
+    if (!taper && c->level[k].v.taper > 0)
       return sky_fail(ctx, SKY_E_RANGE,
-                      "banded solution: the model of level %zu has no bounded support (expected "
-                      "none, spherical or gaspari-cohn)",
+                      "covariance of observations: the model of level %zu has no bounded support "
+                      "(expected none, spherical or gaspari-cohn)",
                       k);
     SKY_TRY(fill_points(ctx, c, &c->level[k]));
   }
@@ -367,7 +487,17 @@ static void free_points(points *l) {
   memset(l, 0, sizeof *l);
 }
 
-sky_status sky_compact_create(sky_context *ctx, const sky_problem *p, double held,
+bool sky_compact_exact(const sky_problem *p) {
+  bool exact = p->levels != NULL;
+  for (size_t k = 0; exact && k < sky_levels_count(p->levels); k++) {
+    sky_level_view v;
+    sky_levels_view(p->levels, k, &v);
+    exact = v.taper == 0;
+  }
+  return exact;
+}
+
+sky_status sky_compact_create(sky_context *ctx, const sky_problem *p, bool taper,
                               sky_compact **out) {
   sky_compact *c = NULL;
   sky_status st = SKY_OK;
@@ -376,14 +506,9 @@ sky_status sky_compact_create(sky_context *ctx, const sky_problem *p, double hel
   SKY_GO_ALLOC(c, SKY_NEW0(ctx, sky_compact, 1));
   c->p = p;
   c->n = p->n_obs;
-  SKY_GO(open_levels(ctx, c));
+  SKY_GO(open_levels(ctx, taper, c));
   SKY_GO(choose_order(ctx, c));
-  SKY_GO(sky_band_create(ctx, c->n, c->first, held, &c->band));
-  SKY_GO(fill_band(ctx, c));
-  for (size_t k = 0; k < c->n_level; k++)
-    free_points(&c->level[k]);
-  st = sky_band_cholesky(ctx, &c->band);
-  if (st != SKY_OK) SKY_GO(sky_fail_in(ctx, st, "observation-space covariance: "));
+  c->largest = largest_window(c);
   *out = c;
 cleanup:
   if (st != SKY_OK) sky_compact_free(c);
@@ -397,45 +522,23 @@ void sky_compact_free(sky_compact *c) {
   sky_free(c->level);
   sky_free(c->order);
   sky_free(c->first);
-  sky_band_free(&c->band);
   sky_free(c);
 }
 
-sky_status sky_compact_solve(sky_context *ctx, const sky_compact *c, size_t count, double *v) {
-  double *X = SKY_NEW(ctx, double, c->n *count);
-  if (X == NULL) return SKY_E_NOMEM;
-  for (size_t k = 0; k < c->n; k++)
-    for (size_t q = 0; q < count; q++)
-      X[k * count + q] = v[q * c->n + c->order[k]];
-  sky_band_solve(&c->band, count, X);
-  for (size_t k = 0; k < c->n; k++)
-    for (size_t q = 0; q < count; q++)
-      v[q * c->n + c->order[k]] = X[k * count + q];
-  sky_free(X);
-  return SKY_OK;
+const size_t *sky_compact_order(const sky_compact *c) {
+  return c->order;
 }
 
-double sky_compact_logdet(const sky_compact *c) {
-  return sky_band_logdet(&c->band);
+const size_t *sky_compact_first(const sky_compact *c) {
+  return c->first;
 }
 
-/* All of R lies in the band. */
-sky_status sky_compact_trace(sky_context *ctx, sky_compact *c, double *trace) {
-  const sky_noise noise = sky_problem_noise(c->p);
-  sky_acc sum = {0, 0};
-  SKY_TRY(sky_band_inverse(ctx, &c->band));
-  for (size_t i = 0; i < c->n; i++) {
-    sky_acc_add(&sum, sky_noise_element(&noise, c->order[i], c->order[i]) *
-                          *sky_band_element(&c->band, i, i));
-    for (size_t j = noise.track != NULL ? c->first[i] : i; j < i; j++)
-      sky_acc_add(&sum, 2 * sky_noise_element(&noise, c->order[i], c->order[j]) *
-                            *sky_band_element(&c->band, i, j));
-  }
-  *trace = sky_acc_value(&sum);
-  return SKY_OK;
-}
-
-double sky_compact_share(const sky_compact *c) {
-  const double t = SKY_BAND_TILE, n = (double)c->n;
-  return fmin(1, (double)c->band.start[c->band.tiles] * t * t / (0.5 * n * n));
+double sky_compact_bytes(const sky_context *ctx, const sky_compact *c) {
+  double bytes = 0;
+  for (size_t k = 0; k < c->n_level; k++)
+    bytes += (double)c->level[k].ptr[c->n] * (3 * sizeof(int32_t) + sizeof(double)) +
+             (double)c->n * (sizeof(box) + sizeof(size_t));
+  return bytes + 16 * (double)c->n +
+         8 * (double)sky_context_threads(ctx) *
+             ((double)c->n_field * (2 * (double)c->largest + 1) + (double)c->n);
 }

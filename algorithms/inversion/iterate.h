@@ -43,4 +43,6 @@ SKY_NODISCARD sky_status sky_problem_iterate(sky_context *ctx, const sky_problem
                                              const sky_functionals *zones,
                                              const sky_iterate_options *options, sky_posterior *out,
                                              sky_iterate_report *report);
+/* Bytes of it beside its basis or band, the problem's own arrays included. */
+double sky_iterate_bytes(const sky_problem *p, size_t n_zone, bool float32, bool kernels);
 #endif

@@ -220,8 +220,16 @@ static void add_trailing(const sky_krylov *k, const double *L, double sign, doub
               (int)fresh, X, (int)fresh, 1.0, S, (int)fresh);
 }
 
-sky_status sky_krylov_gap(const sky_krylov *k, const double *L, const double *coef, double *Y,
-                          double *gap) {
+void sky_krylov_residual(const sky_krylov *k, const double *coef, double *Y) {
+  for (size_t q = 0; q < k->count - k->done; q++)
+    for (size_t j = 0; j < k->nb; j++) {
+      Y[q * k->nb + j] = 0;
+      for (size_t i = k->last; i < k->done; i++)
+        Y[q * k->nb + j] += *element(k, k->done + q, i) * coef[i * k->nb + j];
+    }
+}
+
+sky_status sky_krylov_gap(const sky_krylov *k, const double *L, const double *Y, double *gap) {
   const size_t fresh = k->count - k->done, s = k->done - k->last, nb = k->nb;
   double *shifted = NULL, *S = NULL, *X = NULL;
   sky_status st = SKY_OK;
@@ -230,12 +238,6 @@ sky_status sky_krylov_gap(const sky_krylov *k, const double *L, const double *co
   SKY_GO_ALLOC(shifted, SKY_NEW(k->ctx, double, k->done * k->done));
   SKY_GO_ALLOC(S, SKY_NEW0(k->ctx, double, fresh *fresh));
   SKY_GO_ALLOC(X, SKY_NEW(k->ctx, double, (s > nb ? s : nb) * fresh));
-  for (size_t q = 0; q < fresh; q++)
-    for (size_t j = 0; j < nb; j++) {
-      Y[q * nb + j] = 0;
-      for (size_t i = k->last; i < k->done; i++)
-        Y[q * nb + j] += *element(k, k->done + q, i) * coef[i * nb + j];
-    }
   for (size_t q = 0; q < fresh; q++)
     S[q * fresh + q] = NODE;
   assemble(k, NODE, shifted);

@@ -36,10 +36,12 @@ SKY_NODISCARD sky_status sky_krylov_extend(sky_krylov *k, double *W, size_t *nex
 
 /* L [done*done] = Cholesky factor of T = Vᵀ A V; coef [done*nb] = T⁻¹ Vᵀ rhs. */
 SKY_NODISCARD sky_status sky_krylov_solve(const sky_krylov *k, double *L, double *coef);
-/* Residuals rhs - A V coef = -V_newᵀ Y, Y [(count-done)*nb]; gap [nb]: upper bound (Gauss–Radau,
- * node below 1) minus lower bound (Gauss) of rhsᵀ A⁻¹ rhs. From L and coef of sky_krylov_solve. */
-SKY_NODISCARD sky_status sky_krylov_gap(const sky_krylov *k, const double *L, const double *coef,
-                                        double *Y, double *gap);
+/* Residuals rhs - A V coef = -V_newᵀ Y, Y [(count-done)*nb]. */
+void sky_krylov_residual(const sky_krylov *k, const double *coef, double *Y);
+/* gap [nb]: upper bound (Gauss–Radau, node below 1) minus lower bound (Gauss) of rhsᵀ A⁻¹ rhs, for
+ * A >= I. From L of sky_krylov_solve and Y of sky_krylov_residual. */
+SKY_NODISCARD sky_status sky_krylov_gap(const sky_krylov *k, const double *L, const double *Y,
+                                        double *gap);
 /* out [m*n] = coefᵀ V, coef [done*m] */
 void sky_krylov_combine(const sky_krylov *k, size_t m, const double *coef, double *out);
 #endif

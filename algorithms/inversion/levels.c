@@ -26,6 +26,8 @@
 #define MOST_PADDING 32   /* times the padding that the support asks for, */
 #define LONG 37.0         /* exp(-LONG) is below the rounding of 1 */
 #define MOST_POINTS 3e5   /* while the padded grid stays below this */
+#define TAPER_LENGTHS 4   /* where a model without bounds is cut: lengths, */
+#define TAPER_POINTS 24   /* and at most so many grid points */
 
 typedef struct level {
   size_t nx, ny, ng, px, py, hx;
@@ -437,26 +439,29 @@ size_t sky_levels_count(const sky_levels *lv) {
   return lv->n_level;
 }
 
-bool sky_levels_view(const sky_levels *lv, size_t k, sky_level_view *out) {
+void sky_levels_view(const sky_levels *lv, size_t k, sky_level_view *out) {
   const level *l = &lv->level[k];
   const sky_level *s = &l->given;
-  if (!compact(s->model) || l->clipped > NEGLIGIBLE) return false;
+  const bool bounded = compact(s->model) && l->clipped <= NEGLIGIBLE;
+  const double most = TAPER_POINTS * fmax(s->dx, s->dy);
+  const double taper = bounded ? 0 : fmin(TAPER_LENGTHS * s->length, most);
+  const double reach = bounded ? support(s) : taper;
   *out = (sky_level_view){.nx = l->nx,
                           .ny = l->ny,
-                          .reach_x = (size_t)ceil(support(s) / s->dx),
-                          .reach_y = (size_t)ceil(support(s) / s->dy),
+                          .reach_x = (size_t)ceil(reach / s->dx),
+                          .reach_y = (size_t)ceil(reach / s->dy),
                           .x0 = s->x0,
                           .y0 = s->y0,
                           .dx = s->dx,
                           .dy = s->dy,
                           .length = s->length,
+                          .taper = taper,
                           .model = s->model,
                           .sigma = l->sigma,
                           .sd = l->sd,
                           .rowptr = l->rowptr,
                           .col = l->col,
                           .val = l->val};
-  return true;
 }
 
 const double *sky_levels_mix(const sky_levels *lv, size_t *n_field, size_t *n_mesh) {

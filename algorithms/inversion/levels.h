@@ -44,10 +44,12 @@ double sky_levels_bytes(const sky_levels *lv);
 /* diag Q, [n_state]; owned by lv. */
 const double *sky_levels_variance(const sky_levels *lv);
 
-/* A level whose model has a bounded support, as arrays of lv: what compact.c adds up. */
+/* A level as arrays of lv: what compact.c adds up. Its model has a bounded support, or is to be
+ * multiplied with the Gaspari–Cohn function of length `taper`, which leaves it semi-definite. */
 typedef struct sky_level_view {
   size_t nx, ny, reach_x, reach_y; /* grid points; two farther apart are not correlated */
   double x0, y0, dx, dy, length;
+  double taper; /* 0: the model is bounded, and what is applied is the model (no clipping) */
   sky_correlation model;
   double sigma;         /* sd where sd is NULL */
   const double *sd;     /* [n_field*nx*ny] or NULL */
@@ -57,8 +59,7 @@ typedef struct sky_level_view {
 } sky_level_view;
 
 size_t sky_levels_count(const sky_levels *lv);
-/* False where the model has none, or its spectrum was clipped. */
-bool sky_levels_view(const sky_levels *lv, size_t k, sky_level_view *out);
+void sky_levels_view(const sky_levels *lv, size_t k, sky_level_view *out);
 /* D ⊗ M [n_field²], n_field = n_time*n_sector, and the cells of the mesh. */
 const double *sky_levels_mix(const sky_levels *lv, size_t *n_field, size_t *n_mesh);
 

@@ -60,6 +60,17 @@ void sky_offsets_sums(const sky_problem *p, const double *v, size_t stride, doub
     sky_offsets_scatter(p, i, v[i * stride], sums);
 }
 
+double sky_offsets_element(const sky_problem *p, size_t i, size_t j) {
+  double sum = 0;
+  if (has_group(p, i) && p->group[i] == p->group[j])
+    sum = p->b_sd[p->group[i]] * p->b_sd[p->group[i]];
+  for (size_t r = 0; r < p->n_regressor; r++) {
+    const double *column = p->regressor + r * p->n_obs, sd = p->b_sd[n_group(p) + r];
+    sum += sd * sd * column[i] * column[j];
+  }
+  return sum;
+}
+
 void sky_offsets_covariance(const sky_problem *p, size_t i, double *row) {
   if (has_group(p, i)) {
     const double var = p->b_sd[p->group[i]] * p->b_sd[p->group[i]];

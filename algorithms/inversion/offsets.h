@@ -14,6 +14,7 @@ void sky_offsets_add(const sky_problem *p, size_t i, const double *b, sky_acc *s
 void sky_offsets_scatter(const sky_problem *p, size_t i, double v, double *sums);
 /* sums [n_background] = Bᵀ v, element i of v at v[i*stride] */
 void sky_offsets_sums(const sky_problem *p, const double *v, size_t stride, double *sums);
+double sky_offsets_element(const sky_problem *p, size_t i, size_t j); /* (B Σ_b Bᵀ)_ij */
 /* row[j] += (B Σ_b Bᵀ)_ij for j <= i */
 void sky_offsets_covariance(const sky_problem *p, size_t i, double *row);
 /* C [n_background*n_obs] = Bᵀ */

@@ -69,6 +69,7 @@ void sky_problem_free(sky_problem *p) {
   ARRAY(total, n_zone)              \
   ARRAY(total_sd, n_zone)           \
   ARRAY(zone_dofs, n_zone)          \
+  ARRAY(zone_dofs_half, n_zone)     \
   ARRAY(zone_reduction, n_zone)     \
   ARRAY(zone_sensitivity, n_zone)   \
   ARRAY(zone_own_response, n_zone)  \

@@ -125,6 +125,7 @@ typedef struct sky_posterior {
   double *prior_total, *prior_sd, *total, *total_sd;
   double *zone_dofs; /* Σ ak over the state elements that the zone touches (W != 0): independent
                         pieces of information inside it; border elements count whole */
+  double *zone_dofs_half; /* half width of its 95 % interval where it is an estimate; 0: exact */
   double *zone_reduction; /* 1 - (total_sd/prior_sd)²: DOFS of the one number that is the total */
   double *zone_sensitivity; /* aᵀA p / aᵀp for the prior pattern p = x0 (1 = fully observed); NaN if
                                aᵀx0 = 0 */

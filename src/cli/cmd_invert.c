@@ -31,7 +31,7 @@ static const sky_cli_option OPTIONS[] = {
     {"problem", 'p', "FILE", "problem file (NetCDF: y, x0, xc, yc, CSR Jacobian, covariance)"},
     {"output", 'o', "FILE", "write posterior, uncertainty and fit to this NetCDF file"},
     {"method", 'm', "NAME",
-     "exact or iterative (default: by size), banded, geostatistical, smoother"},
+     "exact, banded or iterative (default: by size), geostatistical, smoother"},
     {"seed", 0, "S", "of the random numbers of --osse and --samples (default 1)"},
     SKY_INVERT_SOLVE_OPTIONS,
     SKY_INVERT_SIGN_OPTIONS,
@@ -162,7 +162,7 @@ static void print_table(const answer *a) {
 
 /* ---- zones ---------------------------------------------------------------------------------- */
 
-enum { ZONE_COLUMNS = 9 };
+enum { ZONE_COLUMNS = 10 };
 
 /* smoothing [rows] becomes the sd of what the observations do not see; NaN without kernels. */
 static sky_status smoothing_sd(sky_context *ctx, const sky_problem *p, const sky_posterior *post,
@@ -176,8 +176,14 @@ static sky_status smoothing_sd(sky_context *ctx, const sky_problem *p, const sky
   return SKY_OK;
 }
 
+/* What is exact has no interval: no column. */
+static void dofs_half_of(const sky_posterior *post, double *half) {
+  for (size_t r = 0; r < post->n_zone; r++)
+    half[r] = post->zone_dofs_half[r] > 0 ? post->zone_dofs_half[r] : NAN;
+}
+
 static void zone_columns(const sky_posterior *post, const double *smoothing,
-                         sky_zone_column zone[ZONE_COLUMNS]) {
+                         const double *dofs_half, sky_zone_column zone[ZONE_COLUMNS]) {
   const sky_zone_column all[ZONE_COLUMNS] = {
       {"prior_total", "prior total", post->prior_total},
       {"prior_sd", "prior sd of the total", post->prior_sd},
@@ -186,6 +192,8 @@ static void zone_columns(const sky_posterior *post, const double *smoothing,
       {"reduction", "degrees of freedom of the one total: 1 - variance after / before",
        post->zone_reduction},
       {"dofs", "sum of the averaging kernel's diagonal inside the zone", post->zone_dofs},
+      {"dofs_half_width_95", "dofs, where it is an estimate: half width of its 95 % interval",
+       dofs_half},
       {"sensitivity", "response of the total to a uniform relative change of the prior",
        post->zone_sensitivity},
       {"smoothing_sd", "sd of what the observations do not see of the total", smoothing},
@@ -277,9 +285,10 @@ static sky_status solve(sky_context *ctx, options *o, bool json, const sky_probl
   const sky_functionals wanted = {
       .n_zone = rows->n, .W = rows->W, .totals_only = o->output == NULL};
   SKY_GO(sky_invert_solve_run(ctx, &o->solve, p, &wanted, &post, &report, &a.method));
-  SKY_GO_ALLOC(smoothing, SKY_NEW(ctx, double, 2 * rows->n));
+  SKY_GO_ALLOC(smoothing, SKY_NEW(ctx, double, 3 * rows->n));
   SKY_GO(smoothing_sd(ctx, p, &post, rows->W, smoothing));
-  zone_columns(&post, smoothing, zone);
+  dofs_half_of(&post, smoothing + 2 * rows->n);
+  zone_columns(&post, smoothing, smoothing + 2 * rows->n, zone);
   for (size_t r = 0; r < rows->n; r++)
     smoothing[rows->n + r] = sqrt(post.zone_noise_var[r]);
   zone[ZONE_COLUMNS - 1].value = smoothing + rows->n;

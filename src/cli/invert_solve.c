@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "src/core/memory.h"
 #include "src/core/number.h"
 
 sky_status sky_invert_solve_option(sky_context *ctx, sky_solve_options *o, const char *name,
@@ -25,7 +26,7 @@ sky_status sky_invert_solve_option(sky_context *ctx, sky_solve_options *o, const
 sky_status sky_invert_solve_run(sky_context *ctx, const sky_solve_options *o, const sky_problem *p,
                                 const sky_functionals *zones, sky_posterior *out,
                                 sky_iterate_report *report, const char **method) {
-  *method = sky_solve_method(ctx, o, p, zones);
+  SKY_TRY(sky_solve_method(ctx, o, p, zones, method));
   if (strcmp(*method, "iterative") != 0 &&
       (o->tolerance > 0 || o->checkpoint != NULL || o->float32))
     return sky_fail(ctx, SKY_E_USAGE,

@@ -19,6 +19,21 @@ static sky_status whole(sky_faults *f, const sky_node *item, const char *path) {
   return sky_fault_at(f, sky_node_get(item, path), "%g is not a whole number", v);
 }
 
+/* The band needs a prior of bounded reach. */
+static sky_status banded(sky_faults *f, const sky_node *item) {
+  const sky_node *levels = sky_node_get(item, "levels");
+  if (!is(item, "solver.method", "banded")) return SKY_OK;
+  if (levels == NULL) return refuse(f, item, "solver.method", "banded needs levels");
+  for (size_t k = 0; k < sky_node_count(levels); k++) {
+    const sky_node *level = sky_node_item(levels, k);
+    if (!is(level, "correlation", "spherical") && !is(level, "correlation", "gaspari-cohn"))
+      SKY_TRY(sky_fault_at(f, sky_node_get(level, "correlation"),
+                           "has no bounded support (expected spherical or gaspari-cohn with "
+                           "solver.method banded)"));
+  }
+  return SKY_OK;
+}
+
 static sky_status methods(sky_faults *f, const sky_node *item) {
   const bool iterates = is(item, "solver.method", "auto") || is(item, "solver.method", "iterative");
   const bool drifts =
@@ -29,6 +44,7 @@ static sky_status methods(sky_faults *f, const sky_node *item) {
     for (size_t k = 0; k < sizeof of_iteration / sizeof *of_iteration; k++)
       SKY_TRY(refuse(f, item, of_iteration[k], "has no effect unless method is iterative or auto"));
   }
+  SKY_TRY(banded(f, item));
   if (!drifts)
     SKY_TRY(refuse(f, item, "solver.drift",
                    "has no effect unless method is geostatistical or tune.method reml"));
@@ -48,7 +64,8 @@ static sky_status signs(sky_faults *f, const sky_node *item) {
                   "has no effect with sign gaussian, whose posterior is exact (expected sign "
                   "nonnegative or lognormal)");
   if (sky_node_text(item, "sign") == NULL) return SKY_OK;
-  if (is(item, "solver.method", "iterative") || is(item, "solver.method", "geostatistical"))
+  if (is(item, "solver.method", "iterative") || is(item, "solver.method", "banded") ||
+      is(item, "solver.method", "geostatistical"))
     SKY_TRY(refuse(f, item, "solver.method",
                    "is of sign gaussian alone (expected auto or exact with another sign)"));
   static const char *const gaussian[][2] = {

@@ -38,7 +38,7 @@ static sky_status gaussian(sky_context *ctx, const sky_job *job, const char *pat
     v->method = method;
     return sky_solve_geostat(ctx, p, &drift, rows, &v->post);
   }
-  v->method = sky_solve_method(ctx, &o, p, rows);
+  SKY_TRY(sky_solve_method(ctx, &o, p, rows, &v->method));
   if (sky_node_bool(v->node, "solver.checkpoint"))
     SKY_GO_ALLOC(checkpoint, sky_sprintf(ctx, "%s/products-%s.journal", job->stage_dir, v->gas));
   o.checkpoint = checkpoint;

@@ -57,7 +57,8 @@ static sky_status record_fit(sky_context *ctx, sky_facts *facts, const sky_inver
   return SKY_OK;
 }
 
-/* An estimate of DOFS holds the offsets' too; it says so and is not split by layers. */
+/* An estimate of DOFS holds the offsets' too; it says so and is not split by layers, nor are those
+ * of a band, which has no averaging kernel of every unknown. */
 static void record_dofs(sky_facts *facts, const sky_inverting *v) {
   const sky_posterior *p = &v->post;
   const char *formula = sky_species_find(v->gas)->formula;
@@ -68,7 +69,14 @@ static void record_dofs(sky_facts *facts, const sky_inverting *v) {
              "+-%.2g)",
              p->dofs, v->report.dofs_half);
     sky_fact_number(facts, "dofs_half_width_95", v->report.dofs_half);
-  } else if (v->n_layer == v->n_sector) {
+    double most = 0;
+    for (size_t z = 0; z < v->zones.n; z++)
+      most = fmax(most, p->zone_dofs_half[z]);
+    sky_fact(facts, "diagnostics", formula,
+             "degrees of freedom of zones are estimates as well, with 95 %% intervals up to +-%.2g "
+             "(zone_dofs_half of posterior-%s.nc)",
+             most, v->gas);
+  } else if (v->n_layer == v->n_sector || isnan(p->ak[0])) {
     sky_fact(facts, "diagnostics", formula, "degrees of freedom for signal %.4g", p->dofs);
   } else {
     const double sink = layer_dofs(v, v->n_sector);

@@ -39,6 +39,7 @@ static void put_zones(output *o, const sky_inverting *v, const double *covered, 
   put(o, "zone_posterior", "zone", kg, p->total);
   put(o, "zone_posterior_sd", "zone", kg, p->total_sd);
   put(o, "zone_dofs", "zone", "1", p->zone_dofs);
+  put(o, "zone_dofs_half", "zone", "1", p->zone_dofs_half);
   put(o, "zone_sensitivity", "zone", "1", p->zone_sensitivity);
   put(o, "zone_own_response", "zone", "1", p->zone_own_response);
   put(o, "zone_null_sd", "zone", kg, p->zone_null_sd);

@@ -47,7 +47,7 @@ typedef struct sky_inverting {
   size_t *replaced;          /* [n_replaced] base cells, ascending */
   double *base_sd, *base_ak; /* [base cells], with patches */
   sky_posterior post;
-  const char *method;   /* exact, iterative or geostatistical; of other signs exact */
+  const char *method;   /* exact, iterative, banded or geostatistical; of other signs exact */
   const char *estimate; /* what a posterior total is: "mean", "mean of draws", "MAP" … */
   bool kernel;          /* post.zone_A is there: a linear estimate of the observations */
   double *smoothing_sd; /* [zones] kg yr-1: what the observations do not see; or NULL */

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "algorithms/inversion/banded.h"
+#include "algorithms/inversion/compact.h"
 #include "algorithms/inversion/offsets.h"
 #include "algorithms/inversion/posterior.h"
 #include "src/core/file.h"
@@ -116,17 +118,38 @@ static sky_status iterate(sky_context *ctx, const sky_solve_options *o, bool ban
 
 /* ---- choice --------------------------------------------------------------------------------- */
 
-const char *sky_solve_method(sky_context *ctx, const sky_solve_options *o, const sky_problem *p,
-                             const sky_functionals *zones) {
+/* The band is exact, fits the budget and takes no more than the largest exact solution that is
+ * chosen. */
+static sky_status choose_banded(sky_context *ctx, const sky_solve_options *o, const sky_problem *p,
+                                size_t n_zone, bool *chosen) {
+  const double budget = (double)sky_context_memory(ctx), most = SKY_SOLVE_MOST_EXACT;
+  double need, work;
+  *chosen = false;
+  if (!sky_compact_exact(p)) return SKY_OK;
+  SKY_TRY(sky_banded_plan(ctx, p, &need, &work));
+  need += sky_iterate_bytes(p, n_zone, o->float32, o->kernels);
+  *chosen = need <= budget && 3 * work <= most * most * most;
+  sky_log(ctx, SKY_LOG_INFO,
+          "method: a band takes %.0f MB of %.0f MB and %.2g of the work of an exact solution of %d "
+          "observations",
+          ceil(need / 1e6), budget / 1e6, 3 * work / (most * most * most), SKY_SOLVE_MOST_EXACT);
+  return SKY_OK;
+}
+
+sky_status sky_solve_method(sky_context *ctx, const sky_solve_options *o, const sky_problem *p,
+                            const sky_functionals *zones, const char **method) {
   const double need = sky_problem_bytes(ctx, p, zones), budget = (double)sky_context_memory(ctx);
-  if (o->method != NULL) return o->method;
+  bool banded = false;
+  *method = o->method;
+  if (o->method != NULL) return SKY_OK;
   const bool exact = p->n_obs <= SKY_SOLVE_MOST_EXACT && need <= budget;
+  if (!exact) SKY_TRY(choose_banded(ctx, o, p, zones != NULL ? zones->n_zone : 0, &banded));
+  *method = exact ? "exact" : banded ? "banded" : "iterative";
   sky_log(ctx, SKY_LOG_INFO,
           "method: %s (an exact solution of %zu observations takes %.0f MB of %.0f MB; it is "
           "chosen up to %d observations)",
-          exact ? "exact" : "iterative", p->n_obs, ceil(need / 1e6), budget / 1e6,
-          SKY_SOLVE_MOST_EXACT);
-  return exact ? "exact" : "iterative";
+          *method, p->n_obs, ceil(need / 1e6), budget / 1e6, SKY_SOLVE_MOST_EXACT);
+  return SKY_OK;
 }
 
 sky_status sky_solve_gaussian(sky_context *ctx, const sky_solve_options *o, const char *method,

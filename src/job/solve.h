@@ -10,8 +10,8 @@
 #define SKY_SOLVE_MOST_EXACT 20000 /* observations that the exact method is chosen for */
 
 typedef struct sky_solve_options {
-  const char *method;  /* "exact", "iterative" or "banded"; NULL = one of the first two by size */
-  const char *problem; /* file of the problem, to which a checkpoint belongs */
+  const char *method;     /* "exact", "iterative" or "banded"; NULL = by size */
+  const char *problem;    /* file of the problem, to which a checkpoint belongs */
   const char *checkpoint; /* file, or NULL */
   bool renew;             /* a checkpoint of another problem is emptied, not refused */
   double tolerance;       /* 0 = the default */
@@ -19,10 +19,12 @@ typedef struct sky_solve_options {
   bool kernels;           /* the iteration fills zone_A, too; takes layers and inventories then */
 } sky_solve_options;
 
-/* What is asked for, else exact or iterative: exact up to SKY_SOLVE_MOST_EXACT observations
- * whose solution fits the memory budget. The reason stands in the log. */
-const char *sky_solve_method(sky_context *ctx, const sky_solve_options *o, const sky_problem *p,
-                             const sky_functionals *zones);
+/* What is asked for, else exact up to SKY_SOLVE_MOST_EXACT observations whose solution fits the
+ * memory budget, else banded where that is exact, fits and is not dearer, else iterative. The
+ * reason stands in the log. */
+SKY_NODISCARD sky_status sky_solve_method(sky_context *ctx, const sky_solve_options *o,
+                                          const sky_problem *p, const sky_functionals *zones,
+                                          const char **method);
 /* method: one of the three. report is zero after an exact solution. A checkpoint that belongs to
  * another problem or precision is SKY_E_USAGE; it is removed after success. */
 SKY_NODISCARD sky_status sky_solve_gaussian(sky_context *ctx, const sky_solve_options *o,

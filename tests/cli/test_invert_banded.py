@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """skyflux invert --method banded on a problem of the bench's generator, against dense numpy."""
 import os
+import re
 import subprocess
 import sys
 
@@ -67,6 +68,17 @@ def sectors(path, H, y, x0, E, D):
         f.close()
 
 
+def chosen(path, dofs):
+    """By itself: exact where that fits the budget, else the band."""
+    log = run("-p", path, "-v", "--memory", "8M").stderr
+    band, exact = (float(re.search(f"an? {what} takes ([0-9]+) MB of", log)[1])
+                   for what in ("band", "exact solution of 900 observations"))
+    a = solve(path, "--memory", f"{int((band + 1) * 1e6 / 2**20) + 1}M")
+    assert a["method"] == ("banded" if band + 2.1 < exact else "exact"), (band, exact, a["method"])
+    assert abs(a["dofs"] / dofs - 1) < 1e-10
+    assert solve(path)["method"] == "exact"
+
+
 def main():
     os.makedirs(WORK, exist_ok=True)
     path = os.path.join(WORK, "local.nc")
@@ -95,6 +107,7 @@ def main():
     assert np.abs(np.array(netCDF4.Dataset(out)["posterior"][:]).ravel() - x).max() < 1e-9
     assert answer["method"] == "banded" and answer["total_error_bound"] < 1e-15
     assert "mean_posterior_sd" not in answer and "basis_vectors" not in answer
+    chosen(path, answer["dofs"])
     first = open(out, "rb").read()
     for threads in (1, 3):
         solve(path, "--method", "banded", "-o", out, "--threads", threads)

@@ -352,6 +352,20 @@ def levels():
                "{cell: 7.5 km, length: 20 km, share: 0.3}]", "inversions[0].solver.method=exact", *FLOOR, text=bare)
     near(two.q["zone_posterior"], same.q["zone_posterior"], 1e-9)
     near(two.q["zone_posterior_sd"], same.q["zone_posterior_sd"], 1e-9)
+    # The same by a band: offsets of overpasses, zones' degrees of freedom and all totals.
+    band = run("banded", "inversions[0].levels=[{cell: 15 km, length: 60 km, correlation: spherical, share: 0.7}, "
+               "{cell: 7.5 km, length: 20 km, share: 0.3, correlation: gaspari-cohn}]",
+               "inversions[0].solver.method=banded", *FLOOR, text=bare)
+    dense = run("banded2", "inversions[0].levels=[{cell: 15 km, length: 60 km, correlation: spherical, share: 0.7}, "
+                "{cell: 7.5 km, length: 20 km, share: 0.3, correlation: gaspari-cohn}]",
+                "inversions[0].solver.method=exact", *FLOOR, text=bare)
+    assert band.method == "banded" and dense.method == "exact" and "method: banded" in band.report
+    for key in ("zone_posterior", "zone_posterior_sd", "zone_dofs", "zone_sensitivity", "x"):
+        good = np.isfinite(dense.q[key])
+        near(band.q[key][good], dense.q[key][good], 1e-9, key)
+    near(band.numbers["dofs"], dense.numbers["dofs"], 1e-9)
+    near(band.numbers["dofs_background"], dense.numbers["dofs_background"], 1e-9)
+    assert np.isnan(band.q["x_sd"]).all()
     # More cells than a dense covariance may have.
     fine = bare.replace("cell: 15 km", "cell: 2.5 km")
     fine = fine[:fine.index("    uncertainty: {sigma")] + fine[fine.index("\ninversions:"):]
@@ -576,7 +590,7 @@ Result.matrices_of_rows = rows_only
 def refusals():
     item = "inversions[0]."
     for sets, words in (
-            (("solver.method=gibbs",), "'gibbs' is not one of auto, exact, iterative, geostatistical"),
+            (("solver.method=gibbs",), "'gibbs' is not one of auto, exact, iterative, banded, geostatistical"),
             (("solver.tolerance=2",), "solver.tolerance"),
             (("solver.method=exact", "solver.tolerance=1e-6"), "unless method is iterative or auto"),
             (("solver.drift=constant",), "unless method is geostatistical"),
@@ -584,6 +598,8 @@ def refusals():
             (("sign=nonnegative", "samples={draws: 4}"), "samples.draws"),
             (("sign=nonnegative", "samples={draws: 10.5}"), "10.5 is not a whole number"),
             (("sign=nonnegative", "solver.method=iterative"), "is of sign gaussian alone"),
+            (("sign=nonnegative", "solver.method=banded"), "is of sign gaussian alone"),
+            (("solver.method=banded",), "banded needs levels"),
             (("sign=lognormal", "floor=1e-9 mol m-2 s-1"), "stays at 0 with sign lognormal"),
             (("tune={parameters: [sigma]}",), "'sigma' is not one of length, tau, sigma_q, sigma_r"),
             (("tune={parameters: [tau]}",), "tau needs time.correlation"),

@@ -9,13 +9,16 @@
 
 #include "algorithms/inversion/band.h"
 #include "algorithms/inversion/cholesky.h"
-#include "algorithms/inversion/compact.h"
+#include "algorithms/inversion/banded.h"
 #include "algorithms/inversion/iterate.h"
 #include "algorithms/inversion/levels.h"
+#include "algorithms/inversion/nearby.h"
+#include "algorithms/inversion/obs_operator.h"
 #include "algorithms/inversion/noise.h"
 #include "fixture_problem.h"
 #include "src/core/memory.h"
 #include "src/core/rng.h"
+#include "src/core/sum.h"
 
 static void test_band(void **state) {
   (void)state;
@@ -74,7 +77,7 @@ static void test_band(void **state) {
 
 /* A long domain: 60 x 4 cells of 10 km; a coarse field on 20 km points, a fine one on the cells. */
 enum { NX = 60, NY = 4, CELLS = NX * NY, SECTORS = 2, TIMES = 3, OBS = 1200, ZONES = 4 };
-enum { STATE = CELLS * SECTORS * TIMES, FIELDS = SECTORS * TIMES };
+enum { STATE = CELLS * SECTORS * TIMES, FIELDS = SECTORS * TIMES, OFFSETS = 6 };
 
 typedef struct bed {
   sky_context *ctx;
@@ -168,14 +171,35 @@ static void add_track(bed *b) {
   assert_int_equal(sky_track_create(b->ctx, OBS, overpass, along, 20, 0.7, &b->p.track), SKY_OK);
 }
 
+/* An offset for each of five parts of the observations (some have none), one of them known, and a
+ * regressor along the domain. */
+static void add_offsets(bed *b) {
+  sky_problem *p = &b->p;
+  p->n_background = OFFSETS;
+  p->n_regressor = 1;
+  p->group = SKY_NEW(b->ctx, int32_t, OBS);
+  p->regressor = fixture_new(b->ctx, OBS);
+  p->b0 = fixture_new(b->ctx, OFFSETS);
+  p->b_sd = fixture_new(b->ctx, OFFSETS);
+  for (size_t i = 0; i < OBS; i++) {
+    p->group[i] = i % 11 == 3 ? -1 : (int32_t)(i * 5 / OBS);
+    p->regressor[i] = sky_rng_normal(6, 0, i);
+  }
+  for (size_t g = 0; g < OFFSETS; g++) {
+    p->b0[g] = 0.3 * (double)g;
+    p->b_sd[g] = g == 2 ? 0 : 0.5 + 0.2 * (double)g;
+  }
+}
+
 static void test_solution(void **state) {
   (void)state;
-  for (int tracks = 0; tracks < 2; tracks++) {
+  for (int kind = 0; kind < 4; kind++) {
     bed b;
     sky_posterior exact, a;
     sky_iterate_report report;
     make_bed(&b, SKY_CORR_GASPARI_COHN, 2);
-    if (tracks) add_track(&b);
+    if (kind & 1) add_track(&b);
+    if (kind & 2) add_offsets(&b);
     const sky_iterate_options o = {.tolerance = 1e-10, .banded = true, .skip_trace = true};
     assert_int_equal(sky_problem_solve(b.ctx, &b.p, &b.zones, &exact), SKY_OK);
     assert_int_equal(sky_problem_iterate(b.ctx, &b.p, &b.zones, &o, &a, &report), SKY_OK);
@@ -191,6 +215,10 @@ static void test_solution(void **state) {
     assert_true(fabs(a.neg_log_evidence - exact.neg_log_evidence) <
                 1e-11 * fabs(exact.neg_log_evidence));
     assert_true(fabs(a.dofs - exact.dofs) < 1e-11 * exact.dofs && isnan(a.sd[0]));
+    assert_true(fixture_difference(ZONES, a.zone_dofs, exact.zone_dofs) < 1e-11);
+    assert_true(fabs(a.dofs_background - exact.dofs_background) < 1e-11 * exact.dofs);
+    assert_true(fixture_difference(b.p.n_background, a.b, exact.b) < 1e-11);
+    assert_true(fixture_difference(b.p.n_background, a.b_post_sd, exact.b_post_sd) < 1e-11);
     sky_posterior_free(&exact);
     sky_posterior_free(&a);
     free_bed(&b);
@@ -204,16 +232,16 @@ static void test_threads(void **state) {
   sky_context *ctx = fixture_context(1);
   for (int k = 0; k < 3; k++) {
     bed b;
-    sky_compact *c;
+    sky_banded *c;
     make_bed(&b, SKY_CORR_SPHERICAL, k == 0 ? 1 : 2 + k);
     answer[k] = fixture_new(ctx, 2 * OBS);
     for (size_t i = 0; i < 2 * OBS; i++)
       answer[k][i] = sky_rng_normal(5, 5, i);
-    assert_int_equal(sky_compact_create(b.ctx, &b.p, 0, &c), SKY_OK);
-    assert_int_equal(sky_compact_solve(b.ctx, c, 2, answer[k]), SKY_OK);
-    assert_true(sky_compact_share(c) < 0.9);
-    logdet[k] = sky_compact_logdet(c);
-    sky_compact_free(c);
+    assert_int_equal(sky_banded_create(b.ctx, &b.p, 0, &c), SKY_OK);
+    assert_int_equal(sky_banded_solve(b.ctx, c, 2, answer[k]), SKY_OK);
+    assert_true(sky_banded_share(c) < 0.9);
+    logdet[k] = sky_banded_logdet(c);
+    sky_banded_free(c);
     free_bed(&b);
   }
   for (int k = 1; k < 3; k++) {
@@ -225,27 +253,102 @@ static void test_threads(void **state) {
   sky_context_free(ctx);
 }
 
+static void add_kind(bed *b, int kind) {
+  make_bed(b, kind & 4 ? SKY_CORR_EXPONENTIAL : SKY_CORR_SPHERICAL, 2);
+  if (kind & 1) add_track(b);
+  if (kind & 2) add_offsets(b);
+}
+
+/* The diagonal of G Psi G^T is 1 whatever the neighbours are, if Psi's elements are those of the
+ * operator (transforms, no neighbours); G^-1 undoes G, G^T is its transpose. */
+static void test_factor(void **state) {
+  (void)state;
+  for (int kind = 0; kind < 4; kind++) {
+    bed b;
+    sky_obs_operator op;
+    sky_nearby *near;
+    add_kind(&b, kind);
+    double *v = fixture_new(b.ctx, 2 * OBS), *out = fixture_new(b.ctx, 2 * OBS);
+    assert_int_equal(sky_obs_operator_open(b.ctx, &b.p, false, &op), SKY_OK);
+    assert_int_equal(sky_nearby_create(b.ctx, &b.p, 0, &near), SKY_OK);
+    op.near = near;
+    for (size_t i = 0; i < OBS; i += 37) {
+      memset(v, 0, OBS * sizeof *v);
+      v[i] = 1;
+      sky_obs_operator_apply(&op, v, 1, out);
+      assert_true(fabs(out[i] - 1) < 1e-11);
+    }
+    for (size_t i = 0; i < 2 * OBS; i++)
+      v[i] = sky_rng_normal(7, (size_t)kind, i);
+    sky_nearby_transpose_apply(b.ctx, near, v + OBS, 1, out + OBS);
+    sky_nearby_apply(b.ctx, near, v, 1, out);
+    assert_true(fabs(sky_dot(out, v + OBS, OBS) - sky_dot(v, out + OBS, OBS)) < 1e-9);
+    sky_nearby_solve(b.ctx, near, 1, out);
+    assert_true(fixture_difference(OBS, out, v) < 1e-12);
+    sky_nearby_free(near);
+    sky_obs_operator_close(&op);
+    sky_free(v);
+    sky_free(out);
+    free_bed(&b);
+  }
+}
+
+/* Few vectors, and within the bounds that are stated; also where the neighbours' model is cut. */
+static void test_neighbours(void **state) {
+  (void)state;
+  for (int kind = 0; kind < 8; kind += kind == 0 ? 3 : kind == 3 ? 1 : 3) { /* 0, 3, 4, 7 */
+    bed b;
+    sky_posterior exact, a;
+    sky_iterate_report report;
+    sky_nearby *none;
+    add_kind(&b, kind);
+    const sky_iterate_options o = {.tolerance = 1e-7, .seed = 3};
+    assert_int_equal(sky_problem_solve(b.ctx, &b.p, &b.zones, &exact), SKY_OK);
+    assert_int_equal(sky_problem_iterate(b.ctx, &b.p, &b.zones, &o, &a, &report), SKY_OK);
+    assert_true(report.total_error <= 1e-7 && report.sd_error <= 1e-7 && !report.complete);
+    assert_true(report.basis > ZONES && report.basis < OBS / 3);
+    for (size_t z = 0; z < ZONES; z++) {
+      const double sd = exact.total_sd[z], error = fabs(a.total[z] - exact.total[z]);
+      assert_true(error <= (report.total_error + 1e-10) * sd);
+      assert_true(fabs(a.total_sd[z] - sd) <= (report.sd_error + 1e-10) * sd);
+    }
+    for (size_t i = 0; i < STATE; i++)
+      assert_true(fabs(a.x[i] - exact.x[i]) <= (report.state_error + 1e-10) * b.p.x_sd[i]);
+    const double all = exact.dofs + exact.dofs_background; /* the estimate holds offsets, too */
+    assert_true(report.dofs_half > 0 && fabs(a.dofs - all) < 1.5 * report.dofs_half);
+    assert_true(fabs(a.neg_log_evidence - exact.neg_log_evidence) < 1.5 * report.evidence_half);
+    for (size_t z = 0; z < ZONES; z++)
+      assert_true(fabs(a.zone_dofs[z] - exact.zone_dofs[z]) < 1.5 * a.zone_dofs_half[z]);
+    assert_int_equal(sky_nearby_create(b.ctx, &b.p, 1e18, &none), SKY_OK);
+    assert_null(none); /* no room: not an error */
+    sky_posterior_free(&a);
+    sky_posterior_free(&exact);
+    free_bed(&b);
+  }
+}
+
 static void test_refusals(void **state) {
   (void)state;
   bed b;
-  sky_compact *c;
+  sky_banded *c;
   make_bed(&b, SKY_CORR_EXPONENTIAL, 2);
-  assert_int_equal(sky_compact_create(b.ctx, &b.p, 0, &c), SKY_E_RANGE);
+  assert_int_equal(sky_banded_create(b.ctx, &b.p, 0, &c), SKY_E_RANGE);
   assert_non_null(strstr(sky_error(b.ctx), "level 0"));
   sky_error_clear(b.ctx);
   free_bed(&b);
   sky_context *ctx = fixture_context(2);
   sky_problem p;
   fixture_problem(ctx, 3, 5, 2, 10, 0, &p);
-  assert_int_equal(sky_compact_create(ctx, &p, 0, &c), SKY_E_RANGE);
+  assert_int_equal(sky_banded_create(ctx, &p, 0, &c), SKY_E_RANGE);
   assert_non_null(strstr(sky_error(ctx), "not levels"));
   sky_problem_free(&p);
   sky_context_free(ctx);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_band), cmocka_unit_test(test_solution),
-                                     cmocka_unit_test(test_threads),
-                                     cmocka_unit_test(test_refusals)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_band),       cmocka_unit_test(test_solution),
+      cmocka_unit_test(test_threads),    cmocka_unit_test(test_factor),
+      cmocka_unit_test(test_neighbours), cmocka_unit_test(test_refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
