@@ -1,4 +1,6 @@
 # sky_test(NAME SOURCE… LIBS room…): a cmocka test that may use SKYFLUX_DATA and the built binary.
+# Its waiting threads sleep, as those of the commands do: spinning costs a busy machine far more than
+# the test itself.
 function(sky_test name)
   cmake_parse_arguments(T "" "" "SOURCES;LIBS;LABELS" ${ARGN})
   add_executable(${name} ${T_SOURCES})
@@ -7,7 +9,7 @@ function(sky_test name)
                              SKYFLUX_SOURCE="${CMAKE_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300 LABELS "${T_LABELS}"
-    ENVIRONMENT "SKYFLUX_WORKER=$<TARGET_FILE:skyflux_cli>")
+    ENVIRONMENT "SKYFLUX_WORKER=$<TARGET_FILE:skyflux_cli>;OMP_WAIT_POLICY=passive")
 endfunction()
 # sky_script(NAME SCRIPT): a Python (Debian's) or shell script; gets the binary, the data folder and a
 # fresh work folder as its arguments. Exit 77 = skipped.
