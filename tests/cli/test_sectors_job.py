@@ -65,7 +65,8 @@ def start(verb, name, *sets, text=TEXT, more=()):
 
 def near(a, b, relative, what=""):
     a, b = np.asarray(a, float), np.asarray(b, float)
-    worst = np.abs(a - b).max() / np.abs(b).max()
+    size = np.abs(b).max()
+    worst = np.abs(a - b).max() / (size if size > 0 else 1)
     assert worst <= relative, (what, worst)
 
 
