@@ -159,6 +159,7 @@ static sky_status factor_psi(solver *s) {
   const size_t n = s->p->n_obs;
   SKY_TRY(create_psi(s));
   SKY_TRY(sky_gram_fill(&s->rows, &s->psi));
+  if (!s->kernel) sky_rows_finish(&s->rows); /* and no maps */
   for (size_t i = 0; i < n; i++)
     for (size_t j = noise_row(s, i, true); j <= i; j++)
       if (s->row[j] != 0) *element(s, i, j) += s->row[j];
@@ -309,8 +310,7 @@ static size_t rows_of_step(solver *s, size_t t, double *Y) {
   size_t first = s->rows.tiles;
   memset(Y, 0, nc * n * sizeof *Y);
   sky_rows_step(&s->rows, t);
-#pragma omp parallel for schedule(dynamic) num_threads((int)s->rows.workers) \
-    reduction(min : first)
+#pragma omp parallel for schedule(dynamic) num_threads((int)s->rows.workers) reduction(min : first)
   for (size_t tile = 0; tile < s->rows.tiles; tile++) {
     const double *hq = sky_rows_tile(&s->rows, t, tile, (size_t)omp_get_thread_num());
     const size_t at = tile * SKY_ROWS_TILE, width = n - at < SKY_ROWS_TILE ? n - at : SKY_ROWS_TILE;
