@@ -7,10 +7,14 @@ MAKER is the generator of the reference problems. S, M and L are 20 15 8 400, 30
 40 40 24 3000. Every run of ours (1 and 2 threads) stands beside numpy's (2 threads of BLAS; mean,
 sd of the total, DOFS by a Cholesky factor of the observation-space matrix, the Kronecker product
 used) and octave's, so that a busy machine weighs on all. octave takes the same steps in single
-statements. CPU seconds are those to compare. --tools: the folder of iterate_tool and kernel_tool;
-problems of make_million.py with 10⁴, 10⁵ and 10⁶ unknowns and 50 zones, banded and (up to 10⁵)
-iterative to 1 % of the sd, and the shares that the kernels reach of dgemm and of a triad. --svg:
-their times and memory over unknowns. One JSON line a run.
+statements. CPU seconds are those to compare. skyflux chooses the kernels of an OpenBLAS that
+does not know the processor, the others take what they get: OPENBLAS_CORETYPE=SkylakeX (or Haswell)
+before the command gives all the same.
+
+--tools: the folder of iterate_tool and kernel_tool; problems of make_million.py with 10⁴, 10⁵ and
+10⁶ unknowns and 50 zones, banded and (up to 10⁵) iterative to 1 % of the sd, and the shares that
+the kernels reach of dgemm and of a triad. --svg: their times and memory over unknowns. One JSON
+line a run.
 """
 import argparse
 import json
@@ -20,6 +24,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 SIZES = {"S": (20, 15, 8, 400), "M": (30, 30, 8, 1500), "L": (40, 40, 24, 3000)}
@@ -76,12 +81,14 @@ printf('{"posterior_total": %.12g, "posterior_total_sd": %.12g, "dofs": %.12g}\n
 def measure(name, args, env=None):
     """Wall, CPU and peak memory of one process, and the JSON object of its last line of output."""
     start = time.perf_counter()
-    p = subprocess.Popen(list(map(str, args)), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                         env=dict(os.environ, **(env or {})))
-    out = p.stdout.read().decode()
-    err = p.stderr.read().decode()
-    _, status, usage = os.wait4(p.pid, 0)
-    p.returncode = os.waitstatus_to_exitcode(status)
+    with tempfile.TemporaryFile() as log:  # a pipe that nobody empties would stop the program
+        p = subprocess.Popen(list(map(str, args)), stdout=subprocess.PIPE, stderr=log,
+                             env=dict(os.environ, **(env or {})))
+        out = p.stdout.read().decode()
+        _, status, usage = os.wait4(p.pid, 0)
+        p.returncode = os.waitstatus_to_exitcode(status)
+        log.seek(0)
+        err = log.read().decode(errors="replace")
     line = {"what": name, "wall_s": round(time.perf_counter() - start, 2),
             "cpu_s": round(usage.ru_utime + usage.ru_stime, 2),
             "peak_mb": round(usage.ru_maxrss / 1e3, 1)}
