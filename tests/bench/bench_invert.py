@@ -21,6 +21,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -127,8 +128,16 @@ def bench_size(o, size):
             print(json.dumps({"size": size, "run": run, **line}), flush=True)
 
 
+def as_skyflux(o):
+    """The environment that skyflux gives itself: threads that wait sleep, kernels for this processor."""
+    version = subprocess.run([o.binary, "--version"], check=True, capture_output=True, text=True).stdout
+    kernels = re.search(r"^OpenBLAS .* (\w+) MAX_THREADS", version, re.M)
+    return {"OMP_WAIT_POLICY": "passive"} | ({"OPENBLAS_CORETYPE": kernels[1]} if kernels else {})
+
+
 def bench_scaling(o):
     """10⁴, 10⁵, 10⁶ unknowns, an observation for every 50 of them, 10 x 5 zones."""
+    env = as_skyflux(o)
     maker = pathlib.Path(__file__).with_name("make_million.py")
     lines = []
     for side, times, n in ((30, 11, 200), (70, 20, 2000), (200, 25, 20000)):
@@ -140,11 +149,11 @@ def bench_scaling(o):
                 continue
             for threads in (1, 2):
                 line, answer = measure(f"skyflux {method}, {threads} threads", [
-                    o.tools / "iterate_tool", path, side, 10, 5, 0.01, threads, method])
+                    o.tools / "iterate_tool", path, side, 10, 5, 0.01, threads, method], env)
                 lines.append({"method": method, "threads": threads, **answer, **line})
                 print(json.dumps(lines[-1]), flush=True)
     for threads in (1, 2):
-        line, answer = measure("kernels", [o.tools / "kernel_tool", path, threads])
+        line, answer = measure("kernels", [o.tools / "kernel_tool", path, threads], env)
         print(json.dumps({**line, **answer}), flush=True)
     return lines
 
