@@ -32,10 +32,9 @@ typedef struct solver {
   sky_noise noise;
   sky_covariance q;
   sky_rows rows;
-  sky_band psi;          /* Ψ, then its factor L, then Ψ⁻¹ */
-  double *row;           /* [n_obs] scratch */
-  double *d, *w;         /* [n_obs] by observation; Ψ⁻¹ d */
-  double *u, *qu, *work; /* [n_state] Hᵀw, Q Hᵀ w, scratch */
+  sky_band psi;      /* Ψ, then its factor L, then Ψ⁻¹ */
+  double *row;       /* [n_obs] scratch */
+  double *d, *w;     /* [n_obs] by observation; Ψ⁻¹ d */
   bool kernel, maps; /* wanted: the averaging kernel's diagonal; that and the sd of all unknowns */
 } solver;
 
@@ -80,13 +79,14 @@ double sky_problem_bytes(const sky_context *ctx, const sky_problem *p,
   const double n = (double)p->n_obs, m = (double)p->n_state, tile = SKY_BAND_TILE;
   const double nz = (double)zone_count(zones), tiles = ceil(n / tile);
   const double triangle = tiles * (tiles + 1) / 2 * tile * tile;
-  double part = fmax((double)p->n_background * n, 6 * nz * m + nz * n); /* one after another */
+  double part = fmax(3 * m, 6 * nz * m + nz * n); /* one after another */
+  part = fmax(part, (double)p->n_background * n);
   part = fmax(part, tiles * tile * tile);
   part = fmax(part, sky_gram_kernel_bytes(p) / 8);
   if (wants_maps(zones)) part = fmax(part, (double)p->n_cell * n);
   return sky_problem_held_bytes(p) + sky_rows_bytes(ctx, p) +
          sky_posterior_bytes(p->n_state, p->n_obs, p->n_background, zone_count(zones)) +
-         (triangle + part + 3 * n + 3 * m) * 8;
+         (triangle + part + 3 * n) * 8;
 }
 
 static sky_status check_memory(sky_context *ctx, const sky_problem *p,
@@ -159,6 +159,7 @@ static sky_status factor_psi(solver *s) {
   const size_t n = s->p->n_obs;
   SKY_TRY(create_psi(s));
   SKY_TRY(sky_gram_fill(&s->rows, &s->psi));
+  if (!s->kernel) sky_rows_finish(&s->rows); /* and no maps */
   for (size_t i = 0; i < n; i++)
     for (size_t j = noise_row(s, i, true); j <= i; j++)
       if (s->row[j] != 0) *element(s, i, j) += s->row[j];
@@ -185,10 +186,15 @@ static void by_place(const solver *s, double *v) {
 
 /* ---- the mean -------------------------------------------------------------------------------- */
 
-static void solve_mean(solver *s) {
+static sky_status solve_mean(solver *s) {
   const sky_problem *p = s->p;
   sky_posterior *out = s->out;
-  const size_t n = p->n_obs;
+  const size_t n = p->n_obs, m = p->n_state;
+  double *u = NULL, *qu = NULL, *work = NULL; /* Hᵀw, Q Hᵀ w, scratch */
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(u, SKY_NEW(s->ctx, double, m));
+  SKY_GO_ALLOC(qu, SKY_NEW(s->ctx, double, m));
+  SKY_GO_ALLOC(work, SKY_NEW(s->ctx, double, m));
   sky_problem_observe(s->ctx, p, p->x0, p->b0, out->simulated_prior);
   for (size_t i = 0; i < n; i++)
     s->d[i] = s->w[i] = p->y[i] - out->simulated_prior[i];
@@ -197,11 +203,11 @@ static void solve_mean(solver *s) {
   sky_band_backward_rows(s->ctx, &s->psi, 1, s->w);
   by_observation(s, s->w);
 
-  sky_problem_transpose(p, s->w, 1, s->u);
-  sky_covariance_apply(s->ctx, &s->q, s->u, 1, s->work, s->qu);
+  sky_problem_transpose(p, s->w, 1, u);
+  sky_covariance_apply(s->ctx, &s->q, u, 1, work, qu);
   for (size_t i = 0; i < p->n_state; i++)
-    out->x[i] = p->x0[i] + s->qu[i];
-  out->jb = sky_dot(s->u, s->qu, p->n_state);
+    out->x[i] = p->x0[i] + qu[i];
+  out->jb = sky_dot(u, qu, p->n_state);
 
   sky_offsets_sums(p, s->w, 1, out->b);
   for (size_t g = 0; g < p->n_background; g++) {
@@ -215,6 +221,11 @@ static void solve_mean(solver *s) {
   out->jo = sky_noise_variance(&s->noise, s->w, 1); /* R w = y - H x̂ - B b̂, also where r_sd is 0 */
   out->chi2 = sky_dot(s->d, s->w, n);
   out->neg_log_evidence = 0.5 * (out->chi2 + sky_band_logdet(&s->psi) + (double)n * LOG_2PI);
+cleanup:
+  sky_free(u);
+  sky_free(qu);
+  sky_free(work);
+  return st;
 }
 
 /* ---- with the factor: zones, offsets, maps --------------------------------------------------- */
@@ -309,8 +320,7 @@ static size_t rows_of_step(solver *s, size_t t, double *Y) {
   size_t first = s->rows.tiles;
   memset(Y, 0, nc * n * sizeof *Y);
   sky_rows_step(&s->rows, t);
-#pragma omp parallel for schedule(dynamic) num_threads((int)s->rows.workers) \
-    reduction(min : first)
+#pragma omp parallel for schedule(dynamic) num_threads((int)s->rows.workers) reduction(min : first)
   for (size_t tile = 0; tile < s->rows.tiles; tile++) {
     const double *hq = sky_rows_tile(&s->rows, t, tile, (size_t)omp_get_thread_num());
     const size_t at = tile * SKY_ROWS_TILE, width = n - at < SKY_ROWS_TILE ? n - at : SKY_ROWS_TILE;
@@ -371,7 +381,7 @@ static sky_status run_solver(solver *s) {
   const size_t nz = zone_count(s->zones);
   sky_posterior *out = s->out;
   SKY_TRY(factor_psi(s));
-  solve_mean(s);
+  SKY_TRY(solve_mean(s));
   if (nz > 0) SKY_TRY(solve_zones(s));
   SKY_TRY(solve_background(s));
   if (s->maps) SKY_TRY(solve_sd(s));
@@ -385,14 +395,11 @@ static sky_status run_solver(solver *s) {
 }
 
 static sky_status alloc_solver(solver *s) {
-  const size_t n = s->p->n_obs, m = s->p->n_state;
+  const size_t n = s->p->n_obs;
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(s->row, SKY_NEW(s->ctx, double, n));
   SKY_GO_ALLOC(s->d, SKY_NEW(s->ctx, double, n));
   SKY_GO_ALLOC(s->w, SKY_NEW(s->ctx, double, n));
-  SKY_GO_ALLOC(s->u, SKY_NEW(s->ctx, double, m));
-  SKY_GO_ALLOC(s->qu, SKY_NEW(s->ctx, double, m));
-  SKY_GO_ALLOC(s->work, SKY_NEW(s->ctx, double, m));
 cleanup:
   return st;
 }
@@ -422,9 +429,6 @@ cleanup:
   sky_free(s.row);
   sky_free(s.d);
   sky_free(s.w);
-  sky_free(s.u);
-  sky_free(s.qu);
-  sky_free(s.work);
   if (st != SKY_OK) sky_posterior_free(out);
   return st;
 }

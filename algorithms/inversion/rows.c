@@ -229,12 +229,7 @@ cleanup:
   return st;
 }
 
-void sky_rows_free(sky_rows *r) {
-  if (r == NULL) return;
-  sky_free(r->order);
-  sky_free(r->place);
-  sky_free(r->first);
-  sky_free(r->start);
+void sky_rows_finish(sky_rows *r) {
   sky_free(r->run_start);
   sky_free(r->run_begin);
   sky_free(r->run_end);
@@ -245,6 +240,19 @@ void sky_rows_free(sky_rows *r) {
   sky_free(r->scratch);
   sky_free(r->mark);
   sky_free(r->touched);
+  r->run_start = r->e_start = r->mark = NULL;
+  r->run_begin = r->run_end = r->touched = NULL;
+  r->packed = r->hf = r->all = r->scratch = NULL;
+  sky_memory_trim();
+}
+
+void sky_rows_free(sky_rows *r) {
+  if (r == NULL) return;
+  sky_rows_finish(r);
+  sky_free(r->order);
+  sky_free(r->place);
+  sky_free(r->first);
+  sky_free(r->start);
   memset(r, 0, sizeof *r);
 }
 

@@ -35,6 +35,8 @@ typedef struct sky_rows {
 /* p is borrowed; its arrays are not checked. */
 SKY_NODISCARD sky_status sky_rows_create(sky_context *ctx, const sky_problem *p, sky_rows *out);
 void sky_rows_free(sky_rows *r); /* NULL-safe, zeroes */
+/* No more tiles: what they were made in is freed; order, place, first and start stay. */
+void sky_rows_finish(sky_rows *r);
 double sky_rows_bytes(const sky_context *ctx, const sky_problem *p);
 
 /* Before the tiles of step t. Not thread-safe. */

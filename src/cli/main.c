@@ -2,6 +2,7 @@
  *
  * Commands stand in commands.def. stdout carries results, stderr everything else. A second SIGINT
  * or SIGTERM ends the process at once; the first one lets it tidy up. */
+#include <cblas.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,16 +33,38 @@ static const struct command {
 
 /* Threads that wait for work sleep: iterations have many short parallel regions, and beside other
  * programs threads that spin cost several times the processor time of the work itself. libgomp
- * reads its environment before main and never again, so a command that solves inversions begins
- * once more with it (which costs the 50 ms of loading the libraries). What the user has set stays.
- */
-static void wait_asleep(char **argv) {
-  static const char *const solving[] = {"invert", "run", "plan"};
+ * reads its environment before main and never again. What the user has set stays. */
+static bool wait_asleep(void) {
+  if (getenv("OMP_WAIT_POLICY") != NULL || getenv("GOMP_SPINCOUNT") != NULL) return false;
+  return setenv("OMP_WAIT_POLICY", "passive", 0) == 0;
+}
+
+/* An OpenBLAS older than the processor falls back to kernels of two numbers at once ("Prescott"),
+ * four times slower than those that it has for the processor's instructions. It too reads its
+ * environment before main. */
+static bool name_processor(void) {
+#ifdef __x86_64__
+  const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+  const char *name = wide ? "SkylakeX" : "Haswell";
+  if (!wide && !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))) return false;
+  return strcmp(openblas_get_corename(), "Prescott") == 0 && getenv("OPENBLAS_CORETYPE") == NULL &&
+         setenv("OPENBLAS_CORETYPE", name, 0) == 0;
+#else
+  return false;
+#endif
+}
+
+/* A command that solves inversions, or says with what, begins once more with the environment that
+ * its libraries need, which costs the 50 ms of loading them. */
+static void begin_again(char **argv) {
+  static const char *const solving[] = {"invert", "run", "plan", "--version"};
   bool solves = false;
   for (size_t k = 0; k < sizeof solving / sizeof *solving; k++)
     solves |= strcmp(argv[1], solving[k]) == 0;
-  if (!solves || getenv("OMP_WAIT_POLICY") != NULL || getenv("GOMP_SPINCOUNT") != NULL) return;
-  if (setenv("OMP_WAIT_POLICY", "passive", 0) == 0) (void)execv("/proc/self/exe", argv);
+  if (!solves) return;
+  const bool waits = wait_asleep(), named = name_processor();
+  if (waits || named) (void)execv("/proc/self/exe", argv);
 }
 
 /* The one thing that a signal handler can reach: written before the handler is installed. */
@@ -129,7 +152,7 @@ int main(int argc, char **argv) {
     print_overview(stderr);
     return sky_status_exit_code(SKY_E_USAGE);
   }
-  wait_asleep(argv);
+  begin_again(argv);
   sky_context *ctx = NULL;
   sky_status st = sky_context_create(&ctx);
   if (st != SKY_OK) {

@@ -7,19 +7,25 @@ MAKER is the generator of the reference problems. S, M and L are 20 15 8 400, 30
 40 40 24 3000. Every run of ours (1 and 2 threads) stands beside numpy's (2 threads of BLAS; mean,
 sd of the total, DOFS by a Cholesky factor of the observation-space matrix, the Kronecker product
 used) and octave's, so that a busy machine weighs on all. octave takes the same steps in single
-statements. CPU seconds are those to compare. --tools: the folder of iterate_tool and kernel_tool;
-problems of make_million.py with 10⁴, 10⁵ and 10⁶ unknowns and 50 zones, banded and (up to 10⁵)
-iterative to 1 % of the sd, and the shares that the kernels reach of dgemm and of a triad. --svg:
-their times and memory over unknowns. One JSON line a run.
+statements. CPU seconds are those to compare. skyflux chooses the kernels of an OpenBLAS that
+does not know the processor, the others take what they get: OPENBLAS_CORETYPE=SkylakeX (or Haswell)
+before the command gives all the same.
+
+--tools: the folder of iterate_tool and kernel_tool; problems of make_million.py with 10⁴, 10⁵ and
+10⁶ unknowns and 50 zones, banded and (up to 10⁵) iterative to 1 % of the sd, and the shares that
+the kernels reach of dgemm and of a triad. --svg: their times and memory over unknowns. One JSON
+line a run.
 """
 import argparse
 import json
 import math
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 SIZES = {"S": (20, 15, 8, 400), "M": (30, 30, 8, 1500), "L": (40, 40, 24, 3000)}
@@ -76,12 +82,14 @@ printf('{"posterior_total": %.12g, "posterior_total_sd": %.12g, "dofs": %.12g}\n
 def measure(name, args, env=None):
     """Wall, CPU and peak memory of one process, and the JSON object of its last line of output."""
     start = time.perf_counter()
-    p = subprocess.Popen(list(map(str, args)), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                         env=dict(os.environ, **(env or {})))
-    out = p.stdout.read().decode()
-    err = p.stderr.read().decode()
-    _, status, usage = os.wait4(p.pid, 0)
-    p.returncode = os.waitstatus_to_exitcode(status)
+    with tempfile.TemporaryFile() as log:  # a pipe that nobody empties would stop the program
+        p = subprocess.Popen(list(map(str, args)), stdout=subprocess.PIPE, stderr=log,
+                             env=dict(os.environ, **(env or {})))
+        out = p.stdout.read().decode()
+        _, status, usage = os.wait4(p.pid, 0)
+        p.returncode = os.waitstatus_to_exitcode(status)
+        log.seek(0)
+        err = log.read().decode(errors="replace")
     line = {"what": name, "wall_s": round(time.perf_counter() - start, 2),
             "cpu_s": round(usage.ru_utime + usage.ru_stime, 2),
             "peak_mb": round(usage.ru_maxrss / 1e3, 1)}
@@ -120,8 +128,16 @@ def bench_size(o, size):
             print(json.dumps({"size": size, "run": run, **line}), flush=True)
 
 
+def as_skyflux(o):
+    """The environment that skyflux gives itself: threads that wait sleep, kernels for this processor."""
+    version = subprocess.run([o.binary, "--version"], check=True, capture_output=True, text=True).stdout
+    kernels = re.search(r"^OpenBLAS .* (\w+) MAX_THREADS", version, re.M)
+    return {"OMP_WAIT_POLICY": "passive"} | ({"OPENBLAS_CORETYPE": kernels[1]} if kernels else {})
+
+
 def bench_scaling(o):
     """10⁴, 10⁵, 10⁶ unknowns, an observation for every 50 of them, 10 x 5 zones."""
+    env = as_skyflux(o)
     maker = pathlib.Path(__file__).with_name("make_million.py")
     lines = []
     for side, times, n in ((30, 11, 200), (70, 20, 2000), (200, 25, 20000)):
@@ -133,11 +149,11 @@ def bench_scaling(o):
                 continue
             for threads in (1, 2):
                 line, answer = measure(f"skyflux {method}, {threads} threads", [
-                    o.tools / "iterate_tool", path, side, 10, 5, 0.01, threads, method])
+                    o.tools / "iterate_tool", path, side, 10, 5, 0.01, threads, method], env)
                 lines.append({"method": method, "threads": threads, **answer, **line})
                 print(json.dumps(lines[-1]), flush=True)
     for threads in (1, 2):
-        line, answer = measure("kernels", [o.tools / "kernel_tool", path, threads])
+        line, answer = measure("kernels", [o.tools / "kernel_tool", path, threads], env)
         print(json.dumps({**line, **answer}), flush=True)
     return lines
 
