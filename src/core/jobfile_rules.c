@@ -548,8 +548,8 @@ const sky_job_rule sky_job_rules[] = {
      "and "
      "`tune`, with `sigma` and a projected grid, and their shares add up to 1; `sign` other than "
      "gaussian goes without `sink`, `levels`, `kernels` and `solver.huber` and with method auto or "
-     "exact; `samples` need such a `sign`; `length` and `tau` are tuned where they are given; keys "
-     "of "
+     "exact; `samples` need such a `sign`; `length` and `tau` are tuned where they are given; "
+     "`solver.huber` needs an `error.along_track.share` below 1; keys of "
      "one method have no effect with another."},
     {sky_rule_sectors,
      "`sectors` have each its name and names of the inventory of its own; `sigma` stands in all of "

@@ -48,6 +48,10 @@ static sky_status methods(sky_faults *f, const sky_node *item) {
   if (!drifts)
     SKY_TRY(refuse(f, item, "solver.drift",
                    "has no effect unless method is geostatistical or tune.method reml"));
+  if (sky_node_number(item, "error.along_track.share") == 1)
+    SKY_TRY(refuse(f, item, "solver.huber",
+                   "is on the part of an error that is not correlated (expected "
+                   "error.along_track.share below 1)"));
   if (is(item, "solver.method", "geostatistical") && sky_node_get(item, "tune") != NULL &&
       !is(item, "tune.method", "reml"))
     SKY_TRY(sky_fault_at(f, sky_node_get(item, "tune"),

@@ -569,6 +569,7 @@ def tracks_elsewhere():
             (("error.along_track={length: 0 km, share: 0.5}",), "'0 km' is not greater than 0 m"),
             (("error.along_track={length: 30 ppb, share: 0.5}",), "'30 ppb' is not"),
             (("error.along_track={length: 30 km, share: 0}",), "'0' is not greater than 0"),
+            (("error.along_track={length: 30 km, share: 1}", "solver.huber=2"), "along_track.share below 1"),
             (("error.along_track={length: 30 km, share: 1.5}",), "'1.5' is above 1")):
         done = start("check", "refused", [item + s for s in sets])
         assert done.returncode == 2 and words in done.stderr, (sets, done.returncode, done.stderr)

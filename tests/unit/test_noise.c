@@ -367,11 +367,38 @@ static void test_refusals(void **state) {
   free_bed(&b);
 }
 
+/* An outlier's sd grows and its share falls, so that the correlated part is as it was; p is
+ * untouched by a failure. */
+static void test_huber(void **state) {
+  (void)state;
+  bed b;
+  make_bed(&b, 0.7);
+  double before[OBS], y = b.p.y[3];
+  size_t changed, rounds;
+  sky_status st = SKY_E_NOMEM;
+  memcpy(before, b.p.r_sd, sizeof before);
+  b.p.y[3] += 30 * b.p.r_sd[3];
+  for (uint64_t nth = 1; st == SKY_E_NOMEM && nth < 300; nth++) {
+    sky_memory_fail_at(b.ctx, nth);
+    st = sky_huber_apply(b.ctx, 1.5, &b.p, &changed, &rounds);
+    if (st != SKY_OK) assert_memory_equal(before, b.p.r_sd, sizeof before);
+  }
+  sky_memory_fail_at(b.ctx, 0);
+  assert_int_equal(st, SKY_OK);
+  assert_true(changed >= 1 && b.p.r_sd[3] > 2 * before[3]);
+  const sky_noise r = sky_problem_noise(&b.p);
+  for (size_t i = 0; i < OBS; i++)
+    for (size_t j = 0; j < i; j++)
+      assert_true(fabs(sky_noise_element(&r, i, j) - b.R[i * OBS + j]) < 1e-15);
+  b.p.y[3] = y;
+  free_bed(&b);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_products), cmocka_unit_test(test_tridiagonal),
       cmocka_unit_test(test_solvers),  cmocka_unit_test(test_control),
       cmocka_unit_test(test_slope),    cmocka_unit_test(test_selection),
-      cmocka_unit_test(test_refusals)};
+      cmocka_unit_test(test_huber),    cmocka_unit_test(test_refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
