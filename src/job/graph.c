@@ -237,6 +237,7 @@ static sky_status add_inversion(sky_context *ctx, const sky_job *job, sky_stage_
     SKY_TRY(add_geometry_inputs(ctx, job, s));
     SKY_TRY(after(ctx, list, s, "soundings", gas));
     SKY_TRY(after(ctx, list, s, "inventory", prior));
+    SKY_TRY(after(ctx, list, s, "inventory", sky_node_text(inversion, "unscaled")));
     SKY_TRY(after(ctx, list, s, "sink", sky_node_text(inversion, "sink")));
   }
   SKY_TRY(add_stage(ctx, list, "invert", gas, &s));
