@@ -315,6 +315,15 @@ static void free_filter(filter *f) {
   sky_free(f->P);
 }
 
+static double bytes_held(const sky_problem *p, size_t most) {
+  return ((double)p->n_time + 4) * (double)most * (double)most * 8;
+}
+
+double sky_smoother_bytes(const sky_problem *p, size_t lag, size_t n_zone) {
+  const size_t held = lag < p->n_time ? lag : p->n_time - 1;
+  return bytes_held(p, (held + 1) * p->n_cell + p->n_background + n_zone);
+}
+
 /* The filter over all steps; f: ctx, p, x, sd, and what stands behind the window. */
 static sky_status run_filter(filter *f, size_t lag) {
   const sky_problem *p = f->p;
@@ -324,7 +333,7 @@ static sky_status run_filter(filter *f, size_t lag) {
   f->lag = lag < p->n_time ? lag : p->n_time - 1;
   f->most = (f->lag + 1) * f->nc + f->extra;
   f->rho = p->n_time > 1 ? p->D[1] : 0;
-  const double need = ((double)p->n_time + 4) * (double)f->most * (double)f->most * 8;
+  const double need = bytes_held(p, f->most);
   if (need > (double)sky_context_memory(f->ctx))
     return sky_fail(f->ctx, SKY_E_NOMEM,
                     "smoother: %zu windows of %zu unknowns need %.0f MB, the memory budget is %.0f "

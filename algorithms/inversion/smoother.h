@@ -23,6 +23,8 @@ typedef struct sky_smoothed {    /* arrays of the caller */
   double chi2, neg_log_evidence; /* of the batch: sums over the steps' innovations */
 } sky_smoothed;
 
+/* Bytes that sky_smoother_totals holds. */
+double sky_smoother_bytes(const sky_problem *p, size_t lag, size_t n_zone);
 /* The fixed-lag smoother with offsets and regressors, and totals W [n_zone*n_state] of the state:
  * both are carried through the filter, so they have seen all observations at its end and are those
  * of sky_problem_solve for every lag >= span. Errors as sky_smoother_solve, but offsets are
