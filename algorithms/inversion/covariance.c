@@ -86,8 +86,7 @@ static double step_distance(const void *user, size_t i, size_t j) {
 /* In lengths of the sector of cell i: sectors that mix have one length. */
 static double sector_distance(const void *user, size_t i, size_t j) {
   const sky_problem *p = user;
-  const double reach =
-      p->sector_reach != NULL ? p->sector_reach[i / (p->n_cell / p->n_sector)] : 1;
+  const double reach = p->sector_reach != NULL ? p->sector_reach[i / (p->n_cell / p->n_sector)] : 1;
   return (p->geographic ? sphere_distance : plane_distance)(user, i, j) / reach;
 }
 

@@ -218,8 +218,7 @@ static void inventory_apply(sky_context *ctx, const sky_functionals *z, const sk
   for (size_t k = 0; k < nz * nt; k++)
     for (size_t l = 0; l < sectors(z); l++)
       for (size_t c = 0; c < width; c++)
-        out[k * prior->n_cell + l * width + c] =
-            share_in(z, width, l, c) * answer[k * width + c];
+        out[k * prior->n_cell + l * width + c] = share_in(z, width, l, c) * answer[k * width + c];
 }
 
 /* Shares that add up to 1 in every cell. */
@@ -330,8 +329,8 @@ void sky_posterior_zones(const sky_functionals *zones, size_t n_cell, const doub
         prior != 0 ? response(zones, n_cell, n, a, out->zone_A + z * n, x0) / prior : NAN;
     out->zone_noise_var[z] = sky_variance(out->zone_noise_var[z]);
     out->zone_inventory_var[z] = sky_variance(out->zone_inventory_var[z]);
-    out->zone_null_sd[z] = sqrt(sky_variance(out->zone_noise_var[z] + out->zone_inventory_var[z] +
-                                             out->zone_null_sd[z]));
+    out->zone_null_sd[z] = sqrt(
+        sky_variance(out->zone_noise_var[z] + out->zone_inventory_var[z] + out->zone_null_sd[z]));
     out->zone_own_response[z] = own_response(zones, n, a, out->zone_A + z * n, x0, prior);
     out->zone_detectable[z] = sky_detectable(out->zone_noise_var[z], out->zone_own_response[z]);
   }

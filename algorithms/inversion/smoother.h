@@ -16,4 +16,20 @@ size_t sky_smoother_span(const sky_problem *p);
  * budget. */
 SKY_NODISCARD sky_status sky_smoother_solve(sky_context *ctx, const sky_problem *p, size_t lag,
                                             bool fixed_lag, double *x, double *sd);
+
+typedef struct sky_smoothed {    /* arrays of the caller */
+  double *x, *sd;                /* [n_state] of the fixed lag */
+  double *b, *b_sd;              /* [n_background] given all observations */
+  double *total, *cov;           /* [n_zone], [n_zone*n_zone] given all observations */
+  double chi2, neg_log_evidence; /* of the batch: sums over the steps' innovations */
+} sky_smoothed;
+
+/* Bytes that sky_smoother_totals holds. */
+double sky_smoother_bytes(const sky_problem *p, size_t lag, size_t n_zone);
+/* The fixed-lag smoother with offsets and regressors, and totals W [n_zone*n_state] of the state:
+ * both are carried through the filter, so they have seen all observations at its end and are those
+ * of sky_problem_solve for every lag >= span. Errors as sky_smoother_solve, but offsets are
+ * taken. */
+SKY_NODISCARD sky_status sky_smoother_totals(sky_context *ctx, const sky_problem *p, size_t lag,
+                                             size_t n_zone, const double *W, sky_smoothed *out);
 #endif

@@ -282,8 +282,10 @@ static sky_status solve(sky_context *ctx, options *o, bool json, const sky_probl
   const sky_problem_zones *rows = &o->zones.rows;
   SKY_GO(sky_invert_zones_read(ctx, o->problem, p, true, &o->zones));
   o->solve.kernels = o->zones.kernels != NULL; /* as large as the zones' states */
-  const sky_functionals wanted = {
-      .n_zone = rows->n, .W = rows->W, .totals_only = o->output == NULL};
+  const sky_functionals wanted = {.n_zone = rows->n,
+                                  .W = rows->W,
+                                  .constant = rows->constant,
+                                  .totals_only = o->output == NULL};
   SKY_GO(sky_invert_solve_run(ctx, &o->solve, p, &wanted, &post, &report, &a.method));
   SKY_GO_ALLOC(smoothing, SKY_NEW(ctx, double, 3 * rows->n));
   SKY_GO(smoothing_sd(ctx, p, &post, rows->W, smoothing));

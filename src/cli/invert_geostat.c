@@ -89,7 +89,8 @@ sky_status sky_invert_geostat(sky_context *ctx, const sky_problem *p, const sky_
   sky_status st = SKY_OK;
   if (drift.n > 64)
     return sky_fail(ctx, SKY_E_SIZE, "drift: %zu columns (expected at most 64)", drift.n);
-  const sky_functionals wanted = {.n_zone = zones->rows.n, .W = zones->rows.W};
+  const sky_functionals wanted = {
+      .n_zone = zones->rows.n, .W = zones->rows.W, .constant = zones->rows.constant};
   SKY_GO(sky_geostat_solve(ctx, p, &drift, &wanted, &g));
   if (output != NULL) SKY_GO(write_file(ctx, output, p, &g, zones));
   SKY_GO(sky_invert_zones_kernels(ctx, zones, p, g.zone_A));

@@ -186,7 +186,10 @@ sky_status sky_invert_prepare(sky_context *ctx, const sky_invert_modes *m, const
   if (m->huber != NULL) SKY_TRY(reweight(ctx, m->huber, p, answer));
   *done = geostatistical(m) || smoother(m) || m->osse != NULL;
   if (smoother(m)) return sky_invert_smoother(ctx, m, p, output, answer);
-  if (m->osse != NULL) return sky_invert_osse(ctx, m, p, l, answer);
+  if (m->osse != NULL) {
+    SKY_TRY(sky_invert_zones_read(ctx, path, p, false, zones));
+    return sky_invert_osse(ctx, m, p, l, &zones->rows, answer);
+  }
   if (!*done) return SKY_OK;
   SKY_TRY(sky_invert_zones_read(ctx, path, p, true, zones));
   return sky_invert_geostat(ctx, p, l, output, zones, answer);

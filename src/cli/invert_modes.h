@@ -7,6 +7,7 @@
 #include <cjson/cJSON.h>
 
 #include "algorithms/inversion/diagnose.h"
+#include "src/read/problem_zones.h"
 #include "src/cli/cli.h"
 #include "src/cli/invert_sign.h"
 #include "src/cli/invert_zones.h"
@@ -61,9 +62,10 @@ SKY_NODISCARD sky_status sky_invert_tune(sky_context *ctx, const sky_invert_mode
 SKY_NODISCARD sky_status sky_invert_smoother(sky_context *ctx, const sky_invert_modes *m,
                                              const sky_problem *p, const char *output,
                                              cJSON *answer);
+/* zones: of the problem file. */
 SKY_NODISCARD sky_status sky_invert_osse(sky_context *ctx, const sky_invert_modes *m,
                                          const sky_problem *p, const sky_problem_labels *l,
-                                         cJSON *answer);
+                                         const sky_problem_zones *zones, cJSON *answer);
 /* Of the plain solution, whose first zone is the total. */
 SKY_NODISCARD sky_status sky_invert_diagnose(sky_context *ctx, const sky_invert_modes *m,
                                              const sky_problem *p, const sky_problem_labels *l,

@@ -1,6 +1,6 @@
 /* invert_osse.c: `skyflux invert --osse N`: N truths and their observations, and how honest the
  * stated uncertainty of the zones is. Zones: everything, each time step, the four quarters of the
- * domain (by the medians of xc and yc), each sector. */
+ * domain (by the medians of xc and yc), each sector, the zones of the problem file. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 typedef struct zones {
   size_t n;
   double *W;        /* [n*n_state] */
-  char (*name)[32]; /* [n] */
+  char (*name)[64]; /* [n] */
 } zones;
 
 static void free_zones(zones *z) {
@@ -25,12 +25,13 @@ static void free_zones(zones *z) {
 }
 
 static sky_status make_zones(sky_context *ctx, const sky_problem *p, const sky_problem_labels *l,
-                             zones *z) {
+                             const sky_problem_zones *given, zones *z) {
   const size_t m = p->n_state, nt = p->n_time, first = 1 + nt;
   static const char *const quarter[] = {"southwest", "southeast", "northwest", "northeast"};
   double *work = NULL;
   sky_status st = SKY_OK;
-  z->n = first + 4 + l->n_sector;
+  const size_t file = first + 4 + l->n_sector;
+  z->n = file + given->n_zone;
   SKY_GO_ALLOC(z->W, SKY_NEW0(ctx, double, z->n *m));
   SKY_GO_ALLOC(z->name, sky_calloc(ctx, z->n, sizeof *z->name));
   SKY_GO_ALLOC(work, SKY_NEW(ctx, double, p->n_cell));
@@ -43,6 +44,9 @@ static sky_status make_zones(sky_context *ctx, const sky_problem *p, const sky_p
     snprintf(z->name[first + k], sizeof z->name[0], "%s", quarter[k]);
   for (size_t s = 0; s < l->n_sector; s++)
     snprintf(z->name[first + 4 + s], sizeof z->name[0], "sector %zu", s);
+  for (size_t k = 0; k < given->n_zone; k++) /* row 0 is the total */
+    snprintf(z->name[file + k], sizeof z->name[0], "%s", given->name[1 + k]);
+  memcpy(z->W + file * m, given->W + m, given->n_zone * m * sizeof *z->W);
   for (size_t i = 0; i < m; i++) {
     const size_t c = i % p->n_cell, k = (p->xc[c] > x) + 2 * (size_t)(p->yc[c] > y);
     z->W[i] = z->W[(1 + i / p->n_cell) * m + i] = z->W[(first + k) * m + i] = 1;
@@ -148,7 +152,8 @@ static sky_status sample_members(sky_context *ctx, const sky_invert_sign *sign,
 }
 
 sky_status sky_invert_osse(sky_context *ctx, const sky_invert_modes *m, const sky_problem *p,
-                           const sky_problem_labels *l, cJSON *answer) {
+                           const sky_problem_labels *l, const sky_problem_zones *given,
+                           cJSON *answer) {
   sky_osse_plan plan = {.seed = 1};
   zones z = {0};
   sky_osse s = {0};
@@ -163,7 +168,7 @@ sky_status sky_invert_osse(sky_context *ctx, const sky_invert_modes *m, const sk
                                   &plan.noise_factor));
   SKY_GO(sky_invert_option_number(ctx, "noise-correlation", m->noise_correlation, 0, -1, 1,
                                   &plan.noise_correlation));
-  SKY_GO(make_zones(ctx, p, l, &z));
+  SKY_GO(make_zones(ctx, p, l, given, &z));
   drop_empty(p, &z);
   SKY_GO(m->sign != NULL ? sample_members(ctx, m->sign, p, &z, &plan, to, &s)
                          : sky_osse_run(ctx, p, z.n, z.W, &plan, &s));

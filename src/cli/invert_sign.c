@@ -98,6 +98,23 @@ static sky_status read_zones(sky_context *ctx, const char *path, run *r) {
   return sky_problem_zones_read(ctx, path, &r->p, true, &r->zones->rows);
 }
 
+/* What of a zone's total the state does not move. */
+static void add_constants(run *r) {
+  const sky_problem_zones *rows = &r->zones->rows;
+  sky_sampled *s = &r->s.sampled;
+  for (size_t z = 0; r->s.drawn && z < rows->n; z++) {
+    const double c = rows->constant[z];
+    sky_chain_summary *one = &s->summary[z];
+    s->zone_mode[z] += c;
+    one->mean += c;
+    one->median += c;
+    for (size_t k = 0; k < sizeof one->quantile / sizeof *one->quantile; k++)
+      one->quantile[k] += c;
+    for (size_t k = 0; k < s->n_chain * s->n_draw; k++)
+      s->zone[k * rows->n + z] += c;
+  }
+}
+
 /* ---- answer --------------------------------------------------------------------------------- */
 
 static void add(answer *a, const char *key, const char *label, double value) {
@@ -313,6 +330,7 @@ sky_status sky_invert_sign_run(sky_context *ctx, const sky_invert_sign *s, const
   r.zones_told |= zones->rows.n_zone > 0;
   SKY_GO(sky_solve_signed(ctx, strcmp(s->sign, "lognormal") == 0, &r.how, &r.p, zones->rows.n,
                           zones->rows.W, &r.s));
+  add_constants(&r);
   collect(&r, &a);
   if (r.how.n_draw > 0 && r.s.sampled.summary[0].verdict != SKY_CHAINS_CONVERGED)
     sky_log(ctx, SKY_LOG_WARN, "the chains of the total have %s",

@@ -59,6 +59,24 @@ static sky_status methods(sky_faults *f, const sky_node *item) {
   return SKY_OK;
 }
 
+/* Step by step in time: what has no such form is refused here, what only the data tell when
+ * solving.
+ */
+static sky_status smoother(sky_faults *f, const sky_node *item) {
+  static const char *const without[][2] = {
+      {"sink", "has its own covariance, which the smoother does not take"},
+      {"levels", "go with method exact, iterative or geostatistical"},
+      {"kernels", "the smoother has no averaging kernel"}};
+  if (!is(item, "solver.method", "smoother"))
+    return refuse(f, item, "solver.lag", "has no effect unless method is smoother");
+  SKY_TRY(whole(f, item, "solver.lag"));
+  for (size_t k = 0; k < sizeof without / sizeof *without; k++)
+    SKY_TRY(refuse(f, item, without[k][0], without[k][1]));
+  if (is(item, "time.correlation", "exponential")) return SKY_OK;
+  return fault(f, item, "solver.method",
+               "smoother needs time with correlation exponential, which is AR(1)");
+}
+
 static sky_status signs(sky_faults *f, const sky_node *item) {
   SKY_TRY(whole(f, item, "samples.draws"));
   SKY_TRY(whole(f, item, "samples.chains"));
@@ -68,8 +86,7 @@ static sky_status signs(sky_faults *f, const sky_node *item) {
                   "has no effect with sign gaussian, whose posterior is exact (expected sign "
                   "nonnegative or lognormal)");
   if (sky_node_text(item, "sign") == NULL) return SKY_OK;
-  if (is(item, "solver.method", "iterative") || is(item, "solver.method", "banded") ||
-      is(item, "solver.method", "geostatistical"))
+  if (!is(item, "solver.method", "auto") && !is(item, "solver.method", "exact"))
     SKY_TRY(refuse(f, item, "solver.method",
                    "is of sign gaussian alone (expected auto or exact with another sign)"));
   static const char *const gaussian[][2] = {
@@ -153,6 +170,7 @@ sky_status sky_rule_solvers(const sky_node *root, sky_faults *f) {
   for (size_t i = 0; i < sky_node_count(list); i++) {
     const sky_node *item = sky_node_item(list, i);
     SKY_TRY(methods(f, item));
+    SKY_TRY(smoother(f, item));
     SKY_TRY(signs(f, item));
     SKY_TRY(tuning(f, item));
     SKY_TRY(levels(root, f, item));

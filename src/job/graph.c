@@ -237,6 +237,7 @@ static sky_status add_inversion(sky_context *ctx, const sky_job *job, sky_stage_
     SKY_TRY(add_geometry_inputs(ctx, job, s));
     SKY_TRY(after(ctx, list, s, "soundings", gas));
     SKY_TRY(after(ctx, list, s, "inventory", prior));
+    SKY_TRY(after(ctx, list, s, "inventory", sky_node_text(inversion, "unscaled")));
     SKY_TRY(after(ctx, list, s, "sink", sky_node_text(inversion, "sink")));
   }
   SKY_TRY(add_stage(ctx, list, "invert", gas, &s));
@@ -307,6 +308,31 @@ static sky_status add_fluxes(sky_context *ctx, const sky_job *job, sky_stage *s,
   return SKY_OK;
 }
 
+/* One raster a zone on each grid: the zones are read to be counted. */
+static sky_status add_kernels(sky_context *ctx, const sky_job *job, sky_stage *s, const char *gas) {
+  sky_mesh mesh = {0};
+  sky_zones zones = {0};
+  sky_coverage *cover = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO(sky_job_mesh(ctx, job, &mesh));
+  SKY_GO(sky_job_zones(ctx, job, &mesh, &zones, &cover));
+  for (size_t p = 0; p < mesh.n_patch; p++) {
+    const char *patch = p > 0 ? mesh.id[p] : NULL;
+    SKY_GO(add_output(
+        ctx, s, sky_sprintf(ctx, "kernels-%s%s%s.nc", gas, p > 0 ? "-" : "", p > 0 ? patch : "")));
+    for (size_t z = 0; z < zones.n; z++) {
+      char field[32];
+      snprintf(field, sizeof field, "kernel_%zu", z + 1);
+      SKY_GO(add_raster(ctx, s, gas, field, patch));
+    }
+  }
+cleanup:
+  sky_job_coverage_free(cover, zones.n);
+  sky_zones_free(&zones);
+  sky_mesh_free(&mesh);
+  return st;
+}
+
 static sky_status add_results(sky_context *ctx, const sky_job *job, sky_stage_list *list) {
   const char *gases[8];
   const size_t n_gases = sky_job_gases(job, gases);
@@ -331,7 +357,7 @@ static sky_status add_results(sky_context *ctx, const sky_job *job, sky_stage_li
     if (has_stage(list, "invert", gases[g]) && sky_node_get(inversion, "sectors") != NULL)
       SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "sectors-%s.csv", gases[g])));
     if (has_stage(list, "footprint", gases[g]) && sky_node_bool(inversion, "kernels"))
-      SKY_TRY(add_output(ctx, s, sky_sprintf(ctx, "kernels-%s.nc", gases[g])));
+      SKY_TRY(add_kernels(ctx, job, s, gases[g]));
   }
   const sky_node *patches = sky_node_get(job->root, "grid.patches");
   for (size_t p = 0; p < sky_node_count(patches); p++) {

@@ -6,6 +6,7 @@
 #include "src/core/sum.h"
 #include "src/job/inverting.h"
 #include "src/job/stage_file.h"
+#include "src/job/zone_weights.h"
 
 /* One variable of stages/inventory-ID.nc; NULL id gives NULL. */
 sky_status sky_inverting_variable(sky_context *ctx, const sky_job *job, const char *id,
@@ -21,29 +22,18 @@ sky_status sky_inverting_variable(sky_context *ctx, const sky_job *job, const ch
 
 /* --- functionals of the state ---------------------------------------------------------------- */
 
-/* [cells] of the layer's mass that is the zone's; NULL: unknown, or the layer has none there. */
-static const double *mass_share(const sky_inverting *v, size_t z, const sky_layer *layer) {
-  const double *share = layer->zone_share != NULL ? layer->zone_share + z * v->n_cell : NULL;
-  for (size_t c = 0; share != NULL && c < v->n_cell; c++)
-    if (share[c] != 0) return share;
-  return NULL;
-}
-
 /* Puts the zone's mass in layer l into the row w, by its share of the mass of each cell where the
  * layer knows it, else of the area. The answer is what of the layer's own zone total the state
  * cannot move (structure below a cell); NaN: the layer has no total here. */
 static double add_zone(const sky_inverting *v, size_t z, size_t l, const double *x0,
                        const sky_layer *layer, double *w) {
-  const double *by_mass = mass_share(v, z, layer);
-  const sky_coverage *cover = &v->cover[z];
+  const size_t step = v->n_layer * v->n_cell;
   sky_acc mesh = {0};
   for (size_t t = 0; t < v->n_time; t++) {
-    for (size_t k = 0; k < (by_mass != NULL ? v->n_cell : cover->n); k++) {
-      const size_t c = by_mass != NULL ? k : cover->cell[k];
-      const size_t s = (t * v->n_layer + l) * v->n_cell + c;
-      w[s] = v->whole[s] * (by_mass != NULL ? by_mass[c] : cover->fraction[k]);
-      sky_acc_add(&mesh, w[s] * x0[s]);
-    }
+    double *row = w + t * step + l * v->n_cell;
+    sky_zone_row(layer, z, &v->cover[z], v->whole, row);
+    for (size_t c = 0; c < v->n_cell; c++)
+      if (row[c] != 0) sky_acc_add(&mesh, row[c] * x0[t * step + l * v->n_cell + c]);
   }
   return layer->zone_total[z] - sky_acc_value(&mesh);
 }

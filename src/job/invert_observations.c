@@ -6,6 +6,7 @@
 #include "algorithms/inversion/control.h"
 #include "algorithms/inversion/diagnose.h"
 #include "algorithms/inversion/hyper.h"
+#include "algorithms/inversion/smoother.h"
 #include "src/core/memory.h"
 #include "src/job/inverting.h"
 
@@ -17,6 +18,11 @@ static sky_status smoothing(sky_context *ctx, const sky_problem *p, sky_invertin
   for (size_t z = 0; z < v->zones.n; z++)
     v->smoothing_sd[z] = isnan(v->constant[z]) ? NAN : sqrt(fmax(v->smoothing_sd[z], 0.0));
   return SKY_OK;
+}
+
+static size_t lag_of(const sky_inverting *v) {
+  const double lag = sky_node_number(v->node, "solver.lag");
+  return isnan(lag) ? v->n_time - 1 : (size_t)lag;
 }
 
 static sky_status gaussian(sky_context *ctx, const sky_job *job, const char *path,
@@ -37,6 +43,11 @@ static sky_status gaussian(sky_context *ctx, const sky_job *job, const char *pat
   if (strcmp(method, "geostatistical") == 0) {
     v->method = method;
     return sky_solve_geostat(ctx, p, &drift, rows, &v->post);
+  }
+  if (strcmp(method, "smoother") == 0) {
+    v->method = method;
+    v->kernel = false;
+    return sky_solve_smoother(ctx, p, lag_of(v), rows, &v->post);
   }
   SKY_TRY(sky_solve_method(ctx, &o, p, rows, &v->method));
   if (sky_node_bool(v->node, "solver.checkpoint"))
@@ -70,6 +81,8 @@ static double bytes_of(const sky_context *ctx, const sky_problem *p, const sky_f
                      strcmp(sky_node_text(v->node, "solver.method"), "geostatistical") == 0;
   double most = positive ? sky_bounded_bytes(p) : sky_problem_bytes(ctx, p, rows);
   if (positive && (drawn || lognormal)) most = fmax(most, sky_control_bytes(p));
+  if (strcmp(sky_node_text(v->node, "solver.method"), "smoother") == 0)
+    most = sky_smoother_bytes(p, lag_of(v), v->n_row);
   if (dense) most = fmax(most, sky_dual_bytes(ctx, p, 0));
   if (sky_node_get(v->node, "tune") != NULL)
     most = fmax(most, sky_dual_bytes(ctx, p,

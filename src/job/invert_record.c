@@ -1,4 +1,6 @@
 /* invert_record.c: what stage invert found out, in sentences and numbers. */
+#include <string.h>
+
 #include "src/core/memory.h"
 #include "src/core/species.h"
 #include "src/core/sum.h"
@@ -114,6 +116,18 @@ static void record_gaussian(sky_facts *facts, const sky_inverting *v) {
   sky_fact_number(facts, "sd_error_bound", v->report.sd_error);
 }
 
+static void record_smoother(sky_facts *facts, const sky_inverting *v) {
+  const sky_posterior *p = &v->post;
+  const double lag = sky_node_number(v->node, "solver.lag");
+  sky_fact(
+      facts, "diagnostics", sky_species_find(v->gas)->formula,
+      "%zu observations, innovation chi2 per observation %.4g, -log evidence %.6g; %zu steps, "
+      "each corrected by soundings up to %g steps later, totals and backgrounds by all; degrees "
+      "of freedom and averaging kernels are of other methods",
+      p->n_obs, p->chi2 / (double)p->n_obs, p->neg_log_evidence, v->n_time,
+      isnan(lag) ? (double)v->n_time - 1 : lag);
+}
+
 /* The worst zone decides whether the chains are called converged. */
 static void record_draws(sky_facts *facts, const sky_inverting *v) {
   const char *formula = sky_species_find(v->gas)->formula;
@@ -176,6 +190,8 @@ sky_status sky_inverting_record_observations(sky_context *ctx, sky_facts *facts,
            "method: %s; a posterior total is the %s", v->method, v->estimate);
   if (v->cell_mode != NULL)
     record_signed(facts, v);
+  else if (strcmp(v->method, "smoother") == 0)
+    record_smoother(facts, v);
   else
     record_gaussian(facts, v);
   sky_fact_number(facts, "time_steps", (double)v->n_time);

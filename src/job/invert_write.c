@@ -26,7 +26,7 @@ typedef struct output {
 
 static void put(output *o, const char *name, const char *dims, const char *unit,
                 const double *value) {
-  o->var[o->n_vars++] = (sky_stage_var){name, dims, unit, value, NULL};
+  o->var[o->n_vars++] = (sky_stage_var){name, dims, unit, value, NULL, NULL};
 }
 
 static void put_zones(output *o, const sky_inverting *v, const double *covered, const double *cov,

@@ -9,6 +9,8 @@
 #include "skyflux/problem.h"
 #include "skyflux/soundings.h"
 
+struct sky_zone_weights; /* zone_weights.h */
+
 typedef struct sky_jacobian {
   const sky_node *inversion;
   sky_mesh mesh;
@@ -63,6 +65,8 @@ SKY_NODISCARD sky_status sky_jacobian_track(sky_context *ctx, const char *gas, s
                                             sky_facts *facts, sky_jacobian *j);
 /* jacobian_write.c: the problem file, and what is said of it. */
 SKY_NODISCARD sky_status sky_jacobian_write(sky_context *ctx, const char *path,
-                                            const sky_jacobian *j, char *const *tags);
+                                            const sky_jacobian *j,
+                                            const struct sky_zone_weights *zones,
+                                            char *const *tags);
 void sky_jacobian_record(sky_facts *facts, const char *gas, const sky_jacobian *j);
 #endif

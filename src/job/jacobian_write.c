@@ -9,6 +9,7 @@
 #include "src/job/correlation.h"
 #include "src/job/jacobian_levels.h"
 #include "src/job/stage_file.h"
+#include "src/job/zone_weights.h"
 
 typedef struct output {
   sky_stage_dim dim[32];
@@ -23,11 +24,11 @@ static void dimension(output *o, const char *name, size_t size) {
 
 static void numbers(output *o, const char *name, const char *dims, const char *unit,
                     const double *value) {
-  o->var[o->n_var++] = (sky_stage_var){name, dims, unit, value, NULL};
+  o->var[o->n_var++] = (sky_stage_var){name, dims, unit, value, NULL, NULL};
 }
 
 static void labels(output *o, const char *name, const char *dims, const int32_t *value) {
-  o->var[o->n_var++] = (sky_stage_var){name, dims, "1", NULL, value};
+  o->var[o->n_var++] = (sky_stage_var){name, dims, "1", NULL, value, NULL};
 }
 
 static void attribute(output *o, const char *name, const char *text, double number) {
@@ -75,6 +76,18 @@ static void put_tracks(output *o, const sky_jacobian *j) {
   numbers(o, "along_track", "obs", j->track_unit, j->along);
   attribute(o, "r_length", NULL, j->track_length);
   attribute(o, "r_share", NULL, j->track_share);
+}
+
+static void put_zones(output *o, const sky_zone_weights *r) {
+  if (r->n == 0) return;
+  dimension(o, "zone", r->n);
+  dimension(o, "zone_rowp", r->n + 1);
+  dimension(o, "zone_nnz", (size_t)r->rowptr[r->n]);
+  numbers(o, "zone_data", "zone_nnz", "kg m2 s mol-1 year-1", r->data);
+  labels(o, "zone_col", "zone_nnz", r->col);
+  labels(o, "zone_rowptr", "zone_rowp", r->rowptr);
+  numbers(o, "zone_constant", "zone", "kg year-1", r->constant);
+  o->var[o->n_var++] = (sky_stage_var){.name = "zone_name", .dims = "zone", .text = r->name};
 }
 
 /* zeros [n_regressor]: biases are expected to be 0. */
@@ -167,7 +180,7 @@ static char *sensor_names(sky_context *ctx, const sky_jacobian *j) {
 }
 
 sky_status sky_jacobian_write(sky_context *ctx, const char *path, const sky_jacobian *j,
-                              char *const *tags) {
+                              const sky_zone_weights *zones, char *const *tags) {
   const bool regular = j->mesh.n_patch == 1 && j->n_layer == 1;       /* cells run as iy*nx + ix */
   const double axis_scale = j->mesh.patch[0].geographic ? 1.0 : 1e-3; /* degree, or m -> km */
   double *x = NULL, *y = NULL, *zeros = NULL;
@@ -196,6 +209,7 @@ sky_status sky_jacobian_write(sky_context *ctx, const char *path, const sky_jaco
   put_observations(&o, j);
   put_tracks(&o, j);
   put_regressors(&o, j, zeros);
+  put_zones(&o, zones);
   sectors_of(j, &mix);
   put_prior(&o, j, &levels, &mix, &model);
   if (j->n_layer > 1) labels(&o, "sector", "state", sector);

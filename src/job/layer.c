@@ -67,17 +67,17 @@ sky_status sky_layer_write(sky_context *ctx, const char *path, const sky_layer *
                            char *const *tags) {
   const sky_stage_dim dims[] = {{"cell", l->n_cell}, {"zone", l->n_zone}, {"factor", l->rank}};
   const sky_stage_var vars[] = {
-      {"cell_flux", "cell", "mol m-2 s-1", l->flux, NULL},
-      {"cell_valid", "cell", "1", l->valid, NULL},
-      {"zone_total", "zone", "kg year-1", l->zone_total, NULL},
-      {"zone_sd", "zone", "kg year-1", l->zone_sd, NULL},
-      {"zone_covered", "zone", "1", l->zone_covered, NULL},
-      {"zone_scope2", "zone", "kg year-1", l->zone_scope2, NULL},
-      {"zone_scope2_sd", "zone", "kg year-1", l->zone_scope2_sd, NULL},
-      {"zone_share", "zone,cell", "1", l->zone_share, NULL},
-      {"error_variance", "cell", "mol2 m-4 s-2", l->variance, NULL},
-      {"error_factor", "factor,cell", "mol m-2 s-1", l->factor, NULL},
-      {"error_sign", "factor", "1", l->sign, NULL},
+      {"cell_flux", "cell", "mol m-2 s-1", l->flux, NULL, NULL},
+      {"cell_valid", "cell", "1", l->valid, NULL, NULL},
+      {"zone_total", "zone", "kg year-1", l->zone_total, NULL, NULL},
+      {"zone_sd", "zone", "kg year-1", l->zone_sd, NULL, NULL},
+      {"zone_covered", "zone", "1", l->zone_covered, NULL, NULL},
+      {"zone_scope2", "zone", "kg year-1", l->zone_scope2, NULL, NULL},
+      {"zone_scope2_sd", "zone", "kg year-1", l->zone_scope2_sd, NULL, NULL},
+      {"zone_share", "zone,cell", "1", l->zone_share, NULL, NULL},
+      {"error_variance", "cell", "mol2 m-4 s-2", l->variance, NULL, NULL},
+      {"error_factor", "factor,cell", "mol m-2 s-1", l->factor, NULL, NULL},
+      {"error_sign", "factor", "1", l->sign, NULL, NULL},
   };
   const bool there[] = {true,
                         true,

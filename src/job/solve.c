@@ -12,6 +12,7 @@
 #include "algorithms/inversion/compact.h"
 #include "algorithms/inversion/offsets.h"
 #include "algorithms/inversion/posterior.h"
+#include "algorithms/inversion/smoother.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
@@ -218,5 +219,65 @@ sky_status sky_solve_geostat(sky_context *ctx, const sky_problem *p, const sky_d
   unknown(out->zone_inventory_cov, zones->n_zone * zones->n_zone);
 cleanup:
   sky_geostat_free(&g);
+  return st;
+}
+
+/* ---- step by step --------------------------------------------------------------------------- */
+
+static sky_status prior_zones(sky_context *ctx, const sky_problem *p, const sky_functionals *zones,
+                              sky_posterior *out) {
+  const size_t nz = zones->n_zone, m = p->n_state;
+  const sky_covariance q = sky_problem_covariance(p);
+  double *work = NULL, *QW = NULL;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(work, SKY_NEW(ctx, double, nz *m));
+  SKY_GO_ALLOC(QW, SKY_NEW(ctx, double, nz *m));
+  sky_covariance_apply(ctx, &q, zones->W, nz, work, QW);
+  for (size_t z = 0; z < nz; z++) {
+    const double *w = zones->W + z * m;
+    out->prior_total[z] = sky_dot(w, p->x0, m) + zones->constant[z];
+    out->prior_sd[z] = sqrt(sky_variance(sky_dot(w, QW + z * m, m)));
+    out->total_sd[z] = sqrt(sky_variance(out->zone_cov[z * nz + z]));
+    out->zone_reduction[z] =
+        out->prior_sd[z] > 0 ? 1 - pow(out->total_sd[z] / out->prior_sd[z], 2) : 0;
+    out->total[z] += zones->constant[z];
+  }
+cleanup:
+  sky_free(work);
+  sky_free(QW);
+  return st;
+}
+
+sky_status sky_solve_smoother(sky_context *ctx, const sky_problem *p, size_t lag,
+                              const sky_functionals *zones, sky_posterior *out) {
+  const size_t nz = zones->n_zone;
+  sky_status st = SKY_OK;
+  memset(out, 0, sizeof *out);
+  SKY_GO(sky_posterior_alloc(ctx, p->n_state, p->n_obs, p->n_background, nz, out));
+  sky_smoothed s = {.x = out->x,
+                    .sd = out->sd,
+                    .b = out->b,
+                    .b_sd = out->b_post_sd,
+                    .total = out->total,
+                    .cov = out->zone_cov};
+  SKY_GO(sky_smoother_totals(ctx, p, lag, nz, zones->W, &s));
+  SKY_GO(prior_zones(ctx, p, zones, out));
+  sky_solve_simulate(p, p->x0, p->b0, out->simulated_prior);
+  sky_solve_simulate(p, out->x, out->b, out->simulated);
+  for (size_t i = 0; i < p->n_obs; i++)
+    out->residual[i] = p->y[i] - out->simulated[i];
+  double *const of_kernel[] = {out->zone_dofs,      out->zone_sensitivity,   out->zone_own_response,
+                               out->zone_noise_var, out->zone_inventory_var, out->zone_null_sd,
+                               out->zone_detectable};
+  for (size_t k = 0; k < sizeof of_kernel / sizeof *of_kernel; k++)
+    unknown(of_kernel[k], nz);
+  unknown(out->ak, p->n_state);
+  unknown(out->zone_A, nz * p->n_state);
+  unknown(out->zone_inventory_cov, nz * nz);
+  out->chi2 = s.chi2;
+  out->neg_log_evidence = s.neg_log_evidence;
+  out->dofs = out->dofs_background = out->jb = out->jo = NAN;
+cleanup:
+  if (st != SKY_OK) sky_posterior_free(out);
   return st;
 }

@@ -37,6 +37,11 @@ SKY_NODISCARD sky_status sky_solve_gaussian(sky_context *ctx, const sky_solve_op
 SKY_NODISCARD sky_status sky_solve_geostat(sky_context *ctx, const sky_problem *p,
                                            const sky_drift *drift, const sky_functionals *zones,
                                            sky_posterior *out);
+/* The fixed-lag smoother in the shape of a posterior: totals, offsets and their errors, chi2 and
+ * the evidence are the exact ones, x and sd those of the lag. It has no averaging kernel: what
+ * needs one is NaN. */
+SKY_NODISCARD sky_status sky_solve_smoother(sky_context *ctx, const sky_problem *p, size_t lag,
+                                            const sky_functionals *zones, sky_posterior *out);
 /* A X + B b of a state and offsets [n_obs]. */
 void sky_solve_simulate(const sky_problem *p, const double *x, const double *b, double *out);
 #endif

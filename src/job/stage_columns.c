@@ -29,12 +29,12 @@ static sky_status write_columns(sky_context *ctx, const char *path, size_t n_cel
                                 char *const *tags) {
   const sky_stage_dim dims[] = {{"cell", n_cells}, {"zone", n_zones}};
   const sky_stage_var vars[] = {
-      {"cell_mean", "cell", "mol mol-1", cell, NULL},
-      {"cell_sigma", "cell", "mol mol-1", cell + n_cells, NULL},
-      {"cell_count", "cell", "1", cell + 2 * n_cells, NULL},
-      {"zone_mean", "zone", "mol mol-1", zone, NULL},
-      {"zone_sigma", "zone", "mol mol-1", zone + n_zones, NULL},
-      {"zone_count", "zone", "1", zone + 2 * n_zones, NULL},
+      {"cell_mean", "cell", "mol mol-1", cell, NULL, NULL},
+      {"cell_sigma", "cell", "mol mol-1", cell + n_cells, NULL, NULL},
+      {"cell_count", "cell", "1", cell + 2 * n_cells, NULL, NULL},
+      {"zone_mean", "zone", "mol mol-1", zone, NULL, NULL},
+      {"zone_sigma", "zone", "mol mol-1", zone + n_zones, NULL, NULL},
+      {"zone_count", "zone", "1", zone + 2 * n_zones, NULL, NULL},
   };
   return sky_stage_file_write(ctx, path, dims, 2, vars, 6, NULL, 0, tags);
 }

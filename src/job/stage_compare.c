@@ -171,7 +171,7 @@ static sky_status fill_gas(sky_context *ctx, table *t, size_t g, size_t n_gases,
 
 /* Why a row cannot be compared: the first reason that applies on each side. */
 static void why_not(const table *t, size_t z, const char *gas, const sky_zone_row *row,
-                    double inventory_covered, const char *estimate, reasons *out) {
+                    double inventory_covered, const char *estimate, bool kernel, reasons *out) {
   const sky_node *inversion = sky_job_inversion(t->job, gas);
   const size_t room = sizeof out->inversion;
   const bool linear = estimate == NULL || strcmp(estimate, "mean") == 0;
@@ -208,6 +208,8 @@ static void why_not(const table *t, size_t z, const char *gas, const sky_zone_ro
              "no comparable line: fluxes that cannot be negative have no averaging kernel");
   else if (isnan(row->prior_sd) && !isnan(row->posterior))
     snprintf(out->inventory, room, "no comparable line: the inversion has no prior mean");
+  else if (!kernel && !isnan(row->posterior))
+    snprintf(out->inventory, room, "no comparable line: the smoother has no averaging kernel");
 }
 
 /* What a posterior total is, as a text that outlives the facts. */
@@ -242,8 +244,9 @@ static sky_status prepare_tests(sky_context *ctx, table *t, size_t g, size_t n_g
     const size_t i = z * n_gases + g;
     const sky_zone_row *row = &t->row[i];
     reasons *why = &t->why[i];
+    const bool kernel = null_sd == NULL || !isnan(null_sd[z]);
     if (!isnan(row->posterior)) t->row[i].posterior_is = estimate_name(estimate);
-    why_not(t, z, gas, row, covered != NULL ? covered[z] : 1.0, estimate, why);
+    why_not(t, z, gas, row, covered != NULL ? covered[z] : 1.0, estimate, kernel, why);
     const char *first = why->inversion[0] != '\0' ? why->inversion : why->inventory;
     t->test[i] = (sky_comparison){
         .comparable = first[0] == '\0',

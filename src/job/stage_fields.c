@@ -354,8 +354,9 @@ sky_status sky_stage_fields(sky_context *ctx, const sky_job *job, const sky_stag
       SKY_GO(write_observations(ctx, job, gas));
     if (sscanf(stage->outputs[k], "sectors-%7[a-z0-9].csv", gas) == 1)
       SKY_GO(sky_sector_table_write(ctx, job, gas));
-    if (sscanf(stage->outputs[k], "kernels-%7[a-z0-9].nc", gas) == 1)
-      SKY_GO(sky_kernel_fields_write(ctx, job, gas, (const char *const *)tags));
+    int end = 0; /* not those of a patch, which come with it */
+    if (sscanf(stage->outputs[k], "kernels-%7[a-z0-9].nc%n", gas, &end) == 1 && end > 0)
+      SKY_GO(sky_kernel_fields_write(ctx, job, gas, (const char *const *)tags, &facts));
   }
   SKY_GO(sky_facts_write(&facts, job, stage->name));
 cleanup:

@@ -27,8 +27,12 @@ sky_status sky_stage_file_write(sky_context *ctx, const char *path, const sky_st
   for (size_t k = 0; k < n_dims; k++)
     SKY_GO(sky_ncw_dim(w, dims[k].name, dims[k].size));
   for (size_t k = 0; k < n_vars; k++) {
-    SKY_GO(sky_ncw_var(w, vars[k].name, vars[k].index != NULL ? 'i' : 'd', vars[k].dims));
-    SKY_GO(sky_ncw_att(w, vars[k].name, "units", vars[k].unit));
+    SKY_GO(sky_ncw_var(w, vars[k].name,
+                       vars[k].text != NULL    ? 's'
+                       : vars[k].index != NULL ? 'i'
+                                               : 'd',
+                       vars[k].dims));
+    if (vars[k].text == NULL) SKY_GO(sky_ncw_att(w, vars[k].name, "units", vars[k].unit));
   }
   for (size_t k = 0; k < n_atts; k++) {
     if (atts[k].text != NULL)
@@ -38,7 +42,9 @@ sky_status sky_stage_file_write(sky_context *ctx, const char *path, const sky_st
   }
   SKY_GO(put_tags(w, tags));
   for (size_t k = 0; k < n_vars; k++) {
-    if (vars[k].index != NULL)
+    if (vars[k].text != NULL)
+      SKY_GO(sky_ncw_put_strings(w, vars[k].name, (const char *const *)vars[k].text));
+    else if (vars[k].index != NULL)
       SKY_GO(sky_ncw_put_i32(w, vars[k].name, vars[k].index));
     else
       SKY_GO(sky_ncw_put(w, vars[k].name, vars[k].value));

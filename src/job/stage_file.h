@@ -13,7 +13,8 @@ typedef struct sky_stage_dim {
 typedef struct sky_stage_var {
   const char *name, *dims, *unit;
   const double *value;  /* double variable, or */
-  const int32_t *index; /* int32 variable */
+  const int32_t *index; /* int32 variable, or */
+  char *const *text;    /* strings */
 } sky_stage_var;
 
 typedef struct sky_stage_att { /* global attribute: text if not NULL, else number */

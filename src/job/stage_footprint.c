@@ -20,6 +20,7 @@
 #include "src/job/jacobian.h"
 #include "src/job/job_flux.h"
 #include "src/job/stage.h"
+#include "src/job/zone_weights.h"
 #include "src/read/granule.h"
 
 #define MAX_STEPS 10000
@@ -375,6 +376,7 @@ cleanup:
 sky_status sky_stage_footprint(sky_context *ctx, const sky_job *job, const sky_stage *stage) {
   sky_jacobian j = {.inversion = sky_job_inversion(job, stage->gas)};
   sky_soundings s = {0};
+  sky_zone_weights zones = {0};
   sky_facts facts = {0};
   char name[64], *in = NULL, *out = NULL, **tags = NULL;
   sky_status st = SKY_OK;
@@ -393,7 +395,8 @@ sky_status sky_stage_footprint(sky_context *ctx, const sky_job *job, const sky_s
   SKY_GO(sky_jacobian_observe(ctx, &s, &facts, &j));
   SKY_GO(sky_jacobian_background(ctx, stage->gas, &facts, &j));
   SKY_GO(build_rows(ctx, &j));
-  SKY_GO(sky_jacobian_write(ctx, out, &j, tags));
+  SKY_GO(sky_zone_weights_make(ctx, job, stage->gas, &j, &zones));
+  SKY_GO(sky_jacobian_write(ctx, out, &j, &zones, tags));
   sky_jacobian_record(&facts, stage->gas, &j);
   SKY_GO(sky_facts_write(&facts, job, stage->name));
 cleanup:
@@ -402,6 +405,7 @@ cleanup:
   sky_free(out);
   sky_facts_free(&facts);
   sky_soundings_free(&s);
+  sky_zone_weights_free(&zones);
   jacobian_free(&j);
   return st;
 }

@@ -378,11 +378,11 @@ cleanup:
 static sky_status write_cells(sky_context *ctx, const sky_city_flux *f, const char *path) {
   const sky_stage_dim dims[] = {{"cell", f->mesh.n_cell}};
   const sky_stage_var vars[] = {
-      {"co2_emission", "cell", "mol m-2 s-1", f->emission[SKY_CITY_CO2], NULL},
-      {"co2_land", "cell", "mol m-2 s-1", f->land, NULL},
-      {"ch4_emission", "cell", "mol m-2 s-1", f->emission[SKY_CITY_CH4], NULL},
-      {"n2o_emission", "cell", "mol m-2 s-1", f->emission[SKY_CITY_N2O], NULL},
-      {"area", "cell", "m2", f->area, NULL}};
+      {"co2_emission", "cell", "mol m-2 s-1", f->emission[SKY_CITY_CO2], NULL, NULL},
+      {"co2_land", "cell", "mol m-2 s-1", f->land, NULL, NULL},
+      {"ch4_emission", "cell", "mol m-2 s-1", f->emission[SKY_CITY_CH4], NULL, NULL},
+      {"n2o_emission", "cell", "mol m-2 s-1", f->emission[SKY_CITY_N2O], NULL, NULL},
+      {"area", "cell", "m2", f->area, NULL, NULL}};
   return sky_stage_file_write(ctx, path, dims, 1, vars, sizeof vars / sizeof *vars, NULL, 0, NULL);
 }
 

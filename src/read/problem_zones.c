@@ -13,6 +13,7 @@ void sky_problem_zones_free(sky_problem_zones *z) {
   if (z == NULL) return;
   sky_file_list_free(z->name, z->n);
   sky_free(z->W);
+  sky_free(z->constant);
   memset(z, 0, sizeof *z);
 }
 
@@ -33,7 +34,7 @@ static sky_status numbers(sky_context *ctx, sky_nc *f, const char *var, size_t *
 
 typedef struct weights { /* dense, or compressed rows */
   size_t n;
-  double *dense, *data, *col, *rowptr;
+  double *dense, *data, *col, *rowptr, *constant;
 } weights;
 
 static void weights_free(weights *w) {
@@ -41,6 +42,7 @@ static void weights_free(weights *w) {
   sky_free(w->data);
   sky_free(w->col);
   sky_free(w->rowptr);
+  sky_free(w->constant);
 }
 
 static sky_status check_rows(sky_context *ctx, sky_nc *f, const weights *w, size_t nnz,
@@ -140,11 +142,14 @@ static sky_status fill(sky_context *ctx, const sky_problem *p, const weights *w,
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(out->W, SKY_NEW0(ctx, double, out->n * p->n_state));
   SKY_GO_ALLOC(out->name, SKY_NEW0(ctx, char *, out->n));
+  SKY_GO_ALLOC(out->constant, SKY_NEW0(ctx, double, out->n));
   for (size_t r = 0; r < out->n; r++) {
     const size_t part = r > w->n ? r - w->n - 1 : 0; /* steps of a zone stand together */
     const size_t step = r > w->n ? part % p->n_time : SIZE_MAX;
     const size_t zone = w->n == 0 || r == 0 ? SIZE_MAX : r > w->n ? part / p->n_time : r - 1;
     fill_row(p, w, zone, step, out->W + r * p->n_state);
+    if (zone != SIZE_MAX && w->constant != NULL)
+      out->constant[r] = w->constant[zone] / (step == SIZE_MAX ? 1 : (double)p->n_time);
     SKY_GO_ALLOC(out->name[r], row_name(ctx, names, zone, step));
   }
 cleanup:
@@ -166,6 +171,13 @@ sky_status sky_problem_zones_read(sky_context *ctx, const char *path, const sky_
     if (n_names != w.n)
       SKY_GO(sky_fail(ctx, SKY_E_FORMAT, "%s: zone_name: %zu texts (expected %zu)", path, n_names,
                       w.n));
+  }
+  if (w.n > 0 && sky_nc_has(f, "zone_constant")) {
+    size_t count;
+    SKY_GO(numbers(ctx, f, "zone_constant", &count, &w.constant));
+    if (count != w.n)
+      SKY_GO(sky_fail(ctx, SKY_E_FORMAT, "%s: zone_constant: %zu values (expected %zu)", path,
+                      count, w.n));
   }
   out->n_zone = w.n;
   const size_t timed = w.n > 0 ? w.n : 1;

@@ -25,7 +25,7 @@ def skyflux(*args):
 def load(name):
     with netCDF4.Dataset(f"{WORK}/s/result/stages/{name}.nc") as d:
         d.set_auto_mask(False)
-        return {k: v[:].astype(float) for k, v in d.variables.items()}
+        return {k: v[:].astype(float) for k, v in d.variables.items() if v.dtype != str}
 
 
 def near(a, b, relative):

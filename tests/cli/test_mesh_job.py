@@ -68,7 +68,7 @@ def fact(name, stage, key):
 
 
 plain = run("plain", DEGREES)
-meshed = run("meshed", DEGREES + PATCHES)
+meshed = run("meshed", DEGREES + PATCHES, "--set", "inversions[0].kernels=true")
 metres = run("metres", METRES)
 parks = run("parks", METRES + METRE_PATCH)
 
@@ -120,6 +120,25 @@ for patch, box, ratio, cell in (("east", EAST, 2, 0.025), ("west", WEST, 4, 0.01
     if np.isfinite(below).all():  # the mean of several errors is below the largest
         most = fine["ch4_posterior_sd"].reshape(ny, ratio, nx, ratio).max(axis=(1, 3))
         assert (below <= most * (1 + 1e-6)).all() and (below > 0).all()
+# Kernels: a raster a zone on every grid, the same numbers as the NetCDF files; what a patch replaces is its mean.
+with Dataset(f"{work}/meshed/stages/posterior-ch4.nc") as d:
+    kernel = d["zone_kernel"][:].filled(np.nan)
+for patch, cells in (("", 0), ("east", 12 * 12), ("west", 16 * 8)):
+    with Dataset(f"{work}/meshed/kernels-ch4{'-' * (patch != '')}{patch}.nc") as d:
+        for z, zone in enumerate(meshed):
+            tif, data = raster("meshed", f"ch4_kernel_{z + 1}{'_' * (patch != '')}{patch}")
+            assert np.array_equal(tif, d[f"kernel_{z + 1}"][:].filled(np.nan).astype("f4"), equal_nan=True), (patch, zone)
+            band = data.GetRasterBand(1)
+            assert f"({zone})" in band.GetDescription() and band.GetUnitType() in ("1", ""), band.GetDescription()
+            first = {"": 0, "east": 1600 - 36 - 8, "west": 1600 - 36 - 8 + 144}[patch]
+            own = kernel[z, first:first + (cells or first or 1600 - 36 - 8)]
+            if patch:
+                assert np.array_equal(np.sort(tif.ravel()), np.sort(own.astype("f4"))), (patch, zone)
+            else:  # cells that no patch replaces hold their own
+                assert np.isin(own.astype("f4"), tif).all() and np.isfinite(tif).all()
+with open(f"{work}/meshed/report.html") as f:
+    page = f.read()
+assert "<h2>Averaging kernels</h2>" in page and f"ch4_kernel_{len(meshed)}.tif" in page
 with Dataset(f"{work}/meshed/fields.nc") as d:
     assert "ch4_column" in d.variables and d["ch4_prior"].shape == (40, 40)
 with Dataset(f"{work}/parks/fields-park.nc") as d:

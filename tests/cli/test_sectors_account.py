@@ -32,7 +32,7 @@ def run(name, *sets):
     for kind in ("problem", "posterior"):
         with Dataset(f"{work}/{name}/stages/{kind}-co2.nc") as d:
             d.set_auto_mask(False)
-            found.append({k: v[:].astype(float) for k, v in d.variables.items()})
+            found.append({k: v[:].astype(float) for k, v in d.variables.items() if v.dtype != str})
     return found
 
 

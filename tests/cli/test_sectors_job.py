@@ -77,11 +77,11 @@ class Result:
         self.at = f"{work}/{name}"
         with Dataset(f"{self.at}/stages/problem-ch4.nc") as d:
             d.set_auto_mask(False)
-            self.p = {k: v[:].astype(float) for k, v in d.variables.items()}
+            self.p = {k: v[:].astype(float) for k, v in d.variables.items() if v.dtype != str}
             self.att = {k: d.getncattr(k) for k in d.ncattrs()}
         with Dataset(f"{self.at}/stages/posterior-ch4.nc") as d:
             d.set_auto_mask(False)
-            self.q = {k: v[:].astype(float) for k, v in d.variables.items()}
+            self.q = {k: v[:].astype(float) for k, v in d.variables.items() if v.dtype != str}
             self.method = d.method
         with open(f"{self.at}/stages/invert-ch4.facts.json") as f:
             self.numbers = json.load(f)["numbers"]
@@ -265,6 +265,12 @@ def products():
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     near(found["dofs"], r.numbers["dofs"], 1e-9)
+    told = {z["name"]: z for z in found["zones"]}
+    for z, zone in enumerate(zones):
+        for l, name in enumerate(NAMED):
+            near(told[f"{zone}, {name}"]["posterior_total"], q["sector_zone_posterior"][l, z], 1e-12)
+            near(told[f"{zone}, {name}"]["posterior_sd"], q["sector_zone_posterior_sd"][l, z], 1e-12)
+        near(told[zone]["posterior_total"], q["zone_posterior"][z], 1e-12)
     plan = start("plan", "plan", TWO, FLOOR, more=("--json",))
     assert plan.returncode == 0, plan.stderr
     assert json.loads(plan.stdout)["gases"][0]["state"] == 2 * 100, plan.stdout

@@ -56,11 +56,11 @@ class Result:
         self.name = name
         with Dataset(f"{work}/{name}/stages/problem-ch4.nc") as d:
             d.set_auto_mask(False)
-            self.p = {k: v[:].astype(float) for k, v in d.variables.items()}
+            self.p = {k: v[:].astype(float) for k, v in d.variables.items() if v.dtype != str}
             self.att = {k: d.getncattr(k) for k in d.ncattrs()}
         with Dataset(f"{work}/{name}/stages/posterior-ch4.nc") as d:
             d.set_auto_mask(False)
-            self.q = {k: v[:].astype(float) for k, v in d.variables.items()}
+            self.q = {k: v[:].astype(float) for k, v in d.variables.items() if v.dtype != str}
             self.method, self.estimate = d.method, d.estimate
         with open(f"{work}/{name}/stages/invert-ch4.facts.json") as f:
             facts = json.load(f)

@@ -65,7 +65,7 @@ def job(name, edit):
 def load(stage):
     with Dataset(f"{WORK}/result/stages/{stage}.nc") as d:
         d.set_auto_mask(False)
-        return {k: v[:].astype(float) for k, v in d.variables.items()}
+        return {k: v[:].astype(float) for k, v in d.variables.items() if v.dtype != str}
 
 
 def near(got, want, tolerance, what):

@@ -116,6 +116,42 @@ static void test_fixed_lag(void **state) {
   sky_context_free(ctx);
 }
 
+/* Offsets and totals are the batch's for every lag; fluxes for the full one. */
+static void test_totals(void **state) {
+  (void)state;
+  enum { ZONES = 3, GROUPS = 4 };
+  sky_context *ctx = fixture_context(2);
+  sky_problem p;
+  sky_posterior batch;
+  double x[STATE], sd[STATE], b[GROUPS], b_sd[GROUPS], total[ZONES], cov[ZONES * ZONES];
+  double W[ZONES * STATE];
+  fixture_problem(ctx, 13, CELLS, TIMES, OBS, GROUPS, &p);
+  assert_int_equal(p.n_background, GROUPS);
+  p.rowptr[OBS] = p.rowptr[OBS - 1]; /* one observation of the offsets alone */
+  for (size_t i = 0; i < TIMES; i++)
+    for (size_t j = 0; j < TIMES; j++)
+      p.D[i * TIMES + j] = exp(-fabs((double)i - (double)j) / 3);
+  for (size_t i = 0; i < ZONES * STATE; i++)
+    W[i] = i / STATE == 0 ? 1 : i % CELLS % 3 == i / STATE ? 0.5 + (double)(i % 2) : 0;
+  const sky_functionals zones = {.n_zone = ZONES, .W = W};
+  assert_int_equal(sky_problem_solve(ctx, &p, &zones, &batch), SKY_OK);
+  for (size_t lag = sky_smoother_span(&p); lag <= TIMES; lag++) {
+    sky_smoothed s = {.x = x, .sd = sd, .b = b, .b_sd = b_sd, .total = total, .cov = cov};
+    assert_int_equal(sky_smoother_totals(ctx, &p, lag, ZONES, W, &s), SKY_OK);
+    assert_true(fixture_difference(ZONES, total, batch.total) < 1e-11);
+    assert_true(fixture_difference(ZONES * ZONES, cov, batch.zone_cov) < 1e-10);
+    assert_true(fixture_difference(GROUPS, b, batch.b) < 1e-10);
+    assert_true(fixture_difference(GROUPS, b_sd, batch.b_post_sd) < 1e-10);
+    assert_true(fabs(s.chi2 - batch.chi2) < 1e-10 * batch.chi2);
+    assert_true(fabs(s.neg_log_evidence - batch.neg_log_evidence) <
+                1e-10 * fabs(batch.neg_log_evidence));
+    assert_true((miss(&batch, x, sd) < 1e-10) == (lag >= TIMES - 1));
+  }
+  sky_posterior_free(&batch);
+  sky_problem_free(&p);
+  sky_context_free(ctx);
+}
+
 static void test_refusals(void **state) {
   (void)state;
   sky_context *ctx = fixture_context(1);
@@ -143,7 +179,8 @@ static void test_refusals(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_smoother_is_the_batch), cmocka_unit_test(test_fixed_lag),
-      cmocka_unit_test(test_correlated_errors), cmocka_unit_test(test_refusals)};
+      cmocka_unit_test(test_smoother_is_the_batch), cmocka_unit_test(test_totals),
+      cmocka_unit_test(test_fixed_lag), cmocka_unit_test(test_correlated_errors),
+      cmocka_unit_test(test_refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
