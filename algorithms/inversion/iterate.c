@@ -34,11 +34,37 @@ static void innovation(sky_iteration *it) {
   sky_noise_whiten(&it->op.r, d);
 }
 
+/* Unknowns of the zones, row by row: ptr [nz+1], list. */
+static sky_status zone_lists(const sky_iteration *it, size_t **ptr, int32_t **list) {
+  const size_t m = it->p->n_state, nz = it->nz;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(*ptr, SKY_NEW0(it->ctx, size_t, nz + 1));
+  for (size_t i = 0; i < nz * m; i++)
+    (*ptr)[i / m + 1] += it->zones->W[i] != 0;
+  for (size_t z = 0; z < nz; z++)
+    (*ptr)[z + 1] += (*ptr)[z];
+  SKY_GO_ALLOC(*list, SKY_NEW(it->ctx, int32_t, (*ptr)[nz]));
+  for (size_t i = 0, k = 0; i < nz * m; i++)
+    if (it->zones->W[i] != 0) (*list)[k++] = (int32_t)(i % m);
+cleanup:
+  return st;
+}
+
+static double sum_over(const double *a, const double *q, const int32_t *list, size_t n) {
+  sky_acc sum = {0, 0};
+  for (size_t k = 0; k < n; k++)
+    sky_acc_add(&sum, a[list[k]] * q[list[k]]);
+  return sky_acc_value(&sum);
+}
+
 /* b_z and the prior covariance of the totals, a few zones at a time. */
 static sky_status zone_sides(sky_iteration *it) {
   const size_t m = it->p->n_state, nz = it->nz;
   double *QW = NULL;
+  size_t *ptr = NULL;
+  int32_t *list = NULL;
   sky_status st = SKY_OK;
+  SKY_GO(zone_lists(it, &ptr, &list));
   SKY_GO_ALLOC(QW, SKY_NEW(it->ctx, double, it->op.batch *m));
   for (size_t first = 0; first < nz; first += it->op.batch) {
     const size_t width = nz - first < it->op.batch ? nz - first : it->op.batch;
@@ -47,7 +73,8 @@ static sky_status zone_sides(sky_iteration *it) {
 #pragma omp parallel for schedule(dynamic) num_threads(sky_context_threads(it->ctx))
     for (size_t a = first; a < nz; a++)
       for (size_t z = first; z < first + width && z <= a; z++) {
-        const double c = sky_dot(it->zones->W + a * m, QW + (z - first) * m, m);
+        const double c = sum_over(it->zones->W + a * m, QW + (z - first) * m, list + ptr[a],
+                                  ptr[a + 1] - ptr[a]);
         it->out->zone_inventory_cov[a * nz + z] = c;
         it->out->zone_inventory_cov[z * nz + a] = c;
       }
@@ -55,6 +82,8 @@ static sky_status zone_sides(sky_iteration *it) {
   }
 cleanup:
   sky_free(QW);
+  sky_free(ptr);
+  sky_free(list);
   return st;
 }
 

@@ -18,6 +18,8 @@
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 
+#define NOTHING 1e-14 /* an eigenvalue of the offsets, relative, that is rounding */
+
 enum { NEIGHBOURS = 64, BLOCK = 256 }; /* of a row, most; places that are made at once */
 
 typedef struct lower { /* H Q Hᵀ by place: what is not 0 of the lower triangle, the diagonal last */
@@ -33,7 +35,10 @@ struct sky_nearby {
   size_t *rowptr; /* [n+1] by observation; the diagonal is the last element of a row */
   int32_t *col;
   double *val;
-  sky_sparse G;
+  sky_sparse G;    /* of the observations without offsets */
+  size_t n_shared; /* directions that the offsets span in its space */
+  double *E;       /* [n_shared*n] orthonormal */
+  double *lambda;  /* [n_shared] */
 };
 
 /* ---- H Q Hᵀ --------------------------------------------------------------------------------- */
@@ -123,8 +128,7 @@ static int by_number(const void *a, const void *b) {
 }
 
 static double rest_element(const sky_nearby *g, const sky_noise *noise, size_t at, size_t j) {
-  return sky_noise_element(noise, g->order[at], g->order[j]) +
-         sky_offsets_element(g->p, g->order[at], g->order[j]);
+  return sky_noise_element(noise, g->order[at], g->order[j]);
 }
 
 /* The places of row `at` in set, itself last; returns how many. */
@@ -223,10 +227,59 @@ cleanup:
   return st;
 }
 
+/* ---- offsets -------------------------------------------------------------------------------- */
+
+/* With Z = G B diag(b_sd) and Zᵀ Z = V diag(λ) Vᵀ: E = Z V λ^-½. */
+static sky_status span_offsets(sky_context *ctx, sky_nearby *g) {
+  const sky_problem *p = g->p;
+  const size_t n = g->n, nb = p->n_background;
+  double *B = NULL, *Z = NULL, *S = NULL, *lambda = NULL;
+  sky_status st = SKY_OK;
+  if (nb == 0) return SKY_OK;
+  SKY_GO_ALLOC(B, SKY_NEW(ctx, double, nb *n));
+  SKY_GO_ALLOC(Z, SKY_NEW(ctx, double, nb *n));
+  SKY_GO_ALLOC(S, SKY_NEW(ctx, double, nb *nb));
+  SKY_GO_ALLOC(lambda, SKY_NEW(ctx, double, nb));
+  SKY_GO_ALLOC(g->E, SKY_NEW0(ctx, double, nb *n));
+  SKY_GO_ALLOC(g->lambda, SKY_NEW(ctx, double, nb));
+  sky_offsets_columns(p, B);
+  for (size_t k = 0; k < nb; k++)
+    cblas_dscal((int)n, p->b_sd[k], B + k * n, 1);
+  sky_sparse_apply(ctx, &g->G, B, nb, Z);
+  sky_gram(ctx, nb, n, Z, Z, S);
+  if (LAPACKE_dsyev(LAPACK_COL_MAJOR, 'V', 'L', (int)nb, S, (int)nb, lambda) != 0)
+    SKY_GO(sky_fail(ctx, SKY_E_INTERNAL, "eigenvalues of the offsets' covariance not found"));
+  for (size_t k = 0; k < nb; k++) { /* eigenvector k is column k, that is row k of S */
+    if (!(lambda[k] > NOTHING * lambda[nb - 1])) continue;
+    double *e = g->E + g->n_shared * n;
+    for (size_t q = 0; q < nb; q++)
+      cblas_daxpy((int)n, S[k * nb + q] / sqrt(lambda[k]), Z + q * n, 1, e, 1);
+    g->lambda[g->n_shared++] = lambda[k];
+  }
+cleanup:
+  sky_free(B);
+  sky_free(Z);
+  sky_free(S);
+  sky_free(lambda);
+  return st;
+}
+
+/* v += E diag(f) Eᵀ v; f = (1 + λ)^power - 1. */
+static void share(sky_context *ctx, const sky_nearby *g, double power, size_t count, double *v) {
+#pragma omp parallel for schedule(dynamic) num_threads(sky_context_threads(ctx))
+  for (size_t q = 0; q < count; q++)
+    for (size_t k = 0; k < g->n_shared; k++) {
+      double *x = v + q * g->n;
+      const double *e = g->E + k * g->n, f = pow(1 + g->lambda[k], power) - 1;
+      cblas_daxpy((int)g->n, f * cblas_ddot((int)g->n, e, 1, x, 1), e, 1, x, 1);
+    }
+}
+
 /* ---- the whole ------------------------------------------------------------------------------ */
 
-static double factor_bytes(double n) {
-  return n * (NEIGHBOURS + 1) * 2 * (sizeof(int32_t) + sizeof(double)) + 3 * 8 * n;
+static double factor_bytes(const sky_problem *p) {
+  const double n = (double)p->n_obs, nb = (double)p->n_background;
+  return n * (NEIGHBOURS + 1) * 2 * (sizeof(int32_t) + sizeof(double)) + 8 * (12 + 3 * nb) * n;
 }
 
 sky_status sky_nearby_create(sky_context *ctx, const sky_problem *p, double held,
@@ -239,8 +292,8 @@ sky_status sky_nearby_create(sky_context *ctx, const sky_problem *p, double held
   *out = NULL;
   if (p->levels == NULL) return SKY_OK;
   SKY_GO(sky_compact_create(ctx, p, true, &c));
-  const double budget = (double)sky_context_memory(ctx) - held - sky_compact_bytes(ctx, c) -
-                        factor_bytes((double)p->n_obs);
+  const double budget =
+      (double)sky_context_memory(ctx) - held - sky_compact_bytes(ctx, c) - factor_bytes(p);
   SKY_GO(make_rows(ctx, c, p->n_obs, budget, &a, &fits));
   if (!fits) {
     sky_log(ctx, SKY_LOG_WARN,
@@ -256,6 +309,7 @@ sky_status sky_nearby_create(sky_context *ctx, const sky_problem *p, double held
   SKY_GO_ALLOC(g->order, SKY_NEW(ctx, size_t, g->n));
   memcpy(g->order, sky_compact_order(c), g->n * sizeof *g->order);
   SKY_GO(make_factor(ctx, g, &a));
+  SKY_GO(span_offsets(ctx, g));
   *out = g;
 cleanup:
   free_lower(&a);
@@ -267,6 +321,8 @@ cleanup:
 void sky_nearby_free(sky_nearby *g) {
   if (g == NULL) return;
   sky_sparse_free(&g->G);
+  sky_free(g->E);
+  sky_free(g->lambda);
   sky_free(g->order);
   sky_free(g->rowptr);
   sky_free(g->col);
@@ -275,20 +331,23 @@ void sky_nearby_free(sky_nearby *g) {
 }
 
 double sky_nearby_bytes(const sky_nearby *g) {
-  return g != NULL ? factor_bytes((double)g->n) : 0;
+  return g != NULL ? factor_bytes(g->p) : 0;
 }
 
 void sky_nearby_apply(sky_context *ctx, const sky_nearby *g, const double *v, size_t count,
                       double *out) {
   sky_sparse_apply(ctx, &g->G, v, count, out);
+  share(ctx, g, -0.5, count, out);
 }
 
-void sky_nearby_transpose_apply(sky_context *ctx, const sky_nearby *g, const double *v,
-                                size_t count, double *out) {
+void sky_nearby_transpose_apply(sky_context *ctx, const sky_nearby *g, double *v, size_t count,
+                                double *out) {
+  share(ctx, g, -0.5, count, v);
   sky_sparse_transpose_apply(ctx, &g->G, v, count, out);
 }
 
 void sky_nearby_solve(sky_context *ctx, const sky_nearby *g, size_t count, double *v) {
+  share(ctx, g, 0.5, count, v);
 #pragma omp parallel for schedule(dynamic) num_threads(sky_context_threads(ctx))
   for (size_t q = 0; q < count; q++)
     for (size_t at = 0; at < g->n; at++) {
@@ -304,16 +363,28 @@ double sky_nearby_logdet(const sky_nearby *g) {
   sky_acc sum = {0, 0};
   for (size_t i = 0; i < g->n; i++)
     sky_acc_add(&sum, 2 * log(g->val[g->rowptr[i + 1] - 1]));
+  for (size_t k = 0; k < g->n_shared; k++)
+    sky_acc_add(&sum, -log1p(g->lambda[k]));
   return sky_acc_value(&sum);
 }
 
-double sky_nearby_noise(const sky_nearby *g) {
+/* tr(M G R Gᵀ M), M = 1 + E diag(f) Eᵀ: that of G R Gᵀ and (2f + f²) e G R Gᵀ e of every e. */
+sky_status sky_nearby_noise(sky_context *ctx, const sky_nearby *g, double *trace) {
   const sky_noise noise = sky_problem_noise(g->p);
+  double *y = SKY_NEW(ctx, double, g->n);
+  if (y == NULL) return SKY_E_NOMEM;
   sky_acc sum = {0, 0};
   for (size_t i = 0; i < g->n; i++)
     for (size_t a = g->rowptr[i]; a < g->rowptr[i + 1]; a++)
       for (size_t b = noise.track != NULL ? g->rowptr[i] : a; b <= a; b++)
         sky_acc_add(&sum, (b == a ? 1 : 2) * g->val[a] * g->val[b] *
                               sky_noise_element(&noise, (size_t)g->col[a], (size_t)g->col[b]));
-  return sky_acc_value(&sum);
+  for (size_t k = 0; k < g->n_shared; k++) {
+    const double f = 1 / sqrt(1 + g->lambda[k]) - 1;
+    sky_sparse_transpose_apply(ctx, &g->G, g->E + k * g->n, 1, y);
+    sky_acc_add(&sum, (2 + f) * f * sky_noise_variance(&noise, y, 1));
+  }
+  *trace = sky_acc_value(&sum);
+  sky_free(y);
+  return SKY_OK;
 }

@@ -72,7 +72,8 @@ double sky_obs_operator_bytes(const sky_problem *p, bool float32) {
 void sky_obs_operator_lift(sky_obs_operator *op, const double *v, size_t count) {
   const size_t n = op->p->n_obs;
   if (op->near != NULL) {
-    sky_nearby_transpose_apply(op->ctx, op->near, v, count, op->y);
+    memcpy(op->t, v, count * n * sizeof *v);
+    sky_nearby_transpose_apply(op->ctx, op->near, op->t, count, op->y);
   } else {
     memcpy(op->y, v, count * n * sizeof *v);
     for (size_t k = 0; k < count; k++)
@@ -151,14 +152,15 @@ void sky_obs_operator_noise(const sky_obs_operator *op, const double *v, double 
   const size_t n = op->p->n_obs;
   memcpy(out, v, n * sizeof *v);
   if (op->near == NULL) return;
-  sky_nearby_transpose_apply(op->ctx, op->near, v, 1, op->t);
+  sky_nearby_transpose_apply(op->ctx, op->near, out, 1, op->t);
   sky_noise_colour_transposed(&op->r, op->t);
   sky_noise_colour(&op->r, op->t);
   sky_nearby_apply(op->ctx, op->near, op->t, 1, out);
 }
 
-double sky_obs_operator_noise_trace(const sky_obs_operator *op) {
-  return op->near != NULL ? sky_nearby_noise(op->near) : (double)op->p->n_obs;
+sky_status sky_obs_operator_noise_trace(const sky_obs_operator *op, double *trace) {
+  *trace = (double)op->p->n_obs;
+  return op->near != NULL ? sky_nearby_noise(op->ctx, op->near, trace) : SKY_OK;
 }
 
 double sky_obs_operator_logdet(const sky_obs_operator *op) {

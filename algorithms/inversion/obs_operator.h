@@ -43,6 +43,6 @@ void sky_obs_operator_groups(const sky_obs_operator *op, const double *v, double
 /* With W = R^-½, or G where there are neighbours: out [n_obs] = W R Wᵀ v (v itself without), its
  * trace, and log|WᵀW|. */
 void sky_obs_operator_noise(const sky_obs_operator *op, const double *v, double *out);
-double sky_obs_operator_noise_trace(const sky_obs_operator *op);
+SKY_NODISCARD sky_status sky_obs_operator_noise_trace(const sky_obs_operator *op, double *trace);
 double sky_obs_operator_logdet(const sky_obs_operator *op);
 #endif

@@ -17,6 +17,8 @@ typedef struct sky_sparse {
   int32_t *row;         /* [nnz] */
   double *tval;         /* [nnz], or tval32 */
   float *tval32;
+  size_t *order;  /* [n_row] rows by their first column, or NULL: as they stand */
+  double *packed; /* eight vectors side by side: one product at a time of a matrix */
 } sky_sparse;
 
 /* rowptr, col and val stay the caller's and must outlive *out (val may go if float32 is wanted).

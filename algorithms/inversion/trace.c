@@ -136,7 +136,7 @@ static sky_status evaluate(probes *all, const sky_functionals *zones, sky_traces
   const sky_obs_operator *op = all->op;
   const size_t n = all->n;
   double *w = NULL, *Z = NULL, *value = NULL, *pair = NULL;
-  double noise[SKY_TRACE_PROBES], logdet[SKY_TRACE_PROBES];
+  double noise[SKY_TRACE_PROBES], logdet[SKY_TRACE_PROBES], known;
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(w, SKY_NEW(op->ctx, double, n));
   SKY_GO_ALLOC(pair, SKY_NEW(op->ctx, double, 2 * n));
@@ -154,7 +154,8 @@ static sky_status evaluate(probes *all, const sky_functionals *zones, sky_traces
     logdet[k] = all->p[k].logdet;
   }
   out->dofs = summarise(noise);
-  out->dofs.value = (double)n - sky_obs_operator_noise_trace(op) - out->dofs.value;
+  SKY_GO(sky_obs_operator_noise_trace(op, &known));
+  out->dofs.value = (double)n - known - out->dofs.value;
   out->logdet = summarise(logdet);
   out->logdet.value -= sky_obs_operator_logdet(op);
   for (size_t z = 0; z < zones->n_zone; z++)

@@ -260,7 +260,8 @@ static void add_kind(bed *b, int kind) {
 }
 
 /* The diagonal of G Psi G^T is 1 whatever the neighbours are, if Psi's elements are those of the
- * operator (transforms, no neighbours); G^-1 undoes G, G^T is its transpose. */
+ * operator (transforms, no neighbours) and nothing joins all; G^-1 undoes G, G^T is its transpose.
+ */
 static void test_factor(void **state) {
   (void)state;
   for (int kind = 0; kind < 4; kind++) {
@@ -272,7 +273,7 @@ static void test_factor(void **state) {
     assert_int_equal(sky_obs_operator_open(b.ctx, &b.p, false, &op), SKY_OK);
     assert_int_equal(sky_nearby_create(b.ctx, &b.p, 0, &near), SKY_OK);
     op.near = near;
-    for (size_t i = 0; i < OBS; i += 37) {
+    for (size_t i = 0; i < OBS && !(kind & 2); i += 37) {
       memset(v, 0, OBS * sizeof *v);
       v[i] = 1;
       sky_obs_operator_apply(&op, v, 1, out);
@@ -280,9 +281,10 @@ static void test_factor(void **state) {
     }
     for (size_t i = 0; i < 2 * OBS; i++)
       v[i] = sky_rng_normal(7, (size_t)kind, i);
-    sky_nearby_transpose_apply(b.ctx, near, v + OBS, 1, out + OBS);
     sky_nearby_apply(b.ctx, near, v, 1, out);
-    assert_true(fabs(sky_dot(out, v + OBS, OBS) - sky_dot(v, out + OBS, OBS)) < 1e-9);
+    const double there = sky_dot(out, v + OBS, OBS);
+    sky_nearby_transpose_apply(b.ctx, near, v + OBS, 1, out + OBS);
+    assert_true(fabs(there - sky_dot(v, out + OBS, OBS)) < 1e-9);
     sky_nearby_solve(b.ctx, near, 1, out);
     assert_true(fixture_difference(OBS, out, v) < 1e-12);
     sky_nearby_free(near);
@@ -306,7 +308,7 @@ static void test_neighbours(void **state) {
     assert_int_equal(sky_problem_solve(b.ctx, &b.p, &b.zones, &exact), SKY_OK);
     assert_int_equal(sky_problem_iterate(b.ctx, &b.p, &b.zones, &o, &a, &report), SKY_OK);
     assert_true(report.total_error <= 1e-7 && report.sd_error <= 1e-7 && !report.complete);
-    assert_true(report.basis > ZONES && report.basis < OBS / 3);
+    assert_true(report.basis > ZONES && report.basis < OBS / 6);
     for (size_t z = 0; z < ZONES; z++) {
       const double sd = exact.total_sd[z], error = fabs(a.total[z] - exact.total[z]);
       assert_true(error <= (report.total_error + 1e-10) * sd);
