@@ -118,7 +118,7 @@ static sky_status iterate(sky_context *ctx, const sky_solve_options *o, bool ban
 
 const char *sky_solve_method(sky_context *ctx, const sky_solve_options *o, const sky_problem *p,
                              const sky_functionals *zones) {
-  const double need = sky_problem_bytes(ctx, p, zones), budget = (double)sky_context_memory(ctx);
+  const double need = sky_problem_bytes(p, zones), budget = (double)sky_context_memory(ctx);
   if (o->method != NULL) return o->method;
   const bool exact = p->n_obs <= SKY_SOLVE_MOST_EXACT && need <= budget;
   sky_log(ctx, SKY_LOG_INFO,
