@@ -44,7 +44,7 @@ thread)
       --threads $threads -q >>"$work/log"
     problem=$top/../shared/problems/S.nc
     if [ -f "$problem" ]; then
-      for how in "--method exact" "--method iterative" "--diagnose" "--tune length,sigma_q" "--osse 20"; do
+      for how in "--method exact" "--method exact -o $work/posterior.nc" "--method iterative" "--diagnose" "--tune length,sigma_q" "--osse 20"; do
         # shellcheck disable=SC2086
         "$sky" invert -p "$problem" $how --threads $threads -q >>"$work/log"
       done

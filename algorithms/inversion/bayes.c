@@ -74,8 +74,7 @@ double sky_problem_held_bytes(const sky_problem *p) {
   return (state + 3 * n + 1 + prior) * 8 + (double)p->rowptr[p->n_obs] * 12;
 }
 
-double sky_problem_bytes(const sky_context *ctx, const sky_problem *p,
-                         const sky_functionals *zones) {
+double sky_problem_bytes(const sky_problem *p, const sky_functionals *zones) {
   const double n = (double)p->n_obs, m = (double)p->n_state, tile = SKY_BAND_TILE;
   const double nz = (double)zone_count(zones), tiles = ceil(n / tile);
   const double triangle = tiles * (tiles + 1) / 2 * tile * tile;
@@ -84,14 +83,14 @@ double sky_problem_bytes(const sky_context *ctx, const sky_problem *p,
   part = fmax(part, tiles * tile * tile);
   part = fmax(part, sky_gram_kernel_bytes(p) / 8);
   if (wants_maps(zones)) part = fmax(part, (double)p->n_cell * n);
-  return sky_problem_held_bytes(p) + sky_rows_bytes(ctx, p) +
+  return sky_problem_held_bytes(p) + sky_rows_bytes(p) +
          sky_posterior_bytes(p->n_state, p->n_obs, p->n_background, zone_count(zones)) +
          (triangle + part + 3 * n) * 8;
 }
 
 static sky_status check_memory(sky_context *ctx, const sky_problem *p,
                                const sky_functionals *zones) {
-  const double need = sky_problem_bytes(ctx, p, zones);
+  const double need = sky_problem_bytes(p, zones);
   if (need <= (double)sky_context_memory(ctx)) return SKY_OK;
   return sky_fail(
       ctx, SKY_E_NOMEM,

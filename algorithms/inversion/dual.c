@@ -12,14 +12,14 @@
 
 #define LOG_2PI 1.8378770664093454836
 
-double sky_dual_bytes(const sky_context *ctx, const sky_problem *p, size_t squares) {
+double sky_dual_bytes(const sky_problem *p, size_t squares) {
   const sky_functionals none = {.totals_only = true};
   const double n = (double)p->n_obs;
-  return sky_problem_bytes(ctx, p, &none) + (5 + (double)squares) * n * n * 8;
+  return sky_problem_bytes(p, &none) + (5 + (double)squares) * n * n * 8;
 }
 
 sky_status sky_dual_room(sky_context *ctx, const sky_problem *p, const char *what, size_t squares) {
-  const double need = sky_dual_bytes(ctx, p, squares), budget = (double)sky_context_memory(ctx);
+  const double need = sky_dual_bytes(p, squares), budget = (double)sky_context_memory(ctx);
   if (need <= budget) return SKY_OK;
   return sky_fail(
       ctx, SKY_E_NOMEM,

@@ -15,7 +15,7 @@ typedef struct sky_dual {
 } sky_dual;
 
 /* Bytes of a problem with the five dense matrices of its observations and `squares` more. */
-double sky_dual_bytes(const sky_context *ctx, const sky_problem *p, size_t squares);
+double sky_dual_bytes(const sky_problem *p, size_t squares);
 /* SKY_E_NOMEM, with sizes and limit, if they do not fit the budget; what: "the tuning" … */
 SKY_NODISCARD sky_status sky_dual_room(sky_context *ctx, const sky_problem *p, const char *what,
                                        size_t squares);

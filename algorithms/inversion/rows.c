@@ -17,7 +17,8 @@
 #include "src/core/sum.h"
 
 #define TILE SKY_ROWS_TILE
-#define DGEMM_GAIN 4 /* multiplications of a dgemm in the time of one of a sum of runs */
+#define MOST_WORKERS 16 /* bounds the memory of a plan, which must not depend on the threads */
+#define DGEMM_GAIN 4    /* multiplications of a dgemm in the time of one of a sum of runs */
 
 /* ---- order ----------------------------------------------------------------------------------- */
 
@@ -178,9 +179,9 @@ static size_t tiles_of(size_t n) {
   return (n + TILE - 1) / TILE;
 }
 
-static size_t workers_of(const sky_context *ctx, const sky_problem *p) {
-  const size_t threads = (size_t)sky_context_threads(ctx), tiles = tiles_of(p->n_obs);
-  return threads < tiles ? threads : tiles;
+static size_t most_workers(const sky_problem *p) {
+  const size_t tiles = tiles_of(p->n_obs);
+  return tiles < MOST_WORKERS ? tiles : MOST_WORKERS;
 }
 
 /* A tile; for Kronecker also its rows mixed over time, and one of them times E. A multiple of TILE,
@@ -189,8 +190,8 @@ static size_t scratch_of(const sky_problem *p) {
   return TILE * (kronecker(p) ? 2 * p->n_cell + p->n_cell / TILE + 1 : p->n_cell);
 }
 
-double sky_rows_bytes(const sky_context *ctx, const sky_problem *p) {
-  const double n = (double)p->n_obs, c = (double)p->n_cell, workers = (double)workers_of(ctx, p);
+double sky_rows_bytes(const sky_problem *p) {
+  const double n = (double)p->n_obs, c = (double)p->n_cell, workers = (double)most_workers(p);
   double own = n * (3 + 3 + (double)p->n_time + 1) + (double)p->q_rank * n;
   if (p->levels != NULL) own += c * n;
   if (kronecker(p) && p->E != NULL) {
@@ -205,7 +206,9 @@ sky_status sky_rows_create(sky_context *ctx, const sky_problem *p, sky_rows *out
   const size_t n = p->n_obs;
   sky_status st = SKY_OK;
   *out = (sky_rows){.ctx = ctx, .p = p, .n = n, .tiles = tiles_of(n), .reach = time_reach(p)};
-  out->workers = workers_of(ctx, p);
+  out->workers = most_workers(p);
+  if ((size_t)sky_context_threads(ctx) < out->workers)
+    out->workers = (size_t)sky_context_threads(ctx);
   out->scratch_size = scratch_of(p);
   sky_blas_single();
   SKY_GO_ALLOC(out->order, SKY_NEW(ctx, size_t, n));

@@ -37,7 +37,7 @@ SKY_NODISCARD sky_status sky_rows_create(sky_context *ctx, const sky_problem *p,
 void sky_rows_free(sky_rows *r); /* NULL-safe, zeroes */
 /* No more tiles: what they were made in is freed; order, place, first and start stay. */
 void sky_rows_finish(sky_rows *r);
-double sky_rows_bytes(const sky_context *ctx, const sky_problem *p);
+double sky_rows_bytes(const sky_problem *p); /* at most, for any number of threads */
 
 /* Before the tiles of step t. Not thread-safe. */
 void sky_rows_step(sky_rows *r, size_t t);

@@ -151,10 +151,9 @@ typedef struct sky_posterior {
  * NULL. */
 SKY_NODISCARD sky_status sky_problem_solve(sky_context *ctx, const sky_problem *p,
                                            const sky_functionals *zones, sky_posterior *out);
-/* Bytes that a solve with these functionals (NULL: none, with maps) on the threads of ctx holds at
- * most, the problem's own arrays included; for plans and budgets. W is not looked at. */
-double sky_problem_bytes(const sky_context *ctx, const sky_problem *p,
-                         const sky_functionals *zones);
+/* Bytes that a solve with these functionals (NULL: none, with maps) holds at most on any number of
+ * threads, the problem's own arrays included; for plans and budgets. W is not looked at. */
+double sky_problem_bytes(const sky_problem *p, const sky_functionals *zones);
 void sky_posterior_free(sky_posterior *p); /* NULL-safe, zeroes */
 
 /* Information form: prior x ~ N(x0, diag(x_sd²)), F = K'So⁻¹K, g = K'So⁻¹(y - F(x0)), regularised

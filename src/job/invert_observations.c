@@ -71,23 +71,21 @@ static sky_status compared_state(sky_context *ctx, sky_inverting *v) {
 }
 
 /* What the stage holds at its peak, for the plan: that of its dearest part. */
-static double bytes_of(const sky_context *ctx, const sky_problem *p, const sky_functionals *rows,
-                       const sky_inverting *v) {
+static double bytes_of(const sky_problem *p, const sky_functionals *rows, const sky_inverting *v) {
   const bool positive = strcmp(sky_node_text(v->node, "sign"), "gaussian") != 0;
   const bool drawn = sky_node_get(v->node, "samples") != NULL;
   const bool lognormal = strcmp(sky_node_text(v->node, "sign"), "lognormal") == 0;
   const bool dense = sky_node_bool(v->node, "solver.screen") ||
                      sky_node_get(v->node, "solver.huber") != NULL ||
                      strcmp(sky_node_text(v->node, "solver.method"), "geostatistical") == 0;
-  double most = positive ? sky_bounded_bytes(p) : sky_problem_bytes(ctx, p, rows);
+  double most = positive ? sky_bounded_bytes(p) : sky_problem_bytes(p, rows);
   if (positive && (drawn || lognormal)) most = fmax(most, sky_control_bytes(p));
   if (strcmp(sky_node_text(v->node, "solver.method"), "smoother") == 0)
     most = sky_smoother_bytes(p, lag_of(v), v->n_row);
-  if (dense) most = fmax(most, sky_dual_bytes(ctx, p, 0));
+  if (dense) most = fmax(most, sky_dual_bytes(p, 0));
   if (sky_node_get(v->node, "tune") != NULL)
-    most = fmax(most, sky_dual_bytes(ctx, p,
-                                     sky_node_count(sky_node_get(v->node, "tune.parameters")) +
-                                         SKY_HYPER_SQUARES));
+    most = fmax(most, sky_dual_bytes(p, sky_node_count(sky_node_get(v->node, "tune.parameters")) +
+                                            SKY_HYPER_SQUARES));
   return most;
 }
 
@@ -106,7 +104,7 @@ sky_status sky_inverting_observations(sky_context *ctx, const sky_job *job, cons
   SKY_GO(compared_state(ctx, v));
   SKY_GO(sky_inverting_prepare(ctx, job, &p, &l, facts, v));
   const sky_functionals rows = sky_inverting_functionals(v);
-  v->bytes = bytes_of(ctx, &p, &rows, v);
+  v->bytes = bytes_of(&p, &rows, v);
   if (strcmp(sky_node_text(v->node, "sign"), "gaussian") == 0)
     SKY_GO(gaussian(ctx, job, path, &p, &l, &rows, v));
   else

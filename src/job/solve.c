@@ -139,7 +139,7 @@ static sky_status choose_banded(sky_context *ctx, const sky_solve_options *o, co
 
 sky_status sky_solve_method(sky_context *ctx, const sky_solve_options *o, const sky_problem *p,
                             const sky_functionals *zones, const char **method) {
-  const double need = sky_problem_bytes(ctx, p, zones), budget = (double)sky_context_memory(ctx);
+  const double need = sky_problem_bytes(p, zones), budget = (double)sky_context_memory(ctx);
   bool banded = false;
   *method = o->method;
   if (o->method != NULL) return SKY_OK;

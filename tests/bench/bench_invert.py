@@ -169,19 +169,26 @@ def draw(lines):
         def at(x, y):
             return x0 + wide * (math.log10(x) - 3.8) / 2.4, y0 + high * (1 - (math.log10(y) + 1) / 5)
         for p in range(4, 7):
-            parts.append(f'<text x="{at(10**p, 1)[0] - 12:.0f}" y="{y0 + high + 16}">1e{p}</text>')
+            x = at(10**p, 1)[0]
+            parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y0}" y2="{y0 + high}" stroke="#ddd"/>'
+                         f'<text x="{x - 12:.0f}" y="{y0 + high + 16}">1e{p}</text>')
         for p in range(-1, 5):
-            parts.append(f'<text x="{x0 - 34}" y="{at(1e4, 10.0**p)[1] + 4:.0f}">1e{p}</text>')
+            y = at(1e4, 10.0**p)[1]
+            parts.append(f'<line x1="{x0}" x2="{x0 + wide}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
+                         f'<text x="{x0 - 34}" y="{y + 4:.0f}">1e{p}</text>')
+        parts.append(f'<text x="{x0 + wide / 2 - 30}" y="{y0 + high + 32}">unknowns</text>')
         for method, colour in (("banded", "#06c"), ("iterative", "#c40")):
             points = [at(line["unknowns"], max(line[key], 0.1)) for line in lines
                       if line["method"] == method and line["threads"] == 1 and "unknowns" in line]
             if points:
                 path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+                parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points]
                 parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}"/>'
                              f'<text x="{points[-1][0] - 60:.0f}" y="{points[-1][1] - 6:.0f}" '
                              f'fill="{colour}">{method}</text>')
     return ('<svg xmlns="http://www.w3.org/2000/svg" width="700" height="280" '
-            'font-family="sans-serif" font-size="12">' + "".join(parts) + "</svg>\n")
+            'font-family="sans-serif" font-size="12"><rect width="700" height="280" fill="#fff"/>' +
+            "".join(parts) + "</svg>\n")
 
 
 def main():

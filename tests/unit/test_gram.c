@@ -185,10 +185,10 @@ static void check_totals(bool whole) {
   }
   sky_functionals zones = {.n_zone = 2, .W = W};
   assert_int_equal(sky_problem_solve(ctx, &p, &zones, &with), SKY_OK);
-  const double maps = sky_problem_bytes(ctx, &p, &zones);
+  const double maps = sky_problem_bytes(&p, &zones);
   zones.totals_only = true;
   assert_int_equal(sky_problem_solve(ctx, &p, &zones, &without), SKY_OK);
-  assert_true(sky_problem_bytes(ctx, &p, &zones) <= maps);
+  assert_true(sky_problem_bytes(&p, &zones) <= maps);
 #define SAME(field, count) \
   assert_memory_equal(with.field, without.field, (count) * sizeof *with.field)
   SAME(x, m);
