@@ -176,16 +176,18 @@ sky_status sky_invert_prepare(sky_context *ctx, const sky_invert_modes *m, const
                               const char *output, sky_invert_zones *zones, sky_problem *p,
                               sky_problem_labels *l, cJSON *answer, bool *done) {
   SKY_TRY(check_modes(ctx, m));
-  if ((smoother(m) || m->osse != NULL) &&
-      (zones->csv != NULL || zones->kernels != NULL || zones->by_time))
-    return sky_fail(ctx, SKY_E_USAGE, "invert: --zones-csv, --ak and --by-time do not go with %s",
-                    smoother(m) ? "--method smoother" : "--osse");
+  if (m->osse != NULL && (zones->csv != NULL || zones->kernels != NULL || zones->by_time))
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "invert: --zones-csv, --ak and --by-time do not go with --osse");
   SKY_TRY(sky_problem_labels_read(ctx, path, p, l));
   if (m->screen) SKY_TRY(screen(ctx, p, l, answer));
   if (m->tune != NULL) SKY_TRY(sky_invert_tune(ctx, m, l, p, answer));
   if (m->huber != NULL) SKY_TRY(reweight(ctx, m->huber, p, answer));
   *done = geostatistical(m) || smoother(m) || m->osse != NULL;
-  if (smoother(m)) return sky_invert_smoother(ctx, m, p, output, answer);
+  if (smoother(m)) {
+    SKY_TRY(sky_invert_zones_read(ctx, path, p, false, zones));
+    return sky_invert_smoother(ctx, m, p, output, zones, answer);
+  }
   if (m->osse != NULL) {
     SKY_TRY(sky_invert_zones_read(ctx, path, p, false, zones));
     return sky_invert_osse(ctx, m, p, l, &zones->rows, answer);

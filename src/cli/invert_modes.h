@@ -61,7 +61,7 @@ SKY_NODISCARD sky_status sky_invert_tune(sky_context *ctx, const sky_invert_mode
                                          cJSON *answer);
 SKY_NODISCARD sky_status sky_invert_smoother(sky_context *ctx, const sky_invert_modes *m,
                                              const sky_problem *p, const char *output,
-                                             cJSON *answer);
+                                             const sky_invert_zones *zones, cJSON *answer);
 /* zones: of the problem file. */
 SKY_NODISCARD sky_status sky_invert_osse(sky_context *ctx, const sky_invert_modes *m,
                                          const sky_problem *p, const sky_problem_labels *l,

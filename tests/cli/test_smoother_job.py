@@ -140,6 +140,22 @@ for name, sets in (("all", ()), ("lag1", (", lag: 1",)), ("lag2", (", lag: 2",))
     told = [r for r in s["rows"] if r["posterior_t_yr"]]
     assert told and all(r["status"] == "not comparable" for r in told)
     assert any("the smoother has no averaging kernel" in r["reason"] for r in told), told
+# The command on the job's problem: the same totals, zone by zone, and step by step.
+done = subprocess.run([binary, "invert", "--problem", f"{work}/exact/stages/problem-ch4.nc", "--method", "smoother",
+                       "--lag", "1", "--json", "--by-time", "-o", f"{work}/smoothed.nc"], capture_output=True, text=True)
+assert done.returncode == 0, done.stderr
+answer = json.loads(done.stdout)
+ids = [r["zone_id"] for r in exact["rows"]]
+told = {z["name"]: z for z in answer["zones"]}
+good = np.isfinite(exact["zone_posterior"])
+near(np.array([told[z]["posterior_total"] for z in ids])[good], exact["zone_posterior"][good], 1e-8, "totals of the command")
+near(np.array([told[z]["posterior_sd"] for z in ids])[good], exact["zone_posterior_sd"][good], 1e-8, "sds of the command")
+near(answer["neg_log_evidence"], exact["numbers"]["neg_log_evidence"], 1e-9, "evidence")
+parts = [told[f"{ids[0]}, step {k + 1}"]["posterior_total"] for k in range(DAYS)]
+near(sum(parts), told[ids[0]]["posterior_total"], 1e-9, "steps of a zone")
+with Dataset(f"{work}/smoothed.nc") as d:
+    near(d["posterior"][:].ravel(), run("lag1", "solver={method: smoother, lag: 1}")["x"], 1e-9, "maps of the command")
+    assert d["zone_covariance"].shape == (len(d["zone_name"]),) * 2
 one = run("one", "solver={method: smoother, lag: 1}", more=("--threads", "1"))
 two = run("lag1", "solver={method: smoother, lag: 1}")  # the same again: nothing is left to do
 for key in ("x", "x_sd", "zone_posterior", "zone_covariance"):
