@@ -524,6 +524,35 @@ void sky_compact_free(sky_compact *c) {
   sky_free(c);
 }
 
+/* Fields that row i sees; columns rise with the field. */
+static size_t own_fields(const sky_compact *c, size_t i) {
+  const sky_problem *p = c->p;
+  size_t count = 0;
+  for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
+    count +=
+        k == p->rowptr[i] || (size_t)p->col[k] / c->n_mesh != (size_t)p->col[k - 1] / c->n_mesh;
+  return count;
+}
+
+double sky_compact_work(const sky_compact *c) {
+  double work = 0, joined = 0;
+  for (size_t k = 0; k < c->n_field * c->n_field; k++)
+    joined += (c->mix[k] != 0) / (double)c->n_field;
+  for (size_t k = 0; k < c->n_level; k++) {
+    const points *l = &c->level[k];
+    const double wide = 2 * (double)l->v.reach_x + 1, high = 2 * (double)l->v.reach_y + 1;
+    for (size_t i = 0; i < c->n; i++) {
+      const box *b = &l->box[i];
+      if (b->x1 < b->x0) continue;
+      const double x = fmin((double)(b->x1 - b->x0) + wide, (double)l->v.nx);
+      const double y = fmin((double)(b->y1 - b->y0) + high, (double)l->v.ny);
+      work += x * y * joined * (double)own_fields(c, i) +
+              (double)(l->ptr[i + 1] - l->ptr[i]) * wide * high;
+    }
+  }
+  return work;
+}
+
 const size_t *sky_compact_order(const sky_compact *c) {
   return c->order;
 }
