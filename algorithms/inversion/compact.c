@@ -18,7 +18,7 @@
 enum { AXES = 3 }; /* x, y, time: along which observations may be sorted */
 
 typedef struct box { /* grid points and fields that a row sees, both ends in */
-  int32_t x0, x1, y0, y1;
+  int32_t x0, x1, y0, y1, f0, f1;
 } box;
 
 typedef struct points { /* the rows of H on the grid of one level */
@@ -42,7 +42,9 @@ struct sky_compact {
 
 /* ---- rows of H on a level -------------------------------------------------------------------- */
 
-static void widen(box *b, int32_t x, int32_t y) {
+static void widen(box *b, int32_t x, int32_t y, int32_t f) {
+  if (f < b->f0) b->f0 = f;
+  if (f > b->f1) b->f1 = f;
   if (x < b->x0) b->x0 = x;
   if (x > b->x1) b->x1 = x;
   if (y < b->y0) b->y0 = y;
@@ -53,7 +55,7 @@ static void fill_row(const sky_compact *c, points *l, size_t i) {
   const sky_problem *p = c->p;
   const size_t ng = l->v.nx * l->v.ny;
   size_t at = l->ptr[i];
-  l->box[i] = (box){INT32_MAX, -1, INT32_MAX, -1};
+  l->box[i] = (box){INT32_MAX, -1, INT32_MAX, -1, INT32_MAX, -1};
   for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++) {
     const size_t f = (size_t)p->col[k] / c->n_mesh, cell = (size_t)p->col[k] % c->n_mesh;
     for (size_t w = l->v.rowptr[cell]; w < l->v.rowptr[cell + 1]; w++, at++) {
@@ -62,7 +64,7 @@ static void fill_row(const sky_compact *c, points *l, size_t i) {
       l->x[at] = (int32_t)(g % l->v.nx);
       l->y[at] = (int32_t)(g / l->v.nx);
       l->val[at] = p->val[k] * l->v.val[w] * (l->v.sd != NULL ? l->v.sd[f * ng + g] : l->v.sigma);
-      widen(&l->box[i], l->x[at], l->y[at]);
+      widen(&l->box[i], l->x[at], l->y[at], (int32_t)f);
     }
   }
 }
@@ -193,7 +195,7 @@ cleanup:
 
 typedef struct window { /* (H Q)_i around what row i sees, one field after another */
   box b;
-  size_t wide, size;     /* points of a row, of a field */
+  size_t wide, high, size;
   double *field, *mixed; /* [n_field*largest window] */
   int32_t *slot;         /* [n_field] which of mixed, or -1 */
   int32_t *own;          /* [n_field] which of field, or -1 */
@@ -222,10 +224,15 @@ static void spread_row(const sky_compact *c, const points *l, size_t i, window *
   const int32_t rx = (int32_t)l->v.reach_x, ry = (int32_t)l->v.reach_y;
   const int32_t nx = (int32_t)l->v.nx, ny = (int32_t)l->v.ny;
   const box *b = &l->box[i];
-  w->b = (box){b->x0 > rx ? b->x0 - rx : 0, b->x1 + rx < nx ? b->x1 + rx : nx - 1,
-               b->y0 > ry ? b->y0 - ry : 0, b->y1 + ry < ny ? b->y1 + ry : ny - 1};
+  w->b = (box){b->x0 > rx ? b->x0 - rx : 0,
+               b->x1 + rx < nx ? b->x1 + rx : nx - 1,
+               b->y0 > ry ? b->y0 - ry : 0,
+               b->y1 + ry < ny ? b->y1 + ry : ny - 1,
+               b->f0,
+               b->f1};
   w->wide = (size_t)(w->b.x1 - w->b.x0) + 1;
-  w->size = w->wide * ((size_t)(w->b.y1 - w->b.y0) + 1);
+  w->high = (size_t)(w->b.y1 - w->b.y0) + 1;
+  w->size = w->wide * w->high;
   int32_t used = 0;
   for (size_t f = 0; f < c->n_field; f++)
     w->own[f] = -1;
@@ -250,12 +257,16 @@ static void spread_row(const sky_compact *c, const points *l, size_t i, window *
 /* mixed_a = Σ_b mix_ab field_b, for the fields a that any of them reaches. */
 static void mix_row(const sky_compact *c, window *w) {
   int32_t used = 0;
+  w->b.f0 = INT32_MAX;
+  w->b.f1 = -1;
   for (size_t a = 0; a < c->n_field; a++) {
     w->slot[a] = -1;
     for (size_t b = 0; b < c->n_field; b++) {
       const double mix = c->mix[a * c->n_field + b];
       if (w->own[b] < 0 || mix == 0) continue;
       if (w->slot[a] < 0) {
+        if (w->b.f1 < 0) w->b.f0 = (int32_t)a;
+        w->b.f1 = (int32_t)a;
         w->slot[a] = used;
         memset(w->mixed + (size_t)used++ * w->size, 0, w->size * sizeof *w->mixed);
       }
@@ -268,15 +279,16 @@ static void mix_row(const sky_compact *c, window *w) {
 }
 
 static bool apart(const box *b, const box *w) {
-  return b->x1 < b->x0 || b->x1 < w->x0 || b->x0 > w->x1 || b->y1 < w->y0 || b->y0 > w->y1;
+  return b->x1 < b->x0 || b->x1 < w->x0 || b->x0 > w->x1 || b->y1 < w->y0 || b->y0 > w->y1 ||
+         b->f1 < w->f0 || b->f0 > w->f1;
 }
 
 /* Point k of a row times (H Q)_i there; 0 outside the window. */
 static inline double seen(const points *l, size_t k, const window *w) {
-  const int32_t slot = w->slot[l->field[k]], x = l->x[k], y = l->y[k];
-  if (slot < 0 || x < w->b.x0 || x > w->b.x1 || y < w->b.y0 || y > w->b.y1) return 0;
-  return l->val[k] *
-         w->mixed[(size_t)slot * w->size + (size_t)(y - w->b.y0) * w->wide + (size_t)(x - w->b.x0)];
+  const int32_t slot = w->slot[l->field[k]];
+  const uint32_t x = (uint32_t)(l->x[k] - w->b.x0), y = (uint32_t)(l->y[k] - w->b.y0);
+  if (slot < 0 || x >= w->wide || y >= w->high) return 0;
+  return l->val[k] * w->mixed[(size_t)slot * w->size + (size_t)y * w->wide + (size_t)x];
 }
 
 static double product(const points *l, size_t j, const window *w) {
@@ -523,6 +535,35 @@ void sky_compact_free(sky_compact *c) {
   sky_free(c->order);
   sky_free(c->first);
   sky_free(c);
+}
+
+/* Fields that row i sees; columns rise with the field. */
+static size_t own_fields(const sky_compact *c, size_t i) {
+  const sky_problem *p = c->p;
+  size_t count = 0;
+  for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
+    count +=
+        k == p->rowptr[i] || (size_t)p->col[k] / c->n_mesh != (size_t)p->col[k - 1] / c->n_mesh;
+  return count;
+}
+
+double sky_compact_work(const sky_compact *c) {
+  double work = 0, joined = 0;
+  for (size_t k = 0; k < c->n_field * c->n_field; k++)
+    joined += (c->mix[k] != 0) / (double)c->n_field;
+  for (size_t k = 0; k < c->n_level; k++) {
+    const points *l = &c->level[k];
+    const double wide = 2 * (double)l->v.reach_x + 1, high = 2 * (double)l->v.reach_y + 1;
+    for (size_t i = 0; i < c->n; i++) {
+      const box *b = &l->box[i];
+      if (b->x1 < b->x0) continue;
+      const double x = fmin((double)(b->x1 - b->x0) + wide, (double)l->v.nx);
+      const double y = fmin((double)(b->y1 - b->y0) + high, (double)l->v.ny);
+      work += x * y * joined * (double)own_fields(c, i) +
+              (double)(l->ptr[i + 1] - l->ptr[i]) * wide * high;
+    }
+  }
+  return work;
 }
 
 const size_t *sky_compact_order(const sky_compact *c) {

@@ -22,6 +22,8 @@ const size_t *sky_compact_order(const sky_compact *c);
 /* [n_obs] by place: the first place before that it reaches, or itself. Never falls. */
 const size_t *sky_compact_first(const sky_compact *c);
 double sky_compact_bytes(const sky_context *ctx, const sky_compact *c);
+/* Multiplications of all rows, those of their last step (with each other) not counted. */
+double sky_compact_work(const sky_compact *c);
 
 /* element[j - first[at]] = (H Q Hᵀ) of the observations at places `at` and j, first[at] <= j <= at;
  * called from several threads, once for each place. */

@@ -12,12 +12,15 @@
 
 #include "algorithms/inversion/cholesky.h"
 #include "algorithms/inversion/compact.h"
+#include "algorithms/inversion/levels.h"
 #include "algorithms/inversion/noise.h"
 #include "algorithms/inversion/offsets.h"
 #include "algorithms/inversion/sparse.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 
+#define TRANSFORMS 60 /* multiplications of two transforms, an element */
+#define WORTH 500     /* products that neighbours may cost: without them it takes thousands */
 #define NOTHING 1e-14 /* an eigenvalue of the offsets, relative, that is rounding */
 
 enum { NEIGHBOURS = 64, BLOCK = 256 }; /* of a row, most; places that are made at once */
@@ -282,6 +285,14 @@ static double factor_bytes(const sky_problem *p) {
   return n * (NEIGHBOURS + 1) * 2 * (sizeof(int32_t) + sizeof(double)) + 8 * (12 + 3 * nb) * n;
 }
 
+/* Multiplications of one product with Psi. */
+static double product_work(const sky_problem *p) {
+  size_t n_field, n_mesh;
+  (void)sky_levels_mix(p->levels, &n_field, &n_mesh);
+  return (double)n_field * ((double)n_field + TRANSFORMS) * (double)n_mesh +
+         2 * (double)p->rowptr[p->n_obs];
+}
+
 sky_status sky_nearby_create(sky_context *ctx, const sky_problem *p, double held,
                              sky_nearby **out) {
   sky_nearby *g = NULL;
@@ -294,6 +305,12 @@ sky_status sky_nearby_create(sky_context *ctx, const sky_problem *p, double held
   SKY_GO(sky_compact_create(ctx, p, true, &c));
   const double budget =
       (double)sky_context_memory(ctx) - held - sky_compact_bytes(ctx, c) - factor_bytes(p);
+  if (sky_compact_work(c) > WORTH * product_work(p)) {
+    sky_log(ctx, SKY_LOG_INFO,
+            "iteration: neighbours would take as long as %.0f products: without them",
+            sky_compact_work(c) / product_work(p));
+    goto cleanup;
+  }
   SKY_GO(make_rows(ctx, c, p->n_obs, budget, &a, &fits));
   if (!fits) {
     sky_log(ctx, SKY_LOG_WARN,

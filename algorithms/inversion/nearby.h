@@ -8,8 +8,8 @@
 
 typedef struct sky_nearby sky_nearby;
 
-/* *out = NULL where the prior is not levels, or it does not fit the budget beside `held` bytes (the
- * reason stands in the log). p must outlive *out. */
+/* *out = NULL where the prior is not levels, it does not fit the budget beside `held` bytes or
+ * would cost more than it saves (the reason stands in the log). p must outlive *out. */
 SKY_NODISCARD sky_status sky_nearby_create(sky_context *ctx, const sky_problem *p, double held,
                                            sky_nearby **out);
 void sky_nearby_free(sky_nearby *g); /* NULL-safe */
