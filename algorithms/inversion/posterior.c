@@ -81,6 +81,15 @@ void sky_problem_free(sky_problem *p) {
   ARRAY(zone_cov, n_zone *n_zone)   \
   ARRAY(zone_inventory_cov, n_zone *n_zone)
 
+sky_status sky_answer_finite(sky_context *ctx, const char *what, double value) {
+  if (isfinite(value)) return SKY_OK;
+  return sky_fail(
+      ctx, SKY_E_RANGE,
+      "inversion: %s is %s: the numbers of the problem (y, x0, x_sd, r_sd, H) leave the "
+      "range of double (expected a finite number)",
+      what, isnan(value) ? "not a number" : "infinite");
+}
+
 sky_status sky_posterior_alloc(sky_context *ctx, size_t n_state, size_t n_obs, size_t n_background,
                                size_t n_zone, sky_posterior *out) {
   sky_status st = SKY_OK;
@@ -218,8 +227,7 @@ static void inventory_apply(sky_context *ctx, const sky_functionals *z, const sk
   for (size_t k = 0; k < nz * nt; k++)
     for (size_t l = 0; l < sectors(z); l++)
       for (size_t c = 0; c < width; c++)
-        out[k * prior->n_cell + l * width + c] =
-            share_in(z, width, l, c) * answer[k * width + c];
+        out[k * prior->n_cell + l * width + c] = share_in(z, width, l, c) * answer[k * width + c];
 }
 
 /* Shares that add up to 1 in every cell. */
@@ -330,8 +338,8 @@ void sky_posterior_zones(const sky_functionals *zones, size_t n_cell, const doub
         prior != 0 ? response(zones, n_cell, n, a, out->zone_A + z * n, x0) / prior : NAN;
     out->zone_noise_var[z] = sky_variance(out->zone_noise_var[z]);
     out->zone_inventory_var[z] = sky_variance(out->zone_inventory_var[z]);
-    out->zone_null_sd[z] = sqrt(sky_variance(out->zone_noise_var[z] + out->zone_inventory_var[z] +
-                                             out->zone_null_sd[z]));
+    out->zone_null_sd[z] = sqrt(
+        sky_variance(out->zone_noise_var[z] + out->zone_inventory_var[z] + out->zone_null_sd[z]));
     out->zone_own_response[z] = own_response(zones, n, a, out->zone_A + z * n, x0, prior);
     out->zone_detectable[z] = sky_detectable(out->zone_noise_var[z], out->zone_own_response[z]);
   }

@@ -1,6 +1,8 @@
 /* invert_smoother.c: `skyflux invert --method smoother [--lag K]`: the posterior step by step. */
+#include <math.h>
 #include <stdlib.h>
 
+#include "algorithms/inversion/posterior.h"
 #include "algorithms/inversion/smoother.h"
 #include "src/cli/invert_modes.h"
 #include "src/core/memory.h"
@@ -42,9 +44,13 @@ sky_status sky_invert_smoother(sky_context *ctx, const sky_invert_modes *m, cons
   sky_status st = SKY_OK;
   SKY_TRY(
       sky_invert_option_number(ctx, "lag", m->lag, (double)sky_smoother_span(p), -1, 1e6, &lag));
+  if (floor(lag) != lag || lag < 0)
+    return sky_fail(ctx, SKY_E_USAGE, "invert: --lag '%s' (expected a whole number 0..999999)",
+                    m->lag);
   SKY_GO_ALLOC(x, SKY_NEW(ctx, double, m_state));
   SKY_GO_ALLOC(sd, SKY_NEW(ctx, double, m_state));
   SKY_GO(sky_smoother_solve(ctx, p, (size_t)lag, m->lag != NULL, x, sd));
+  SKY_GO(sky_answer_finite(ctx, "the total", sky_sum(x, m_state)));
   if (output != NULL) SKY_GO(write_file(ctx, output, p, x, sd));
   SKY_GO(
       sky_invert_text(ctx, answer, "method", m->lag != NULL ? "fixed-lag smoother" : "smoother"));
