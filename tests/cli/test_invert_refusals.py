@@ -35,7 +35,7 @@ def dimensions():
     zones = rng.random((3, small.NC))
     drift = np.vstack([np.ones(M), np.arange(M) % 5])
     regressor = rng.random((2, small.N))
-    mean = {"regressor_mean": ("regressor", [0.0, 0.1]), "regressor_sd": ("regressor", [1.0, 2.0])}
+    mean = {"regressor_mean": ("pattern", [0.0, 0.1]), "regressor_sd": ("pattern", [1.0, 2.0])}
     rank = {"q_sign": ("rank", [1.0, 1.0]), "q_variance": ("state", np.full(M, 2.0))}
     factor = rng.random((2, M))
 
@@ -83,7 +83,7 @@ def dimensions():
 
     # One dimension is one dimension.
     for name, dims, shape in (("y", ("obs", "one"), (small.N, 1)), ("r_sd", ("one", "obs"), (1, small.N)),
-                              ("overpass", ("obs", "one"), (small.N, 1)), ("xc", ("y", "x"), (3, 4))):
+                              ("overpass", ("obs", "one"), (small.N, 1)), ("xc", ("north", "east"), (3, 4))):
         fails(file("flat", more={name: (dims, np.zeros(shape))}), f"{name}: dimensions", code=3)
     fails(file("short", more={"x_sd": ("few", np.ones(M - 1))}), "x_sd: dimensions (few = 23)", "state = 24", code=3)
 
@@ -190,4 +190,97 @@ def words():
     assert loud.returncode == 0 and '"progress"' in loud.stderr, loud
 
 
-{"dimensions": dimensions, "files": files, "options": options, "overflow": overflow, "words": words}[PART]()
+def levels():
+    """The Kronecker prior of the small problem as one level."""
+    level = {f"level_{k}": ("level", [v]) for k, v in
+             dict(x0=-5.0, y0=-5.0, dx=10.0, dy=10.0, nx=4, ny=3, sigma=2.0, length=30.0).items()}
+    level["cell_width"] = ("cell", np.full(small.NC, 10.0))
+    return dict(more=level, attributes={"level_models": "spherical", "cov_time": "exponential"}, drop=("cov",))
+
+
+def same(a, b):
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for k in a:
+            same(a[k], b[k])
+    elif isinstance(a, list):
+        assert len(a) == len(b)
+        for x, y in zip(a, b):
+            same(x, y)
+    elif isinstance(a, str):
+        assert a == b
+    else:
+        assert abs(a - b) <= 1e-9 * max(abs(b), 1e-6), (a, b)
+
+
+def diagnose():
+    p, banded = file("p"), file("levels", **levels())
+    exact = solve(p, "-m", "exact", "-d")["diagnosis"]
+    assert exact["total_smoothing_sd"] > 0 and exact["total_noise_sd"] > 0
+    for path, method in ((p, "iterative"), (p, None), (banded, "exact"), (banded, "iterative"), (banded, "banded")):
+        same(solve(path, "-d", *(("-m", method) if method else ()))["diagnosis"], exact)
+    for method in ("geostatistical", "smoother"):
+        fails(p, "--diagnose is of the Bayesian solution alone", args=("-d", "-m", method), code=2)
+    # Where its dense matrices do not fit, that is said before the work, by every method.
+    for method in (("-m", "exact"), ("-m", "iterative"), ()):
+        fails(p, "the diagnosis of 8 observations", "--memory", args=("-d", "--memory", "5K", *method))
+
+
+def mean():
+    """Without a prior mean x0 has no say, and outliers are judged about the fitted drift."""
+    v = small.variables()
+    y = v["y"][1].copy()
+    y[5] += 60
+    paths = [file(f"x{f}", more={"y": ("obs", y), "x0": ("state", f * rng.random(M))}) for f in (1, 40)]
+    for args in ((), ("--screen",), ("--huber", "2"), ("--tune", "sigma_q", "--reml")):
+        one, two = (solve(p, "-m", "geostatistical", *args) for p in paths)
+        for key in ("posterior_total", "posterior_total_sd", "beta"):
+            near(np.sum(one[key]), np.sum(two[key]), 1e-9)
+        assert [one.get(k) for k in ("screened_out", "huber_reweighted")] == \
+            [two.get(k) for k in ("screened_out", "huber_reweighted")], args
+    # Screening by numpy: d = y - G beta with its covariance.
+    H, (xc, yc) = np.zeros((small.N, M)), (v["xc"][1], v["yc"][1])
+    for i in range(small.N):
+        H[i, v["H_col"][1][5 * i:5 * i + 5]] = v["H_data"][1][5 * i:5 * i + 5]
+    Q = 4 * np.kron([[1, np.exp(-0.5)], [np.exp(-0.5), 1]],
+                    invert.spherical(np.hypot(xc[:, None] - xc, yc[:, None] - yc) / 30))
+    psi, G = H @ Q @ H.T + 0.25 * np.eye(small.N), H.sum(1)
+    w = np.linalg.solve(psi, G)
+    e = y - G * (w @ y) / (w @ G)
+    out = np.abs(e) > 4 * np.sqrt(np.diag(psi - np.outer(G, G) / (w @ G)))
+    assert out.sum() >= 1 and solve(paths[1], "-m", "geostatistical", "--screen")["screened_out"] == out.sum()
+    for args in (("--tune", "sigma_q"), ("--tune", "sigma_q", "--desroziers")):
+        fails(paths[0], "takes --reml", args=("-m", "geostatistical", *args), code=2)
+
+
+def sphere():
+    """Some models of great-circle distance are no covariance at long lengths."""
+    lon, lat = (a.ravel() for a in np.meshgrid(np.linspace(-180, 135, 4), np.linspace(-60, 60, 3)))
+
+    def globe(model, length):
+        def degrees(f):
+            f["xc"].units, f["yc"].units = "degrees_east", "degrees_north"
+        return file("globe", more={"xc": ("cell", lon), "yc": ("cell", lat)}, change=degrees,
+                    attributes={"Lx_km": length, "cov": f"{model} in space and exponential in time"})
+
+    p, q = np.radians(lat), np.radians(lon)
+    away = np.sin(p[:, None]) * np.sin(p) + np.cos(p[:, None]) * np.cos(p) * np.cos(q[:, None] - q)
+    d = 6371.0088 * np.arccos(np.clip(away, -1, 1))
+    models = {"matern32": lambda h: (1 + h) * np.exp(-h), "matern52": lambda h: (1 + h + h * h / 3) * np.exp(-h),
+              "exponential": lambda h: np.exp(-h), "spherical": invert.spherical}
+    refused = 0
+    for model, value in models.items():
+        for length in (1000.0, 8000.0, 20000.0, 60000.0):
+            least = np.linalg.eigvalsh(value(d / length))[0]
+            path = globe(model, length)
+            if least > -1e-12:
+                assert np.isfinite(solve(path)["posterior_total_sd"])
+                continue
+            assert least < -1e-6, (model, length, least)
+            refused += 1
+            for method in ("exact", "iterative", "geostatistical"):
+                fails(path, model, f"{length:g} km", "negative eigenvalue", args=("-m", method))
+    assert refused >= 2, refused
+
+
+{f.__name__: f for f in (dimensions, files, options, overflow, words, diagnose, mean, sphere)}[PART]()
