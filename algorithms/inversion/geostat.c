@@ -57,6 +57,77 @@ sky_status sky_drift_fit(sky_context *ctx, const sky_dual *d, size_t q, const do
   return st;
 }
 
+static sky_status check_drift(sky_context *ctx, const sky_problem *p, const sky_drift *drift) {
+  if (drift->n == 0 || drift->n >= p->n_obs || (drift->X == NULL && drift->n != 1))
+    return sky_fail(ctx, SKY_E_RANGE,
+                    "drift: %zu columns for %zu observations (expected 1 or more, fewer than "
+                    "observations)",
+                    drift->n, p->n_obs);
+  for (size_t i = 0; drift->X != NULL && i < drift->n * p->n_state; i++)
+    if (!isfinite(drift->X[i]))
+      return sky_fail(ctx, SKY_E_RANGE, "drift[%zu,%zu] = %g (expected a finite number)",
+                      i / p->n_state, i % p->n_state, drift->X[i]);
+  return SKY_OK;
+}
+
+sky_status sky_drift_columns(sky_context *ctx, const sky_problem *p, const sky_drift *drift,
+                             sky_dual *d, double **G) {
+  const size_t q = drift->n, m = p->n_state, n = p->n_obs;
+  double *x = NULL, *prior = NULL;
+  sky_status st = SKY_OK;
+  SKY_TRY(check_drift(ctx, p, drift));
+  SKY_GO_ALLOC(x, SKY_NEW(ctx, double, m));
+  SKY_GO_ALLOC(prior, SKY_NEW(ctx, double, n));
+  SKY_GO_ALLOC(*G, SKY_NEW(ctx, double, q *n));
+  for (size_t j = 0; j < q; j++) {
+    for (size_t i = 0; i < m; i++)
+      x[i] = drift->X != NULL ? drift->X[j * m + i] : 1;
+    sky_problem_observe(ctx, p, x, NULL, *G + j * n);
+  }
+  sky_problem_observe(ctx, p, p->x0, NULL, prior);
+  for (size_t i = 0; i < n; i++) /* d = y - H x0 - B b0 */
+    d->d[i] += prior[i];
+cleanup:
+  sky_free(x);
+  sky_free(prior);
+  return st;
+}
+
+/* M [n*n] -= Σ_jk u_j C_jk u_kᵀ of rows u [q*n] */
+static void remove_form(sky_context *ctx, size_t q, size_t n, const double *C, const double *u,
+                        double *M) {
+#pragma omp parallel for schedule(static) num_threads(sky_context_threads(ctx))
+  for (size_t a = 0; a < n; a++)
+    for (size_t j = 0; j < q; j++)
+      for (size_t k = 0; k < q; k++) {
+        const double f = u[j * n + a] * C[j * q + k];
+        for (size_t b = 0; b < n; b++)
+          M[a * n + b] -= f * u[k * n + b];
+      }
+}
+
+sky_status sky_drift_remove(sky_context *ctx, size_t q, const double *G, sky_dual *d) {
+  const size_t n = d->n;
+  double *SG = NULL, *cov = NULL, *beta = NULL, logdet;
+  sky_status st = SKY_OK;
+  SKY_GO_ALLOC(SG, SKY_NEW(ctx, double, q *n));
+  SKY_GO_ALLOC(cov, SKY_NEW(ctx, double, q *q));
+  SKY_GO_ALLOC(beta, SKY_NEW(ctx, double, q));
+  SKY_GO(sky_drift_fit(ctx, d, q, G, d->d, SG, cov, beta, &logdet));
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < q; j++) {
+      d->d[i] -= G[j * n + i] * beta[j];
+      d->w[i] -= SG[j * n + i] * beta[j];
+    }
+  remove_form(ctx, q, n, cov, G, d->psi);
+  remove_form(ctx, q, n, cov, SG, d->inverse);
+cleanup:
+  sky_free(SG);
+  sky_free(cov);
+  sky_free(beta);
+  return st;
+}
+
 /* ---- result --------------------------------------------------------------------------------- */
 
 static sky_status alloc_result(sky_context *ctx, size_t m, size_t n, size_t q, size_t nz, size_t nb,
@@ -184,19 +255,6 @@ static void take_bayes(const sky_posterior *post, sky_geostat *g) {
   g->neg_log_restricted += 0.5 * post->chi2;
 }
 
-static sky_status check_drift(sky_context *ctx, const sky_problem *p, const sky_drift *drift) {
-  if (drift->n == 0 || drift->n >= p->n_obs || (drift->X == NULL && drift->n != 1))
-    return sky_fail(ctx, SKY_E_RANGE,
-                    "drift: %zu columns for %zu observations (expected 1 or more, fewer than "
-                    "observations)",
-                    drift->n, p->n_obs);
-  for (size_t i = 0; drift->X != NULL && i < drift->n * p->n_state; i++)
-    if (!isfinite(drift->X[i]))
-      return sky_fail(ctx, SKY_E_RANGE, "drift[%zu,%zu] = %g (expected a finite number)",
-                      i / p->n_state, i % p->n_state, drift->X[i]);
-  return SKY_OK;
-}
-
 static sky_status alloc_parts(sky_context *ctx, size_t q, size_t m, size_t n, size_t nz, parts *s) {
   sky_status st = SKY_OK;
   SKY_GO_ALLOC(s->X, SKY_NEW(ctx, double, q *m));
@@ -237,6 +295,9 @@ sky_status sky_geostat_solve(sky_context *ctx, const sky_problem *p, const sky_d
   SKY_GO(sky_problem_solve(ctx, &known, zones, &post));
   take_bayes(&post, out);
   add_drift(ctx, p, zones, &s, out);
+  SKY_GO(sky_answer_finite(ctx, "chi2", out->chi2));
+  for (size_t z = 0; z < nz; z++)
+    SKY_GO(sky_answer_finite(ctx, "a total", out->total[z]));
 cleanup:
   sky_dual_free(&d);
   free_parts(&s);

@@ -31,6 +31,13 @@ typedef struct sky_geostat {
 SKY_NODISCARD sky_status sky_drift_fit(sky_context *ctx, const sky_dual *d, size_t q,
                                        const double *G, const double *v, double *SG, double *cov,
                                        double *beta, double *logdet);
+/* The dual picture of a problem whose mean is unknown. First sky_drift_columns: *G [q*n], new, rows
+ * (HX)ᵀ, and d->d = y - B b0, which x0 has no part in; then, and after every sky_dual_factor,
+ * sky_drift_remove: d->d = y - B b0 - Gβ̂, psi its covariance Ψ - GCGᵀ, C = (GᵀΨ⁻¹G)⁻¹, inverse
+ * P = Ψ⁻¹ - Ψ⁻¹GCGᵀΨ⁻¹ and w = P d. L stays. SKY_E_NOT_SPD as sky_drift_fit. */
+SKY_NODISCARD sky_status sky_drift_columns(sky_context *ctx, const sky_problem *p,
+                                           const sky_drift *drift, sky_dual *d, double **G);
+SKY_NODISCARD sky_status sky_drift_remove(sky_context *ctx, size_t q, const double *G, sky_dual *d);
 /* zones: n_zone and W are used; constant is added to totals; NULL = none. */
 SKY_NODISCARD sky_status sky_geostat_solve(sky_context *ctx, const sky_problem *p,
                                            const sky_drift *drift, const sky_functionals *zones,

@@ -81,6 +81,15 @@ void sky_problem_free(sky_problem *p) {
   ARRAY(zone_cov, n_zone *n_zone)   \
   ARRAY(zone_inventory_cov, n_zone *n_zone)
 
+sky_status sky_answer_finite(sky_context *ctx, const char *what, double value) {
+  if (isfinite(value)) return SKY_OK;
+  return sky_fail(
+      ctx, SKY_E_RANGE,
+      "inversion: %s is %s: the numbers of the problem (y, x0, x_sd, r_sd, H) leave the "
+      "range of double (expected a finite number)",
+      what, isnan(value) ? "not a number" : "infinite");
+}
+
 sky_status sky_posterior_alloc(sky_context *ctx, size_t n_state, size_t n_obs, size_t n_background,
                                size_t n_zone, sky_posterior *out) {
   sky_status st = SKY_OK;

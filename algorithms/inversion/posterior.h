@@ -25,6 +25,9 @@ SKY_NODISCARD sky_status sky_zone_inventory(sky_context *ctx, const sky_function
 void sky_posterior_zones(const sky_functionals *zones, size_t n_cell, const double *x0,
                          sky_posterior *out);
 
+/* SKY_E_RANGE, naming what it is, where a number of the answer left the range of double. */
+SKY_NODISCARD sky_status sky_answer_finite(sky_context *ctx, const char *what, double value);
+
 /* A variance that rounding made slightly negative is 0; NaN stays NaN. */
 static inline double sky_variance(double v) {
   return v < 0 ? 0 : v;

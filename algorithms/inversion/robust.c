@@ -68,9 +68,9 @@ static sky_status copy_track(sky_context *ctx, const sky_problem *p, sky_track *
   return st;
 }
 
-sky_status sky_huber_apply(sky_context *ctx, double k, sky_problem *p, size_t *n_changed,
-                           size_t *rounds) {
-  double *r_sd = NULL, *share = NULL;
+sky_status sky_huber_apply(sky_context *ctx, double k, const sky_drift *drift, sky_problem *p,
+                           size_t *n_changed, size_t *rounds) {
+  double *r_sd = NULL, *share = NULL, *G = NULL;
   sky_track *track = NULL;
   sky_dual d = {0};
   double change = 1;
@@ -83,8 +83,10 @@ sky_status sky_huber_apply(sky_context *ctx, double k, sky_problem *p, size_t *n
   memcpy(r_sd, p->r_sd, p->n_obs * sizeof *r_sd);
   SKY_GO(sky_dual_room(ctx, p, "the reweighting", 0));
   SKY_GO(sky_dual_make(ctx, p, &d));
+  if (drift != NULL) SKY_GO(sky_drift_columns(ctx, p, drift, &d, &G));
   for (*rounds = 0; *rounds < ROUNDS && change > CLOSE; ++*rounds) {
-    if (*rounds > 0) SKY_GO(sky_dual_factor(ctx, &noise, &d));
+    if (*rounds > 0 || drift != NULL) SKY_GO(sky_dual_factor(ctx, &noise, &d));
+    if (drift != NULL) SKY_GO(sky_drift_remove(ctx, drift->n, G, &d));
     change = reweight(p, &d, k, r_sd);
     SKY_GO(dilute(ctx, p, r_sd, share, track));
   }
@@ -99,6 +101,7 @@ sky_status sky_huber_apply(sky_context *ctx, double k, sky_problem *p, size_t *n
 cleanup:
   sky_dual_free(&d);
   sky_track_free(track);
+  sky_free(G);
   sky_free(share);
   sky_free(r_sd);
   return st;

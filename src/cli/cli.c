@@ -124,12 +124,19 @@ typedef struct parse_state {
   sky_cli_common *common;
   sky_log_level level;
   FILE *log;
+  bool quiet, shown; /* -q; --progress was given */
 } parse_state;
 
 static sky_status common_option(parse_state *p, const char *name, const char *value) {
   if (strcmp(name, "threads") == 0) return set_threads(p->ctx, value);
-  if (strcmp(name, "progress") == 0) return set_progress(p->ctx, value);
-  if (strcmp(name, "log-file") == 0) return open_log(p->ctx, value, &p->log);
+  if (strcmp(name, "progress") == 0) {
+    p->shown = true;
+    return set_progress(p->ctx, value);
+  }
+  if (strcmp(name, "log-file") == 0) {
+    p->common->log_file = value;
+    return open_log(p->ctx, value, &p->log);
+  }
   if (strcmp(name, "memory") == 0) {
     size_t bytes = 0;
     const sky_status st = sky_cli_size(p->ctx, value, &bytes);
@@ -137,6 +144,7 @@ static sky_status common_option(parse_state *p, const char *name, const char *va
     sky_context_set_memory(p->ctx, bytes);
   } else if (strcmp(name, "quiet") == 0) {
     p->level = SKY_LOG_WARN;
+    p->quiet = true;
   } else if (strcmp(name, "verbose") == 0) {
     p->level = SKY_LOG_DEBUG;
   } else if (strcmp(name, "json") == 0) {
@@ -181,7 +189,7 @@ static size_t option_index(const option_set *s, int c) {
 sky_status sky_cli_parse(sky_context *ctx, const sky_cli_spec *spec, int argc, char **argv,
                          sky_cli_handler handler, void *user, sky_cli_common *common) {
   option_set s = {.letters = ":"}; /* ':' tells a missing argument from an unknown option */
-  parse_state p = {ctx, spec, common, SKY_LOG_INFO, NULL};
+  parse_state p = {.ctx = ctx, .spec = spec, .common = common, .level = SKY_LOG_INFO};
   *common = (sky_cli_common){0};
   add_options(&s, spec->options);
   s.n_own = s.n;
@@ -209,6 +217,7 @@ sky_status sky_cli_parse(sky_context *ctx, const sky_cli_spec *spec, int argc, c
     print_help(spec, &s);
     return SKY_OK;
   }
+  if (p.quiet && !p.shown) sky_context_set_progress(ctx, SKY_PROGRESS_NONE);
   if (p.log != NULL || p.level != SKY_LOG_INFO) {
     sky_context_set_log(ctx, p.log != NULL ? log_to_file : NULL, p.log, p.level);
   }

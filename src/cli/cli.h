@@ -32,9 +32,10 @@ typedef sky_status (*sky_cli_handler)(sky_context *ctx, void *user, const char *
 
 typedef struct sky_cli_common {
   bool json;
-  bool help_shown; /* --help was printed; return SKY_OK at once */
-  int n_args;      /* positional arguments */
-  char **args;     /* points into argv */
+  bool help_shown;      /* --help was printed; return SKY_OK at once */
+  const char *log_file; /* of --log-file, or NULL */
+  int n_args;           /* positional arguments */
+  char **args;          /* points into argv */
 } sky_cli_common;
 
 SKY_NODISCARD sky_status sky_cli_parse(sky_context *ctx, const sky_cli_spec *spec, int argc,

@@ -14,6 +14,7 @@
 #include "src/cli/invert_sign.h"
 #include "src/cli/invert_solve.h"
 #include "src/cli/invert_zones.h"
+#include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/sum.h"
 #include "src/write/nc_write.h"
@@ -281,7 +282,8 @@ static sky_status solve(sky_context *ctx, options *o, bool json, const sky_probl
   sky_status st = SKY_OK;
   const sky_problem_zones *rows = &o->zones.rows;
   SKY_GO(sky_invert_zones_read(ctx, o->problem, p, true, &o->zones));
-  o->solve.kernels = o->zones.kernels != NULL; /* as large as the zones' states */
+  o->solve.kernels = o->zones.kernels != NULL || o->modes.diagnose; /* large as the zones' rows */
+  if (o->modes.diagnose) SKY_GO(sky_dual_room(ctx, p, "the diagnosis", 2)); /* before the work */
   const sky_functionals wanted = {.n_zone = rows->n,
                                   .W = rows->W,
                                   .constant = rows->constant,
@@ -329,6 +331,50 @@ cleanup:
   return st;
 }
 
+/* No output may replace the problem, or another output. */
+static sky_status check_files(sky_context *ctx, const options *o, const sky_cli_common *common) {
+  const struct {
+    const char *option, *path;
+  } file[] = {{"problem", o->problem},
+              {"output", o->output},
+              {"zones-csv", o->zones.csv},
+              {"ak", o->zones.kernels},
+              {"checkpoint", o->solve.checkpoint},
+              {"log-file", common->log_file}};
+  for (size_t i = 0; i < sizeof file / sizeof file[0]; i++)
+    for (size_t k = 0; k < i; k++) {
+      if (file[i].path == NULL || file[k].path == NULL ||
+          !sky_file_collide(file[i].path, file[k].path))
+        continue;
+      sky_context_set_log(ctx, NULL, NULL, SKY_LOG_WARN); /* not one line into the file */
+      return sky_fail(ctx, SKY_E_USAGE,
+                      "invert: --%s %s is the file of --%s (expected one that is not in use)",
+                      file[i].option, file[i].path, file[k].option);
+    }
+  return SKY_OK;
+}
+
+/* Options of a Gaussian solution by exact, banded or iterative that these modes would not look at.
+ */
+static sky_status check_solution(sky_context *ctx, const options *o) {
+  const sky_invert_modes *m = &o->modes;
+  const bool other = m->method != NULL && (strcmp(m->method, "geostatistical") == 0 ||
+                                           strcmp(m->method, "smoother") == 0);
+  const char *option = o->solve.tolerance > 0         ? "tolerance"
+                       : o->solve.checkpoint != NULL  ? "checkpoint"
+                       : o->solve.float32             ? "float32"
+                       : m->osse != NULL && o->output ? "output"
+                                                      : NULL;
+  if (m->osse != NULL && m->method != NULL && strcmp(m->method, "exact") != 0)
+    return sky_fail(ctx, SKY_E_USAGE, "invert: --osse is of the exact solution, not of --method %s",
+                    m->method);
+  if (option == NULL || (!other && m->osse == NULL)) return SKY_OK;
+  if (other)
+    return sky_fail(ctx, SKY_E_USAGE, "invert: --%s has no effect with --method %s", option,
+                    m->method);
+  return sky_fail(ctx, SKY_E_USAGE, "invert: --%s has no effect with --osse", option);
+}
+
 sky_status sky_cmd_invert(sky_context *ctx, int argc, char **argv) {
   options o = {0};
   sky_cli_common common;
@@ -339,6 +385,8 @@ sky_status sky_cmd_invert(sky_context *ctx, int argc, char **argv) {
                     common.args[0]);
   if (o.problem == NULL) return sky_fail(ctx, SKY_E_USAGE, "invert: --problem FILE is missing");
   bool bounded;
+  SKY_TRY(check_files(ctx, &o, &common));
+  SKY_TRY(check_solution(ctx, &o));
   *(o.modes.osse != NULL ? &o.modes.seed : &o.sign.seed) = o.seed;
   SKY_TRY(sky_invert_sign_wanted(ctx, &o.sign, &bounded));
   if (bounded && o.gaussian != NULL)

@@ -59,6 +59,11 @@ static sky_status check_modes(sky_context *ctx, const sky_invert_modes *m) {
     return sky_fail(ctx, SKY_E_USAGE, "invert: --lag goes with --method smoother");
   if (m->tune == NULL && (m->restricted || m->desroziers || m->holdout != NULL))
     return sky_fail(ctx, SKY_E_USAGE, "invert: --reml, --desroziers and --holdout go with --tune");
+  if (m->tune != NULL && geostatistical(m) && !m->restricted)
+    return sky_fail(
+        ctx, SKY_E_USAGE,
+        "invert: --tune with --method geostatistical takes --reml: the other likelihoods "
+        "take x0 for the mean, which this solution does not know");
   if (m->restricted && m->desroziers)
     return sky_fail(ctx, SKY_E_USAGE, "invert: --reml and --desroziers exclude each other");
   if (m->coarsen != NULL && !m->diagnose)
@@ -68,8 +73,6 @@ static sky_status check_modes(sky_context *ctx, const sky_invert_modes *m) {
                     "invert: --noise-factor and --noise-correlation go with --osse");
   if (m->diagnose && (geostatistical(m) || smoother(m) || m->osse != NULL))
     return sky_fail(ctx, SKY_E_USAGE, "invert: --diagnose is of the Bayesian solution alone");
-  if ((geostatistical(m) || smoother(m)) && m->osse != NULL)
-    return sky_fail(ctx, SKY_E_USAGE, "invert: --osse is of the Bayesian solution alone");
   return SKY_OK;
 }
 
@@ -153,21 +156,26 @@ sky_status sky_invert_print(sky_context *ctx, const cJSON *answer, bool json) {
 
 /* ---- before the solution --------------------------------------------------------------------- */
 
-static sky_status screen(sky_context *ctx, sky_problem *p, sky_problem_labels *l, cJSON *answer) {
+static sky_status screen(sky_context *ctx, const sky_invert_modes *m, const char *path,
+                         sky_problem *p, sky_problem_labels *l, cJSON *answer) {
+  const sky_drift drift = sky_solve_drift(l);
   const size_t all = p->n_obs;
   size_t *index = SKY_NEW(ctx, size_t, all), n = 0;
   if (index == NULL) return SKY_E_NOMEM;
-  sky_status st = sky_solve_screen(ctx, p, l, index, &n);
+  sky_status st = sky_solve_screen(ctx, geostatistical(m) ? &drift : NULL, p, l, index, &n);
+  if (st == SKY_E_NODATA) st = sky_fail_in(ctx, st, "%s: ", path);
   if (st == SKY_OK) st = sky_invert_number(ctx, answer, "screened_out", (double)(all - n));
   sky_free(index);
   return st;
 }
 
-static sky_status reweight(sky_context *ctx, const char *text, sky_problem *p, cJSON *answer) {
+static sky_status reweight(sky_context *ctx, const sky_invert_modes *m, const sky_problem_labels *l,
+                           sky_problem *p, cJSON *answer) {
+  const sky_drift drift = sky_solve_drift(l);
   double k;
   size_t changed = 0, rounds = 0;
-  SKY_TRY(sky_invert_option_number(ctx, "huber", text, 1, 0, 1e6, &k));
-  SKY_TRY(sky_huber_apply(ctx, k, p, &changed, &rounds));
+  SKY_TRY(sky_invert_option_number(ctx, "huber", m->huber, 1, 0, 1e6, &k));
+  SKY_TRY(sky_huber_apply(ctx, k, geostatistical(m) ? &drift : NULL, p, &changed, &rounds));
   SKY_TRY(sky_invert_number(ctx, answer, "huber_reweighted", (double)changed));
   return sky_invert_number(ctx, answer, "huber_rounds", (double)rounds);
 }
@@ -180,9 +188,9 @@ sky_status sky_invert_prepare(sky_context *ctx, const sky_invert_modes *m, const
     return sky_fail(ctx, SKY_E_USAGE,
                     "invert: --zones-csv, --ak and --by-time do not go with --osse");
   SKY_TRY(sky_problem_labels_read(ctx, path, p, l));
-  if (m->screen) SKY_TRY(screen(ctx, p, l, answer));
+  if (m->screen) SKY_TRY(screen(ctx, m, path, p, l, answer));
   if (m->tune != NULL) SKY_TRY(sky_invert_tune(ctx, m, l, p, answer));
-  if (m->huber != NULL) SKY_TRY(reweight(ctx, m->huber, p, answer));
+  if (m->huber != NULL) SKY_TRY(reweight(ctx, m, l, p, answer));
   *done = geostatistical(m) || smoother(m) || m->osse != NULL;
   if (smoother(m)) {
     SKY_TRY(sky_invert_zones_read(ctx, path, p, false, zones));

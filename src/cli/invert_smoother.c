@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "algorithms/inversion/posterior.h"
 #include "algorithms/inversion/smoother.h"
 #include "src/cli/invert_modes.h"
 #include "src/core/memory.h"
@@ -85,7 +86,11 @@ sky_status sky_invert_smoother(sky_context *ctx, const sky_invert_modes *m, cons
   sky_status st = SKY_OK;
   SKY_TRY(sky_invert_option_number(ctx, "lag", m->lag, p->n_background > 0 ? most : span, -1, 1e6,
                                    &lag));
+  if (floor(lag) != lag || lag < 0)
+    return sky_fail(ctx, SKY_E_USAGE, "invert: --lag '%s' (expected a whole number 0..999999)",
+                    m->lag);
   SKY_GO(solve(ctx, p, &zones->rows, (size_t)lag, fixed, &a));
+  SKY_GO(sky_answer_finite(ctx, "the total", a.total[0]));
   const sky_zone_column column[ZONE_COLUMNS] = {
       {"posterior_total", "posterior total, given all observations", a.total},
       {"posterior_sd", "posterior sd of the total", a.total_sd}};

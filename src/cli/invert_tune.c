@@ -11,17 +11,21 @@
 /* ---- options -------------------------------------------------------------------------------- */
 
 static sky_status parse_choice(sky_context *ctx, const char *list, sky_tune_request *q) {
-  for (const char *at = list; *at != '\0';) {
+  for (const char *at = list;;) { /* an empty name is none of them */
     const size_t length = strcspn(at, ",");
     bool *flag = sky_tune_flag(q, at, length);
     if (flag == NULL)
       return sky_fail(ctx, SKY_E_USAGE,
                       "invert: --tune '%s' (expected a list of length, tau, sigma_q, sigma_r)",
                       list);
+    if (*flag)
+      return sky_fail(ctx, SKY_E_USAGE, "invert: --tune '%s': %.*s stands twice (expected once)",
+                      list, (int)length, at);
     *flag = true;
-    at += length + (at[length] == ',');
+    at += length;
+    if (*at == '\0') return SKY_OK;
+    at++;
   }
-  return SKY_OK;
 }
 
 static sky_status parse_holdout(sky_context *ctx, const char *text, const sky_problem_labels *l,
@@ -84,7 +88,10 @@ static sky_status answer_fit(sky_context *ctx, const sky_tune_request *q, const 
 
 sky_status sky_invert_tune(sky_context *ctx, const sky_invert_modes *m, const sky_problem_labels *l,
                            sky_problem *p, cJSON *answer) {
-  sky_tune_request q = {.restricted = m->restricted, .desroziers = m->desroziers};
+  sky_tune_request q = {
+      .restricted = m->restricted,
+      .desroziers = m->desroziers,
+      .geostatistical = m->method != NULL && strcmp(m->method, "geostatistical") == 0};
   sky_tune_result *r = NULL;
   cJSON *tuning = sky_invert_object(ctx, answer, "tuning", false);
   sky_status st = tuning != NULL ? SKY_OK : SKY_E_NOMEM;

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <glob.h>
+#include <limits.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +85,23 @@ bool sky_file_same(const char *a, const char *b) {
   struct stat one, two;
   return stat(a, &one) == 0 && stat(b, &two) == 0 && one.st_dev == two.st_dev &&
          one.st_ino == two.st_ino;
+}
+
+/* The folder that a path is in, in `folder`. */
+static bool parent_of(const char *path, char folder[PATH_MAX]) {
+  const size_t n = (size_t)(sky_file_base(path) - path);
+  if (n >= PATH_MAX) return false;
+  memcpy(folder, path, n);
+  folder[n] = '\0';
+  if (n == 0) strcpy(folder, ".");
+  return true;
+}
+
+bool sky_file_collide(const char *a, const char *b) {
+  char one[PATH_MAX], two[PATH_MAX];
+  if (sky_file_same(a, b)) return true;
+  return strcmp(sky_file_base(a), sky_file_base(b)) == 0 && parent_of(a, one) &&
+         parent_of(b, two) && sky_file_same(one, two);
 }
 
 size_t sky_file_drop_repeats(sky_context *ctx, char **list, size_t n) {

@@ -39,6 +39,9 @@ bool sky_file_is_folder(const char *path);
 void sky_file_list_free(char **list, size_t count);
 /* The same file, whatever its paths; false if one does not exist. */
 bool sky_file_same(const char *a, const char *b);
+/* The same file, or where there is none yet, the same name in the same folder: writing one would
+ * replace the other. */
+bool sky_file_collide(const char *a, const char *b);
 /* Free the items that are the same file as an earlier one, with a warning; returns the new count.
  */
 size_t sky_file_drop_repeats(sky_context *ctx, char **list, size_t n);

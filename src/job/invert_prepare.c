@@ -14,13 +14,18 @@ static const char *formula(const sky_inverting *v) {
   return sky_species_find(v->gas)->formula;
 }
 
+static bool geostatistical(const sky_inverting *v) {
+  return strcmp(sky_node_text(v->node, "solver.method"), "geostatistical") == 0;
+}
+
 static sky_status screen(sky_context *ctx, sky_problem *p, sky_problem_labels *l, sky_facts *facts,
                          sky_inverting *v) {
   size_t n = 0;
   const size_t all = p->n_obs;
   v->kept = SKY_NEW(ctx, size_t, all);
   if (v->kept == NULL) return SKY_E_NOMEM;
-  SKY_TRY(sky_solve_screen(ctx, p, l, v->kept, &n));
+  const sky_drift drift = sky_solve_drift(l);
+  SKY_TRY(sky_solve_screen(ctx, geostatistical(v) ? &drift : NULL, p, l, v->kept, &n));
   sky_fact(facts, "diagnostics", formula(v),
            "%zu of %zu observations left out: their innovation exceeds %g of its sds", all - n, all,
            SKY_OUTLIER);
@@ -28,11 +33,12 @@ static sky_status screen(sky_context *ctx, sky_problem *p, sky_problem_labels *l
   return SKY_OK;
 }
 
-static sky_status huber(sky_context *ctx, sky_problem *p, sky_facts *facts,
-                        const sky_inverting *v) {
+static sky_status huber(sky_context *ctx, sky_problem *p, const sky_problem_labels *l,
+                        sky_facts *facts, const sky_inverting *v) {
+  const sky_drift drift = sky_solve_drift(l);
   const double k = sky_node_number(v->node, "solver.huber");
   size_t changed = 0, rounds = 0;
-  SKY_TRY(sky_huber_apply(ctx, k, p, &changed, &rounds));
+  SKY_TRY(sky_huber_apply(ctx, k, geostatistical(v) ? &drift : NULL, p, &changed, &rounds));
   sky_fact(facts, "diagnostics", formula(v),
            "%zu of %zu residuals beyond %g sds%s count linearly (Huber)", changed, p->n_obs, k,
            p->track != NULL ? ", without what their track shares," : "");
@@ -49,6 +55,7 @@ static sky_status request_of(sky_context *ctx, const sky_job *job, const sky_pro
   const double holdout = sky_node_number(v->node, "tune.holdout");
   *q = (sky_tune_request){.restricted = strcmp(method, "reml") == 0,
                           .desroziers = strcmp(method, "desroziers") == 0,
+                          .geostatistical = geostatistical(v),
                           .holdout = isnan(holdout) ? 0 : (size_t)holdout};
   for (size_t i = 0; i < sky_node_count(list); i++) {
     const char *name = sky_node_text(sky_node_item(list, i), NULL);
@@ -135,6 +142,6 @@ sky_status sky_inverting_prepare(sky_context *ctx, const sky_job *job, sky_probl
   SKY_TRY(set_drift(ctx, p, l, v));
   if (sky_node_bool(v->node, "solver.screen")) SKY_TRY(screen(ctx, p, l, facts, v));
   if (sky_node_get(v->node, "tune") != NULL) SKY_TRY(tune(ctx, job, p, l, facts, v));
-  if (sky_node_get(v->node, "solver.huber") != NULL) SKY_TRY(huber(ctx, p, facts, v));
+  if (sky_node_get(v->node, "solver.huber") != NULL) SKY_TRY(huber(ctx, p, l, facts, v));
   return SKY_OK;
 }

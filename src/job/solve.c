@@ -86,8 +86,8 @@ static sky_status open_checkpoint(sky_context *ctx, const sky_solve_options *o,
   sky_free(stamp);
   if (st == SKY_E_USAGE)
     return sky_fail(ctx, st,
-                    "checkpoint %s: belongs to another problem, statistics or precision, or to a "
-                    "process at work (remove it, or name another file)",
+                    "checkpoint %s: is damaged, or belongs to another problem, statistics or "
+                    "precision, or to a process at work (remove it, or name another file)",
                     o->checkpoint);
   if (st == SKY_OK && sky_journal_count(*out) > 0)
     sky_log(ctx, SKY_LOG_INFO, "going on after %zu products in %s", sky_journal_count(*out),
@@ -153,14 +153,28 @@ sky_status sky_solve_method(sky_context *ctx, const sky_solve_options *o, const 
   return SKY_OK;
 }
 
+static sky_status check_answer(sky_context *ctx, const sky_posterior *out) {
+  SKY_TRY(sky_answer_finite(ctx, "chi2", out->chi2));
+  SKY_TRY(sky_answer_finite(ctx, "Jb", out->jb));
+  SKY_TRY(sky_answer_finite(ctx, "Jo", out->jo));
+  for (size_t z = 0; z < out->n_zone; z++) {
+    SKY_TRY(sky_answer_finite(ctx, "a total", out->total[z]));
+    SKY_TRY(sky_answer_finite(ctx, "the sd of a total", out->total_sd[z]));
+  }
+  return SKY_OK;
+}
+
 sky_status sky_solve_gaussian(sky_context *ctx, const sky_solve_options *o, const char *method,
                               const sky_problem *p, const sky_functionals *zones,
                               sky_posterior *out, sky_iterate_report *report) {
   memset(report, 0, sizeof *report);
   const bool banded = strcmp(method, "banded") == 0;
-  if (banded || strcmp(method, "iterative") == 0)
-    return iterate(ctx, o, banded, p, zones, out, report);
-  return sky_problem_solve(ctx, p, zones, out);
+  SKY_TRY(banded || strcmp(method, "iterative") == 0
+              ? iterate(ctx, o, banded, p, zones, out, report)
+              : sky_problem_solve(ctx, p, zones, out));
+  const sky_status st = check_answer(ctx, out);
+  if (st != SKY_OK) sky_posterior_free(out);
+  return st;
 }
 
 /* ---- geostatistics -------------------------------------------------------------------------- */

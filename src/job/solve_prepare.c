@@ -9,6 +9,8 @@
 #include "algorithms/inversion/select.h"
 #include "src/core/memory.h"
 
+#define SILENT 1e-10 /* of a variance: what is less than this share of it is rounding */
+
 /* ---- outliers ------------------------------------------------------------------------------- */
 
 static void keep_labels(const size_t *index, size_t n, int32_t *label) {
@@ -16,17 +18,46 @@ static void keep_labels(const size_t *index, size_t n, int32_t *label) {
     label[k] = label[index[k]]; /* index rises */
 }
 
-sky_status sky_solve_screen(sky_context *ctx, sky_problem *p, sky_problem_labels *l, size_t *index,
-                            size_t *n) {
+sky_drift sky_solve_drift(const sky_problem_labels *l) {
+  return (sky_drift){.n = l->n_drift > 0 ? l->n_drift : 1, .X = l->drift};
+}
+
+/* The dual picture, with the mean known or not. */
+static sky_status make_dual(sky_context *ctx, const sky_problem *p, const sky_drift *drift,
+                            sky_dual *d) {
+  double *G = NULL;
+  sky_status st = SKY_OK;
+  SKY_TRY(sky_dual_make(ctx, p, d));
+  if (drift == NULL) return SKY_OK;
+  const sky_noise noise = sky_problem_noise(p);
+  SKY_GO(sky_drift_columns(ctx, p, drift, d, &G));
+  SKY_GO(sky_dual_factor(ctx, &noise, d)); /* w of that d */
+  SKY_GO(sky_drift_remove(ctx, drift->n, G, d));
+cleanup:
+  sky_free(G);
+  return st;
+}
+
+/* Where nearly all of an observation goes into the drift its innovation is rounding, and fits. */
+static bool fits(const sky_dual *d, size_t i) {
+  const double var = d->psi[i * d->n + i];
+  return var < SILENT * d->G[i * d->n + i] || fabs(d->d[i]) <= SKY_OUTLIER * sqrt(var);
+}
+
+sky_status sky_solve_screen(sky_context *ctx, const sky_drift *drift, sky_problem *p,
+                            sky_problem_labels *l, size_t *index, size_t *n) {
   sky_dual d = {0};
   sky_problem part;
   sky_status st = SKY_OK;
   *n = 0;
-  SKY_GO(sky_dual_make(ctx, p, &d));
+  SKY_GO(make_dual(ctx, p, drift, &d));
   for (size_t i = 0; i < p->n_obs; i++)
-    if (fabs(d.d[i]) <= SKY_OUTLIER * sqrt(d.psi[i * d.n + i])) index[(*n)++] = i;
+    if (fits(&d, i)) index[(*n)++] = i;
   if (*n == 0)
-    SKY_GO(sky_fail(ctx, SKY_E_NODATA, "screening leaves none of %zu observations", d.n));
+    SKY_GO(sky_fail(ctx, SKY_E_NODATA,
+                    "screening leaves none of %zu observations: all innovations exceed %g of their "
+                    "sds",
+                    d.n, SKY_OUTLIER));
   if (*n == p->n_obs) goto cleanup;
   SKY_GO(sky_problem_select(ctx, p, *n, index, &part));
   sky_problem_take_rows(p, &part);
@@ -111,10 +142,11 @@ static sky_status tune_split(sky_context *ctx, bool desroziers, const sky_proble
   return st;
 }
 
-static sky_status predict(sky_context *ctx, const sky_problem *p, const split *s, sky_heldout *h) {
+static sky_status predict(sky_context *ctx, const sky_problem *p, const sky_drift *drift,
+                          const split *s, sky_heldout *h) {
   sky_dual d = {0};
   if (s->n_out == 0) return SKY_OK;
-  sky_status st = sky_dual_make(ctx, p, &d);
+  sky_status st = make_dual(ctx, p, drift, &d);
   if (st == SKY_OK) st = sky_heldout_predict(ctx, &d, s->n_out, s->out, NULL, NULL, h);
   sky_dual_free(&d);
   return st;
@@ -122,7 +154,7 @@ static sky_status predict(sky_context *ctx, const sky_problem *p, const split *s
 
 sky_status sky_solve_tune(sky_context *ctx, const sky_tune_request *q, const sky_problem_labels *l,
                           sky_problem *p, sky_tune_result *out) {
-  const sky_drift drift = {.n = l->n_drift > 0 ? l->n_drift : 1, .X = l->drift};
+  const sky_drift drift = sky_solve_drift(l), *mean = q->geostatistical ? &drift : NULL;
   const sky_hyper_choice choice = {.length = q->length,
                                    .time = q->time,
                                    .sigma_q = q->sigma_q,
@@ -135,12 +167,17 @@ sky_status sky_solve_tune(sky_context *ctx, const sky_tune_request *q, const sky
   split s = {0};
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
+  if (q->geostatistical && !q->restricted)
+    return sky_fail(ctx, SKY_E_USAGE,
+                    "tuning by %s takes x0 for the mean, which a geostatistical solution does not "
+                    "know (expected restricted maximum likelihood, REML)",
+                    sky_tune_method(q));
   SKY_GO(make_split(ctx, p, l, q->holdout, &s));
   SKY_GO(tune_split(ctx, q->desroziers, p, &s, &choice, &out->tuning));
   out->n_out = s.n_out;
-  SKY_GO(predict(ctx, p, &s, &out->given));
+  SKY_GO(predict(ctx, p, mean, &s, &out->given));
   sky_hyper_apply(ctx, &choice, &out->tuning, p);
-  SKY_GO(predict(ctx, p, &s, &out->tuned));
+  SKY_GO(predict(ctx, p, mean, &s, &out->tuned));
 cleanup:
   sky_free(s.fit);
   sky_free(s.out);

@@ -8,14 +8,18 @@
 #include "algorithms/inversion/hyper.h"
 #include "src/read/problem_labels.h"
 
+/* The columns of the labels, else a constant; its arrays stay theirs. */
+sky_drift sky_solve_drift(const sky_problem_labels *l);
 /* Drops the observations whose innovation exceeds SKY_OUTLIER of its sds from p and its labels.
+ * drift: the mean is unknown, so it is estimated first and x0 has no say; NULL: the mean is x0.
  * index [n_obs as it was]: those that are kept, ascending; *n: how many. SKY_E_NODATA: none. */
-SKY_NODISCARD sky_status sky_solve_screen(sky_context *ctx, sky_problem *p, sky_problem_labels *l,
-                                          size_t *index, size_t *n);
+SKY_NODISCARD sky_status sky_solve_screen(sky_context *ctx, const sky_drift *drift, sky_problem *p,
+                                          sky_problem_labels *l, size_t *index, size_t *n);
 
 typedef struct sky_tune_request {
   bool length, time, sigma_q, sigma_r; /* what is tuned */
   bool restricted, desroziers;         /* in place of maximum likelihood; not both */
+  bool geostatistical; /* the mean of the solution is unknown along the drift: takes `restricted` */
   size_t holdout; /* every so many-th overpass is kept out of the fit, 2..n_overpass; 0: none */
 } sky_tune_request;
 
@@ -31,7 +35,8 @@ bool *sky_tune_flag(sky_tune_request *q, const char *name, size_t n);
 void sky_tune_name(const sky_hyper *h, char *name, size_t size);
 const char *sky_tune_method(const sky_tune_request *q); /* in words */
 /* Tunes and leaves the values in p; per sector and sensor where the labels have them. The
- * restricted likelihood has the labels' drift, else a constant. */
+ * restricted likelihood has the labels' drift, else a constant. SKY_E_USAGE: another likelihood for
+ * a geostatistical solution, which has no mean that it could use. */
 SKY_NODISCARD sky_status sky_solve_tune(sky_context *ctx, const sky_tune_request *q,
                                         const sky_problem_labels *l, sky_problem *p,
                                         sky_tune_result *out);

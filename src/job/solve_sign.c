@@ -4,7 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/inversion/posterior.h"
 #include "src/core/memory.h"
+#include "src/core/sum.h"
 
 enum { LEAST_WARMUP = 200 };
 
@@ -115,6 +117,14 @@ cleanup:
   return st;
 }
 
+static sky_status check_answer(sky_context *ctx, const sky_problem *p, const sky_signed *s) {
+  SKY_TRY(sky_answer_finite(ctx, "Jb", s->lognormal ? s->mode.jb : s->bounded.jb));
+  SKY_TRY(sky_answer_finite(ctx, "Jo", s->lognormal ? s->mode.jo : s->bounded.jo));
+  SKY_TRY(sky_answer_finite(ctx, "the total of the mode", sky_sum(sky_signed_mode(s), p->n_state)));
+  return s->drawn ? sky_answer_finite(ctx, "the mean of the total", s->sampled.summary[0].mean)
+                  : SKY_OK;
+}
+
 sky_status sky_solve_signed(sky_context *ctx, bool log_normal, const sky_sampling *how,
                             const sky_problem *p, size_t n_zone, const double *W, sky_signed *out) {
   memset(out, 0, sizeof *out);
@@ -122,9 +132,10 @@ sky_status sky_solve_signed(sky_context *ctx, bool log_normal, const sky_samplin
   out->drawn = how->n_draw > 0;
   sky_progress_begin(ctx, "inversion",
                      out->drawn ? how->n_chain * (how->n_draw + how->n_warmup) : 1);
-  const sky_status st = log_normal ? lognormal(ctx, how, p, n_zone, W, out)
-                                   : nonnegative(ctx, how, p, n_zone, W, out);
+  sky_status st = log_normal ? lognormal(ctx, how, p, n_zone, W, out)
+                             : nonnegative(ctx, how, p, n_zone, W, out);
   sky_progress_end(ctx);
+  if (st == SKY_OK) st = check_answer(ctx, p, out);
   if (st != SKY_OK) sky_signed_free(out);
   return st;
 }

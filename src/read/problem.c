@@ -13,29 +13,13 @@
 #include "skyflux/problem.h"
 #include "src/core/memory.h"
 #include "src/read/nc.h"
+#include "src/read/problem_array.h"
 #include "src/read/problem_levels.h"
 #include "src/read/problem_noise.h"
 #include "src/read/problem_sectors.h"
 
-/* A variable of exactly `count` finite numbers; count SIZE_MAX: any, told in *found. */
-static sky_status read_vector(sky_context *ctx, sky_nc *f, const char *var, size_t count,
-                              size_t *found, double **out) {
-  sky_nc_var info;
-  SKY_TRY(sky_nc_info(ctx, f, var, &info));
-  if (count != SIZE_MAX && info.count != count)
-    return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: %zu values (expected %zu)", sky_nc_path(f), var,
-                    info.count, count);
-  SKY_TRY(sky_nc_read(ctx, f, var, &info, out));
-  for (size_t i = 0; i < info.count; i++)
-    if (!isfinite((*out)[i]))
-      return sky_fail(ctx, SKY_E_RANGE, "%s: %s[%zu] is %g (expected a finite number)",
-                      sky_nc_path(f), var, i, (*out)[i]);
-  if (found != NULL) *found = info.count;
-  return SKY_OK;
-}
-
 static sky_status positive_attribute(sky_context *ctx, sky_nc *f, const char *name, double *out) {
-  SKY_TRY(sky_nc_attr_number(ctx, f, "", name, out));
+  SKY_TRY(sky_problem_number(ctx, f, name, out));
   if (*out > 0 && isfinite(*out)) return SKY_OK;
   return sky_fail(ctx, SKY_E_RANGE, "%s: %s: %g (expected a number > 0)", sky_nc_path(f), name,
                   *out);
@@ -80,11 +64,10 @@ static sky_status read_covariance(sky_context *ctx, sky_nc *f, sky_problem *p) {
   return st;
 }
 
-/* Standard deviations: the variable, or one constant attribute for all. */
-static sky_status read_sd(sky_context *ctx, sky_nc *f, const char *var, const char *attribute,
-                          size_t n, double **out) {
+/* Standard deviations: one constant attribute for all, where there is no variable. */
+static sky_status constant_sd(sky_context *ctx, sky_nc *f, const char *attribute, size_t n,
+                              double **out) {
   double constant;
-  if (sky_nc_has(f, var)) return read_vector(ctx, f, var, n, NULL, out);
   SKY_TRY(positive_attribute(ctx, f, attribute, &constant));
   *out = SKY_NEW(ctx, double, n);
   if (*out == NULL) return SKY_E_NOMEM;
@@ -108,8 +91,8 @@ static sky_status read_axis_unit(sky_context *ctx, sky_nc *f, const char *var, b
 
 static sky_status read_axes(sky_context *ctx, sky_nc *f, sky_problem *p) {
   bool y_degrees;
-  SKY_TRY(read_vector(ctx, f, "xc", SIZE_MAX, &p->n_cell, &p->xc));
-  SKY_TRY(read_vector(ctx, f, "yc", p->n_cell, NULL, &p->yc));
+  SKY_TRY(sky_problem_vector(ctx, f, "xc", "cell", SIZE_MAX, &p->n_cell, &p->xc));
+  SKY_TRY(sky_problem_vector(ctx, f, "yc", "cell", p->n_cell, NULL, &p->yc));
   SKY_TRY(read_axis_unit(ctx, f, "xc", &p->geographic));
   SKY_TRY(read_axis_unit(ctx, f, "yc", &y_degrees));
   if (y_degrees == p->geographic) return SKY_OK;
@@ -128,12 +111,13 @@ static sky_status read_low_rank(sky_context *ctx, sky_nc *f, sky_problem *p) {
   if (both)
     return sky_fail(ctx, SKY_E_FORMAT, "%s: both cov and q_variance state the prior covariance",
                     sky_nc_path(f));
-  SKY_TRY(read_vector(ctx, f, "q_variance", m, NULL, &p->q_var));
+  SKY_TRY(sky_problem_state(ctx, f, p, "q_variance", &p->q_var));
   if (sky_nc_has(f, "q_factor") || sky_nc_has(f, "q_sign")) {
-    SKY_TRY(read_vector(ctx, f, "q_sign", SIZE_MAX, &p->q_rank, &p->q_sign));
-    SKY_TRY(read_vector(ctx, f, "q_factor", p->q_rank * m, NULL, &p->q_factor));
+    SKY_TRY(sky_problem_vector(ctx, f, "q_sign", "rank", SIZE_MAX, &p->q_rank, &p->q_sign));
+    const sky_axis axis[] = {{"rank", p->q_rank}, {"state", m}};
+    SKY_TRY(sky_problem_array(ctx, f, p, "q_factor", 2, axis, NULL, &p->q_factor));
   }
-  if (sky_nc_has(f, "x_sd")) return read_vector(ctx, f, "x_sd", m, NULL, &p->x_sd);
+  if (sky_nc_has(f, "x_sd")) return sky_problem_state(ctx, f, p, "x_sd", &p->x_sd);
   p->x_sd = SKY_NEW(ctx, double, m);
   if (p->x_sd == NULL) return SKY_E_NOMEM;
   for (size_t i = 0; i < m; i++) {
@@ -147,11 +131,13 @@ static sky_status read_low_rank(sky_context *ctx, sky_nc *f, sky_problem *p) {
 
 static sky_status fill_covariance(sky_context *ctx, sky_nc *f, sky_problem *p) {
   sky_status st = SKY_OK;
-  SKY_GO(read_sd(ctx, f, "r_sd", "sigma_r", p->n_obs, &p->r_sd));
+  SKY_GO(sky_nc_has(f, "r_sd") ? sky_problem_vector(ctx, f, "r_sd", "obs", p->n_obs, NULL, &p->r_sd)
+                               : constant_sd(ctx, f, "sigma_r", p->n_obs, &p->r_sd));
   if (sky_nc_has(f, "q_variance")) return read_low_rank(ctx, f, p);
   if (sky_problem_has_levels(f)) return sky_problem_read_levels(ctx, f, p);
   SKY_GO(read_covariance(ctx, f, p));
-  SKY_GO(read_sd(ctx, f, "x_sd", "sigma_q", p->n_state, &p->x_sd));
+  SKY_GO(sky_nc_has(f, "x_sd") ? sky_problem_state(ctx, f, p, "x_sd", &p->x_sd)
+                               : constant_sd(ctx, f, "sigma_q", p->n_state, &p->x_sd));
   SKY_GO(sky_problem_read_sectors(ctx, f, p));
   SKY_GO_ALLOC(p->E, SKY_NEW(ctx, double, p->n_cell * p->n_cell));
   SKY_GO_ALLOC(p->D, SKY_NEW(ctx, double, p->n_time * p->n_time));
@@ -164,9 +150,9 @@ cleanup:
 static sky_status read_groups(sky_context *ctx, sky_nc *f, sky_problem *p) {
   double *group = NULL;
   sky_status st = SKY_OK;
-  SKY_GO(read_vector(ctx, f, "group", p->n_obs, NULL, &group));
-  SKY_GO(read_vector(ctx, f, "b0", SIZE_MAX, &p->n_background, &p->b0));
-  SKY_GO(read_vector(ctx, f, "b_sd", p->n_background, NULL, &p->b_sd));
+  SKY_GO(sky_problem_vector(ctx, f, "group", "obs", p->n_obs, NULL, &group));
+  SKY_GO(sky_problem_vector(ctx, f, "b0", "background", SIZE_MAX, &p->n_background, &p->b0));
+  SKY_GO(sky_problem_vector(ctx, f, "b_sd", "background", p->n_background, NULL, &p->b_sd));
   SKY_GO_ALLOC(p->group, SKY_NEW(ctx, int32_t, p->n_obs));
   for (size_t i = 0; i < p->n_obs; i++) {
     if (!(group[i] >= -1 && group[i] < (double)p->n_background) || floor(group[i]) != group[i]) {
@@ -195,9 +181,10 @@ static sky_status read_regressors(sky_context *ctx, sky_nc *f, sky_problem *p) {
   double *mean = NULL, *sd = NULL;
   size_t count;
   sky_status st = SKY_OK;
-  SKY_GO(read_vector(ctx, f, "regressor_mean", SIZE_MAX, &count, &mean));
-  SKY_GO(read_vector(ctx, f, "regressor_sd", count, NULL, &sd));
-  SKY_GO(read_vector(ctx, f, "regressor", count * p->n_obs, NULL, &p->regressor));
+  SKY_GO(sky_problem_vector(ctx, f, "regressor_mean", "regressor", SIZE_MAX, &count, &mean));
+  SKY_GO(sky_problem_vector(ctx, f, "regressor_sd", "regressor", count, NULL, &sd));
+  const sky_axis axis[] = {{"regressor", count}, {"obs", p->n_obs}};
+  SKY_GO(sky_problem_array(ctx, f, p, "regressor", 2, axis, NULL, &p->regressor));
   SKY_GO(append(ctx, &p->b0, p->n_background, mean, count));
   SKY_GO(append(ctx, &p->b_sd, p->n_background, sd, count));
   p->n_regressor = count;
@@ -216,14 +203,17 @@ static sky_status read_background(sky_context *ctx, sky_nc *f, sky_problem *p) {
 /* ---- sizes and Jacobian --------------------------------------------------------------------- */
 
 static sky_status read_sizes(sky_context *ctx, sky_nc *f, sky_problem *p) {
+  const sky_axis any[] = {{"state", SIZE_MAX}};
   double nt = 0;
   SKY_TRY(positive_attribute(ctx, f, "nt", &nt));
-  SKY_TRY(read_vector(ctx, f, "y", SIZE_MAX, &p->n_obs, &p->y));
-  SKY_TRY(read_vector(ctx, f, "x0", SIZE_MAX, &p->n_state, &p->x0));
+  if (floor(nt) != nt || nt > (double)SIZE_MAX / 2)
+    return sky_fail(ctx, SKY_E_FORMAT, "%s: nt: %g (expected a whole number of time steps)",
+                    sky_nc_path(f), nt);
+  SKY_TRY(sky_problem_vector(ctx, f, "y", "obs", SIZE_MAX, &p->n_obs, &p->y));
   SKY_TRY(read_axes(ctx, f, p));
-  if (p->n_obs == 0) return sky_fail(ctx, SKY_E_NODATA, "%s: y: no observations", sky_nc_path(f));
-  p->n_time = nt <= (double)p->n_state ? (size_t)nt : 0;
-  if ((double)p->n_time != nt || p->n_cell * p->n_time != p->n_state)
+  p->n_time = (size_t)nt;
+  SKY_TRY(sky_problem_array(ctx, f, p, "x0", 1, any, &p->n_state, &p->x0));
+  if ((double)p->n_cell * nt != (double)p->n_state)
     return sky_fail(ctx, SKY_E_FORMAT, "%s: x0: %zu values are not %zu cells x nt = %g",
                     sky_nc_path(f), p->n_state, p->n_cell, nt);
   if (p->n_cell > SKY_DENSE_CELL_LIMIT && !sky_nc_has(f, "q_variance") &&
@@ -260,9 +250,9 @@ static sky_status read_jacobian(sky_context *ctx, sky_nc *f, sky_problem *p) {
   double *rowptr = NULL, *col = NULL;
   size_t nnz = 0;
   sky_status st = SKY_OK;
-  SKY_GO(read_vector(ctx, f, "H_data", SIZE_MAX, &nnz, &p->val));
-  SKY_GO(read_vector(ctx, f, "H_col", nnz, NULL, &col));
-  SKY_GO(read_vector(ctx, f, "H_rowptr", p->n_obs + 1, NULL, &rowptr));
+  SKY_GO(sky_problem_vector(ctx, f, "H_data", "nnz", SIZE_MAX, &nnz, &p->val));
+  SKY_GO(sky_problem_vector(ctx, f, "H_col", "nnz", nnz, NULL, &col));
+  SKY_GO(sky_problem_vector(ctx, f, "H_rowptr", "rowp", p->n_obs + 1, NULL, &rowptr));
   SKY_GO(check_rows(ctx, f, nnz, rowptr, col, p));
   SKY_GO_ALLOC(p->col, SKY_NEW(ctx, int32_t, nnz));
   SKY_GO_ALLOC(p->rowptr, SKY_NEW(ctx, size_t, p->n_obs + 1));
@@ -283,8 +273,7 @@ sky_status sky_problem_read(sky_context *ctx, const char *path, sky_problem *out
   SKY_GO(sky_nc_open(ctx, path, &f));
   SKY_GO(read_sizes(ctx, f, out));
   SKY_GO(read_jacobian(ctx, f, out));
-  if (sky_nc_has(f, "x_true"))
-    SKY_GO(read_vector(ctx, f, "x_true", out->n_state, NULL, &out->x_true));
+  if (sky_nc_has(f, "x_true")) SKY_GO(sky_problem_state(ctx, f, out, "x_true", &out->x_true));
   SKY_GO(read_background(ctx, f, out));
   SKY_GO(fill_covariance(ctx, f, out));
   SKY_GO(sky_problem_read_noise(ctx, f, out));

@@ -5,31 +5,16 @@
 #include <string.h>
 
 #include "src/core/memory.h"
-#include "src/read/nc.h"
-
-static sky_status read_numbers(sky_context *ctx, sky_nc *f, const char *var, size_t width,
-                               size_t *rows, double **out) {
-  sky_nc_var info;
-  SKY_TRY(sky_nc_info(ctx, f, var, &info));
-  if (info.count == 0 || info.count % width != 0 || (rows == NULL && info.count != width))
-    return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: %zu values (expected %s%zu)", sky_nc_path(f), var,
-                    info.count, rows != NULL ? "a multiple of " : "", width);
-  SKY_TRY(sky_nc_read(ctx, f, var, &info, out));
-  for (size_t i = 0; i < info.count; i++)
-    if (!isfinite((*out)[i]))
-      return sky_fail(ctx, SKY_E_RANGE, "%s: %s[%zu] is %g (expected a finite number)",
-                      sky_nc_path(f), var, i, (*out)[i]);
-  if (rows != NULL) *rows = info.count / width;
-  return SKY_OK;
-}
+#include "src/read/problem_array.h"
 
 /* Whole numbers from 0; *n: the largest + 1. */
-static sky_status read_label(sky_context *ctx, sky_nc *f, const char *var, size_t count, size_t *n,
-                             int32_t **out) {
+static sky_status read_label(sky_context *ctx, sky_nc *f, const sky_problem *p, const char *var,
+                             const char *dim, size_t count, size_t *n, int32_t **out) {
+  const sky_axis axis = {dim, count};
   double *v = NULL;
   sky_status st = SKY_OK;
   if (!sky_nc_has(f, var)) return SKY_OK;
-  SKY_GO(read_numbers(ctx, f, var, count, NULL, &v));
+  SKY_GO(sky_problem_array(ctx, f, p, var, 1, &axis, NULL, &v));
   SKY_GO_ALLOC(*out, SKY_NEW(ctx, int32_t, count));
   for (size_t i = 0; i < count; i++) {
     if (!(v[i] >= 0 && v[i] < (double)count) || floor(v[i]) != v[i]) {
@@ -53,8 +38,8 @@ static sky_status read_shape(sky_context *ctx, sky_nc *f, const sky_problem *p,
   const bool stated = text != NULL;
   sky_free(text);
   if (!stated) return SKY_OK;
-  SKY_TRY(sky_nc_attr_number(ctx, f, "", "nx", &nx));
-  SKY_TRY(sky_nc_attr_number(ctx, f, "", "ny", &ny));
+  SKY_TRY(sky_problem_number(ctx, f, "nx", &nx));
+  SKY_TRY(sky_problem_number(ctx, f, "ny", &ny));
   if (!(nx >= 1 && ny >= 1) || nx * ny != (double)p->n_cell || floor(nx) != nx || floor(ny) != ny)
     return sky_fail(ctx, SKY_E_RANGE, "%s: nx, ny: %g x %g are not the %zu cells", sky_nc_path(f),
                     nx, ny, p->n_cell);
@@ -69,11 +54,15 @@ sky_status sky_problem_labels_read(sky_context *ctx, const char *path, const sky
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
   SKY_GO(sky_nc_open(ctx, path, &f));
-  SKY_GO(read_label(ctx, f, "overpass", p->n_obs, &out->n_overpass, &out->overpass));
-  SKY_GO(read_label(ctx, f, "sensor", p->n_obs, &out->n_sensor, &out->sensor));
-  SKY_GO(read_label(ctx, f, "sector", p->n_state, &out->n_sector, &out->sector));
-  if (sky_nc_has(f, "drift"))
-    SKY_GO(read_numbers(ctx, f, "drift", p->n_state, &out->n_drift, &out->drift));
+  SKY_GO(read_label(ctx, f, p, "overpass", "obs", p->n_obs, &out->n_overpass, &out->overpass));
+  SKY_GO(read_label(ctx, f, p, "sensor", "obs", p->n_obs, &out->n_sensor, &out->sensor));
+  SKY_GO(read_label(ctx, f, p, "sector", "state", p->n_state, &out->n_sector, &out->sector));
+  if (sky_nc_has(f, "drift")) {
+    const sky_axis axis[] = {{"drift", SIZE_MAX}, {"state", p->n_state}};
+    size_t length[2];
+    SKY_GO(sky_problem_array(ctx, f, p, "drift", 2, axis, length, &out->drift));
+    out->n_drift = length[0];
+  }
   SKY_GO(read_shape(ctx, f, p, out));
 cleanup:
   sky_nc_close(f);

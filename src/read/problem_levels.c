@@ -8,23 +8,13 @@
 #include "algorithms/inversion/covariance.h"
 #include "algorithms/inversion/levels.h"
 #include "src/core/memory.h"
+#include "src/read/problem_array.h"
 #include "src/read/problem_sectors.h"
 
 #define MOST_LEVELS 16
 
 bool sky_problem_has_levels(const sky_nc *f) {
   return sky_nc_has(f, "level_length");
-}
-
-/* Exactly `count` numbers; what they may be is looked at by sky_levels_create. */
-static sky_status read_numbers(sky_context *ctx, sky_nc *f, const char *var, size_t count,
-                               double **out) {
-  sky_nc_var info;
-  SKY_TRY(sky_nc_info(ctx, f, var, &info));
-  if (info.count != count)
-    return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: %zu values (expected %zu)", sky_nc_path(f), var,
-                    info.count, count);
-  return sky_nc_read(ctx, f, var, &info, out);
 }
 
 static sky_status whole_number(sky_context *ctx, sky_nc *f, const char *var, size_t k, double value,
@@ -63,7 +53,7 @@ static sky_status read_levels(sky_context *ctx, sky_nc *f, size_t n, sky_level *
   double *v[8] = {NULL};
   sky_status st = SKY_OK;
   for (size_t i = 0; i < 8; i++)
-    SKY_GO(read_numbers(ctx, f, names[i], n, &v[i]));
+    SKY_GO(sky_problem_vector(ctx, f, names[i], "level", n, NULL, &v[i]));
   for (size_t k = 0; k < n; k++) {
     level[k] = (sky_level){.x0 = v[0][k],
                            .y0 = v[1][k],
@@ -104,7 +94,7 @@ static sky_status read_bounds(sky_context *ctx, sky_nc *f, const sky_problem *p,
   if (p->geographic)
     return sky_fail(ctx, SKY_E_UNITS, "%s: xc, yc: levels need plane coordinates (km), not degrees",
                     sky_nc_path(f));
-  SKY_GO(read_numbers(ctx, f, "cell_width", p->n_cell, &width));
+  SKY_GO(sky_problem_vector(ctx, f, "cell_width", "cell", p->n_cell, NULL, &width));
   SKY_GO(check_sectors(ctx, f, p, n_mesh, width));
   SKY_GO_ALLOC(b, SKY_NEW(ctx, double, 4 * n_mesh));
   for (size_t c = 0; c < n_mesh; c++) {
@@ -123,7 +113,7 @@ static sky_status read_time(sky_context *ctx, sky_nc *f, size_t n, double *D) {
   sky_correlation model;
   double length;
   char *name = NULL;
-  SKY_TRY(sky_nc_attr_number(ctx, f, "", "Lt_steps", &length));
+  SKY_TRY(sky_problem_number(ctx, f, "Lt_steps", &length));
   if (!(length > 0 && isfinite(length)))
     return sky_fail(ctx, SKY_E_RANGE, "%s: Lt_steps: %g (expected a number > 0)", sky_nc_path(f),
                     length);
@@ -155,7 +145,8 @@ sky_status sky_problem_read_levels(sky_context *ctx, sky_nc *f, sky_problem *p) 
     char name[32];
     snprintf(name, sizeof name, "level_scale%zu", k);
     if (!sky_nc_has(f, name)) continue;
-    SKY_GO(read_numbers(ctx, f, name, p->n_time * n_sector * level[k].nx * level[k].ny, &scale[k]));
+    SKY_GO(sky_problem_vector(ctx, f, name, "point",
+                              p->n_time * n_sector * level[k].nx * level[k].ny, NULL, &scale[k]));
     level[k].scale = scale[k];
   }
   SKY_GO(read_bounds(ctx, f, p, p->n_cell / n_sector, &bounds));

@@ -5,22 +5,13 @@
 
 #include "algorithms/inversion/noise.h"
 #include "src/core/memory.h"
-
-static sky_status read_numbers(sky_context *ctx, sky_nc *f, const char *var, size_t count,
-                               double **out) {
-  sky_nc_var info;
-  SKY_TRY(sky_nc_info(ctx, f, var, &info));
-  if (info.count != count)
-    return sky_fail(ctx, SKY_E_FORMAT, "%s: %s: %zu values (expected %zu)", sky_nc_path(f), var,
-                    info.count, count);
-  return sky_nc_read(ctx, f, var, &info, out);
-}
+#include "src/read/problem_array.h"
 
 static sky_status read_tracks(sky_context *ctx, sky_nc *f, const char *var, size_t n,
                               int32_t *out) {
   double *v = NULL;
   sky_status st = SKY_OK;
-  SKY_GO(read_numbers(ctx, f, var, n, &v));
+  SKY_GO(sky_problem_vector(ctx, f, var, "obs", n, NULL, &v));
   for (size_t i = 0; i < n; i++) {
     if (!(v[i] >= 0 && v[i] < (double)n) || floor(v[i]) != v[i])
       SKY_GO(sky_fail(ctx, SKY_E_RANGE, "%s: %s[%zu]: %g (expected a whole number 0..%zu)",
@@ -39,7 +30,7 @@ static sky_status read_attribute(sky_context *ctx, sky_nc *f, const char *name, 
   SKY_TRY(sky_nc_attr_text(ctx, f, "", name, &text));
   *stated = text != NULL;
   sky_free(text);
-  return *stated ? sky_nc_attr_number(ctx, f, "", name, out) : SKY_OK;
+  return *stated ? sky_problem_number(ctx, f, name, out) : SKY_OK;
 }
 
 sky_status sky_problem_read_noise(sky_context *ctx, sky_nc *f, sky_problem *p) {
@@ -60,7 +51,7 @@ sky_status sky_problem_read_noise(sky_context *ctx, sky_nc *f, sky_problem *p) {
                     !has_places   ? "along_track"
                     : !has_length ? "r_length"
                                   : "overpass");
-  SKY_GO(read_numbers(ctx, f, "along_track", p->n_obs, &along));
+  SKY_GO(sky_problem_vector(ctx, f, "along_track", "obs", p->n_obs, NULL, &along));
   SKY_GO_ALLOC(track, SKY_NEW(ctx, int32_t, p->n_obs));
   SKY_GO(read_tracks(ctx, f, groups, p->n_obs, track));
   st = sky_track_create(ctx, p->n_obs, track, along, length, share, &p->track);

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "src/core/memory.h"
+#include "src/read/problem_array.h"
 
 #define MOST_SECTORS 64
 #define SEMIDEFINITE 1e-12 /* an eigenvalue below 0 that is rounding */
@@ -18,7 +19,8 @@ sky_status sky_problem_read_mixing(sky_context *ctx, sky_nc *f, const sky_proble
   if (!sky_nc_has(f, "sector_mixing")) return SKY_OK;
   SKY_TRY(sky_nc_info(ctx, f, "sector_mixing", &info));
   *n = (size_t)lround(sqrt((double)info.count));
-  if (*n < 1 || *n > MOST_SECTORS || *n * *n != info.count || p->n_cell % *n != 0)
+  if (info.ndims != 2 || info.size[0] != info.size[1] || *n < 1 || *n > MOST_SECTORS ||
+      *n * *n != info.count || p->n_cell % *n != 0)
     return sky_fail(ctx, SKY_E_FORMAT,
                     "%s: sector_mixing: %zu values for %zu cells (expected n*n, n a divisor of the "
                     "cells, at most %d)",
@@ -51,9 +53,10 @@ static sky_status check_places(sky_context *ctx, sky_nc *f, const sky_problem *p
   const size_t width = p->n_cell / p->n_sector;
   for (size_t c = width; c < p->n_cell; c++)
     if (p->xc[c] != p->xc[c % width] || p->yc[c] != p->yc[c % width])
-      return sky_fail(ctx, SKY_E_FORMAT,
-                      "%s: cell %zu is not cell %zu of another sector (expected the same xc and yc)",
-                      sky_nc_path(f), c, c % width);
+      return sky_fail(
+          ctx, SKY_E_FORMAT,
+          "%s: cell %zu is not cell %zu of another sector (expected the same xc and yc)",
+          sky_nc_path(f), c, c % width);
   return SKY_OK;
 }
 
@@ -77,16 +80,12 @@ static sky_status check_mixing(sky_context *ctx, sky_nc *f, const sky_problem *p
 }
 
 sky_status sky_problem_read_sectors(sky_context *ctx, sky_nc *f, sky_problem *p) {
-  sky_nc_var info;
   if (!sky_nc_has(f, "sector_mixing")) return SKY_OK;
   SKY_TRY(sky_problem_read_mixing(ctx, f, p, &p->n_sector, &p->mixing));
   SKY_TRY(check_places(ctx, f, p));
   if (sky_nc_has(f, "sector_reach")) {
-    SKY_TRY(sky_nc_info(ctx, f, "sector_reach", &info));
-    if (info.count != p->n_sector)
-      return sky_fail(ctx, SKY_E_FORMAT, "%s: sector_reach: %zu values (expected %zu)",
-                      sky_nc_path(f), info.count, p->n_sector);
-    SKY_TRY(sky_nc_read(ctx, f, "sector_reach", &info, &p->sector_reach));
+    SKY_TRY(
+        sky_problem_vector(ctx, f, "sector_reach", "sector", p->n_sector, NULL, &p->sector_reach));
     for (size_t k = 0; k < p->n_sector; k++)
       if (!(p->sector_reach[k] > 0 && isfinite(p->sector_reach[k])))
         return sky_fail(ctx, SKY_E_RANGE, "%s: sector_reach[%zu]: %g (expected a number > 0)",

@@ -1,7 +1,7 @@
 /* problem_sectors.h: the part of a problem file that repeats its cells for sectors (fossil,
- * biosphere, waste …): sector_mixing(sector,sector_too), how their errors go together, symmetric and
- * positive semi-definite. The cells of a time step are those of a mesh once for each sector, sector
- * by sector, with the same centres.
+ * biosphere, waste …): sector_mixing(sector,sector_too), how their errors go together, symmetric
+ * and positive semi-definite. The cells of a time step are those of a mesh once for each sector,
+ * sector by sector, with the same centres.
  *
  * Beside cov its diagonal is 1, and sector_reach(sector), optional, is the correlation length of a
  * sector over Lx_km; it is the same for sectors that mix. Beside levels see problem_levels.h. */

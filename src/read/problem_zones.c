@@ -7,7 +7,7 @@
 
 #include "src/core/file.h"
 #include "src/core/memory.h"
-#include "src/read/nc.h"
+#include "src/read/problem_array.h"
 
 void sky_problem_zones_free(sky_problem_zones *z) {
   if (z == NULL) return;
@@ -15,19 +15,6 @@ void sky_problem_zones_free(sky_problem_zones *z) {
   sky_free(z->W);
   sky_free(z->constant);
   memset(z, 0, sizeof *z);
-}
-
-static sky_status numbers(sky_context *ctx, sky_nc *f, const char *var, size_t *count,
-                          double **out) {
-  sky_nc_var info;
-  SKY_TRY(sky_nc_info(ctx, f, var, &info));
-  SKY_TRY(sky_nc_read(ctx, f, var, &info, out));
-  for (size_t i = 0; i < info.count; i++)
-    if (!isfinite((*out)[i]))
-      return sky_fail(ctx, SKY_E_RANGE, "%s: %s[%zu] is %g (expected a finite number)",
-                      sky_nc_path(f), var, i, (*out)[i]);
-  *count = info.count;
-  return SKY_OK;
 }
 
 /* ---- weights -------------------------------------------------------------------------------- */
@@ -65,9 +52,9 @@ static sky_status check_rows(sky_context *ctx, sky_nc *f, const weights *w, size
 
 static sky_status read_sparse(sky_context *ctx, sky_nc *f, size_t n_cell, weights *w) {
   size_t nnz, n_col, n_row;
-  SKY_TRY(numbers(ctx, f, "zone_data", &nnz, &w->data));
-  SKY_TRY(numbers(ctx, f, "zone_col", &n_col, &w->col));
-  SKY_TRY(numbers(ctx, f, "zone_rowptr", &n_row, &w->rowptr));
+  SKY_TRY(sky_problem_vector(ctx, f, "zone_data", "zone_nnz", SIZE_MAX, &nnz, &w->data));
+  SKY_TRY(sky_problem_vector(ctx, f, "zone_col", "zone_nnz", SIZE_MAX, &n_col, &w->col));
+  SKY_TRY(sky_problem_vector(ctx, f, "zone_rowptr", "zone_rowp", SIZE_MAX, &n_row, &w->rowptr));
   if (n_col != nnz || n_row < 2)
     return sky_fail(ctx, SKY_E_FORMAT,
                     "%s: zone_col: %zu values, zone_rowptr: %zu (expected %zu, and 2 or more)",
@@ -78,17 +65,15 @@ static sky_status read_sparse(sky_context *ctx, sky_nc *f, size_t n_cell, weight
 
 static sky_status read_weights(sky_context *ctx, sky_nc *f, size_t n_cell, weights *w) {
   const bool dense = sky_nc_has(f, "zones"), sparse = sky_nc_has(f, "zone_data");
-  size_t count;
+  size_t length[2];
   if (dense && sparse)
     return sky_fail(ctx, SKY_E_FORMAT, "%s: both zones and zone_data state the weights of zones",
                     sky_nc_path(f));
   if (sparse) return read_sparse(ctx, f, n_cell, w);
   if (!dense) return SKY_OK;
-  SKY_TRY(numbers(ctx, f, "zones", &count, &w->dense));
-  if (count == 0 || count % n_cell != 0)
-    return sky_fail(ctx, SKY_E_FORMAT, "%s: zones: %zu values (expected a multiple of %zu cells)",
-                    sky_nc_path(f), count, n_cell);
-  w->n = count / n_cell;
+  const sky_axis axis[] = {{"zone", SIZE_MAX}, {"cell", n_cell}};
+  SKY_TRY(sky_problem_array(ctx, f, NULL, "zones", 2, axis, length, &w->dense));
+  w->n = length[0];
   return SKY_OK;
 }
 
@@ -114,6 +99,18 @@ static sky_status check_memory(sky_context *ctx, const char *path, size_t rows,
                   "%s: %zu rows of zones over %zu unknowns need %.0f MB, the memory budget is %.0f "
                   "MB (--memory)",
                   path, rows, p->n_state, ceil(need / 1e6), budget / 1e6);
+}
+
+/* A zone that no cell belongs to has the total 0, which hardly anyone means. */
+static void warn_empty(sky_context *ctx, const char *path, const sky_problem *p,
+                       const sky_problem_zones *z) {
+  for (size_t r = 1; r <= z->n_zone; r++) {
+    size_t i = 0;
+    while (i < p->n_state && z->W[r * p->n_state + i] == 0)
+      i++;
+    if (i == p->n_state)
+      sky_log(ctx, SKY_LOG_WARN, "%s: zone '%s' has no cell: its total is 0", path, z->name[r]);
+  }
 }
 
 /* Rows of one zone, or of the total (all weights 1): whole, or one step. */
@@ -172,18 +169,14 @@ sky_status sky_problem_zones_read(sky_context *ctx, const char *path, const sky_
       SKY_GO(sky_fail(ctx, SKY_E_FORMAT, "%s: zone_name: %zu texts (expected %zu)", path, n_names,
                       w.n));
   }
-  if (w.n > 0 && sky_nc_has(f, "zone_constant")) {
-    size_t count;
-    SKY_GO(numbers(ctx, f, "zone_constant", &count, &w.constant));
-    if (count != w.n)
-      SKY_GO(sky_fail(ctx, SKY_E_FORMAT, "%s: zone_constant: %zu values (expected %zu)", path,
-                      count, w.n));
-  }
+  if (w.n > 0 && sky_nc_has(f, "zone_constant"))
+    SKY_GO(sky_problem_vector(ctx, f, "zone_constant", "zone", w.n, NULL, &w.constant));
   out->n_zone = w.n;
   const size_t timed = w.n > 0 ? w.n : 1;
   out->n = 1 + w.n + (by_time && p->n_time > 1 ? timed * p->n_time : 0);
   SKY_GO(check_memory(ctx, path, out->n, p));
   SKY_GO(fill(ctx, p, &w, names, out));
+  warn_empty(ctx, path, p, out);
 cleanup:
   sky_nc_close(f);
   sky_file_list_free(names, n_names);

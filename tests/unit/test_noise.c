@@ -362,7 +362,7 @@ static void test_refusals(void **state) {
   b.p.n_background = OFFSETS;
   free_bed(&b);
   make_bed(&b, 1);
-  assert_int_equal(sky_huber_apply(b.ctx, 1.5, &b.p, &changed, &rounds), SKY_E_RANGE);
+  assert_int_equal(sky_huber_apply(b.ctx, 1.5, NULL, &b.p, &changed, &rounds), SKY_E_RANGE);
   assert_non_null(strstr(sky_error(b.ctx), "huber: the error of observation 0 is all correlated"));
   free_bed(&b);
 }
