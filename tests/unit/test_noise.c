@@ -380,7 +380,7 @@ static void test_huber(void **state) {
   b.p.y[3] += 30 * b.p.r_sd[3];
   for (uint64_t nth = 1; st == SKY_E_NOMEM && nth < 300; nth++) {
     sky_memory_fail_at(b.ctx, nth);
-    st = sky_huber_apply(b.ctx, 1.5, &b.p, &changed, &rounds);
+    st = sky_huber_apply(b.ctx, 1.5, NULL, &b.p, &changed, &rounds);
     if (st != SKY_OK) assert_memory_equal(before, b.p.r_sd, sizeof before);
   }
   sky_memory_fail_at(b.ctx, 0);
