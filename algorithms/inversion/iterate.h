@@ -29,7 +29,7 @@ typedef struct sky_iterate_report {
   size_t basis;                    /* vectors of the Krylov basis */
   size_t products;                 /* products A v made (not loaded), those of the trace included */
   bool complete;                   /* the basis is whole: no estimate anywhere */
-  double total_error;              /* bound, of the worst zone, in its sd */
+  double total_error;              /* bound, of the worst zone, in its sd; rounding included */
   double sd_error;                 /* bound, relative, of the worst zone */
   double state_error;              /* bound of |x̂_i - exact| of every unknown, in its prior sd */
   double dofs_half, evidence_half; /* half widths of the 95 % intervals; 0 where complete */

@@ -1,13 +1,17 @@
 /* problem_check.c: are the arrays of a problem usable? The first that is not is named (bayes.h). */
 #include <math.h>
+#include <string.h>
 
 #include "algorithms/inversion/bayes.h"
+#include "algorithms/inversion/cholesky.h"
 #include "algorithms/inversion/levels.h"
 #include "algorithms/inversion/noise.h"
 #include "algorithms/inversion/offsets.h"
 #include "src/core/memory.h"
 
-#define ROUNDING 1e-9 /* of a prior variance, relative to the sum of its parts' sizes */
+#define HALF_ROUND_KM 20015.1 /* half of a great circle */
+#define INDEFINITE 1e-8       /* an eigenvalue of E below minus this is no rounding */
+#define ROUNDING 1e-9         /* of a prior variance, relative to the sum of its parts' sizes */
 
 static sky_status check_values(sky_context *ctx, const char *name, const double *v, size_t n,
                                bool is_sd) {
@@ -82,11 +86,58 @@ static sky_status check_low_rank(sky_context *ctx, const sky_problem *p) {
   return SKY_OK;
 }
 
+/* On the sphere the exponential is a covariance of great-circle distance, and so is what is one in
+ * space and reaches no further than half a great circle (Gneiting 2013, Bernoulli 19, 1327, §4).
+ * Smoother Matern models are not, at long lengths. */
+static bool safe_on_sphere(const sky_problem *p) {
+  double reach = 1;
+  for (size_t s = 0; p->sector_reach != NULL && s < p->n_sector; s++)
+    reach = fmax(reach, p->sector_reach[s]);
+  switch (p->space.kind) {
+    case SKY_CORR_NONE:
+    case SKY_CORR_EXPONENTIAL:
+      return true;
+    case SKY_CORR_SPHERICAL:
+    case SKY_CORR_GASPARI_COHN:
+      return reach * p->length_km <= HALF_ROUND_KM;
+    case SKY_CORR_MATERN:
+      return p->space.nu <= 0.5;
+    default:
+      return false;
+  }
+}
+
+static const char *model_name(sky_correlation_kind kind) {
+  static const char *const name[] = {"none",     "spherical",    "exponential", "matern32",
+                                     "matern52", "gaspari-cohn", "matern"};
+  return name[kind];
+}
+
+/* Whether E is positive semi-definite on these cells, where its model does not say so. */
+static sky_status check_sphere(sky_context *ctx, const sky_problem *p) {
+  const size_t n = p->n_cell;
+  if (!p->geographic || p->length_km == 0 || safe_on_sphere(p)) return SKY_OK;
+  double *A = SKY_NEW(ctx, double, n *n);
+  if (A == NULL) return SKY_E_NOMEM;
+  memcpy(A, p->E, n * n * sizeof *A);
+  for (size_t i = 0; i < n; i++)
+    A[i * n + i] += INDEFINITE;
+  const sky_status st = sky_cholesky(ctx, n, A);
+  sky_free(A);
+  if (st != SKY_E_NOT_SPD) return st;
+  return sky_fail(ctx, st,
+                  "problem: the prior covariance has a negative eigenvalue: %s in great-circle "
+                  "distance with a length of %g km is no covariance on these %zu cells (expected a "
+                  "shorter length, exponential, or spherical or gaspari-cohn up to %.0f km)",
+                  model_name(p->space.kind), p->length_km, n, HALF_ROUND_KM);
+}
+
 static sky_status check_covariance(sky_context *ctx, const sky_problem *p) {
   if (p->levels != NULL) return check_levels(ctx, p);
   if (p->q_var != NULL) return check_low_rank(ctx, p);
   SKY_TRY(check_values(ctx, "E", p->E, p->n_cell * p->n_cell, false));
-  return check_values(ctx, "D", p->D, p->n_time * p->n_time, false);
+  SKY_TRY(check_values(ctx, "D", p->D, p->n_time * p->n_time, false));
+  return check_sphere(ctx, p);
 }
 
 sky_status sky_problem_check(sky_context *ctx, const sky_problem *p) {
