@@ -34,6 +34,12 @@ void sky_signed_free(sky_signed *s) {
   memset(s, 0, sizeof *s);
 }
 
+static sky_status check_mode(sky_context *ctx, const sky_problem *p, const sky_signed *s) {
+  SKY_TRY(sky_answer_finite(ctx, "Jb", s->lognormal ? s->mode.jb : s->bounded.jb));
+  SKY_TRY(sky_answer_finite(ctx, "Jo", s->lognormal ? s->mode.jo : s->bounded.jo));
+  return sky_answer_finite(ctx, "the total of the mode", sky_sum(sky_signed_mode(s), p->n_state));
+}
+
 static sky_status nonnegative(sky_context *ctx, const sky_sampling *how, const sky_problem *p,
                               size_t n_zone, const double *W, sky_signed *out) {
   double *lower = NULL, *upper = NULL;
@@ -43,6 +49,7 @@ static sky_status nonnegative(sky_context *ctx, const sky_sampling *how, const s
   for (size_t i = 0; i < p->n_state; i++)
     upper[i] = INFINITY;
   SKY_GO(sky_bounded_solve(ctx, p, lower, upper, &out->bounded));
+  SKY_GO(check_mode(ctx, p, out)); /* before chains start from it */
   if (out->drawn) SKY_GO(sky_truncated_sample(ctx, p, lower, upper, W, n_zone, how, &out->sampled));
 cleanup:
   sky_free(lower);
@@ -108,6 +115,7 @@ static sky_status lognormal(sky_context *ctx, const sky_sampling *how, const sky
   else
     SKY_GO(sky_lognormal_solve(ctx, q, &out->mode));
   restore_zeros(p, out);
+  SKY_GO(check_mode(ctx, p, out));
 cleanup:
   if (out->n_fixed > 0) {
     sky_free(without.p.val);
@@ -115,14 +123,6 @@ cleanup:
   }
   sky_free(without.W);
   return st;
-}
-
-static sky_status check_answer(sky_context *ctx, const sky_problem *p, const sky_signed *s) {
-  SKY_TRY(sky_answer_finite(ctx, "Jb", s->lognormal ? s->mode.jb : s->bounded.jb));
-  SKY_TRY(sky_answer_finite(ctx, "Jo", s->lognormal ? s->mode.jo : s->bounded.jo));
-  SKY_TRY(sky_answer_finite(ctx, "the total of the mode", sky_sum(sky_signed_mode(s), p->n_state)));
-  return s->drawn ? sky_answer_finite(ctx, "the mean of the total", s->sampled.summary[0].mean)
-                  : SKY_OK;
 }
 
 sky_status sky_solve_signed(sky_context *ctx, bool log_normal, const sky_sampling *how,
@@ -135,7 +135,8 @@ sky_status sky_solve_signed(sky_context *ctx, bool log_normal, const sky_samplin
   sky_status st = log_normal ? lognormal(ctx, how, p, n_zone, W, out)
                              : nonnegative(ctx, how, p, n_zone, W, out);
   sky_progress_end(ctx);
-  if (st == SKY_OK) st = check_answer(ctx, p, out);
+  if (st == SKY_OK && out->drawn)
+    st = sky_answer_finite(ctx, "the mean of the total", out->sampled.summary[0].mean);
   if (st != SKY_OK) sky_signed_free(out);
   return st;
 }

@@ -154,7 +154,7 @@ def overflow():
         p = file("y", more={"y": ("obs", y)})
         for args in ((), ("-m", "iterative"), ("-m", "geostatistical"), ("-d",), ("--sign", "nonnegative")):
             fails(p, "range of double", args=args, code=3)
-        fails(p, args=("--sign", "nonnegative", "--samples", "20"))
+        fails(p, "range of double", args=("--sign", "nonnegative", "--samples", "20"), code=3)
         fails(p, "log-normal", args=("--sign", "lognormal"))
     level = {f"level_{k}": ("level", [a]) for k, a in
              dict(x0=-5.0, y0=-5.0, dx=10.0, dy=10.0, nx=4, ny=3, sigma=2.0, length=30.0).items()}
