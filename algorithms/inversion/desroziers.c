@@ -58,11 +58,13 @@ static sky_status iterate(sky_context *ctx, const sky_problem *p, const sky_hype
     sky_hyper *h = &t->param[k];
     const double ratio =
         h->kind == SKY_HYPER_SIGMA_Q ? ratio_q(d, s->G0, scale) : ratio_r(d, &noise, c, h->group);
-    if (!(ratio > 0))
+    if (!(ratio > 0)) {
+      char label[SKY_HYPER_LABEL];
+      sky_hyper_label(h, label);
       return sky_fail(ctx, SKY_E_RANGE,
-                      "tune: Desroziers' variance of parameter %zu is %g times the stated one "
-                      "(expected > 0)",
-                      k, ratio);
+                      "tune: Desroziers' variance of %s is %g times the stated one (expected > 0)",
+                      label, ratio);
+    }
     h->factor *= sqrt(ratio);
     *change = fmax(*change, fabs(sqrt(ratio) - 1));
   }

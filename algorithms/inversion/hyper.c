@@ -7,6 +7,7 @@
 #include "algorithms/inversion/hyper.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "algorithms/inversion/bayes.h"
@@ -37,17 +38,26 @@ static double common_value(const double *v, size_t n, const int32_t *label, int3
   return common;
 }
 
+void sky_hyper_label(const sky_hyper *h, char label[SKY_HYPER_LABEL]) {
+  static const char *const names[] = {"length", "tau", "sigma_q", "sigma_r"};
+  if (h->group < 0)
+    snprintf(label, SKY_HYPER_LABEL, "%s", names[h->kind]);
+  else
+    snprintf(label, SKY_HYPER_LABEL, "%s of %s %d", names[h->kind],
+             h->kind == SKY_HYPER_SIGMA_Q ? "sector" : "sensor", h->group);
+}
+
 static sky_status add_parameter(sky_context *ctx, sky_hyper_kind kind, int32_t group, double given,
                                 sky_tuning *t) {
-  static const char *const names[] = {"length", "time length", "sigma_q of sector",
-                                      "sigma_r of sensor"};
   if (t->n == SKY_HYPER_MAX)
     return sky_fail(ctx, SKY_E_SIZE, "tune: more than %d parameters", (int)SKY_HYPER_MAX);
-  if (given <= 0)
+  if (given <= 0) {
+    char label[SKY_HYPER_LABEL];
+    sky_hyper_label(&(sky_hyper){.kind = kind, .group = group}, label);
     return sky_fail(ctx, SKY_E_RANGE,
-                    "tune: %s %d has no given value > 0 to start from (no members, no model, or "
-                    "0)",
-                    names[kind], group);
+                    "tune: %s has no given value > 0 to start from (no members, no model, or 0)",
+                    label);
+  }
   t->param[t->n++] = (sky_hyper){.kind = kind,
                                  .group = group,
                                  .factor = 1,
@@ -362,16 +372,18 @@ static sky_status find_step(sky_context *ctx, search *s, double damping) {
 static sky_status take_step(sky_context *ctx, const sky_problem *p, const sky_hyper_choice *choice,
                             search *s, sky_tuning *t, bool *moved) {
   double trial[SKY_HYPER_MAX], nll;
+  char label[SKY_HYPER_LABEL];
   *moved = false;
   for (int attempt = 0; attempt < 20 && !*moved; attempt++) {
     SKY_TRY(find_step(ctx, s, s->damping));
     for (size_t i = 0; i < s->n; i++) {
       trial[i] = s->theta[i] + s->step[i];
-      if (fabs(trial[i]) > RUNAWAY)
+      if (fabs(trial[i]) > RUNAWAY) {
+        sky_hyper_label(&t->param[i], label);
         return sky_fail(ctx, SKY_E_RANGE,
-                        "tune: parameter %zu ran to %g times its given value: the data do not hold "
-                        "it",
-                        i, exp(trial[i]));
+                        "tune: %s ran to %g times its given value: the data do not hold it", label,
+                        exp(trial[i]));
+      }
     }
     SKY_TRY(sky_hyper_evaluate(ctx, p, choice, trial, &nll, NULL, NULL));
     t->evaluations++;

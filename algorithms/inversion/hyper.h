@@ -48,6 +48,10 @@ typedef struct sky_tuning {
   size_t iterations, evaluations;
 } sky_tuning;
 
+enum { SKY_HYPER_LABEL = 48 };
+/* What a message calls a parameter: "sigma_q of sector 2", sectors and sensors counted from 0. */
+void sky_hyper_label(const sky_hyper *h, char label[SKY_HYPER_LABEL]);
+
 /* Negative log-likelihood at factors exp(theta [n]); gradient [n] and Fisher information [n*n] may
  * be NULL. The list of parameters is that of sky_hyper_list. */
 SKY_NODISCARD sky_status sky_hyper_evaluate(sky_context *ctx, const sky_problem *p,

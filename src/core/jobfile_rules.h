@@ -37,6 +37,9 @@ static inline sky_status no_effect(sky_faults *f, const sky_node *map, const cha
   return SKY_OK;
 }
 
+/* Why `floor`, of an inversion or of a sector, does not go with sign lognormal. */
+#define SKY_NO_FLOOR "a cell without prior flux stays at 0 with sign lognormal, so it has no error"
+
 /* Rules of sinks[] (jobfile_sinks.c); and of an inversion whose second layer one is (sink NULL: it
  * is not there, which another rule says). */
 SKY_NODISCARD sky_status sky_rule_sinks(const sky_node *root, sky_faults *f);

@@ -7,6 +7,7 @@
 #include "src/core/jobfile_rules.h"
 
 #define MOST 16
+#define ALL "all"
 #define SEMIDEFINITE 1e-12 /* a pivot below 0 that is rounding */
 
 static size_t index_of(const sky_node *list, const char *name) {
@@ -23,11 +24,14 @@ static double length_of(const sky_node *item, const sky_node *sector) {
 
 /* ---- names ---------------------------------------------------------------------------------- */
 
-/* Every name once, and every name of the inventory in one sector. */
+/* Every name once, none that of the sum, and every name of the inventory in one sector. */
 static sky_status names(sky_faults *f, const sky_node *list) {
   for (size_t l = 0; l < sky_node_count(list); l++) {
     const sky_node *sector = sky_node_item(list, l), *of = sky_node_get(sector, "of");
     const char *name = sky_node_text(sector, "name");
+    if (is(sector, "name", ALL))
+      SKY_TRY(sky_fault_at(f, sky_node_get(sector, "name"),
+                           "'%s' names the sum of the sectors in the results", name));
     if (name != NULL && index_of(list, name) < l)
       SKY_TRY(sky_fault_at(f, sky_node_get(sector, "name"), "'%s' stands there twice", name));
     for (size_t k = 0; k < sky_node_count(of); k++) {
@@ -49,6 +53,7 @@ static sky_status names(sky_faults *f, const sky_node *list) {
 
 static sky_status statistics(sky_faults *f, const sky_node *item, const sky_node *list) {
   const bool all = sky_node_get(item, "sigma") != NULL;
+  const bool levels = sky_node_get(item, "levels") != NULL;
   const bool correlated =
       sky_node_text(item, "correlation") != NULL && !is(item, "correlation", "none");
   bool any = all;
@@ -59,10 +64,14 @@ static sky_status statistics(sky_faults *f, const sky_node *item, const sky_node
     if (any && !all && sky_node_get(sector, "sigma") == NULL)
       SKY_TRY(fault(f, sector, "sigma",
                     "required, as other sectors have it and the inversion does not"));
-    if (sky_node_get(sector, "length") != NULL && !correlated)
+    if (sky_node_get(sector, "length") != NULL && levels)
+      SKY_TRY(fault(f, sector, "length", "has no effect with levels, which have their own"));
+    else if (sky_node_get(sector, "length") != NULL && !correlated)
       SKY_TRY(fault(f, sector, "length", "has no effect without inversions[].correlation"));
     if (!any && sky_node_get(sector, "floor") != NULL)
       SKY_TRY(fault(f, sector, "floor", "has no effect without sigma"));
+    if (is(item, "sign", "lognormal") && sky_node_number(sector, "floor") > 0)
+      SKY_TRY(fault(f, sector, "floor", SKY_NO_FLOOR));
   }
   if (any && !all && sky_node_get(item, "sink") != NULL)
     SKY_TRY(fault(f, item, "sink",
@@ -88,7 +97,8 @@ static size_t failing_pivot(size_t n, double *M, double *pivot) {
   return n;
 }
 
-/* One pair of mixing -> M; both are told apart, known, and of one length. */
+/* One pair of mixing -> M, which holds NaN where no pair stood yet; both are told apart, known, and
+ * of one length. */
 static sky_status mix_pair(sky_faults *f, const sky_node *item, const sky_node *list,
                            const sky_node *pair, double *M, bool *usable) {
   const sky_node *both = sky_node_get(pair, "sectors");
@@ -106,7 +116,7 @@ static sky_status mix_pair(sky_faults *f, const sky_node *item, const sky_node *
                          name != NULL ? name : ""));
   }
   if (at[0] >= n || at[1] >= n) return SKY_OK;
-  if (at[0] == at[1] || M[at[0] * n + at[1]] != 0) {
+  if (at[0] == at[1] || !isnan(M[at[0] * n + at[1]])) {
     *usable = false;
     return sky_fault_at(
         f, both, "%s",
@@ -125,7 +135,7 @@ static sky_status mix_pair(sky_faults *f, const sky_node *item, const sky_node *
 static sky_status mixing(sky_faults *f, const sky_node *item, const sky_node *list) {
   const sky_node *mix = sky_node_get(item, "mixing");
   const size_t n = sky_node_count(list);
-  double M[MOST * MOST] = {0}, pivot = 0;
+  double M[MOST * MOST], pivot = 0;
   bool usable = true, sigma = sky_node_get(item, "sigma") != NULL;
   if (mix == NULL) return SKY_OK;
   if (n == 0) return fault(f, item, "mixing", "has no effect without sectors");
@@ -134,10 +144,12 @@ static sky_status mixing(sky_faults *f, const sky_node *item, const sky_node *li
   if (!sigma)
     return fault(f, item, "mixing",
                  "needs sigma: the prior's own covariance says how its sectors go together");
+  for (size_t i = 0; i < n * n; i++)
+    M[i] = NAN;
   for (size_t k = 0; k < sky_node_count(mix); k++)
     SKY_TRY(mix_pair(f, item, list, sky_node_item(mix, k), M, &usable));
-  for (size_t l = 0; l < n; l++)
-    M[l * n + l] = 1;
+  for (size_t i = 0; i < n * n; i++)
+    if (isnan(M[i])) M[i] = i % (n + 1) == 0; /* sectors that no pair names are independent */
   const size_t fails = usable ? failing_pivot(n, M, &pivot) : n;
   if (fails == n) return SKY_OK;
   return sky_fault_at(f, mix,
@@ -153,11 +165,6 @@ sky_status sky_rule_sectors(const sky_node *root, sky_faults *f) {
     SKY_TRY(names(f, list));
     SKY_TRY(statistics(f, item, list));
     SKY_TRY(mixing(f, item, list));
-    if (list != NULL && sky_node_get(item, "levels") != NULL)
-      for (size_t l = 0; l < sky_node_count(list); l++)
-        if (sky_node_get(sky_node_item(list, l), "length") != NULL)
-          SKY_TRY(fault(f, sky_node_item(list, l), "length",
-                        "has no effect with levels, which have their own"));
   }
   return SKY_OK;
 }

@@ -65,7 +65,7 @@ static sky_status methods(sky_faults *f, const sky_node *item) {
 static sky_status smoother(sky_faults *f, const sky_node *item) {
   static const char *const without[][2] = {
       {"sink", "has its own covariance, which the smoother does not take"},
-      {"levels", "go with method exact, iterative or geostatistical"},
+      {"levels", "go with method exact, iterative, banded or geostatistical"},
       {"kernels", "the smoother has no averaging kernel"}};
   if (!is(item, "solver.method", "smoother"))
     return refuse(f, item, "solver.lag", "has no effect unless method is smoother");
@@ -100,8 +100,7 @@ static sky_status signs(sky_faults *f, const sky_node *item) {
   for (size_t k = 0; k < sizeof gaussian / sizeof *gaussian; k++)
     SKY_TRY(refuse(f, item, gaussian[k][0], gaussian[k][1]));
   if (is(item, "sign", "lognormal") && sky_node_number(item, "floor") > 0)
-    SKY_TRY(refuse(f, item, "floor",
-                   "a cell without prior flux stays at 0 with sign lognormal, so it has no error"));
+    SKY_TRY(refuse(f, item, "floor", SKY_NO_FLOOR));
   return SKY_OK;
 }
 

@@ -65,6 +65,11 @@ static sky_status put(sky_context *ctx, maker *m, char *name, size_t first, size
                       double constant, sky_zone_weights *out) {
   const size_t n = m->j->mesh.n_cell;
   if (name == NULL) return SKY_E_NOMEM;
+  if (m->nnz + count * n > INT32_MAX) {
+    sky_free(name);
+    return sky_fail(ctx, SKY_E_SIZE, "zones: their rows over the state hold more than %d weights",
+                    INT32_MAX);
+  }
   if (m->nnz + count * n > m->capacity) {
     const size_t more = 2 * m->capacity + count * n;
     double *data = sky_realloc(ctx, out->data, m->nnz, more, sizeof *data);

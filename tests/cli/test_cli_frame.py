@@ -134,6 +134,8 @@ TOGETHER = {
     "boundary_error": "soundings[0].boundary_error: has no effect without background boundary",
     "boundary_footprints": "soundings[0].boundary_footprints: has no effect without background",
     "levels": "inversions[0].levels: need a projected grid",
+    "sectors": "inversions[0].sectors: 1 item, expected 2 to 16",
+    "mixing": "inversions[0].mixing: has no effect without sectors",
     "smoothness": "smoothness: has no effect without correlation matern (exponential)",
     "solver": "inversions[0].solver.drift: has no effect unless method is geostatistical",
     "samples": "inversions[0].samples: has no effect with sign gaussian",

@@ -348,7 +348,13 @@ def refusals():
             (("sectors=[{name: a, of: [emi_energy]}, {name: b, of: [emi_waste]}, {name: c, of: [rest]}]",
               "mixing=[{sectors: [a, b], correlation: 0.9}, {sectors: [b, c], correlation: 0.9}, "
               "{sectors: [a, c], correlation: -0.9}]"), "the pivot of sector 'c' is"),
-            (("mixing=[{sectors: [a, b], correlation: 0.9}]",), "has no effect without sectors")):
+            (("mixing=[{sectors: [a, b], correlation: 0.9}]",), "has no effect without sectors"),
+            ((TWO, "mixing=[{sectors: [fossil, waste], correlation: 0}, "
+              "{sectors: [waste, fossil], correlation: 0.3}]"), "the pair stands there twice"),
+            ((f"sectors=[{FOSSIL % ''}, {{name: all, of: [emi_waste], sigma: 1}}]",),
+             "'all' names the sum of the sectors"),
+            ((f"sectors=[{FOSSIL % ', floor: 1e-10 mol m-2 s-1'}, {WASTE % ''}]", "sign=lognormal"),
+             "sectors[0].floor: a cell without prior flux stays at 0")):
         done = start("check", "refused", *sets)
         assert done.returncode == 2 and words in done.stderr, (sets, done.returncode, done.stderr)
     some = TEXT.replace("    sigma: 0.4                   # relative, 1-sigma of a cell\n", "")

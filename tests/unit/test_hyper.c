@@ -152,6 +152,7 @@ static void test_a_tuned_problem_is_at_rest(void **state) {
   b.choice.sigma_q = true;
   b.choice.n_sector = 3; /* the third has no members */
   assert_int_equal(sky_hyper_tune(b.ctx, &b.p, &b.choice, t), SKY_E_RANGE);
+  assert_non_null(strstr(sky_error(b.ctx), "sigma_q of sector 2 has no given value"));
   free(t);
   free_bed(&b);
 }
