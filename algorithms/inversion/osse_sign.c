@@ -122,10 +122,12 @@ static sky_status sample_member(sky_context *ctx, experiment *e, size_t k, sky_o
   sky_lognormal mode = {0};
   sky_sampled drawn = {0};
   how.seed = e->plan->seed + 0x100000000 * (k + 1); /* none of the truths' */
+  sky_progress_begin(ctx, "member", 1);             /* its steps are none of the experiment's */
   sky_status st =
       e->how->lognormal
           ? sky_lognormal_sample(ctx, &e->p, e->W, e->nz, &how, &mode, &drawn)
           : sky_truncated_sample(ctx, &e->p, e->lower, e->upper, e->W, e->nz, &how, &drawn);
+  sky_progress_end(ctx);
   if (st == SKY_OK) st = sky_osse_add_draws(ctx, out, &drawn, e->truth);
   sky_lognormal_free(&mode);
   sky_sampled_free(&drawn);
@@ -161,7 +163,10 @@ sky_status sky_osse_sample(sky_context *ctx, const sky_problem *p, size_t n_zone
   SKY_TRY(sky_problem_check(ctx, p));
   sky_progress_begin(ctx, "osse", plan->members);
   SKY_GO(sky_osse_begin(ctx, n_zone, p->n_obs, out));
-  SKY_GO(prepare(ctx, &e, p));
+  sky_progress_begin(ctx, "truths", 1);
+  st = prepare(ctx, &e, p);
+  sky_progress_end(ctx);
+  SKY_GO(st);
   for (size_t k = 0; k < plan->members; k++) {
     observe_truth(ctx, &e, k);
     SKY_GO(sample_member(ctx, &e, k, out));
