@@ -138,7 +138,8 @@ static bool planned(bool low_rank, sky_osse_plan plan, sky_osse *s) {
 static void test_members(void **state) {
   (void)state;
   sky_osse s;
-  sky_osse_plan plan = {.members = 400, .seed = 1, .noise_factor = 1};
+  sky_osse_plan plan = {
+      .members = 400, .seed = 1, .noise_factor = 1, .prior_factor = 1, .length_factor = 1};
   assert_true(planned(false, plan, &s));
   assert_true(planned(true, plan, &s));
   plan.noise_factor = 1.4;
