@@ -182,7 +182,7 @@ def members(count):
     path = os.path.join(WORK, "members.nc")
     positive_problem.write(path, 10, 10, 4, 4000, seed=1)
     before = os.times()
-    a = osse(path, "lognormal", count, "--samples", "100", "--chains", "4", "--seed", "1")
+    a = osse(path, "lognormal", count, "--samples", "400", "--chains", "4", "--seed", "1")
     cpu = os.times().children_user - before.children_user
     check(a, count, "lognormal")
     for z in a["zones"]:
