@@ -75,6 +75,7 @@ sky_test(test_sign_osse SOURCES property/test_sign_osse.c LIBS sky_fixture_probl
 sky_script(osse_sign cli/test_osse_sign.py)
 sky_script(osse_sign_nonnegative cli/test_osse_sign.py ARGS nonnegative LABELS long)
 sky_script(osse_sign_rates cli/test_osse_sign.py ARGS rates LABELS long)
+sky_script(lognormal_members cli/test_osse_sign.py ARGS members 40 LABELS long)
 sky_script(osse_sign_lognormal cli/test_osse_sign.py ARGS lognormal LABELS long)
 sky_script(invert_geostat cli/test_invert_modes.py ARGS geostat LABELS long)
 sky_script(invert_tune cli/test_invert_modes.py ARGS tune LABELS long)

@@ -2,7 +2,7 @@
  *
  *   v = (ln x, b) = m + C u,  u ~ N(0, I),  U(u) = ½|u|² + ½|R^-½(y - H x - B b)|²
  *   M = I + CᵀSFSC at the mode (S = diag(x), 1 for offsets) = L Lᵀ,  u = û + L⁻ᵀ q,  q the variable
- *   of the sampler */
+ *   of the sampler; drawing, the data's part of U may go through F (lognormal.md) */
 #include "algorithms/inversion/lognormal.h"
 
 #include <cblas.h>
@@ -27,7 +27,9 @@ typedef struct model {
   const double *W; /* of the zones */
   size_t n_zone;
   const double *mode;
-  double *sums; /* [n_chain*2*n_state] */
+  double *sums;     /* [n_chain*2*n_state] */
+  double *v, *pull; /* [n] v̂ and [H B]ᵀR⁻¹r̂, the data's part about the mode; NULL: through H */
+  double misfit; /* |R^-½r̂|² */
 } model;
 
 void sky_lognormal_free(sky_lognormal *l) {
@@ -44,6 +46,8 @@ static void model_free(model *m) {
   sky_free(m->u);
   sky_free(m->L);
   sky_free(m->sums);
+  sky_free(m->v);
+  sky_free(m->pull);
 }
 
 /* v [n] = (exp(z), b) of u. */
@@ -57,14 +61,37 @@ static void state_of(const model *m, const double *u, double *v) {
   }
 }
 
-/* U(u) and its gradient g [n]; work [n + n_obs]; v of u is left in work. */
+/* |R^-½ r|² of v, and g [n] = [H B]ᵀR⁻¹ r unless NULL, through H; r [n_obs]. */
+static double data_through_h(const model *m, const double *v, double *g, double *r) {
+  const double misfit = sky_control_residual(m->p, v, r);
+  if (g != NULL) sky_control_adjoint(m->p, r, g);
+  return misfit;
+}
+
+/* The same through F, with e = v - v̂: r = r̂ - [H B]e. */
+static double data_through_f(const model *m, const double *v, double *g, double *e) {
+  const size_t n = m->c.n;
+  for (size_t i = 0; i < n; i++)
+    e[i] = v[i] - m->v[i];
+  memcpy(g, m->pull, n * sizeof *g);
+  cblas_dsymv(CblasRowMajor, CblasLower, (int)n, -1.0, m->c.F, (int)n, e, 1, 1.0, g, 1);
+  return m->misfit - sky_dot(e, m->pull, n) - sky_dot(e, g, n);
+}
+
+/* Numbers of observation space, or of the control, that potential_u needs. */
+static size_t data_room(const model *m) {
+  return m->p->n_obs > m->c.n ? m->p->n_obs : m->c.n;
+}
+
+/* U(u) and its gradient g [n]; work [n + data_room]; v of u is left in work. Without a gradient
+ * always through H. */
 static double potential_u(const model *m, const double *u, double *g, double *work) {
   const size_t n = m->c.n;
   double *v = work, *r = work + n;
   state_of(m, u, v);
-  const double misfit = sky_control_residual(m->p, v, r);
+  const double misfit =
+      m->pull != NULL && g != NULL ? data_through_f(m, v, g, r) : data_through_h(m, v, g, r);
   if (g != NULL) {
-    sky_control_adjoint(m->p, r, g);
     for (size_t i = 0; i < m->c.n_state; i++)
       g[i] *= v[i];
     cblas_dtrmv(CblasRowMajor, CblasLower, CblasTrans, CblasNonUnit, (int)n, m->c.C, (int)n, g, 1);
@@ -121,7 +148,7 @@ static sky_status newton_step(sky_context *ctx, model *m, const double *v, const
 
 static sky_status find_mode(sky_context *ctx, model *m, double *work, sky_lognormal *out) {
   const size_t n = m->c.n;
-  double *v = work, *g = work + n + m->p->n_obs, *scale = g + n, *step = scale + n;
+  double *v = work, *g = work + n + data_room(m), *scale = g + n, *step = scale + n;
   double *trial = step + n;
   double value = potential_u(m, m->u, g, work);
   for (out->n_iteration = 0; out->n_iteration < MAX_ITERATION; out->n_iteration++) {
@@ -155,7 +182,7 @@ static sky_status solve(sky_context *ctx, model *m, sky_lognormal *out) {
   SKY_GO_ALLOC(out->mode, SKY_NEW(ctx, double, p->n_state));
   SKY_GO_ALLOC(out->log_sd, SKY_NEW(ctx, double, p->n_state));
   SKY_GO_ALLOC(out->b, SKY_NEW(ctx, double, p->n_background));
-  SKY_GO_ALLOC(work, SKY_NEW(ctx, double, 5 * n + p->n_obs));
+  SKY_GO_ALLOC(work, SKY_NEW(ctx, double, 5 * n + data_room(m)));
   SKY_GO_ALLOC(T, SKY_NEW(ctx, double, n *n));
   out->n_state = p->n_state;
   out->n_background = p->n_background;
@@ -187,6 +214,24 @@ sky_status sky_lognormal_solve(sky_context *ctx, const sky_problem *p, sky_logno
 
 /* ---- draws ---------------------------------------------------------------------------------- */
 
+/* A product with F costs n² multiplications, the two with H twice its elements: the cheaper one. */
+static sky_status choose_data(sky_context *ctx, model *m) {
+  const sky_problem *p = m->p;
+  const size_t n = m->c.n;
+  const double through_h = 2 * ((double)p->rowptr[p->n_obs] + (double)p->n_obs);
+  sky_status st = SKY_OK;
+  double *r = NULL;
+  if ((double)n * (double)n > through_h) return SKY_OK;
+  SKY_GO_ALLOC(r, SKY_NEW(ctx, double, p->n_obs));
+  SKY_GO_ALLOC(m->v, SKY_NEW(ctx, double, n));
+  SKY_GO_ALLOC(m->pull, SKY_NEW(ctx, double, n));
+  state_of(m, m->u, m->v);
+  m->misfit = data_through_h(m, m->v, m->pull, r);
+cleanup:
+  sky_free(r);
+  return st;
+}
+
 /* u [n] = û + L⁻ᵀ q */
 static void unwhiten(const model *m, const double *q, double *u) {
   const size_t n = m->c.n;
@@ -199,7 +244,7 @@ static void unwhiten(const model *m, const double *q, double *u) {
 static double potential(const void *user, const double *q, double *gradient, double *work) {
   const model *m = user;
   const size_t n = m->c.n;
-  double *u = work + n + m->p->n_obs;
+  double *u = work + n + data_room(m);
   unwhiten(m, q, u);
   const double value = potential_u(m, u, gradient, work);
   cblas_dtrsv(CblasRowMajor, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, m->L, (int)n, gradient,
@@ -227,12 +272,13 @@ sky_status sky_lognormal_sample(sky_context *ctx, const sky_problem *p, const do
   SKY_TRY(sky_sampling_check(ctx, how));
   SKY_GO(build(ctx, p, &m));
   SKY_GO(solve(ctx, &m, mode));
+  SKY_GO(choose_data(ctx, &m));
   SKY_GO(sky_sampled_alloc(ctx, p->n_state, n_zone, how, out));
   SKY_GO_ALLOC(m.sums, SKY_NEW0(ctx, double, how->n_chain * 2 * p->n_state));
   memcpy(out->mode, mode->mode, p->n_state * sizeof *out->mode);
   m.mode = out->mode;
   const sky_hmc_target target = {.dim = m.c.n,
-                                 .n_work = 2 * m.c.n + p->n_obs,
+                                 .n_work = 2 * m.c.n + data_room(&m),
                                  .n_row = n_zone,
                                  .user = &m,
                                  .potential = potential,

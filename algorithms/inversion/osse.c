@@ -112,11 +112,18 @@ static double normal_score(double p) {
   return p < 0.5 ? -solve_tail(normal_tail, p) : solve_tail(normal_tail, 1 - p);
 }
 
+/* Few draws widen no interval and are no fault of a member; chains that disagree or stand are. */
+static bool chains_agree(const sky_chain_summary *c) {
+  return c->verdict == SKY_CHAINS_CONVERGED ||
+         ((c->verdict == SKY_CHAINS_APART || c->verdict == SKY_CHAINS_SHORT) &&
+          c->rhat < SKY_OSSE_RHAT);
+}
+
 sky_status sky_osse_add_draws(sky_context *ctx, sky_osse *s, const sky_sampled *drawn,
                               const double *truth) {
   const size_t n = drawn->n_chain * drawn->n_draw;
   double own, joint;
-  bool apart = false;
+  bool converged = true;
   for (size_t z = 0; z < s->n_zone; z++) {
     sky_osse_zone *zone = &s->zone[z];
     const sky_chain_summary *c = &drawn->summary[z];
@@ -131,10 +138,10 @@ sky_status sky_osse_add_draws(sky_context *ctx, sky_osse *s, const sky_sampled *
     zone->scores += score * score;
     zone->sum += miss;
     zone->square += miss * miss;
-    apart = apart || c->verdict == SKY_CHAINS_APART;
+    converged = converged && chains_agree(c);
   }
   s->n_member++;
-  s->n_apart += apart;
+  s->n_unconverged += !converged;
   s->jb_per_dofs = s->j_per_n = NAN;
   SKY_TRY(sky_osse_joint_ranks(ctx, drawn, truth, &own, &joint));
   sky_osse_pool_add(&s->own, own, 2, 4);
@@ -179,9 +186,10 @@ void sky_osse_finish(sky_osse *s) {
   s->spread_high = sky_osse_chi2(n, s->normal_limit) / n;
   sky_osse_pool_finish(&s->own, s->normal_limit);
   sky_osse_pool_finish(&s->joint, s->normal_limit);
+  s->judged = (double)s->n_unconverged <= SKY_OSSE_UNCONVERGED * n;
   s->calibrated = !cost || (fabs(s->jb_per_dofs - 1) <= s->normal_limit * s->jb_sd &&
                             fabs(s->j_per_n - 1) <= s->normal_limit * s->j_sd);
-  s->calibrated = s->calibrated && inside(&s->own) && inside(&s->joint);
+  s->calibrated = s->judged && s->calibrated && inside(&s->own) && inside(&s->joint);
   for (size_t z = 0; z < s->n_zone; z++) {
     finish_zone(s, &s->zone[z]);
     s->calibrated = s->calibrated && s->zone[z].good;

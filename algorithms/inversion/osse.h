@@ -11,6 +11,8 @@
 #include "algorithms/inversion/sampling.h"
 
 enum { SKY_OSSE_BINS = 10 };
+#define SKY_OSSE_RHAT 1.05 /* of a zone, from which on a member did not converge (osse.md §2) */
+#define SKY_OSSE_UNCONVERGED 0.05 /* share of such members beyond which nothing is judged */
 
 typedef struct sky_osse_pool { /* a sum over members (osse_pool.h) */
   double sum, mean, variance;  /* of it; the last two as expected */
@@ -30,7 +32,7 @@ typedef struct sky_osse_zone {
 
 typedef struct sky_osse {
   size_t n_zone, n_member, n_obs;
-  size_t n_apart;                      /* sampled members whose chains of a zone disagree */
+  size_t n_unconverged;                /* sampled members of which the chains of a zone disagree */
   sky_osse_zone *zone;                 /* [n_zone] */
   double jb_per_dofs, j_per_n;         /* means over members; 1 where all is as stated; NaN if
                                           sampled */
@@ -39,7 +41,8 @@ typedef struct sky_osse {
   double rank_limit, normal_limit;     /* of rank_chi2, of |mean|/sd */
   double spread_low, spread_high;      /* of the spread of a zone */
   sky_osse_pool own, joint; /* of all zones: squared scores, and with their correlations undone */
-  bool calibrated;          /* everything inside its limit */
+  bool judged;              /* at most SKY_OSSE_UNCONVERGED of the members did not converge */
+  bool calibrated;          /* judged, and everything inside its limit */
 } sky_osse;
 
 SKY_NODISCARD sky_status sky_osse_begin(sky_context *ctx, size_t n_zone, size_t n_obs,
@@ -62,14 +65,16 @@ typedef struct sky_osse_plan {
   uint64_t seed;
   double noise_factor;      /* true noise sd over r_sd; 1 = as stated */
   double noise_correlation; /* of neighbouring observations (AR(1) along the file); 0 = as stated */
+  double prior_factor;      /* true prior sd over x_sd; 1 = as stated */
+  double length_factor;     /* true spatial correlation length over length_km; 1 = as stated */
 } sky_osse_plan;
 
-/* SKY_E_RANGE: fewer than 20 members, a noise that is none. */
+/* SKY_E_RANGE: fewer than 20 members, a noise or prior that is none. */
 SKY_NODISCARD sky_status sky_osse_check(sky_context *ctx, const sky_osse_plan *plan);
 /* out [n_obs]: noise as planned, R^½ u times the factor. */
 void sky_osse_noise(const sky_problem *p, const sky_osse_plan *plan, uint64_t stream, double *out);
-/* W [n_zone*n_state]; the zones' covariance as the solver states it. Truth x ~ N(x0, Q),
- * b ~ N(b0, Σ_b). */
+/* W [n_zone*n_state]; the zones' covariance as the solver states it. Truth x ~ N(x0, Q) with Q as
+ * planned, b ~ N(b0, Σ_b). */
 SKY_NODISCARD sky_status sky_osse_run(sky_context *ctx, const sky_problem *p, size_t n_zone,
                                       const double *W, const sky_osse_plan *plan, sky_osse *out);
 

@@ -1,7 +1,8 @@
 /* osse_run.c: members of a linear Gaussian experiment, all solved with one factorisation (osse.md).
  *
- * Member k: x = x0 + Q^½ z, b = b0 + Σ_b^½ z', e = noise; d = H(x - x0) + B(b - b0) + e, w = Ψ⁻¹d;
- * the estimate of a zone is its prior + (HQa)ᵀw, Jb = wᵀGw, Jo = |R^½w|². */
+ * Member k: x = x0 + Q^½ z (Q of the plan, osse_prior.h), b = b0 + Σ_b^½ z', e = noise; d = H(x -
+ * x0) + B(b - b0) + e, w = Ψ⁻¹d; the estimate of a zone is its prior + (HQa)ᵀw, Jb = wᵀGw, Jo =
+ * |R^½w|². */
 #include <cblas.h>
 #include <lapacke.h>
 #include <math.h>
@@ -10,7 +11,7 @@
 #include "algorithms/inversion/bayes.h"
 #include "algorithms/inversion/cholesky.h"
 #include "algorithms/inversion/offsets.h"
-#include "algorithms/inversion/osse.h"
+#include "algorithms/inversion/osse_prior.h"
 #include "algorithms/inversion/posterior.h"
 #include "src/core/memory.h"
 #include "src/core/rng.h"
@@ -129,6 +130,7 @@ typedef struct experiment {
   size_t nz;
   const double *W;
   sky_dual d;
+  sky_problem drawn; /* p with the prior that truths come from */
   sampler sampler;
   double *HQW, *cov;     /* [nz*n], [nz*nz] */
   double *total, *truth; /* [nz] */
@@ -204,7 +206,8 @@ static sky_status prepare(sky_context *ctx, experiment *e) {
   const sky_problem *p = e->p;
   sky_status st = SKY_OK;
   SKY_GO(sky_dual_make(ctx, p, &e->d));
-  SKY_GO(make_sampler(ctx, p, &e->sampler));
+  SKY_GO(sky_osse_prior_make(ctx, p, e->plan, &e->drawn));
+  SKY_GO(make_sampler(ctx, &e->drawn, &e->sampler));
   SKY_GO_ALLOC(e->HQW, SKY_NEW(ctx, double, e->nz * p->n_obs));
   SKY_GO_ALLOC(e->cov, SKY_NEW(ctx, double, e->nz * e->nz));
   SKY_GO_ALLOC(e->total, SKY_NEW(ctx, double, e->nz));
@@ -231,12 +234,18 @@ sky_status sky_osse_check(sky_context *ctx, const sky_osse_plan *plan) {
   if (!(fabs(plan->noise_correlation) < 1))
     return sky_fail(ctx, SKY_E_RANGE, "osse: noise correlation %g (expected -1 < r < 1)",
                     plan->noise_correlation);
+  if (!(plan->prior_factor > 0) || !isfinite(plan->prior_factor))
+    return sky_fail(ctx, SKY_E_RANGE, "osse: prior factor %g (expected a number > 0)",
+                    plan->prior_factor);
+  if (!(plan->length_factor > 0) || !isfinite(plan->length_factor))
+    return sky_fail(ctx, SKY_E_RANGE, "osse: length factor %g (expected a number > 0)",
+                    plan->length_factor);
   return SKY_OK;
 }
 
 sky_status sky_osse_run(sky_context *ctx, const sky_problem *p, size_t n_zone, const double *W,
                         const sky_osse_plan *plan, sky_osse *out) {
-  experiment e = {.p = p, .plan = plan, .nz = n_zone, .W = W};
+  experiment e = {.p = p, .drawn = *p, .plan = plan, .nz = n_zone, .W = W};
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
   SKY_TRY(sky_osse_check(ctx, plan));
@@ -253,6 +262,7 @@ cleanup:
   sky_progress_end(ctx);
   sky_dual_free(&e.d);
   free_sampler(&e.sampler);
+  sky_osse_prior_free(p, &e.drawn);
   double *const all[] = {e.HQW, e.cov, e.total, e.truth, e.dx, e.db, e.w};
   for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
     sky_free(all[i]);

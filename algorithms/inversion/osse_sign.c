@@ -1,7 +1,7 @@
 /* osse_sign.c: members of an experiment whose fluxes are not negative, each sampled (osse.md §2).
  *
- * Truths come from the stated prior: exp of a Gaussian field, or a Gaussian field cut at zero,
- * every THIN-th draw of one chain of exact dynamics. */
+ * Truths come from the planned prior (osse_prior.h): exp of a Gaussian field, or a Gaussian field
+ * cut at zero, every THIN-th draw of one chain of exact dynamics. */
 #include <math.h>
 #include <string.h>
 
@@ -10,7 +10,7 @@
 #include "algorithms/inversion/control.h"
 #include "algorithms/inversion/lognormal.h"
 #include "algorithms/inversion/noise.h"
-#include "algorithms/inversion/osse.h"
+#include "algorithms/inversion/osse_prior.h"
 #include "algorithms/inversion/truncated.h"
 #include "src/core/memory.h"
 #include "src/core/rng.h"
@@ -19,7 +19,8 @@
 #define SETTLING 64 /* draws before the first */
 
 typedef struct experiment {
-  sky_problem p; /* the caller's, with its own y */
+  sky_problem p;     /* the caller's, with its own y */
+  sky_problem drawn; /* the caller's, with the prior that truths come from */
   const sky_osse_plan *plan;
   const sky_osse_sampling *how;
   size_t nz;
@@ -34,7 +35,7 @@ typedef struct experiment {
 
 /* exp(μ + C u), the prior of lognormal.h */
 static sky_status draw_lognormal(sky_context *ctx, experiment *e) {
-  const sky_problem *p = &e->p;
+  const sky_problem *p = &e->drawn;
   const size_t m = p->n_state;
   double *sd = NULL, *u = NULL;
   sky_control c = {0};
@@ -68,7 +69,7 @@ cleanup:
 /* N(x0, Q) cut at zero, by the dynamics that also sample the posterior (checked on their own
  * against closed forms, truncated.md). */
 static sky_status draw_truncated(sky_context *ctx, experiment *e) {
-  const sky_problem *p = &e->p;
+  const sky_problem *p = &e->drawn;
   const size_t m = p->n_state;
   const sky_sampling plan = {
       .n_chain = 1, .n_draw = THIN * e->plan->members, .n_warmup = SETTLING, .seed = e->plan->seed};
@@ -122,10 +123,12 @@ static sky_status sample_member(sky_context *ctx, experiment *e, size_t k, sky_o
   sky_lognormal mode = {0};
   sky_sampled drawn = {0};
   how.seed = e->plan->seed + 0x100000000 * (k + 1); /* none of the truths' */
+  sky_progress_begin(ctx, "member", 1);             /* its steps are none of the experiment's */
   sky_status st =
       e->how->lognormal
           ? sky_lognormal_sample(ctx, &e->p, e->W, e->nz, &how, &mode, &drawn)
           : sky_truncated_sample(ctx, &e->p, e->lower, e->upper, e->W, e->nz, &how, &drawn);
+  sky_progress_end(ctx);
   if (st == SKY_OK) st = sky_osse_add_draws(ctx, out, &drawn, e->truth);
   sky_lognormal_free(&mode);
   sky_sampled_free(&drawn);
@@ -146,6 +149,7 @@ static sky_status prepare(sky_context *ctx, experiment *e, const sky_problem *p)
   SKY_GO_ALLOC(e->truth, SKY_NEW(ctx, double, e->nz));
   for (size_t i = 0; i < p->n_state; i++)
     e->upper[i] = INFINITY;
+  SKY_GO(sky_osse_prior_make(ctx, p, e->plan, &e->drawn));
   SKY_GO(e->how->lognormal ? draw_lognormal(ctx, e) : draw_truncated(ctx, e));
 cleanup:
   return st; /* what is there is freed by sky_osse_sample */
@@ -153,7 +157,7 @@ cleanup:
 
 sky_status sky_osse_sample(sky_context *ctx, const sky_problem *p, size_t n_zone, const double *W,
                            const sky_osse_plan *plan, const sky_osse_sampling *how, sky_osse *out) {
-  experiment e = {.plan = plan, .how = how, .nz = n_zone, .W = W};
+  experiment e = {.drawn = *p, .plan = plan, .how = how, .nz = n_zone, .W = W};
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
   SKY_TRY(sky_osse_check(ctx, plan));
@@ -161,7 +165,10 @@ sky_status sky_osse_sample(sky_context *ctx, const sky_problem *p, size_t n_zone
   SKY_TRY(sky_problem_check(ctx, p));
   sky_progress_begin(ctx, "osse", plan->members);
   SKY_GO(sky_osse_begin(ctx, n_zone, p->n_obs, out));
-  SKY_GO(prepare(ctx, &e, p));
+  sky_progress_begin(ctx, "truths", 1);
+  st = prepare(ctx, &e, p);
+  sky_progress_end(ctx);
+  SKY_GO(st);
   for (size_t k = 0; k < plan->members; k++) {
     observe_truth(ctx, &e, k);
     SKY_GO(sample_member(ctx, &e, k, out));
@@ -170,6 +177,7 @@ sky_status sky_osse_sample(sky_context *ctx, const sky_problem *p, size_t n_zone
   sky_osse_finish(out);
 cleanup:
   sky_progress_end(ctx);
+  sky_osse_prior_free(p, &e.drawn);
   double *const all[] = {e.p.y, e.lower, e.upper, e.truths, e.b, e.noise, e.truth};
   for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
     sky_free(all[i]);

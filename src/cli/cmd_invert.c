@@ -58,7 +58,7 @@ static sky_status take_option(sky_context *ctx, void *user, const char *name, co
   else {
     SKY_TRY(sky_invert_sign_option(ctx, &o->sign, name, value, &taken));
     if (taken) return SKY_OK;
-    if (strcmp(name, "osse") != 0 && strncmp(name, "noise-", 6) != 0) o->gaussian = name;
+    if (!sky_invert_osse_option(name)) o->gaussian = name;
     if (strcmp(name, "method") == 0)
       o->solve.method = o->modes.method = value;
     else {
@@ -392,7 +392,7 @@ sky_status sky_cmd_invert(sky_context *ctx, int argc, char **argv) {
   if (bounded && o.gaussian != NULL)
     return sky_fail(ctx, SKY_E_USAGE, "invert: --%s does not go with --sign %s", o.gaussian,
                     o.sign.sign);
-  if (bounded && (o.modes.osse != NULL || o.modes.noise_factor || o.modes.noise_correlation))
+  if (bounded && sky_invert_of_osse(&o.modes))
     o.modes.sign = &o.sign; /* an experiment, or its options without one: refused there */
   if (bounded && o.modes.sign == NULL)
     return sky_invert_sign_run(ctx, &o.sign, o.problem, o.output, &o.zones, common.json);

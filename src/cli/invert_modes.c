@@ -28,7 +28,9 @@ bool sky_invert_take(sky_invert_modes *m, const char *name, const char *value) {
                {"coarsen", &m->coarsen, NULL},
                {"osse", &m->osse, NULL},
                {"noise-factor", &m->noise_factor, NULL},
-               {"noise-correlation", &m->noise_correlation, NULL}};
+               {"noise-correlation", &m->noise_correlation, NULL},
+               {"prior-factor", &m->prior_factor, NULL},
+               {"length-factor", &m->length_factor, NULL}};
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
     if (strcmp(known[i].name, name) != 0) continue;
     if (known[i].flag != NULL)
@@ -38,6 +40,20 @@ bool sky_invert_take(sky_invert_modes *m, const char *name, const char *value) {
     return true;
   }
   return false;
+}
+
+bool sky_invert_osse_option(const char *name) {
+  static const char *const names[] = {"osse", "noise-factor", "noise-correlation", "prior-factor",
+                                      "length-factor"};
+  bool found = false;
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    found = found || strcmp(name, names[i]) == 0;
+  return found;
+}
+
+bool sky_invert_of_osse(const sky_invert_modes *m) {
+  return m->osse != NULL || m->noise_factor != NULL || m->noise_correlation != NULL ||
+         m->prior_factor != NULL || m->length_factor != NULL;
 }
 
 static bool geostatistical(const sky_invert_modes *m) {
@@ -68,9 +84,10 @@ static sky_status check_modes(sky_context *ctx, const sky_invert_modes *m) {
     return sky_fail(ctx, SKY_E_USAGE, "invert: --reml and --desroziers exclude each other");
   if (m->coarsen != NULL && !m->diagnose)
     return sky_fail(ctx, SKY_E_USAGE, "invert: --coarsen goes with --diagnose");
-  if (m->osse == NULL && (m->noise_factor != NULL || m->noise_correlation != NULL))
+  if (m->osse == NULL && sky_invert_of_osse(m))
     return sky_fail(ctx, SKY_E_USAGE,
-                    "invert: --noise-factor and --noise-correlation go with --osse");
+                    "invert: --noise-factor, --noise-correlation, --prior-factor and "
+                    "--length-factor go with --osse");
   if (m->diagnose && (geostatistical(m) || smoother(m) || m->osse != NULL))
     return sky_fail(ctx, SKY_E_USAGE, "invert: --diagnose is of the Bayesian solution alone");
   return SKY_OK;

@@ -16,7 +16,7 @@
 
 typedef struct sky_invert_modes { /* the options as given; NULL = not given */
   const char *method, *lag, *tune, *holdout, *huber, *coarsen;
-  const char *osse, *seed, *noise_factor, *noise_correlation;
+  const char *osse, *seed, *noise_factor, *noise_correlation, *prior_factor, *length_factor;
   const sky_invert_sign *sign; /* of an experiment with fluxes that are not negative; NULL */
   bool restricted, desroziers, screen, diagnose;
 } sky_invert_modes;
@@ -35,12 +35,18 @@ typedef struct sky_invert_modes { /* the options as given; NULL = not given */
       {"coarsen", 0, "F", "with --diagnose: cost of a mesh of F x F cells"},                       \
       {"osse", 0, "N",                                                                             \
        "draw N truths and observations from the statistics and judge the answers"},                \
-      {"noise-factor", 0, "F", "with --osse: true noise over the stated one (default 1)"}, {       \
-    "noise-correlation", 0, "R", "with --osse: along the observations (default 0)"                 \
+      {"noise-factor", 0, "F", "with --osse: true noise over the stated one (default 1)"},         \
+      {"noise-correlation", 0, "R", "with --osse: along the observations (default 0)"},            \
+      {"prior-factor", 0, "F", "with --osse: true prior sd over the stated one (default 1)"}, {    \
+    "length-factor", 0, "F",                                                                       \
+        "with --osse: true correlation length over the stated one (default 1)"                     \
   }
 
 /* True where name is one of SKY_INVERT_OPTIONS; then it is taken. */
 bool sky_invert_take(sky_invert_modes *m, const char *name, const char *value);
+bool sky_invert_osse_option(const char *name); /* --osse, or an option that goes with it */
+/* --osse, or an option that goes with it, was given. */
+bool sky_invert_of_osse(const sky_invert_modes *m);
 /* Reads the labels, drops outliers, tunes and reweights as asked: p is changed, and what was done
  * is added to `answer`. *done: the mode gave another answer than the plain solution
  * (geostatistical, experiment), which is in `answer` and in the file `output` (NULL = none). */

@@ -103,12 +103,22 @@ static sky_status answer_pool(sky_context *ctx, const char *name, const sky_osse
   return sky_invert_numbers(ctx, to, limits, of, 2);
 }
 
+static sky_status answer_verdict(sky_context *ctx, const sky_osse *s, cJSON *to) {
+  char text[120];
+  if (s->judged)
+    return sky_invert_text(ctx, to, "verdict", s->calibrated ? "calibrated" : "not calibrated");
+  snprintf(text, sizeof text, "not judged: %zu of %zu members did not converge (more --samples)",
+           s->n_unconverged, s->n_member);
+  sky_log(ctx, SKY_LOG_WARN, "osse: %s", text);
+  return sky_invert_text(ctx, to, "verdict", text);
+}
+
 static sky_status answer_osse(sky_context *ctx, const sky_osse *s, const zones *z, cJSON *to) {
   const double n = (double)s->n_member;
   const double limits[] = {(double)s->low68 / n,  (double)s->high68 / n, (double)s->low95 / n,
                            (double)s->high95 / n, s->spread_low,         s->spread_high};
   SKY_TRY(sky_invert_number(ctx, to, "members", n));
-  SKY_TRY(sky_invert_text(ctx, to, "verdict", s->calibrated ? "calibrated" : "not calibrated"));
+  SKY_TRY(answer_verdict(ctx, s, to));
   if (!isnan(s->j_per_n)) {
     SKY_TRY(sky_invert_number(ctx, to, "jb_per_dofs", s->jb_per_dofs));
     SKY_TRY(sky_invert_number(ctx, to, "jb_per_dofs_sd", s->jb_sd));
@@ -148,7 +158,8 @@ static sky_status sample_members(sky_context *ctx, const sky_invert_sign *sign,
   SKY_TRY(sky_invert_text(ctx, to, "sign", sign->sign));
   SKY_TRY(sky_invert_number(ctx, to, "chains", (double)how.draws.n_chain));
   SKY_TRY(sky_invert_number(ctx, to, "samples", (double)how.draws.n_draw));
-  return sky_invert_number(ctx, to, "members_with_rhat_above_limit", (double)s->n_apart);
+  SKY_TRY(sky_invert_number(ctx, to, "rhat_limit", SKY_OSSE_RHAT));
+  return sky_invert_number(ctx, to, "members_converged", (double)(s->n_member - s->n_unconverged));
 }
 
 sky_status sky_invert_osse(sky_context *ctx, const sky_invert_modes *m, const sky_problem *p,
@@ -168,6 +179,10 @@ sky_status sky_invert_osse(sky_context *ctx, const sky_invert_modes *m, const sk
                                   &plan.noise_factor));
   SKY_GO(sky_invert_option_number(ctx, "noise-correlation", m->noise_correlation, 0, -1, 1,
                                   &plan.noise_correlation));
+  SKY_GO(sky_invert_option_number(ctx, "prior-factor", m->prior_factor, 1, 0, 1e6,
+                                  &plan.prior_factor));
+  SKY_GO(sky_invert_option_number(ctx, "length-factor", m->length_factor, 1, 0, 1e6,
+                                  &plan.length_factor));
   SKY_GO(make_zones(ctx, p, l, given, &z));
   drop_empty(p, &z);
   SKY_GO(m->sign != NULL ? sample_members(ctx, m->sign, p, &z, &plan, to, &s)

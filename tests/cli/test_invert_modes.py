@@ -409,13 +409,18 @@ def osse(path):
     total = a["zones"][0]
     plain = solve(path)
     assert abs(total["rmse"] / plain["posterior_total_sd"] - 1) < 3.3 / np.sqrt(2 * 200)
-    for wrong in (("--noise-factor", "1.4"), ("--noise-factor", "0.7"), ("--noise-correlation", "0.9")):
+    for wrong in (("--noise-factor", "1.4"), ("--noise-factor", "0.7"), ("--noise-correlation", "0.9"),
+                  ("--prior-factor", "1.5"), ("--prior-factor", "0.5"), ("--length-factor", "1.5"),
+                  ("--length-factor", "0.5")):
         b = verdict(*wrong)
         assert b["verdict"] == "not calibrated", (wrong, b)
+    assert verdict("--prior-factor", "1", "--length-factor", "1.0") == verdict()
     fails(2, "--osse '3'", "--problem", path, "--osse", "3")
     fails(2, "--noise-correlation '1'", "--problem", path, "--osse", "50", "--noise-correlation", "1")
     fails(2, "or --osse", "--problem", path, "--seed", "4")
     fails(2, "go with --osse", "--problem", path, "--noise-factor", "2")
+    fails(2, "go with --osse", "--problem", path, "--length-factor", "2")
+    fails(2, "--prior-factor '-1'", "--problem", path, "--osse", "50", "--prior-factor", "-1")
 
 
 def main():

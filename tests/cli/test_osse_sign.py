@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """skyflux invert --osse with --sign: right statistics pass, wrong noise is flagged.
 
-test_osse_sign.py BINARY DATA WORK SOURCE [short | nonnegative | lognormal | rates]"""
+test_osse_sign.py BINARY DATA WORK SOURCE [short | nonnegative | lognormal | rates | members N]"""
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -62,7 +63,11 @@ def check(a, members, sign):
                 and abs(z["bias"]) <= a["limit_in_sds"] * z["bias_sd"])
         assert z["verdict"] == ("inside" if good else "outside")
         inside.append(good)
-    assert a["verdict"] == ("calibrated" if all(inside) else "not calibrated")
+    unconverged = members - a["members_converged"]
+    if unconverged > 0.05 * members:
+        assert a["verdict"] == f"not judged: {unconverged} of {members} members did not converge (more --samples)"
+    else:
+        assert a["verdict"] == ("calibrated" if all(inside) else "not calibrated")
 
 
 def along_track(path, share):
@@ -78,11 +83,45 @@ def along_track(path, share):
     return out
 
 
+def own_zones(path):
+    """Zones of the file are judged as any other: a zone of all is the total, its half has half the miss."""
+    out = path.replace(".nc", "_zones.nc")
+    shutil.copy(path, out)
+    f = netCDF4.Dataset(out, "a")
+    n = len(f.dimensions["cell"])
+    f.createDimension("zone", 3)
+    f.createVariable("zone_name", str, ("zone",))[:] = np.array(["all", "half of all", "first"], dtype=object)
+    f.createVariable("zones", "f8", ("zone", "cell"))[:] = [np.ones(n), np.full(n, 0.5), np.arange(n) == 0]
+    f.close()
+    for sign in ("gaussian", "nonnegative", "lognormal"):
+        how = () if sign == "gaussian" else ("--samples", "400", "--chains", "2")
+        zones = {z["zone"]: z for z in osse(out, sign, 40, *how)["zones"]}
+        assert list(zones)[-3:] == ["all", "half of all", "first"]
+        total = dict(zones["total"], zone="all")
+        assert all(np.allclose(np.array(total[k], float), np.array(zones["all"][k], float), rtol=1e-9)
+                   for k in total if k not in ("zone", "verdict")), (total, zones["all"])
+        half = zones["half of all"]
+        assert half["coverage68"] == total["coverage68"] and half["rank_histogram"] == total["rank_histogram"]
+        assert abs(half["bias"] / total["bias"] - 0.5) < 1e-9 and abs(half["rmse"] / total["rmse"] - 0.5) < 1e-9
+        first = zones["first"]
+        assert sum(first["rank_histogram"]) == 40 and first["verdict"] == "inside"
+
+
+def progress_counts_members(path):
+    """Steps of the samplers inside of a member are not those of the experiment."""
+    for sign in ("nonnegative", "lognormal"):
+        r = subprocess.run([BINARY, "invert", "-p", path, "--progress=plain", "--json", "--sign", sign, "--osse", "20",
+                            "--samples", "100"], capture_output=True, text=True)
+        shown = [(int(percent), int(done)) for percent, done in re.findall(r"(\d+) % \((\d+) of 20\)", r.stderr)]
+        assert r.returncode == 0 and shown[-1] == (100, 20), r.stderr
+        assert shown == sorted(shown) and all(p == 5 * n for p, n in shown), r.stderr
+
+
 def short():
     path = os.path.join(WORK, "small.nc")
     positive_problem.write(path, 3, 2, 2, 24, 7)
     for sign in ("nonnegative", "lognormal"):
-        how = ("--samples", "60", "--chains", "2", "--seed", "3")
+        how = ("--samples", "400", "--chains", "2", "--seed", "3")
         a = osse(path, sign, 40, *how)
         check(a, 40, sign)
         assert a["verdict"] == "calibrated", a
@@ -90,8 +129,16 @@ def short():
         b = osse(path, sign, 40, *how, "--noise-factor", "4")
         check(b, 40, sign)
         assert b["verdict"] == "not calibrated", b
+        b = osse(path, sign, 40, "--samples", "8", "--chains", "2")  # draws that are worth nothing
+        check(b, 40, sign)
+        assert b["verdict"].startswith("not judged: ") and b["members_converged"] < 38, b
+    own_zones(path)
+    progress_counts_members(path)
     for args, word in ((("--osse", "5"), "--osse '5'"), (("--osse", "40", "--huber", "2"), "--huber"),
                        (("--noise-factor", "2"), "go with --osse"),
+                       (("--prior-factor", "2"), "go with --osse"),
+                       (("--osse", "40", "--prior-factor", "0"), "--prior-factor '0'"),
+                       (("--osse", "40", "--length-factor", "x"), "--length-factor 'x'"),
                        (("--osse", "40", "--samples", "3"), "--samples: '3'")):
         r = run(path, "--sign", "nonnegative", *args)
         assert r.returncode == 2 and word in r.stderr and r.stdout == "", (args, r)
@@ -101,7 +148,7 @@ def full(sign):
     """200 members. Noise-dominated, so that a noise that is wrong shows; along tracks it is right if R says so."""
     path = os.path.join(WORK, "full.nc")
     positive_problem.write(path, 4, 2, 2, 60, 7, r_sd=0.8)
-    how = ("--samples", "150")
+    how = ("--samples", "400" if sign == "nonnegative" else "700")  # so that members converge
     right = osse(path, sign, 200, *how)
     check(right, 200, sign)
     assert right["verdict"] == "calibrated", right
@@ -114,6 +161,39 @@ def full(sign):
         check(b, 200, sign)
         assert b["verdict"] == "not calibrated", (wrong, b)
         print(sign, *wrong, "spread of zones", b["spread_of_zones"], "joint", b["spread_joint"])
+    wrong_prior(sign)
+
+
+def wrong_prior(sign):
+    """Truths of another prior than the stated one, where the prior counts. A cut prior hides its length better."""
+    path = os.path.join(WORK, "prior.nc")
+    positive_problem.write(path, 3, 2, 2, 24, 7)
+    short_or_long = ("1.5", "0.5") if sign == "lognormal" else ("4",)
+    for wrong in (("--prior-factor", "1"), ("--length-factor", "1"), ("--prior-factor", "1.5"),
+                  ("--prior-factor", "0.5"), *(("--length-factor", f) for f in short_or_long)):
+        b = osse(path, sign, 200, "--samples", "400", *wrong)
+        check(b, 200, sign)
+        assert b["verdict"] == ("calibrated" if wrong[1] == "1" else "not calibrated"), (wrong, b)
+        print(sign, *wrong, "spread of zones", b["spread_of_zones"], "joint", b["spread_joint"])
+
+
+def members(count):
+    """400 log-normal unknowns, 4000 observations, the problem of lognormal_hmc: no bias, intervals that cover."""
+    path = os.path.join(WORK, "members.nc")
+    positive_problem.write(path, 10, 10, 4, 4000, seed=1)
+    before = os.times()
+    a = osse(path, "lognormal", count, "--samples", "400", "--chains", "4", "--seed", "1")
+    cpu = os.times().children_user - before.children_user
+    check(a, count, "lognormal")
+    for z in a["zones"]:
+        print(f"{z['zone']:10s} bias {z['bias']:+.4f} ± {z['bias_sd']:.4f} rmse {z['rmse']:.4f} 68 %: "
+              f"{z['coverage68']:.3f} 95 %: {z['coverage95']:.3f} spread {z['spread']:.3f}")
+    print(f"{count} members, {a['members_converged']} converged, 68 % limits {a['coverage68_limits']}, 95 % "
+          f"{a['coverage95_limits']}, all zones {a['spread_of_zones']:.3f}, joint {a['spread_joint']:.3f} "
+          f"({a['spread_joint_limits']}), {cpu:.0f} s of CPU")
+    total = a["zones"][0]
+    assert abs(total["bias"]) < 3.3 * total["bias_sd"] and total["bias_sd"] < 0.01 * 625  # of the prior's total
+    assert a["verdict"] == "calibrated", a
 
 
 def rates():
@@ -139,6 +219,8 @@ def main():
         short()
     elif PART == "rates":
         rates()
+    elif PART == "members":
+        members(int(sys.argv[6]))
     else:
         full(PART)
     print("ok")

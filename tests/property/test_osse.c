@@ -138,7 +138,8 @@ static bool planned(bool low_rank, sky_osse_plan plan, sky_osse *s) {
 static void test_members(void **state) {
   (void)state;
   sky_osse s;
-  sky_osse_plan plan = {.members = 400, .seed = 1, .noise_factor = 1};
+  sky_osse_plan plan = {
+      .members = 400, .seed = 1, .noise_factor = 1, .prior_factor = 1, .length_factor = 1};
   assert_true(planned(false, plan, &s));
   assert_true(planned(true, plan, &s));
   plan.noise_factor = 1.4;
@@ -148,6 +149,111 @@ static void test_members(void **state) {
   plan.noise_factor = 1;
   plan.noise_correlation = 0.9;
   assert_false(planned(false, plan, &s));
+}
+
+/* Mean square error of the zones over members whose truths come from another prior, against
+ * a((I - A) Q' (I - A)ᵀ + K R Kᵀ)aᵀ by dense textbook formulas. */
+static void expect_square_error(bool low_rank, double prior, double length) {
+  enum { MEMBERS = 3000 };
+  sky_context *ctx = fixture_context(2);
+  double W[ZONES * STATE], R[OBS * OBS] = {0}, E[CELLS * CELLS], left[STATE], gain[OBS];
+  fixture_answer a;
+  sky_problem p;
+  sky_osse s;
+  fill_zones(W);
+  (low_rank ? fixture_low_rank : fixture_problem)(ctx, 3, CELLS, TIMES, OBS, 0, &p);
+  double xc[CELLS], yc[CELLS] = {0};
+  if (!low_rank) {
+    p.space.kind = SKY_CORR_EXPONENTIAL;
+    p.length_km = -1 / log(p.E[1]);
+    p.xc = xc;
+    p.yc = yc;
+  }
+  for (size_t i = 0; i < CELLS; i++) {
+    xc[i] = (double)i;
+    for (size_t j = 0; j < CELLS; j++)
+      E[i * CELLS + j] = exp(-fabs((double)i - (double)j) / (length * p.length_km));
+  }
+  for (size_t i = 0; i < OBS; i++)
+    R[i * OBS + i] = p.r_sd[i] * p.r_sd[i];
+  double *H = fixture_dense_H(ctx, &p), *Q, *other;
+  if (low_rank) {
+    Q = fixture_dense_low_rank(ctx, STATE, p.q_rank, p.q_factor, p.q_sign, p.q_var);
+    other = fixture_dense_low_rank(ctx, STATE, p.q_rank, p.q_factor, p.q_sign, p.q_var);
+  } else {
+    Q = fixture_dense_Q(ctx, &p, p.x_sd, p.E, p.D);
+    other = fixture_dense_Q(ctx, &p, p.x_sd, E, p.D);
+  }
+  fixture_solve(ctx, OBS, STATE, H, Q, R, p.y, p.x0, &a);
+  const sky_osse_plan plan = {.members = MEMBERS,
+                              .seed = 5,
+                              .noise_factor = 1,
+                              .prior_factor = prior,
+                              .length_factor = length};
+  assert_int_equal(sky_osse_run(ctx, &p, ZONES, W, &plan, &s), SKY_OK);
+  for (size_t z = 0; z < ZONES; z++) {
+    const double *w = W + z * STATE;
+    fixture_multiply(1, STATE, STATE, false, w, false, a.A, left);
+    fixture_multiply(1, STATE, OBS, false, w, false, a.K, gain);
+    for (size_t i = 0; i < STATE; i++)
+      left[i] = w[i] - left[i];
+    const double want =
+        prior * prior * fixture_form(STATE, left, other, left) + fixture_form(OBS, gain, R, gain);
+    const double got = s.zone[z].square / MEMBERS;
+    print_message("zone %zu: mean square error %g, expected %g\n", z, got, want);
+    assert_true(fabs(got / want - 1) < 4 * sqrt(2.0 / MEMBERS));
+  }
+  p.xc = p.yc = NULL;
+  sky_osse_free(&s);
+  fixture_answer_free(&a);
+  sky_free(H);
+  sky_free(Q);
+  sky_free(other);
+  sky_problem_free(&p);
+  sky_context_free(ctx);
+}
+
+static void test_other_priors(void **state) {
+  (void)state;
+  expect_square_error(false, 1, 1);
+  expect_square_error(false, 1.5, 1);
+  expect_square_error(false, 1, 3);
+  expect_square_error(false, 0.5, 0.5);
+  expect_square_error(true, 1.5, 1);
+}
+
+static void test_refusals(void **state) {
+  (void)state;
+  const sky_osse_plan plan = {
+      .members = 20, .noise_factor = 1, .prior_factor = 1, .length_factor = 2};
+  sky_context *ctx = fixture_context(1);
+  double W[ZONES * STATE];
+  sky_osse s;
+  fill_zones(W);
+  for (int low_rank = 0; low_rank < 2; low_rank++) {
+    sky_problem p;
+    (low_rank ? fixture_low_rank : fixture_problem)(ctx, 1, CELLS, TIMES, OBS, 0, &p);
+    assert_int_equal(sky_osse_run(ctx, &p, ZONES, W, &plan, &s), SKY_E_RANGE);
+    assert_non_null(strstr(sky_error(ctx), low_rank ? "low rank" : "not made from a model"));
+    for (int k = 0; k < 2; k++) {
+      sky_osse_plan bad = plan;
+      *(k == 0 ? &bad.prior_factor : &bad.length_factor) = k == 0 ? -1 : INFINITY;
+      assert_int_equal(sky_osse_run(ctx, &p, ZONES, W, &bad, &s), SKY_E_RANGE);
+      assert_non_null(strstr(sky_error(ctx), k == 0 ? "prior factor -1" : "length factor inf"));
+    }
+    sky_osse_plan both = plan;
+    both.prior_factor = 2;
+    for (uint64_t n = 1; n <= 60; n++) {
+      both.length_factor = low_rank ? 1 : 2;
+      sky_memory_fail_at(ctx, n);
+      const sky_status st = sky_osse_run(ctx, &p, ZONES, W, &both, &s);
+      sky_memory_fail_at(ctx, 0);
+      assert_true(st == SKY_OK || st == SKY_E_NOMEM || (!low_rank && st == SKY_E_RANGE));
+      sky_osse_free(&s);
+    }
+    sky_problem_free(&p);
+  }
+  sky_context_free(ctx);
 }
 
 /* Zones that nest: eᵀC⁺e of two cells and their sum is that of the two cells. */
@@ -202,6 +308,8 @@ static void test_limits(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_calibrated), cmocka_unit_test(test_defects_are_seen),
-      cmocka_unit_test(test_members), cmocka_unit_test(test_joint), cmocka_unit_test(test_limits)};
+      cmocka_unit_test(test_members),    cmocka_unit_test(test_other_priors),
+      cmocka_unit_test(test_refusals),   cmocka_unit_test(test_joint),
+      cmocka_unit_test(test_limits)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,7 +64,9 @@ static void repeat(int times, sky_osse_plan plan, rates *out) {
 static void test_false_alarms(void **state) {
   (void)state;
   rates r;
-  repeat(RIGHT, (sky_osse_plan){.members = 100, .noise_factor = 1}, &r);
+  repeat(RIGHT,
+         (sky_osse_plan){.members = 100, .noise_factor = 1, .prior_factor = 1, .length_factor = 1},
+         &r);
   assert_true(r.flagged <= 5);
   for (int i = 0; i < 2; i++) {
     const double mean = r.sum[i] / RIGHT, var = r.square[i] / RIGHT - mean * mean;
@@ -78,9 +80,15 @@ static void test_false_alarms(void **state) {
 static void test_power(void **state) {
   (void)state;
   rates r;
-  repeat(WRONG, (sky_osse_plan){.members = 200, .noise_factor = 1.2}, &r);
+  repeat(
+      WRONG,
+      (sky_osse_plan){.members = 200, .noise_factor = 1.2, .prior_factor = 1, .length_factor = 1},
+      &r);
   assert_int_equal(r.flagged, WRONG);
-  repeat(WRONG, (sky_osse_plan){.members = 200, .noise_factor = 0.8}, &r);
+  repeat(
+      WRONG,
+      (sky_osse_plan){.members = 200, .noise_factor = 0.8, .prior_factor = 1, .length_factor = 1},
+      &r);
   assert_int_equal(r.flagged, WRONG);
 }
 

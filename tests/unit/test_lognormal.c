@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "algorithms/inversion/lognormal.h"
+#include "algorithms/inversion/noise.h"
 #include "fixture_problem.h"
 #include "src/core/memory.h"
 
@@ -172,6 +173,66 @@ static void test_same_for_any_threads(void **state) {
     sky_sampled_free(&got[k]);
 }
 
+/* H with every element written out, most of them 0: the same problem, but the product with F is the
+ * cheaper one. Draws are those through H to rounding, also with errors along tracks. */
+static void fill_with_zeros(sky_context *ctx, sky_problem *p) {
+  const size_t m = p->n_state;
+  double *val = fixture_new(ctx, p->n_obs * m);
+  int32_t *col = SKY_NEW(ctx, int32_t, p->n_obs * m);
+  assert_non_null(col);
+  for (size_t i = 0; i < p->n_obs; i++) {
+    for (size_t j = 0; j < m; j++)
+      col[i * m + j] = (int32_t)j;
+    for (size_t k = p->rowptr[i]; k < p->rowptr[i + 1]; k++)
+      val[i * m + (size_t)p->col[k]] = p->val[k];
+  }
+  for (size_t i = 0; i <= p->n_obs; i++)
+    p->rowptr[i] = i * m;
+  sky_free(p->val);
+  sky_free(p->col);
+  p->val = val;
+  p->col = col;
+}
+
+static void test_both_products(void **state) {
+  (void)state;
+  enum { CELLS = 8, TIMES = 3, OBS = 30, OFFSETS = 2 };
+  const sky_sampling how = {.n_chain = 3, .n_draw = 60, .n_warmup = 60, .seed = 11};
+  const size_t n = CELLS * TIMES + OFFSETS;
+  for (int tracks = 0; tracks < 2; tracks++) {
+    sky_context *ctx = fixture_context(2);
+    sky_problem p;
+    sky_sampled got[2];
+    double W[CELLS * TIMES];
+    int32_t overpass[OBS];
+    double along[OBS];
+    fixture_problem(ctx, 5, CELLS, TIMES, OBS, OFFSETS, &p);
+    for (size_t i = 0; i < CELLS * TIMES; i++)
+      W[i] = 1 + (double)(i % 3);
+    for (size_t i = 0; i < OBS; i++) {
+      overpass[i] = (int32_t)(i / 10);
+      along[i] = 3.0 * (double)i;
+    }
+    if (tracks)
+      assert_int_equal(sky_track_create(ctx, OBS, overpass, along, 9, 0.7, &p.track), SKY_OK);
+    assert_true(2 * (p.rowptr[OBS] + OBS) < n * n);
+    for (int k = 0; k < 2; k++) {
+      sky_lognormal mode;
+      if (k == 1) fill_with_zeros(ctx, &p);
+      assert_int_equal(sky_lognormal_sample(ctx, &p, W, 1, &how, &mode, &got[k]), SKY_OK);
+      sky_lognormal_free(&mode);
+    }
+    assert_true(2 * (p.rowptr[OBS] + OBS) >= n * n);
+    assert_true(fixture_difference(180, got[1].zone, got[0].zone) < 1e-9);
+    assert_true(memcmp(got[1].zone, got[0].zone, 180 * sizeof(double)) != 0); /* two ways */
+    assert_true(fixture_near(got[1].acceptance, got[0].acceptance, 1e-9));
+    sky_sampled_free(&got[0]);
+    sky_sampled_free(&got[1]);
+    sky_problem_free(&p);
+    sky_context_free(ctx);
+  }
+}
+
 static void test_refusals(void **state) {
   (void)state;
   sky_context *ctx = fixture_context(1);
@@ -203,6 +264,7 @@ int main(void) {
       cmocka_unit_test(test_quadrature),
       cmocka_unit_test(test_tight_prior),
       cmocka_unit_test(test_same_for_any_threads),
+      cmocka_unit_test(test_both_products),
       cmocka_unit_test(test_refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
