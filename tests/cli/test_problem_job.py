@@ -100,5 +100,5 @@ with Dataset(f"{work}/bad.nc", "w") as out, Dataset(problem) as d:
         new.setncatts({a: v.getncattr(a) for a in v.ncattrs() if a != "_FillValue"})
         new[:] = 0 if k == "zone_constant" else v[:]
 done = subprocess.run([binary, "invert", "--problem", f"{work}/bad.nc", "--json"], capture_output=True, text=True)
-assert done.returncode == 3 and "zone_constant: 1 values (expected" in done.stderr, done
+assert done.returncode == 3 and "zone_constant: dimensions (one = 1) (expected (zone = " in done.stderr, done
 print(f"problem of a job: {len(ids)} zones as the job, to 1e-12; 200 members calibrated, with three times the noise not")
