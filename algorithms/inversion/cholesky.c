@@ -28,6 +28,10 @@ void sky_blas_single(void) {
   pthread_once(&blas_once, blas_single);
 }
 
+const char *sky_blas_core(void) {
+  return openblas_get_corename();
+}
+
 static int tile_size(size_t n, size_t start, size_t tile) {
   return (int)(n - start < tile ? n - start : tile);
 }

@@ -10,6 +10,8 @@
 /* From here on every BLAS call of this process runs on its calling thread. Each function below
  * calls it; whoever uses CBLAS directly does so first. */
 void sky_blas_single(void);
+/* The processor whose kernels BLAS uses: results of two are equal to rounding, not in every bit. */
+const char *sky_blas_core(void);
 
 /* A [n*n] row-major, lower triangle used, overwritten with L (A = L Lᵀ). SKY_E_NOT_SPD names the
  * pivot (also where the input holds NaN or infinity); SKY_E_CANCELLED. The upper triangle stays. */

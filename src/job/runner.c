@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "algorithms/inversion/cholesky.h"
 #include "src/core/file.h"
 #include "src/core/memory.h"
 #include "src/core/timeutil.h"
@@ -305,6 +306,7 @@ static sky_status write_run_log(sky_context *ctx, const sky_job *job, const sky_
   cJSON_AddStringToObject(root, "command", opt->command != NULL ? opt->command : "");
   cJSON_AddStringToObject(root, "finished", now);
   cJSON_AddStringToObject(root, "host", host);
+  cJSON_AddStringToObject(root, "blas_core", sky_blas_core());
   cJSON_AddNumberToObject(root, "threads", sky_context_threads(ctx));
   cJSON_AddNumberToObject(root, "memory_budget_bytes", (double)sky_context_memory(ctx));
   cJSON_AddNumberToObject(root, "seconds", seconds);

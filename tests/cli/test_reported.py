@@ -3,6 +3,7 @@
 import csv
 import filecmp
 import glob
+import json
 import os
 import shutil
 import subprocess
@@ -124,6 +125,8 @@ run(folder=f"{work}/elsewhere")
 names = sorted(os.path.relpath(os.path.join(d, n), out) for d, _, ns in os.walk(out) for n in ns)
 _, differ, missing = filecmp.cmpfiles(out, f"{work}/elsewhere", names, shallow=False)
 assert set(differ) <= {"run.log.json"} and not missing, (differ, missing)
+log = json.load(open(f"{out}/run.log.json"))  # what a difference could come from
+assert log["blas_core"] in subprocess.run([binary, "--version"], capture_output=True, text=True).stdout, log
 
 # A stage that was killed between its output and its stamp leaves nothing that looks like a result.
 with open(job) as f:
