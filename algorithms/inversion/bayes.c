@@ -59,12 +59,6 @@ static bool wants_kernel(const sky_problem *p, const sky_functionals *zones) {
   return false;
 }
 
-/* ---- memory ---------------------------------------------------------------------------------- */
-
-static bool kronecker(const sky_problem *p) {
-  return p->q_var == NULL && p->levels == NULL;
-}
-
 double sky_problem_held_bytes(const sky_problem *p) {
   const double n = (double)p->n_obs, c = (double)p->n_cell, nt = (double)p->n_time, m = c * nt;
   const double prior = p->levels != NULL  ? sky_levels_bytes(p->levels) / 8
@@ -343,7 +337,7 @@ static sky_status solve_sd(solver *s) {
 #pragma omp parallel for schedule(static) num_threads(sky_context_threads(s->ctx))
     for (size_t c = 0; c < nc; c++) {
       double prior = p->x_sd[t * nc + c] * p->x_sd[t * nc + c];
-      if (kronecker(p)) prior = prior * p->D[t * p->n_time + t] * p->E[c * nc + c];
+      if (sky_problem_is_kronecker(p)) prior = prior * p->D[t * p->n_time + t] * p->E[c * nc + c];
       s->out->sd[t * nc + c] = sqrt(sky_variance(prior - sky_dot(Y + c * n, Y + c * n, n)));
     }
     st = sky_progress_step(s->ctx, 1);
@@ -410,7 +404,8 @@ sky_status sky_problem_solve(sky_context *ctx, const sky_problem *p, const sky_f
   sky_status st = SKY_OK;
   memset(out, 0, sizeof *out);
   SKY_TRY(sky_problem_check(ctx, p));
-  if (nz > 0) SKY_TRY(sky_zone_inventory_check(ctx, zones, p->n_cell, !kronecker(p)));
+  if (nz > 0)
+    SKY_TRY(sky_zone_inventory_check(ctx, zones, p->n_cell, !sky_problem_is_kronecker(p)));
   SKY_TRY(check_memory(ctx, p, zones));
   s.q = sky_problem_covariance(p);
   s.noise = sky_problem_noise(p);

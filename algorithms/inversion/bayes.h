@@ -4,6 +4,13 @@
 
 #include "algorithms/inversion/covariance.h"
 
+/* Q = S (D ⊗ E) S: the only form whose E and D are there. */
+static inline bool sky_problem_is_kronecker(const sky_problem *p) {
+  return p->q_var == NULL && p->levels == NULL;
+}
+/* n values, finite and, of an sd, not below 0: SKY_E_RANGE names the first that is not. */
+SKY_NODISCARD sky_status sky_problem_check_values(sky_context *ctx, const char *name,
+                                                  const double *v, size_t n, bool is_sd);
 /* Every array of the problem: SKY_E_RANGE names the first that is not usable. */
 SKY_NODISCARD sky_status sky_problem_check(sky_context *ctx, const sky_problem *p);
 /* The same for methods that take single elements of Q: SKY_E_RANGE where Q is levels. */

@@ -39,10 +39,6 @@ static void fill_mean(sky_iteration *it) {
   out->chi2 = it->G[0];
 }
 
-static double share_of(const sky_functionals *z, const double *a, size_t i) {
-  return a[i] == 0 ? 0 : z->whole != NULL ? a[i] / z->whole[i] : 1;
-}
-
 /* aᵀA p = (K a)ᵀ H p: for p = x0 everywhere, and for x0 inside the zone alone. */
 static void fill_responses(sky_iteration *it, size_t z, double *part, double *seen) {
   const size_t m = it->p->n_state, n = it->n;
@@ -53,7 +49,7 @@ static void fill_responses(sky_iteration *it, size_t z, double *part, double *se
   sky_obs_operator_observe(&it->op, it->p->x0, 1, seen);
   it->out->zone_sensitivity[z] = sky_dot(u, seen, n) / prior;
   for (size_t i = 0; i < m; i++)
-    part[i] = share_of(it->zones, a, i) * it->p->x0[i];
+    part[i] = sky_zone_share(it->zones, a, i) * it->p->x0[i];
   sky_obs_operator_observe(&it->op, part, 1, seen);
   it->out->zone_own_response[z] = sky_dot(u, seen, n) / prior;
 }
@@ -90,7 +86,7 @@ static void fill_zones(sky_iteration *it) {
 
 static double prior_variance(const sky_problem *p, size_t i) {
   const double var = p->x_sd[i] * p->x_sd[i];
-  if (p->q_var != NULL || p->levels != NULL) return var;
+  if (!sky_problem_is_kronecker(p)) return var;
   const size_t t = i / p->n_cell, c = i % p->n_cell;
   return var * p->D[t * p->n_time + t] * p->E[c * p->n_cell + c];
 }
@@ -135,7 +131,7 @@ static sky_status fill_maps(sky_iteration *it) {
   for (size_t z = 0; z < it->nz; z++) {
     sky_acc sum = {0, 0};
     for (size_t i = 0; i < m; i++)
-      sky_acc_add(&sum, share_of(it->zones, it->zones->W + z * m, i) * out->ak[i]);
+      sky_acc_add(&sum, sky_zone_share(it->zones, it->zones->W + z * m, i) * out->ak[i]);
     out->zone_dofs[z] = sky_acc_value(&sum);
   }
   return SKY_OK;

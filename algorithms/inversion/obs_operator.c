@@ -1,4 +1,5 @@
 /* obs_operator.c: see obs_operator.h. */
+#include "algorithms/inversion/bayes.h"
 #include "algorithms/inversion/obs_operator.h"
 
 #include <string.h>
@@ -14,10 +15,6 @@
 static size_t batch_of(const sky_problem *p) {
   const double fit = BATCH_ELEMENTS / (double)p->n_state;
   return fit < 2 ? 2 : fit > MOST_VECTORS ? MOST_VECTORS : (size_t)fit;
-}
-
-static bool kronecker(const sky_problem *p) {
-  return p->q_var == NULL && p->levels == NULL;
 }
 
 sky_status sky_obs_operator_open(sky_context *ctx, const sky_problem *p, bool float32,
@@ -43,7 +40,8 @@ sky_status sky_obs_operator_open(sky_context *ctx, const sky_problem *p, bool fl
   SKY_GO_ALLOC(out->t, SKY_NEW(ctx, double, out->batch * p->n_obs));
   SKY_GO_ALLOC(out->u, SKY_NEW(ctx, double, out->batch * p->n_state));
   SKY_GO_ALLOC(out->qu, SKY_NEW(ctx, double, out->batch * p->n_state));
-  SKY_GO_ALLOC(out->work, SKY_NEW(ctx, double, kronecker(p) ? out->batch * p->n_state : 0));
+  SKY_GO_ALLOC(out->work,
+               SKY_NEW(ctx, double, sky_problem_is_kronecker(p) ? out->batch * p->n_state : 0));
   SKY_GO_ALLOC(out->sums, SKY_NEW(ctx, double, p->n_background));
 cleanup:
   if (st != SKY_OK) sky_obs_operator_close(out);
@@ -66,7 +64,7 @@ double sky_obs_operator_bytes(const sky_problem *p, bool float32) {
   const double vectors = (double)batch_of(p);
   return sky_sparse_bytes(p->n_state, p->rowptr[p->n_obs], float32) +
          8 * (2 * vectors * (double)p->n_obs +
-              (kronecker(p) ? 3 : 2) * vectors * (double)p->n_state);
+              (sky_problem_is_kronecker(p) ? 3 : 2) * vectors * (double)p->n_state);
 }
 
 void sky_obs_operator_lift(sky_obs_operator *op, const double *v, size_t count) {

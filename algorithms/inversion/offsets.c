@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/inversion/bayes.h"
 #include "src/core/memory.h"
 
 static size_t n_group(const sky_problem *p) {
@@ -13,15 +14,6 @@ static size_t n_group(const sky_problem *p) {
 
 static bool has_group(const sky_problem *p, size_t i) {
   return p->group != NULL && p->group[i] >= 0;
-}
-
-static sky_status check_numbers(sky_context *ctx, const char *name, const double *v, size_t n,
-                                bool is_sd) {
-  for (size_t i = 0; i < n; i++)
-    if (!isfinite(v[i]) || (is_sd && v[i] < 0))
-      return sky_fail(ctx, SKY_E_RANGE, "problem: %s[%zu] = %g (expected a finite number%s)", name,
-                      i, v[i], is_sd ? " >= 0" : "");
-  return SKY_OK;
 }
 
 sky_status sky_offsets_check(sky_context *ctx, const sky_problem *p) {
@@ -36,9 +28,10 @@ sky_status sky_offsets_check(sky_context *ctx, const sky_problem *p) {
     if (p->group[i] < -1 || p->group[i] >= (int64_t)n_group(p))
       return sky_fail(ctx, SKY_E_RANGE, "problem: group[%zu] = %d (expected -1..%zu)", i,
                       p->group[i], n_group(p) - 1);
-  SKY_TRY(check_numbers(ctx, "regressor", p->regressor, p->n_regressor * p->n_obs, false));
-  SKY_TRY(check_numbers(ctx, "b0", p->b0, p->n_background, false));
-  return check_numbers(ctx, "b_sd", p->b_sd, p->n_background, true);
+  SKY_TRY(
+      sky_problem_check_values(ctx, "regressor", p->regressor, p->n_regressor * p->n_obs, false));
+  SKY_TRY(sky_problem_check_values(ctx, "b0", p->b0, p->n_background, false));
+  return sky_problem_check_values(ctx, "b_sd", p->b_sd, p->n_background, true);
 }
 
 void sky_offsets_add(const sky_problem *p, size_t i, const double *b, sky_acc *sum) {

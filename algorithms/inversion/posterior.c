@@ -123,17 +123,11 @@ void sky_posterior_free(sky_posterior *p) {
   memset(p, 0, sizeof *p);
 }
 
-/* How much of element i is the zone's. */
-static double share_of(const sky_functionals *zones, const double *a, size_t i) {
-  if (a[i] == 0) return 0;
-  return zones->whole != NULL ? a[i] / zones->whole[i] : 1;
-}
-
 /* Degrees of freedom of the state elements in the zone, each by its share. */
 static double zone_dofs(const sky_functionals *zones, size_t n, const double *a, const double *ak) {
   sky_acc sum = {0, 0};
   for (size_t i = 0; i < n; i++)
-    sky_acc_add(&sum, share_of(zones, a, i) * ak[i]);
+    sky_acc_add(&sum, sky_zone_share(zones, a, i) * ak[i]);
   return sky_acc_value(&sum);
 }
 
@@ -315,7 +309,7 @@ static double own_response(const sky_functionals *zones, size_t n, const double 
                            const double *aA, const double *x0, double prior) {
   sky_acc sum = {0, 0};
   for (size_t i = 0; i < n; i++)
-    sky_acc_add(&sum, share_of(zones, a, i) * aA[i] * x0[i]);
+    sky_acc_add(&sum, sky_zone_share(zones, a, i) * aA[i] * x0[i]);
   return prior != 0 ? sky_acc_value(&sum) / prior : NAN;
 }
 

@@ -28,6 +28,11 @@ void sky_posterior_zones(const sky_functionals *zones, size_t n_cell, const doub
 /* SKY_E_RANGE, naming what it is, where a number of the answer left the range of double. */
 SKY_NODISCARD sky_status sky_answer_finite(sky_context *ctx, const char *what, double value);
 
+/* How much of element i is the zone's, whose row is a. */
+static inline double sky_zone_share(const sky_functionals *zones, const double *a, size_t i) {
+  if (a[i] == 0) return 0;
+  return zones->whole != NULL ? a[i] / zones->whole[i] : 1;
+}
 /* A variance that rounding made slightly negative is 0; NaN stays NaN. */
 static inline double sky_variance(double v) {
   return v < 0 ? 0 : v;

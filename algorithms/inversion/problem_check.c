@@ -13,8 +13,8 @@
 #define INDEFINITE 1e-8       /* an eigenvalue of E below minus this is no rounding */
 #define ROUNDING 1e-9         /* of a prior variance, relative to the sum of its parts' sizes */
 
-static sky_status check_values(sky_context *ctx, const char *name, const double *v, size_t n,
-                               bool is_sd) {
+sky_status sky_problem_check_values(sky_context *ctx, const char *name, const double *v, size_t n,
+                                    bool is_sd) {
   for (size_t i = 0; i < n; i++)
     if (!isfinite(v[i]) || (is_sd && v[i] < 0))
       return sky_fail(ctx, SKY_E_RANGE, "problem: %s[%zu] = %g (expected a finite number%s)", name,
@@ -32,12 +32,7 @@ static sky_status check_jacobian(sky_context *ctx, const sky_problem *p) {
             "problem: row %zu of H has column %d (expected ascending columns in 0..%zu)", i,
             p->col[k], p->n_state - 1);
     }
-  return check_values(ctx, "H", p->val, p->rowptr[p->n_obs], false);
-}
-
-/* The only form whose E and D are there. */
-static bool kronecker(const sky_problem *p) {
-  return p->q_var == NULL && p->levels == NULL;
+  return sky_problem_check_values(ctx, "H", p->val, p->rowptr[p->n_obs], false);
 }
 
 /* x_sd belongs to the operator: it is looked at, so that both agree. */
@@ -58,8 +53,8 @@ static sky_status check_low_rank(sky_context *ctx, const sky_problem *p) {
   if (p->q_rank > INT32_MAX || (p->q_rank > 0 && (p->q_factor == NULL || p->q_sign == NULL)))
     return sky_fail(ctx, SKY_E_RANGE, "problem: q_rank = %zu without q_factor and q_sign",
                     p->q_rank);
-  SKY_TRY(check_values(ctx, "q_factor", p->q_factor, p->q_rank * m, false));
-  SKY_TRY(check_values(ctx, "q_var", p->q_var, m, true));
+  SKY_TRY(sky_problem_check_values(ctx, "q_factor", p->q_factor, p->q_rank * m, false));
+  SKY_TRY(sky_problem_check_values(ctx, "q_var", p->q_var, m, true));
   for (size_t r = 0; r < p->q_rank; r++)
     if (p->q_sign[r] != 1 && p->q_sign[r] != -1)
       return sky_fail(ctx, SKY_E_RANGE, "problem: q_sign[%zu] = %g (expected 1 or -1)", r,
@@ -135,13 +130,13 @@ static sky_status check_sphere(sky_context *ctx, const sky_problem *p) {
 static sky_status check_covariance(sky_context *ctx, const sky_problem *p) {
   if (p->levels != NULL) return check_levels(ctx, p);
   if (p->q_var != NULL) return check_low_rank(ctx, p);
-  SKY_TRY(check_values(ctx, "E", p->E, p->n_cell * p->n_cell, false));
-  SKY_TRY(check_values(ctx, "D", p->D, p->n_time * p->n_time, false));
+  SKY_TRY(sky_problem_check_values(ctx, "E", p->E, p->n_cell * p->n_cell, false));
+  SKY_TRY(sky_problem_check_values(ctx, "D", p->D, p->n_time * p->n_time, false));
   return check_sphere(ctx, p);
 }
 
 sky_status sky_problem_check(sky_context *ctx, const sky_problem *p) {
-  if (kronecker(p) && p->n_cell > SKY_DENSE_CELL_LIMIT)
+  if (sky_problem_is_kronecker(p) && p->n_cell > SKY_DENSE_CELL_LIMIT)
     return sky_fail(ctx, SKY_E_SIZE,
                     "problem: %zu cells per time step exceed the limit of %d for a dense spatial "
                     "covariance; choose a coarser grid or a smaller box",
@@ -152,10 +147,10 @@ sky_status sky_problem_check(sky_context *ctx, const sky_problem *p) {
   if (p->n_obs == 0 || p->n_state == 0)
     return sky_fail(ctx, SKY_E_NODATA, "problem: %zu observations, %zu unknowns: nothing to invert",
                     p->n_obs, p->n_state);
-  SKY_TRY(check_values(ctx, "y", p->y, p->n_obs, false));
-  SKY_TRY(check_values(ctx, "r_sd", p->r_sd, p->n_obs, true));
-  SKY_TRY(check_values(ctx, "x0", p->x0, p->n_state, false));
-  SKY_TRY(check_values(ctx, "x_sd", p->x_sd, p->n_state, true));
+  SKY_TRY(sky_problem_check_values(ctx, "y", p->y, p->n_obs, false));
+  SKY_TRY(sky_problem_check_values(ctx, "r_sd", p->r_sd, p->n_obs, true));
+  SKY_TRY(sky_problem_check_values(ctx, "x0", p->x0, p->n_state, false));
+  SKY_TRY(sky_problem_check_values(ctx, "x_sd", p->x_sd, p->n_state, true));
   SKY_TRY(check_covariance(ctx, p));
   if (p->track != NULL && sky_track_size(p->track) != p->n_obs)
     return sky_fail(ctx, SKY_E_RANGE, "problem: a track of %zu places (expected %zu)",

@@ -5,6 +5,7 @@
  *
  * or what levels answer. A row of H touches few cells, so that its product with E is a sum of the
  * runs of E's rows; where rows and E are full, one dgemm is the cheaper. */
+#include "algorithms/inversion/bayes.h"
 #include "algorithms/inversion/rows.h"
 
 #include <cblas.h>
@@ -22,14 +23,10 @@
 
 /* ---- order ----------------------------------------------------------------------------------- */
 
-static bool kronecker(const sky_problem *p) {
-  return p->q_var == NULL && p->levels == NULL;
-}
-
 /* Steps between the farthest two that Q joins. */
 static size_t time_reach(const sky_problem *p) {
   const size_t nt = p->n_time;
-  if (!kronecker(p)) return p->levels != NULL || p->q_rank > 0 ? nt : 0;
+  if (!sky_problem_is_kronecker(p)) return p->levels != NULL || p->q_rank > 0 ? nt : 0;
   for (size_t reach = nt - 1; reach > 0; reach--)
     for (size_t t = reach; t < nt; t++)
       if (p->D[t * nt + t - reach] != 0 || p->D[(t - reach) * nt + t] != 0) return reach;
@@ -187,14 +184,14 @@ static size_t most_workers(const sky_problem *p) {
 /* A tile; for Kronecker also its rows mixed over time, and one of them times E. A multiple of TILE,
  * so that the tiles of all workers are aligned. */
 static size_t scratch_of(const sky_problem *p) {
-  return TILE * (kronecker(p) ? 2 * p->n_cell + p->n_cell / TILE + 1 : p->n_cell);
+  return TILE * (sky_problem_is_kronecker(p) ? 2 * p->n_cell + p->n_cell / TILE + 1 : p->n_cell);
 }
 
 double sky_rows_bytes(const sky_problem *p) {
   const double n = (double)p->n_obs, c = (double)p->n_cell, workers = (double)most_workers(p);
   double own = n * (3 + 3 + (double)p->n_time + 1) + (double)p->q_rank * n;
   if (p->levels != NULL) own += c * n;
-  if (kronecker(p) && p->E != NULL) {
+  if (sky_problem_is_kronecker(p) && p->E != NULL) {
     size_t runs, elements;
     const bool sparse = count_runs(p, &runs, &elements);
     own += 3 * c + (sparse ? (double)(runs + elements) : 0) + workers * (c + 1 + c * TILE / 2);
