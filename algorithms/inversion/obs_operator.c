@@ -1,9 +1,9 @@
 /* obs_operator.c: see obs_operator.h. */
-#include "algorithms/inversion/bayes.h"
 #include "algorithms/inversion/obs_operator.h"
 
 #include <string.h>
 
+#include "algorithms/inversion/bayes.h"
 #include "algorithms/inversion/cholesky.h"
 #include "algorithms/inversion/offsets.h"
 #include "algorithms/inversion/posterior.h"

@@ -5,13 +5,13 @@
  *
  * or what levels answer. A row of H touches few cells, so that its product with E is a sum of the
  * runs of E's rows; where rows and E are full, one dgemm is the cheaper. */
-#include "algorithms/inversion/bayes.h"
 #include "algorithms/inversion/rows.h"
 
 #include <cblas.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/inversion/bayes.h"
 #include "algorithms/inversion/cholesky.h"
 #include "algorithms/inversion/levels.h"
 #include "src/core/memory.h"
